@@ -1,0 +1,75 @@
+"""What a training step is given."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar, runtime_checkable
+
+import torch
+
+from vireid.records import Modality
+from vireid.shapes import Identities, Images
+
+
+@dataclass(frozen=True)
+class PairedBatch:
+    """The same people seen in both spectra; row i of both halves is one person."""
+
+    visible: Images
+    infrared: Images
+    identities: Identities
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch, on a device."""
+        return type(self)(
+            self.visible.to(device), self.infrared.to(device), self.identities.to(device)
+        )
+
+    def of(self, modality: Modality) -> Images:
+        """The half that was taken in one spectrum."""
+        return self.visible if modality is Modality.VISIBLE else self.infrared
+
+    @property
+    def identities_of_both(self) -> Identities:
+        """Identities of the two halves stacked, visible first."""
+        return self.identities.repeat(2)
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Pictures of one spectrum."""
+
+    images: Images
+    identities: Identities
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch, on a device."""
+        return type(self)(self.images.to(device), self.identities.to(device))
+
+
+class Batch(Protocol):
+    """Anything that can be moved to a device."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch, there."""
+
+
+B = TypeVar("B", bound=Batch)
+B_co = TypeVar("B_co", bound=Batch, covariant=True)
+
+
+@runtime_checkable
+class EpochOfBatches(Protocol[B_co]):
+    """The batches of one epoch, made while they are iterated over.
+
+    Batch i depends on the run's seed, the stage, the epoch and i alone, so that a run that was
+    broken off in the middle of an epoch goes on with the batches it has not yet seen.
+    """
+
+    def __len__(self) -> int:
+        """Steps in this epoch."""
+
+    def __iter__(self) -> Iterator[B_co]:
+        """All batches, from the first."""
+
+    def after(self, steps: int) -> Iterator[B_co]:
+        """The batches from number `steps` on; those before are not computed."""

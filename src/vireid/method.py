@@ -1,0 +1,79 @@
+"""What every method is: an embedding of images, and the stages that learn it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, runtime_checkable
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from vireid.batches import B, EpochOfBatches, ImageBatch, PairedBatch
+from vireid.records import Modality
+from vireid.shapes import Embeddings, Images, Scalar
+
+Losses = dict[str, Scalar]
+"""Named and already weighted; their sum is minimised."""
+
+
+@runtime_checkable
+class TrainingData(Protocol):
+    """Where a method gets its batches. Each source is drawn anew for every epoch."""
+
+    num_identities: int
+
+    def paired(self, people: int, images_each: int) -> Callable[[int], EpochOfBatches[PairedBatch]]:
+        """Batches of `people` identities with `images_each` images of either modality.
+
+        With several processes each is given its share of the people of every batch.
+        """
+
+    def single(self, modality: Modality, size: int) -> Callable[[int], EpochOfBatches[ImageBatch]]:
+        """Every image of one modality once an epoch, in random order, `size` at a time."""
+
+
+@dataclass(frozen=True)
+class Stage(Generic[B]):
+    """One stretch of training with one optimizer."""
+
+    name: str
+    epochs: int
+    trains: tuple[nn.Module, ...]
+    """The parts that learn. All others keep their weights and their batch statistics."""
+    batches: Callable[[int], EpochOfBatches[B]]
+    losses: Callable[[B, int], Losses]
+    """Given a batch and the epoch, counted from 0."""
+    optimizer: Optimizer
+    schedule: LRScheduler | None = None
+    """Stepped after every epoch."""
+    prepare: Callable[[], None] | None = None
+    """Done once, before the first epoch. What it computes has to be kept in buffers, so that a
+    resumed run finds it in the checkpoint."""
+
+    def thaw(self, method: nn.Module) -> None:
+        """Let the parts that learn learn, and nothing else."""
+        method.eval().requires_grad_(False)
+        for part in self.trains:
+            part.train().requires_grad_(True)
+
+
+class Method(nn.Module, ABC):
+    """A way to give visible and infrared images of one person the same embedding."""
+
+    Config: ClassVar[type[Any]]
+    """Frozen dataclass of settings, a docstring under each field."""
+    embedding_dim: int
+
+    @abstractmethod
+    def __init__(self, config: Any, num_identities: int) -> None:
+        """Build the networks; every method takes these two."""
+        super().__init__()
+
+    @abstractmethod
+    def embed(self, images: Images, modality: Modality) -> Embeddings:
+        """Embeddings of length one; a dot product of two is their similarity."""
+
+    @abstractmethod
+    def stages(self, data: TrainingData) -> list[Stage[Any]]:
+        """The stages in order."""

@@ -1,0 +1,29 @@
+"""Who was seen where, in which spectrum: the facts about pictures, without their pixels."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Modality(StrEnum):
+    """The spectrum a picture was taken in; thermal counts as infrared."""
+
+    VISIBLE = "visible"
+    INFRARED = "infrared"
+
+    @property
+    def other(self) -> "Modality":
+        """The spectrum to search in by default."""
+        return Modality.INFRARED if self is Modality.VISIBLE else Modality.VISIBLE
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One picture: where its file is and what is known about it."""
+
+    path: Path
+    modality: Modality
+    identity: int | None = None
+    """One person, as an integer; None where nobody has said who it is."""
+    camera: str | None = None
+    """Where it was taken, e.g. `cam3` or `north gate`; None where unknown."""
