@@ -1,0 +1,5 @@
+"""`python -m vireid`, which `torchrun` needs."""
+
+from vireid.cli import main
+
+main()

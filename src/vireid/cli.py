@@ -1,0 +1,183 @@
+"""The command line: reads what was asked and hands it on, nothing more.
+
+A command imports what it needs when it runs, so that `vireid --help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from vireid import __version__
+from vireid.errors import VireidError, explain_missing_module
+
+EXISTING = click.Path(exists=True, path_type=Path)
+TO_WRITE = click.Path(path_type=Path)
+MODALITIES = click.Choice(["visible", "infrared"])
+
+
+def examples(*lines: str) -> str:
+    r"""The end of a command's help; `\b` keeps click from rewrapping the lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "vireid train recipes/agw_nightwalk.toml       learn; leaves a run folder behind",
+        "vireid evaluate runs/agw_nightwalk            score it on people it has not seen",
+        "vireid index photos --out site.gallery        remember the people in a folder",
+        "vireid search site.gallery night.jpg          who is that?",
+    ),
+)
+@click.version_option(__version__, prog_name="vireid", message="%(prog)s %(version)s")
+def vireid() -> None:
+    """Find a person across visible and infrared cameras: learn it, score it, search with it."""
+
+
+@vireid.command(
+    epilog=examples("vireid render --out nightwalk_mine --people 100 --seed 7"),
+)
+@click.option("--out", type=TO_WRITE, required=True, help="Folder to write the data set to.")
+@click.option("--people", type=click.IntRange(min=1), help="How many people.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same pictures.")
+def render(out: Path, people: int | None, seed: int) -> None:
+    """Render NightWalk, a data set.
+
+    Walking people, seen by visible and by infrared cameras.
+    """
+    raise VireidError("vireid render is not there yet")
+
+
+@vireid.command(
+    epilog=examples(
+        "vireid train recipes/agw_nightwalk.toml",
+        "vireid train recipes/agw_sysu.toml data.root=/data/SYSU-MM01 settings.epochs=80",
+        "vireid train recipes/agw_sysu.toml --resume runs/agw_sysu",
+        "torchrun --nproc_per_node 4 -m vireid train recipes/agw_sysu.toml",
+    ),
+)
+@click.argument("recipe", type=EXISTING)
+@click.argument("overrides", nargs=-1, metavar="[key=value]...")
+@click.option("--out", type=TO_WRITE, help="Run folder.  [default: runs/NAME OF THE RECIPE]")
+@click.option("--resume", is_flag=True, help="Go on with a run that was broken off.")
+def train(recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bool) -> None:
+    """Learn what RECIPE says.
+
+    Any setting of the recipe can be given anew as key=value. Ctrl-C saves; --resume goes on.
+    """
+    raise VireidError("vireid train is not there yet")
+
+
+@vireid.command(
+    epilog=examples(
+        "vireid evaluate runs/agw_nightwalk",
+        "vireid evaluate runs/agw_sysu --protocol sysu/official --mode indoor --shot multi",
+        "vireid evaluate small --dataset nightwalk",
+    ),
+)
+@click.argument("model")
+@click.option("--dataset", help="Data set to score on.  [default: the one of the run]")
+@click.option("--root", type=EXISTING, help="Where that data set lies.")
+@click.option("--protocol", default="sysu/py-seed", show_default=True, help="How to score.")
+@click.option("--mode", default="all", show_default=True, help="all or indoor cameras.")
+@click.option("--shot", default="single", show_default=True, help="single or multi.")
+@click.option("--out", type=TO_WRITE, help="scores.json to write.  [default: in the run folder]")
+def evaluate(
+    model: str,
+    dataset: str | None,
+    root: Path | None,
+    protocol: str,
+    mode: str,
+    shot: str,
+    out: Path | None,
+) -> None:
+    """Score MODEL on people it has not seen.
+
+    MODEL is a run folder, an exported model or `small`.
+    """
+    raise VireidError("vireid evaluate is not there yet")
+
+
+@vireid.command(epilog=examples("vireid export runs/agw_nightwalk --out nightwalk_model"))
+@click.argument("run", type=EXISTING)
+@click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
+def export(run: Path, out: Path) -> None:
+    """Make a model that runs without torch.
+
+    The ONNX files of RUN embed pictures on any machine, faster.
+    """
+    raise VireidError("vireid export is not there yet")
+
+
+@vireid.command(
+    epilog=examples(
+        "vireid index photos --out site.gallery --modality visible --camera gate",
+        "vireid index people.csv --out site.gallery   columns: path,modality,camera,identity",
+    ),
+)
+@click.argument("source", type=EXISTING)
+@click.option("--out", type=TO_WRITE, required=True, help="Gallery to create or to add to.")
+@click.option("--model", default="small", show_default=True, help="Model to embed with.")
+@click.option("--modality", type=MODALITIES, help="Spectrum of all pictures in SOURCE.")
+@click.option("--camera", help="Camera of all pictures in SOURCE.")
+@click.option("--strict", is_flag=True, help="Exit with an error if any picture was skipped.")
+def index(
+    source: Path, out: Path, model: str, modality: str | None, camera: str | None, strict: bool
+) -> None:
+    """Put pictures into a gallery.
+
+    SOURCE is a folder or a CSV file.
+    """
+    raise VireidError("vireid index is not there yet")
+
+
+@vireid.command(
+    epilog=examples(
+        "vireid search site.gallery night.jpg --query-modality infrared --top 5",
+        "vireid search site.gallery night.jpg --modality visible --sheet hits.png",
+    ),
+)
+@click.argument("gallery", type=EXISTING)
+@click.argument("picture", type=EXISTING)
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Answers.")
+@click.option("--query-modality", type=MODALITIES, help="Spectrum of PICTURE.")
+@click.option("--modality", type=MODALITIES, help="Only hits of this spectrum.")
+@click.option("--camera", help="Only hits of this camera.")
+@click.option("--model", help="Model to embed with.  [default: the gallery's]")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+@click.option("--sheet", type=TO_WRITE, help="Contact sheet (PNG) to write.")
+def search(
+    gallery: Path,
+    picture: Path,
+    top: int,
+    query_modality: str | None,
+    modality: str | None,
+    camera: str | None,
+    model: str | None,
+    as_json: bool,
+    sheet: Path | None,
+) -> None:
+    """Find the person of PICTURE in GALLERY."""
+    raise VireidError("vireid search is not there yet")
+
+
+def main() -> None:
+    """Run the command line; what a person can put right is shown as one line."""
+    try:
+        vireid(prog_name="vireid")
+    except VireidError as error:
+        stop(str(error))
+    except ModuleNotFoundError as error:
+        explained = explain_missing_module(error)
+        if explained is None:
+            raise
+        stop(str(explained))
+    except OSError as error:
+        stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def stop(why: str) -> None:
+    """End with one line on standard error and exit status 1."""
+    click.secho(f"vireid: {why}", fg="red", err=True)
+    sys.exit(1)
