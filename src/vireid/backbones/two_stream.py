@@ -1,0 +1,129 @@
+"""A ResNet with a stem of its own for each spectrum; all that lies deeper is shared."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from difflib import get_close_matches
+from itertools import zip_longest
+from typing import Any, Literal, cast
+
+import timm
+import torch
+from timm.models.resnet import ResNet
+from torch import Tensor, nn
+
+from vireid.backbones.non_local import NonLocal
+from vireid.errors import VireidError
+from vireid.records import Modality
+from vireid.shapes import FeatureMaps, Images
+
+AGW_NON_LOCAL = (0, 2, 3, 0)
+"""Non-local blocks in layer1 .. layer4, each after one of the layer's last residual blocks."""
+
+
+class TwoStreamResNet(nn.Module):
+    """Images of both spectra to feature maps that can be compared.
+
+    Each spectrum has its own conv1, bn1, activation and maxpool; layer1 to layer4 are shared, and
+    see the images of both spectra as one batch. Source: Ye et al., Deep Learning for Person
+    Re-identification, TPAMI 2021 (AGW), section 4 and its released code.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        trunk: str,
+        *,
+        width: float = 1.0,
+        pretrained: bool = False,
+        last_stride: Literal[1, 2] = 1,
+        non_local: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> None:
+        """Build it.
+
+        Args:
+            trunk: timm's name of a ResNet, e.g. `resnet50.tv_in1k`.
+            width: Multiplies all numbers of channels; only 1 can be pretrained.
+            pretrained: Start both stems and the rest from ImageNet.
+            last_stride: 1 keeps layer4's maps at a 16th of the image's size, 2 makes it a 32nd.
+            non_local: Non-local blocks in each of the four layers.
+
+        Raises:
+            VireidError: timm has no such ResNet, or its weights cannot be had.
+        """
+        super().__init__()
+        network = _create(trunk, width, pretrained)
+        for name in ("mean", "std"):
+            values = torch.tensor(network.pretrained_cfg[name])
+            self.register_buffer(name, values[:, None, None])
+        stem = nn.Sequential(network.conv1, network.bn1, network.act1, network.maxpool)
+        self.stems = nn.ModuleDict({m.value: deepcopy(stem) for m in Modality})
+        layers = [network.layer1, network.layer2, network.layer3, network.layer4]
+        if last_stride == 1:
+            _keep_size(layers[-1])
+        self.shared = nn.Sequential(*map(_with_non_local, layers, non_local))
+        self.channels: int = network.num_features
+
+    def forward(self, images: Mapping[Modality, Images]) -> FeatureMaps:
+        """Feature maps, stacked in the order in which the spectra were given."""
+        stems = [self.stem(pictures, modality) for modality, pictures in images.items()]
+        maps: FeatureMaps = self.shared(torch.cat(stems))
+        return maps
+
+    def stem(self, images: Images, modality: Modality) -> FeatureMaps:
+        """What layer1 is given: images in [0, 1], normalised and through their own stem."""
+        normal = (images - self.mean) / self.std
+        maps: FeatureMaps = self.stems[modality.value](
+            normal.contiguous(memory_format=torch.channels_last)
+        )
+        return maps
+
+
+def _create(trunk: str, width: float, pretrained: bool) -> ResNet:
+    if trunk.partition(".")[0] not in timm.list_models(module="resnet"):
+        close = ", ".join(get_close_matches(trunk, timm.list_models(module="resnet")))
+        raise VireidError(f"timm has no ResNet called '{trunk}'; its names are like {close}")
+    if pretrained and width != 1:
+        raise VireidError(
+            f"there are no pretrained weights of a {trunk} that is {width:g} times as wide; "
+            "set settings.width to 1 or settings.pretrained to false"
+        )
+    scaled: dict[str, Any] = {} if width == 1 else {"channels": _scaled((64, 128, 256, 512), width)}
+    try:
+        network = timm.create_model(trunk, pretrained, num_classes=0, **scaled)
+    except Exception as error:
+        # Hub, network and file system each raise errors of their own.
+        if not pretrained:
+            raise
+        raise VireidError(
+            f"the pretrained weights of {trunk} cannot be had ({error}); start once with a "
+            "connection or copy HF_HOME (~/.cache/huggingface) from a machine that has one, or set "
+            "settings.pretrained to false and settings.trunk_lr_factor to 1"
+        ) from error
+    return cast("ResNet", network)
+
+
+def _scaled(channels: tuple[int, ...], width: float) -> tuple[int, ...]:
+    return tuple(max(8, round(c * width / 8) * 8) for c in channels)
+
+
+def _keep_size(layer: nn.Sequential) -> None:
+    """Take the strides out of a layer (timm's `output_stride` would also dilate it)."""
+    for module in list(layer[0].modules()):
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+        for name, child in module.named_children():
+            if isinstance(child, nn.AvgPool2d):
+                setattr(module, name, nn.Identity())
+
+
+def _with_non_local(layer: nn.Sequential, count: int) -> nn.Sequential:
+    plain = [None] * (len(layer) - count)
+    attention = [NonLocal(_channels_after(block)) for block in layer[len(plain) :]]
+    pairs = zip_longest(layer, [*plain, *attention])
+    return nn.Sequential(*(module for pair in pairs for module in pair if module is not None))
+
+
+def _channels_after(block: nn.Module) -> int:
+    return [m.num_features for m in block.modules() if isinstance(m, nn.BatchNorm2d)][-1]

@@ -1,0 +1,49 @@
+"""Weighted regularised triplet loss: all pairs count, hard ones more, and there is no margin."""
+
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from vireid.errors import VireidError
+from vireid.shapes import Embeddings, Identities, Scalar
+
+
+def weighted_triplet(embeddings: Embeddings, identities: Identities) -> Scalar:
+    """Mean over anchors i of log(1 + exp(sum_j w+_ij d_ij - sum_j w-_ij d_ij)).
+
+    d is the Euclidean distance, w+ a softmax of d over images of the same identity (the anchor
+    itself among them), w- a softmax of -d over all others. Computed in float32 or better, also
+    under autocast.
+
+    Source: Ye et al., Deep Learning for Person Re-identification: A Survey and Outlook, TPAMI
+    2021, eq. 8 and 9.
+
+    Args:
+        embeddings: Used as they are; AGW gives pooled features that are not normalised.
+        identities: Who is seen in each row.
+
+    Raises:
+        VireidError: Some row has no second image of its identity, or no image of another one.
+    """
+    same = identities[:, None] == identities[None, :]
+    _check_pairs(same)
+    with torch.autocast(embeddings.device.type, enabled=False):
+        points = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+        # Not by way of a matrix product: that loses half the digits of small distances.
+        distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+        hard_positives = distances.masked_fill(~same, -torch.inf).softmax(dim=1)
+        hard_negatives = (-distances).masked_fill(same, -torch.inf).softmax(dim=1)
+        return F.softplus(((hard_positives - hard_negatives) * distances).sum(dim=1)).mean()
+
+
+def _check_pairs(same: torch.Tensor) -> None:
+    alike = same.sum(dim=1)
+    if bool((alike == len(same)).any()):
+        raise VireidError(
+            "a triplet needs two identities, but all images of the batch show one; "
+            "raise settings.people"
+        )
+    if bool((alike < 2).any()):
+        raise VireidError(
+            "a triplet needs two images of each identity, but the batch has an identity with one; "
+            "raise settings.images_each"
+        )

@@ -1,0 +1,158 @@
+"""AGW: attention, generalised-mean pooling and a weighted triplet on a two-stream ResNet.
+
+Ye, Shen, Lin, Xiang, Shao, Hoi: Deep Learning for Person Re-identification: A Survey and Outlook,
+TPAMI 2021, https://arxiv.org/abs/2001.04193. What their released code does is called "the code"
+below: https://github.com/mangye16/Cross-Modal-Re-ID-baseline at e817a26.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn, optim
+from torch.nn import functional as F  # noqa: N812
+from torch.optim.lr_scheduler import LambdaLR
+
+from vireid.backbones.pooling import GeneralisedMean
+from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
+from vireid.batches import PairedBatch
+from vireid.gathering import gather
+from vireid.losses.identity import identity_loss
+from vireid.losses.weighted_triplet import weighted_triplet
+from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.records import Modality
+from vireid.shapes import Embeddings, Images
+
+
+class AGW(Method):
+    """One stage: identities and triplets over the images of both spectra."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings of AGW; defaults are those of the paper's code unless said otherwise."""
+
+        trunk: str = "resnet50.tv_in1k"
+        """timm's name of a ResNet. The code takes torchvision's ResNet-50, which is this one."""
+        width: float = 1.0
+        """Multiplies the trunk's channels; small values suit a CPU. Ours."""
+        pretrained: bool = True
+        """Start from ImageNet. With false, set `trunk_lr_factor` to 1."""
+        last_stride: Literal[1, 2] = 1
+        """Of the trunk's last layer; 2 is faster and coarser."""
+        non_local: bool = True
+        """Non-local attention after the last 2 blocks of layer2 and the last 3 of layer3."""
+        pooling_power: float = 3.0
+        """Of the generalised mean over each feature map."""
+        learn_pooling_power: bool = False
+        """Let training change the power; the paper does, the code keeps it."""
+        people: int = 8
+        """Identities in a batch."""
+        images_each: int = 4
+        """Images of each identity in a batch, of either spectrum."""
+        epochs: int = 81
+        """The code counts from 0 to 80."""
+        optimizer: Literal["sgd", "adamw"] = "sgd"
+        """`sgd` has Nesterov momentum; `adamw` is ours and wants a learning rate near 1e-3."""
+        learning_rate: float = 0.1
+        """Of neck and classifier, at its height."""
+        trunk_lr_factor: float = 0.1
+        """The trunk's learning rate as a share of `learning_rate`."""
+        momentum: float = 0.9
+        """Of `sgd`."""
+        weight_decay: float = 5e-4
+        """Of all that is trained."""
+        schedule: Literal["steps", "cosine"] = "steps"
+        """After warming up: lowered at `milestones`, or along half a cosine to zero (ours)."""
+        warm_up: int = 10
+        """Epochs over which the learning rate grows to its height."""
+        milestones: tuple[int, ...] = (20, 50)
+        """Epochs from which the learning rate is a tenth of what it was before."""
+        label_smoothing: float = 0.0
+        """Share of the truth spread over all identities."""
+        identity_weight: float = 1.0
+        """Of the cross-entropy over identities."""
+        triplet_weight: float = 1.0
+        """Of the weighted triplet."""
+
+    def __init__(self, config: Config, num_identities: int) -> None:
+        """Build trunk, neck and classifier.
+
+        Raises:
+            VireidError: timm has no such trunk, or its weights cannot be had.
+        """
+        super().__init__(config, num_identities)
+        self.config = config
+        self.num_identities = num_identities
+        self.trunk = TwoStreamResNet(
+            config.trunk,
+            width=config.width,
+            pretrained=config.pretrained,
+            last_stride=config.last_stride,
+            non_local=AGW_NON_LOCAL if config.non_local else (0, 0, 0, 0),
+        )
+        self.pool = GeneralisedMean(config.pooling_power, learn=config.learn_pooling_power)
+        self.embedding_dim = self.trunk.channels
+        self.neck = nn.BatchNorm1d(self.embedding_dim)
+        # A bias that stays at zero (Luo et al., Bag of Tricks, CVPRW 2019) is no bias.
+        self.neck.register_parameter("bias", None)
+        self.classifier = nn.Linear(self.embedding_dim, num_identities, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def embed(self, images: Images, modality: Modality) -> Embeddings:
+        """Features after the neck, at length one."""
+        return F.normalize(self.neck(self._pooled({modality: images})), dim=1)
+
+    def stages(self, data: TrainingData) -> list[Stage[Any]]:
+        """All of it at once."""
+        config = self.config
+        optimizer = self._optimizer()
+        stage = Stage(
+            "both spectra",
+            config.epochs,
+            (self,),
+            data.paired(config.people, config.images_each),
+            self._losses,
+            optimizer,
+            LambdaLR(optimizer, lambda epoch: _lr_factor(epoch, config)),
+        )
+        return [stage]
+
+    def _losses(self, batch: PairedBatch, _epoch: int) -> Losses:
+        pooled = gather(self._pooled({m: batch.of(m) for m in Modality}))
+        identities = gather(batch.identities_of_both)
+        logits = self.classifier(self.neck(pooled))
+        config = self.config
+        return {
+            "identity": config.identity_weight
+            * identity_loss(logits, identities, config.label_smoothing),
+            "triplet": config.triplet_weight * weighted_triplet(pooled, identities),
+        }
+
+    def _pooled(self, images: Mapping[Modality, Images]) -> Embeddings:
+        features: Embeddings = self.pool(self.trunk(images))
+        return features
+
+    def _optimizer(self) -> optim.Optimizer:
+        config = self.config
+        heads = [*self.neck.parameters(), *self.classifier.parameters()]
+        trunk = [*self.trunk.parameters(), *self.pool.parameters()]
+        groups: list[dict[str, Any]] = [
+            {"params": trunk, "lr": config.learning_rate * config.trunk_lr_factor},
+            {"params": heads, "lr": config.learning_rate},
+        ]
+        if config.optimizer == "adamw":
+            return optim.AdamW(groups, weight_decay=config.weight_decay)
+        return optim.SGD(
+            groups, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
+        )
+
+
+def _lr_factor(epoch: int, config: AGW.Config) -> float:
+    """Share of the full learning rate in an epoch, counted from 0."""
+    if epoch < config.warm_up:
+        return (epoch + 1) / config.warm_up
+    if config.schedule == "steps":
+        return float(0.1 ** sum(epoch >= milestone for milestone in config.milestones))
+    done = (epoch - config.warm_up) / max(1, config.epochs - config.warm_up)
+    return (1 + math.cos(math.pi * min(1.0, done))) / 2
