@@ -1,0 +1,42 @@
+# make demo    learn, score, index and search, and show the result       (sets up .venv first)
+# make test    everything that has to hold before a change goes in       (sets up .venv first)
+#
+# Packages are installed once under VIREID_ENVS (default: ~/.cache/vireid/envs) and shared by clones.
+
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+
+.PHONY: help setup demo test lint format types docs pytest clean
+
+help:           ## what can be made
+	@grep -E '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+
+setup:          ## .venv with everything, vireid itself editable
+	@$(PYTHON) scripts/make_venv.py
+
+demo: setup     ## learn a little, score it, search with it: demo/report.png
+	@$(RUN) scripts.demo
+
+test: lint types pytest  ## all checks
+
+lint: setup     ## style and import rules
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	.venv/bin/lint-imports
+
+format: setup   ## put the style right
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+types: setup    ## mypy, strict
+	$(RUN) mypy
+
+pytest: setup   ## the tests alone; one file: make pytest ONLY=tests/test_cli.py
+	$(RUN) pytest --numprocesses 2 --dist worksteal $(ONLY)
+
+docs: setup     ## check every link and every code block in README.md and docs/
+	$(RUN) pytest tests/test_docs.py
+
+clean:          ## throw away what can be made again (packages under VIREID_ENVS stay)
+	rm -rf .venv build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
