@@ -22,6 +22,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, UInt32, UInt64
 
+from vireid.errors import VireidError
+
 CmcVariant = Literal["identity", "plain"]
 
 _KEYS_AT_A_TIME = 1 << 16
@@ -64,7 +66,7 @@ def score_ranking(
         cmc: whether ranks count people ("identity") or pictures ("plain").
 
     Raises:
-        ValueError: a similarity is not a number, or no query has a match.
+        VireidError: a similarity is not a number, or no query has a match.
 
     Example: one query of person 7 and a gallery of four pictures. Person 5 comes first, twice, then
     person 7, then person 5 again; as people, person 7 is second, as pictures third.
@@ -84,7 +86,8 @@ def score_ranking(
     0.5
     """
     if not len(query_identities) or not len(gallery_identities):
-        raise ValueError("nothing to rank: there are no queries, or the gallery is empty")
+        missing = "gallery pictures" if len(query_identities) else "queries"
+        raise VireidError(f"there are no {missing} to rank; check the data set and the protocol")
     people, person_of_picture = np.unique(gallery_identities, return_inverse=True)
     order = np.argsort(person_of_picture, kind="stable")
     columns = _Columns(positions=order, people=person_of_picture[order])
@@ -101,7 +104,7 @@ def score_ranking(
     ]
     ranks, average_precisions, inverse_penalties = map(np.concatenate, zip(*chunks, strict=True))
     if not len(ranks):
-        raise ValueError(
+        raise VireidError(
             f"none of the {len(query_identities)} queries has a match among the "
             f"{len(gallery_identities)} gallery pictures that it may see; do both number the same "
             "people the same way?"
@@ -184,12 +187,12 @@ def _falling(similarity: Float[np.ndarray, "q g"]) -> UInt32[np.ndarray, "q g"]:
     """
     numbers = similarity.astype(np.float32) + np.float32(0)
     if np.isnan(numbers).any():
-        raise ValueError(
+        raise VireidError(
             f"{np.isnan(numbers).sum()} similarities are not numbers (NaN); look for NaN in the "
-            "embeddings, and in the losses of the run that made them"
+            "embeddings and in the losses of the run that made them"
         )
-    falling: UInt32[np.ndarray, "q g"] = numbers.view(np.uint32)
-    falling ^= np.where(np.signbit(numbers), np.uint32(0), np.uint32(0x7FFFFFFF))
+    inverted = np.where(np.signbit(numbers), np.uint32(0), np.uint32(0x7FFFFFFF))
+    falling: UInt32[np.ndarray, "q g"] = np.bitwise_xor(numbers.view(np.uint32), inverted)
     return falling
 
 
