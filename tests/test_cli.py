@@ -1,0 +1,124 @@
+"""The command line answers, teaches, and says what went wrong in one line."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from vireid import __version__, cli
+from vireid.errors import EXTRA_OF_MODULE, VireidError
+
+COMMANDS = sorted(cli.vireid.commands)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vireid", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_version_is_the_packages() -> None:
+    assert run("--version").stdout == f"vireid {__version__}\n"
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; sys.argv = ['vireid', '--help']\n"
+        "from vireid.cli import main\n"
+        "try: main()\n"
+        "finally: print(sorted({'torch', 'numpy', 'PIL', 'rich'} & set(sys.modules)))\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert answer.stdout.endswith("\n[]\n"), answer.stderr
+    assert all(name in answer.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command_shows_an_example_of_it(name: str) -> None:
+    answer = CliRunner().invoke(cli.vireid, [name, "--help"])
+    assert answer.exit_code == 0
+    _, examples = answer.output.split("Examples:")
+    assert f"vireid {name} " in examples
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_explained(name: str) -> None:
+    options = [p for p in cli.vireid.commands[name].params if isinstance(p, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "meant"), [(["serch"], "search"), (["index", "--strikt"], "--strict")]
+)
+def test_mistyped_words_are_put_right(mistyped: list[str], meant: str) -> None:
+    answer = CliRunner().invoke(cli.vireid, mistyped)
+    assert answer.exit_code == 2
+    assert f"Did you mean '{meant}'?" in answer.output
+
+
+@pytest.fixture
+def command_that_fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    """Runs the command line with a command that raises an error."""
+
+    def run_it(error: Exception) -> None:
+        @click.command()
+        def fail() -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "vireid", fail)
+        monkeypatch.setattr(sys, "argv", ["vireid"])
+        cli.main()
+
+    return run_it
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (VireidError("cat.jpg is empty; leave it out"), "cat.jpg is empty; leave it out"),
+        (
+            OSError(28, "No space left on device", "runs/a/log.txt"),
+            "runs/a/log.txt: No space left on device",
+        ),
+        (
+            ModuleNotFoundError(name="torch.nn"),
+            "this needs torch, which is not installed; "
+            "install it with: pip install 'vireid[train]'",
+        ),
+    ],
+)
+def test_what_a_person_can_put_right_is_one_line(
+    error: Exception,
+    line: str,
+    command_that_fails: Callable[[Exception], None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_that_fails(error)
+    assert ended.value.code == 1
+    assert capfd.readouterr().err == f"vireid: {line}\n"
+
+
+def test_faults_of_the_package_keep_their_traceback(
+    command_that_fails: Callable[[Exception], None],
+) -> None:
+    with pytest.raises(ModuleNotFoundError, match="nonsense"):
+        command_that_fails(ModuleNotFoundError("nonsense", name="vireid.nonsense"))
+
+
+def test_every_extra_that_errors_name_exists() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    assert set(EXTRA_OF_MODULE.values()) <= set(project["optional-dependencies"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is a matter of POSIX")
+def test_output_cut_off_by_a_pager_is_no_error() -> None:
+    answer = subprocess.run(
+        f"{sys.executable} -m vireid --help | true", shell=True, capture_output=True, text=True
+    )
+    assert answer.stderr == ""
