@@ -1,3 +1,37 @@
 """Visible-infrared person re-identification: learn it, score it, search with it."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from vireid.embedding import Embedder as Embedder
+    from vireid.errors import VireidError as VireidError
+    from vireid.gallery import Gallery as Gallery
+    from vireid.gallery import Hit as Hit
+    from vireid.pictures import PictureError as PictureError
+    from vireid.records import ImageRecord as ImageRecord
+    from vireid.records import Modality as Modality
+
+_HOMES = {
+    "Embedder": "embedding",
+    "Gallery": "gallery",
+    "Hit": "gallery",
+    "ImageRecord": "records",
+    "Modality": "records",
+    "PictureError": "pictures",
+    "VireidError": "errors",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and only then: `import vireid` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vireid' has no attribute {name!r}")
+    return getattr(import_module(f"vireid.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -1,0 +1,161 @@
+"""Pictures from files: read, checked, upright, in RGB, and brought to the size a model wants.
+
+Training, scoring and searching all go through `read_resized` (or `resize`, for pictures that are
+already in memory), so that a figure in a table and a hit in a search come from the same pixels.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vireid.errors import VireidError
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+"""Rows, columns, and red, green and blue of 0 .. 255."""
+
+LEAST_HEIGHT, LEAST_WIDTH = 8, 4
+"""Smaller pictures show nobody."""
+MOST_PIXELS = 89_478_485
+"""256 MiB in RGB, where Pillow too begins to suspect a decompression bomb."""
+
+
+class PictureError(VireidError):
+    """A picture that cannot be used, why, and what can be done about it."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        reason: str,
+        way_out: str = "put a sound copy in its place or leave it out",
+    ) -> None:
+        super().__init__(path, reason, way_out)
+        self.path, self.reason, self.way_out = path, reason, way_out
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}; {self.way_out}"
+
+
+def read_resized(path: Path | str, height: int, width: int) -> Pixels:
+    """Read a picture and bring it to a size; large JPEGs are decoded at a fraction of theirs.
+
+    Raises:
+        PictureError: What `read_picture` raises.
+    """
+    return resize(read_picture(path, enough_for=(height, width)), height, width)
+
+
+def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) -> Image.Image:
+    """Read any picture that Pillow can open.
+
+    Args:
+        path: A file; of several frames in it the first is taken.
+        enough_for: Height and width that the picture is going to be resized to. A JPEG is then
+            decoded at 1/2, 1/4 or 1/8 of its size where that still leaves twice as many rows and
+            columns, which is several times faster.
+
+    Returns:
+        The picture as `as_rgb` gives it, decoded; the file is closed.
+
+    Raises:
+        PictureError: The file is not there, not allowed to be read, empty, no picture, damaged,
+            smaller than 8 x 4 or larger than 89 million pixels (seen in its header: nothing that
+            large is decoded).
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file, Image.open(file) as picture:
+            _check_size(picture, path)
+            if enough_for:
+                _decode_fewer_pixels(picture, *enough_for)
+            picture.load()
+            return as_rgb(picture)
+    except PictureError:
+        raise
+    except Exception as error:  # decoders raise almost anything when a file is damaged
+        raise _explained(path, error) from error
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """Turn a picture the way its EXIF says and give it three channels of 8 bits.
+
+    Grey is repeated, palettes and CMYK are converted, transparency is laid over black. Pictures
+    of more than 8 bits a channel (thermal cameras' PNG and TIFF) are stretched so that their 1st
+    percentile becomes 0 and their 99th 255: contrast is kept, absolute temperature is not.
+    """
+    picture = _upright(picture)
+    if picture.mode.startswith(("I", "F")):
+        picture = _stretched(picture)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
+    return picture.convert("RGB")
+
+
+def resize(picture: Image.Image, height: int, width: int) -> Pixels:
+    """Bring a picture to a size, whatever its proportions, with Lanczos as AGW's code does.
+
+    Source: https://github.com/mangye16/Cross-Modal-Re-ID-baseline (`pre_process_sysu.py`).
+    """
+    small = as_rgb(picture).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.array(small)
+
+
+def _check_size(picture: Image.Image, path: Path) -> None:
+    width, height = picture.size
+    if height < LEAST_HEIGHT or width < LEAST_WIDTH:
+        reason = f"it has {height} rows and {width} columns"
+        least = f"at least {LEAST_HEIGHT} rows and {LEAST_WIDTH} columns"
+        raise PictureError(path, reason, f"give a picture of {least}, or leave it out")
+    if height * width > MOST_PIXELS:
+        raise _too_large(path, f"{height} rows and {width} columns")
+
+
+def _too_large(path: Path, what: str) -> PictureError:
+    most = f"at most {MOST_PIXELS / 1e6:.0f} million pixels"
+    return PictureError(path, f"it is too large: {what}", f"cut out the person, {most}")
+
+
+def _decode_fewer_pixels(picture: Image.Image, height: int, width: int) -> None:
+    """Only JPEG can; sizes are swapped for pictures that lie on their side."""
+    lies = picture.getexif().get(0x0112, 1) >= 5 if picture.format == "JPEG" else False
+    height, width = (width, height) if lies else (height, width)
+    picture.draft("L" if picture.mode == "L" else "RGB", (2 * width, 2 * height))
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # damaged EXIF says nothing about the pixels, which are sound
+        return picture
+
+
+def _stretched(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture).astype(np.float32)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise ValueError("it has no finite values")
+    low, high = np.percentile(finite, (1, 99))
+    scaled = (values - low) * (255 / max(high - low, 1e-12))
+    return Image.fromarray(np.nan_to_num(scaled, nan=0.0).clip(0, 255).round().astype(np.uint8))
+
+
+def _explained(path: Path, error: Exception) -> PictureError:
+    match error:
+        case FileNotFoundError():
+            return PictureError(path, "it is not there (any more)", "check the path")
+        case PermissionError():
+            way_out = "allow it to be read (chmod +r) or leave it out"
+            return PictureError(path, "it may not be read", way_out)
+        case Image.DecompressionBombError() | Image.DecompressionBombWarning():
+            return _too_large(path, "perhaps a decompression bomb")
+        case UnidentifiedImageError():
+            what = "is not a picture that Pillow can read"
+            return PictureError(path, "it is empty" if _is_empty(path) else f"it {what}")
+        case _:
+            return PictureError(path, f"it cannot be decoded ({error or type(error).__name__})")
+
+
+def _is_empty(path: Path) -> bool:
+    return path.exists() and path.stat().st_size == 0

@@ -1,0 +1,189 @@
+import os
+import pickle
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vireid.pictures import PictureError, read_picture, read_resized, resize
+
+
+def gradient(height: int = 64, width: int = 32) -> Image.Image:
+    """Dark at the top left, bright at the bottom right, reddish."""
+    rows = np.linspace(0, 150, height)[:, None] + np.linspace(0, 60, width)[None]
+    return Image.fromarray(np.stack([rows + 45, rows, rows / 2], axis=2).astype(np.uint8))
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything, so tests of permissions give that up for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tiff", "webp"])
+def test_an_ordinary_picture_keeps_its_size_and_colours(tmp_path: Path, suffix: str) -> None:
+    gradient().save(tmp_path / f"a.{suffix}")
+    picture = read_picture(tmp_path / f"a.{suffix}")
+    assert (picture.mode, picture.size) == ("RGB", (32, 64))
+    error = np.abs(np.asarray(picture, dtype=float) - np.asarray(gradient(), dtype=float))
+    assert error.mean() < 4
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr"])
+def test_other_kinds_of_pixels_become_rgb(tmp_path: Path, mode: str) -> None:
+    name = tmp_path / f"a.{'jpg' if mode in {'CMYK', 'YCbCr'} else 'png'}"
+    gradient().convert(mode).save(name)
+    picture = read_picture(name)
+    assert (picture.mode, picture.size) == ("RGB", (32, 64))
+    pixels = np.asarray(picture, dtype=float)
+    assert pixels[-8:].mean() > pixels[:8].mean() + 50
+
+
+def test_transparency_is_laid_over_black(tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (32, 64), (255, 255, 255, 0))
+    picture.paste((200, 100, 50, 255), (0, 32, 32, 64))
+    picture.save(tmp_path / "cut_out.png")
+    pixels = np.asarray(read_picture(tmp_path / "cut_out.png"))
+    assert pixels[0, 0].tolist() == [0, 0, 0]
+    assert pixels[-1, 0].tolist() == [200, 100, 50]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_16_bit_thermal_pictures_are_stretched_over_all_of_8_bit(
+    tmp_path: Path, suffix: str
+) -> None:
+    kelvin = np.linspace(29_500, 30_500, 64)[:, None].repeat(32, axis=1).astype(np.uint16)
+    kelvin[0, 0] = 65_535  # a dead pixel
+    Image.fromarray(kelvin).save(tmp_path / f"thermal.{suffix}")
+    pixels = np.asarray(read_picture(tmp_path / f"thermal.{suffix}"))
+    assert pixels[1].mean() < 10
+    assert pixels[-1].mean() > 245
+    assert (np.diff(pixels[1:, 5, 0].astype(int)) >= 0).all()
+
+
+def test_float_tiff_with_holes_is_stretched_too(tmp_path: Path) -> None:
+    celsius = np.linspace(-5, 38, 64)[:, None].repeat(32, axis=1).astype(np.float32)
+    celsius[3, 3] = np.nan
+    Image.fromarray(celsius).save(tmp_path / "celsius.tiff")
+    pixels = np.asarray(read_picture(tmp_path / "celsius.tiff"))
+    assert pixels[3, 3].tolist() == [0, 0, 0]
+    assert pixels[-1].mean() > 245
+
+
+def test_a_thermal_picture_of_one_temperature_is_dark_rather_than_an_error(tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 32), 30_000, np.uint16)).save(tmp_path / "flat.png")
+    assert np.asarray(read_picture(tmp_path / "flat.png")).max() == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_obeyed(tmp_path: Path, orientation: int) -> None:
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    upright = gradient(400, 200)
+    stored = upright.transpose(undo[orientation]) if orientation in undo else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    pixels = read_resized(tmp_path / "a.jpg", 40, 20).astype(float)
+    assert np.abs(pixels - resize(upright, 40, 20)).mean() < 3
+
+
+def test_broken_exif_does_not_condemn_sound_pixels(tmp_path: Path) -> None:
+    gradient().save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff broken")
+    with pytest.warns(UserWarning, match="EXIF"):
+        assert read_picture(tmp_path / "a.jpg").size == (32, 64)
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same(tmp_path: Path) -> None:
+    large = gradient(1600, 800)
+    large.save(tmp_path / "a.jpg", quality=95)
+    assert read_picture(tmp_path / "a.jpg", enough_for=(192, 96)).size == (200, 400)
+    fast, slow = read_resized(tmp_path / "a.jpg", 192, 96), resize(large, 192, 96)
+    assert np.abs(fast.astype(int) - slow.astype(int)).mean() < 1
+
+
+def test_resized_pictures_are_writable_uint8_of_the_size_asked_for() -> None:
+    pixels = resize(gradient(), 20, 30)
+    assert pixels.shape == (20, 30, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+    assert pixels.flags.c_contiguous
+
+
+def truncated(path: Path) -> None:
+    gradient(200, 100).save(path)
+    path.write_bytes(path.read_bytes()[:900])
+
+
+def bomb(path: Path) -> None:
+    """The header of a PNG of 30,000 x 30,000 pixels; all of it would be 2.7 GB."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    data = zlib.compress(bytes(90_001) * 100)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "truncated.jpg": (truncated, "it cannot be decoded .*truncated.*; put a sound copy"),
+    "empty.jpg": (Path.touch, "it is empty"),
+    "text.jpg": (lambda path: path.write_text("not a picture"), "it is not a picture"),
+    "one_pixel.png": (gradient(1, 1).save, "1 rows and 1 columns; .* at least 8 rows"),
+    "narrow.png": (gradient(100, 3).save, "100 rows and 3 columns"),
+    "bomb.png": (bomb, "too large.*cut out the person"),
+    "poster.png": (Image.new("1", (10_000, 9_000)).save, "too large"),
+    "vanished.jpg": (lambda path: None, "it is not there"),
+    "folder.png": (Path.mkdir, "it cannot be decoded .*directory"),
+    "broken.tiff": (lambda path: path.write_bytes(b"II*\0\x08\0\0\0\x01\0"), "it (is not|cannot)"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_picture_is_refused_by_name_with_reason_and_way_out(
+    tmp_path: Path, name: str
+) -> None:
+    make, expected = BAD[name]
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(PictureError, match=expected) as caught:
+        read_picture(path)
+    assert str(caught.value).startswith(str(path))
+    assert caught.value.path == path
+
+
+def test_a_picture_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    gradient().save(path)
+    path.chmod(0)
+    with as_nobody(), pytest.raises(PictureError, match=r"it may not be read; .*chmod"):
+        read_picture(path)
+
+
+def test_a_picture_error_survives_the_way_out_of_a_worker_process() -> None:
+    error = pickle.loads(pickle.dumps(PictureError("a.jpg", "it is empty")))
+    assert str(error) == "a.jpg: it is empty; put a sound copy in its place or leave it out"
