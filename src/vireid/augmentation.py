@@ -1,0 +1,186 @@
+"""What training does to pictures so that a model does not learn them by heart.
+
+Works on uint8 pictures, one batch at a time; no torch. torchvision's transforms draw one random
+number for a whole batch and would have to be called once a picture.
+
+Sources: AGW (Ye et al., TPAMI 2021, arXiv:2001.04193) pads, crops and flips; CAJ (Ye et al.,
+ICCV 2021) adds channel exchange and erasing, code in
+https://github.com/mangye16/Cross-Modal-Re-ID-baseline; random erasing is Zhong et al.,
+arXiv:1708.04896.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from vireid.errors import VireidError
+from vireid.records import Modality
+
+Picture = UInt8[np.ndarray, "h w 3"]
+Pictures = UInt8[np.ndarray, "n h w 3"]
+
+ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
+"""What CAJ fills erased boxes with."""
+LUMINANCE = np.array([0.2989, 0.5870, 0.1140], dtype=np.float32)
+"""Weights of red, green and blue in grey (ITU-R BT.601, as CAJ rounds them)."""
+NO_CHANNEL, GREY = -1, 3
+ATTEMPTS = 10
+"""Boxes drawn until one fits inside the picture."""
+
+
+class AugmentationError(VireidError):
+    """A setting of the augmentation makes no sense."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How pictures are changed while training. All zero: they are left as they are."""
+
+    pad: int = 10
+    """Pixels of black put around a picture before a random part of the old size is cut out. AGW:
+    10 at 288 x 144; 4 or 5 go with 128 x 64."""
+    flip: float = 0.5
+    """Probability that a picture is mirrored (AGW: 0.5)."""
+    channel_exchange: float = 0.5
+    """Probability that one colour of a visible picture, drawn at random, replaces all three
+    (AGW: 0; CAJ: always, on a second copy of the batch; DNS: 2/3 with `grey=0.25`)."""
+    grey: float = 0.0
+    """Share of the exchanged pictures that get their luminance instead of a colour (CAJ's gray
+    parameter 2 is 0, its 3 is 0.25)."""
+    random_erasing: float = 0.5
+    """Probability that a box is blanked out (AGW: 0; CAJ: 0.5)."""
+    erased_area: tuple[float, float] = (0.02, 0.4)
+    """Smallest and largest share of the picture that is blanked out (CAJ)."""
+    erased_shape: tuple[float, float] = (0.3, 1 / 0.3)
+    """Smallest and largest height/width of the box (CAJ)."""
+    infrared_jitter: float = 0.0
+    """Brightness and contrast of infrared pictures are each multiplied by a factor drawn from
+    1 - this .. 1 + this."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "channel_exchange", "grey", "random_erasing", "infrared_jitter"):
+            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        _check("pad", self.pad, self.pad >= 0, "0 or more")
+        area, shape = self.erased_area, self.erased_shape
+        _check("erased_area", area, 0 < area[0] <= area[1] < 1, "rising, between 0 and 1")
+        _check("erased_shape", shape, 0 < shape[0] <= shape[1], "rising, above 0")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is done to each picture of a batch; nothing in here is random any more."""
+
+    shift: Int[np.ndarray, "n 2"]
+    """Rows down and columns to the right."""
+    flipped: Bool[np.ndarray, " n"]
+    channel: Int[np.ndarray, " n"]
+    """The colour that replaces all three; 3 for the luminance, -1 for none."""
+    erased: Int[np.ndarray, "n 4"]
+    """Top, left, height, width; height 0 for none."""
+    jitter: Float[np.ndarray, "n 2"]
+    """Factors of brightness and contrast."""
+
+    def of(self, rows: slice) -> "Changes":
+        """Those of some of the pictures."""
+        return Changes(
+            self.shift[rows],
+            self.flipped[rows],
+            self.channel[rows],
+            self.erased[rows],
+            self.jitter[rows],
+        )
+
+
+def draw_changes(
+    settings: Augmentation,
+    modality: Modality,
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+) -> Changes:
+    """Decide what is done to each of n pictures of one modality.
+
+    Args:
+        settings: How often what is done.
+        modality: Colours are exchanged in visible pictures, jitter is for infrared ones.
+        shape: Pictures, rows, columns.
+        rng: Where chance comes from.
+    """
+    n = shape[0]
+    visible = modality is Modality.VISIBLE
+    jitter = 0.0 if visible else settings.infrared_jitter
+    return Changes(
+        shift=rng.integers(-settings.pad, settings.pad, (n, 2), endpoint=True),
+        flipped=rng.random(n) < settings.flip,
+        channel=_draw_channel(settings, n, rng) if visible else np.full(n, NO_CHANNEL),
+        erased=_draw_boxes(settings, shape, rng),
+        jitter=rng.uniform(1 - jitter, 1 + jitter, (n, 2)),
+    )
+
+
+def augment(pictures: Sequence[Picture], changes: Changes) -> Pictures:
+    """Changed copies of pictures of one size."""
+    changed = np.zeros((len(pictures), *pictures[0].shape), dtype=np.uint8)
+    for i, picture in enumerate(pictures):
+        _move(picture, changed[i], changes.shift[i], bool(changes.flipped[i]))
+        _replace_colours(changed[i], int(changes.channel[i]))
+        _jitter(changed[i], *changes.jitter[i])
+        top, left, height, width = changes.erased[i]
+        changed[i, top : top + height, left : left + width] = ERASED
+    return changed
+
+
+def _draw_channel(
+    settings: Augmentation, n: int, rng: np.random.Generator
+) -> Int[np.ndarray, " n"]:
+    colour = np.where(rng.random(n) < settings.grey, GREY, rng.integers(3, size=n))
+    return np.where(rng.random(n) < settings.channel_exchange, colour, NO_CHANNEL)
+
+
+def _draw_boxes(
+    settings: Augmentation, shape: tuple[int, int, int], rng: np.random.Generator
+) -> Int[np.ndarray, "n 4"]:
+    """The first of several boxes that fits, as in the released code of random erasing."""
+    n, rows, columns = shape
+    area = rng.uniform(*settings.erased_area, (n, ATTEMPTS)) * rows * columns
+    ratio = rng.uniform(*settings.erased_shape, (n, ATTEMPTS))
+    height = np.round(np.sqrt(area * ratio)).astype(np.int64)
+    width = np.round(np.sqrt(area / ratio)).astype(np.int64)
+    fits = (height < rows) & (width < columns)
+    wanted = fits.any(1) & (rng.random(n) < settings.random_erasing)
+    first = (np.arange(n), fits.argmax(1))
+    height, width = (np.where(wanted, side[first], 0) for side in (height, width))
+    top, left = rng.integers(rows - height + 1), rng.integers(columns - width + 1)
+    return np.stack([top, left, height, width], axis=1)
+
+
+def _move(picture: Picture, into: Picture, shift: Int[np.ndarray, "2"], flipped: bool) -> None:
+    """Copy a picture moved by some pixels, mirrored or not, onto a black one."""
+    rows, columns = picture.shape[:2]
+    (down, right) = (int(step) for step in shift)
+    part = picture[max(0, -down) : rows - down, max(0, -right) : columns - right]
+    target = into[:, ::-1] if flipped else into
+    target[max(0, down) : rows + down, max(0, right) : columns + right] = part
+
+
+def _replace_colours(picture: Picture, channel: int) -> None:
+    if channel == GREY:
+        picture[:] = np.round(picture @ LUMINANCE).astype(np.uint8)[..., None]
+    elif channel != NO_CHANNEL:
+        picture[:] = picture[..., channel, None].copy()
+
+
+def _jitter(picture: Picture, brightness: float, contrast: float) -> None:
+    """Change brightness, then contrast about the mean, by a table of the 256 shades."""
+    if brightness == contrast == 1:
+        return
+    shades = np.arange(256) * brightness
+    middle = picture.mean() * brightness
+    table = np.clip(np.round((shades - middle) * contrast + middle), 0, 255).astype(np.uint8)
+    picture[:] = table[picture]
+
+
+def _check(name: str, value: object, right: bool, rule: str) -> None:
+    if not right:
+        raise AugmentationError(f"augmentation.{name} is {value}; it has to be {rule}")

@@ -1,0 +1,254 @@
+"""Training batches: which pictures, their pixels out of a pack, changed, as tensors.
+
+Batches are made ahead by threads; numpy lets go of the interpreter while it moves pixels.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Generic, Literal
+
+import numpy as np
+import torch
+
+from vireid.augmentation import Augmentation, augment, draw_changes
+from vireid.batches import B, EpochOfBatches, ImageBatch, PairedBatch
+from vireid.packs import open_pack
+from vireid.records import ImageRecord, Modality
+from vireid.sampling import (
+    Draw,
+    Numbers,
+    PeopleSampler,
+    TrainingDataError,
+    generator,
+    number_identities,
+    pictures_of_each,
+    seen_in_one_spectrum,
+    share,
+    shuffled,
+)
+from vireid.shapes import Identities, Images
+
+SINGLE = {
+    Modality.VISIBLE: (Draw.ORDER_OF_VISIBLE, Draw.SINGLE_VISIBLE),
+    Modality.INFRARED: (Draw.ORDER_OF_INFRARED, Draw.SINGLE_INFRARED),
+}
+
+
+class PackedTrainingData:
+    """Training pictures of a data set, as batches (`vireid.method.TrainingData`).
+
+    A batch depends on the seed, on what was asked for (`paired`, or `single` of a modality), on
+    the epoch and on the step alone: not on the number of workers or of processes, nor on
+    batches that were made before. Two stages that ask for the same get the same.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ImageRecord],
+        *,
+        height: int,
+        width: int,
+        augmentation: Augmentation,
+        seed: int,
+        steps_per_epoch: int | None = None,
+        unpaired: Literal["error", "drop"] = "error",
+        unreadable: Literal["error", "skip"] = "error",
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 2,
+    ) -> None:
+        """Open the pack of these pictures, building it the first time.
+
+        Args:
+            records: Pictures to learn from; each has an identity.
+            height: Rows of a picture as it is given to the method.
+            width: Columns.
+            augmentation: How pictures are changed.
+            seed: 0 or more; another seed, other batches.
+            steps_per_epoch: Paired batches in an epoch. Not given: as many as it takes to draw
+                as many pictures as the larger modality has, rounded down.
+            unpaired: What to do with identities seen in one spectrum only: refuse paired
+                batches, or leave those identities out of everything. SYSU-MM01 has none.
+            unreadable: What to do if pictures cannot be read: raise, or train without them.
+            rank: Number of this process, 0 .. world - 1.
+            world: Processes that share every batch.
+            workers: Threads that make batches ahead; 0: each is made when asked for.
+
+        Raises:
+            TrainingDataError: No records, a record without identity, a negative seed.
+            UnreadablePicturesError: Pictures cannot be read and `unreadable` is "error".
+        """
+        _check(records, seed, steps_per_epoch)
+        pack = open_pack(
+            [record.path for record in records],
+            height,
+            width,
+            skip_unreadable=unreadable == "skip",
+            progress=rank == 0,
+        )
+        self._pictures = pack.pictures
+        self.records = tuple(r for i, r in enumerate(records) if i not in pack.unreadable)
+        self.unpaired = seen_in_one_spectrum(self.records)
+        """Identities with pictures of one modality only, and which."""
+        left_out = set(self.unpaired) if unpaired == "drop" else set()
+        self._numbering = number_identities(self.records, left_out)
+        self.num_identities = len(self._numbering)
+        self._refuses_unpaired = unpaired == "error"
+        self._augmentation = augmentation
+        self._seed = seed
+        self._steps_per_epoch = steps_per_epoch
+        self._rank, self._world = rank, world
+        self._workers = workers
+
+    def paired(self, people: int, images_each: int) -> Callable[[int], EpochOfBatches[PairedBatch]]:
+        """Batches of `people` identities with `images_each` pictures of either modality.
+
+        Raises:
+            TrainingDataError: Identities were seen in one spectrum only, there are fewer than
+                `people`, or the people of a batch cannot be shared evenly by the processes.
+        """
+        if self._refuses_unpaired:
+            _refuse(self.unpaired)
+        self._check_share("people", people)
+        sampler = PeopleSampler(
+            self._of_each(Modality.VISIBLE),
+            self._of_each(Modality.INFRARED),
+            people,
+            images_each,
+            self._seed,
+        )
+        steps = self._steps_per_epoch or sampler.usual_steps
+
+        def batch(epoch: int, step: int) -> PairedBatch:
+            drawn = sampler.draw(epoch, step)
+            chance = partial(generator, self._seed, epoch=epoch, step=step)
+            return PairedBatch(
+                self._images(drawn.visible, Modality.VISIBLE, chance(Draw.PAIRED_VISIBLE)),
+                self._images(drawn.infrared, Modality.INFRARED, chance(Draw.PAIRED_INFRARED)),
+                self._identities(drawn.identities),
+            )
+
+        return lambda epoch: Epoch(steps, partial(batch, epoch), self._workers)
+
+    def single(self, modality: Modality, size: int) -> Callable[[int], EpochOfBatches[ImageBatch]]:
+        """Every picture of one modality once an epoch, in random order, `size` at a time.
+
+        The last batch is filled up with pictures of the first, so that all are of one size.
+
+        Raises:
+            TrainingDataError: There are no such pictures, or `size` cannot be shared evenly.
+        """
+        self._check_share("size", size)
+        pictures = np.concatenate(self._of_each(modality))
+        if not len(pictures):
+            raise TrainingDataError(f"the data set has no {modality} pictures to train on")
+        ordered, changed = SINGLE[modality]
+        identity_of = {n: k for k, of_k in enumerate(self._of_each(modality)) for n in of_k}
+
+        def epoch(number: int) -> Epoch[ImageBatch]:
+            order = shuffled(pictures, size, generator(self._seed, ordered, number))
+
+            def batch(step: int) -> ImageBatch:
+                drawn = order[step]
+                identities = np.array([identity_of[n] for n in drawn])
+                chance = generator(self._seed, changed, number, step)
+                return ImageBatch(
+                    self._images(drawn, modality, chance), self._identities(identities)
+                )
+
+            return Epoch(len(order), batch, self._workers)
+
+        return epoch
+
+    def _of_each(self, modality: Modality) -> tuple[Numbers, ...]:
+        return pictures_of_each(self.records, self._numbering, modality)
+
+    def _images(self, drawn: Numbers, modality: Modality, rng: np.random.Generator) -> Images:
+        """This process's share of the pictures of a batch, changed."""
+        _, height, width, _ = self._pictures.shape
+        changes = draw_changes(self._augmentation, modality, (len(drawn), height, width), rng)
+        mine = share(len(drawn), self._rank, self._world)
+        pixels = augment([self._pictures[n] for n in drawn[mine]], changes.of(mine))
+        return _pinned(torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255))
+
+    def _identities(self, drawn: Numbers) -> Identities:
+        mine = share(len(drawn), self._rank, self._world)
+        return _pinned(torch.from_numpy(drawn[mine]))
+
+    def _check_share(self, name: str, count: int) -> None:
+        if count < 1 or count % self._world:
+            raise TrainingDataError(
+                f"{name} is {count}, which {self._world} processes cannot share evenly; "
+                f"set it to a multiple of {self._world}"
+            )
+
+
+@dataclass(frozen=True)
+class Epoch(Generic[B]):
+    """The batches of one epoch (`vireid.batches.EpochOfBatches`)."""
+
+    steps: int
+    batch: Callable[[int], B]
+    """Makes the batch of a step."""
+    workers: int
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[B]:
+        return self.after(0)
+
+    def after(self, steps: int) -> Iterator[B]:
+        """The batches from number `steps` on; those before are not computed."""
+        return made_ahead(self.batch, range(steps, self.steps), self.workers)
+
+
+def made_ahead(make: Callable[[int], B], steps: range, workers: int) -> Iterator[B]:
+    """The batches of these steps in order, up to two per worker ahead of who takes them.
+
+    What goes wrong in a worker is raised where its batch would have come. Whoever stops early,
+    by an exception or by Ctrl-C, leaves no thread at work.
+    """
+    if workers == 0:
+        yield from map(make, steps)
+        return
+    waiting: deque[Future[B]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
+    try:
+        for step in steps:
+            waiting.append(pool.submit(make, step))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check(records: Sequence[ImageRecord], seed: int, steps_per_epoch: int | None) -> None:
+    if not records:
+        raise TrainingDataError("the data set has no pictures to train on")
+    if seed < 0:
+        raise TrainingDataError(f"seed is {seed}; it has to be 0 or more")
+    if steps_per_epoch is not None and steps_per_epoch < 1:
+        raise TrainingDataError(f"steps_per_epoch is {steps_per_epoch}; it has to be 1 or more")
+
+
+def _refuse(unpaired: dict[int, Modality]) -> None:
+    if not unpaired:
+        return
+    named = ", ".join(f"{k} ({modality} only)" for k, modality in islice(unpaired.items(), 10))
+    more = f" and {len(unpaired) - 10} more" if len(unpaired) > 10 else ""
+    raise TrainingDataError(
+        f"paired batches need both spectra of everyone, but {len(unpaired)} identities were seen "
+        f"in one: {named}{more}; leave them out by setting data.unpaired to 'drop'"
+    )
+
+
+def _pinned(tensor: torch.Tensor) -> torch.Tensor:
+    """In page-locked memory, from where a CUDA device takes it faster; as it is without one."""
+    return tensor.pin_memory() if torch.cuda.is_available() else tensor
