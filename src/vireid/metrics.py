@@ -26,8 +26,8 @@ from vireid.errors import VireidError
 
 CmcVariant = Literal["identity", "plain"]
 
-_KEYS_AT_A_TIME = 1 << 16
-"""Half a megabyte of sorting keys: what a core's own cache holds."""
+_KEYS_AT_A_TIME = 1 << 17
+"""A megabyte of sorting keys: about what a core's own cache holds."""
 _HIDDEN = np.uint64(2**64 - 2)
 """The key of what is hidden: behind everything else, and no match (its lowest bit is 0)."""
 
@@ -192,8 +192,7 @@ def _falling(similarity: Float[np.ndarray, "q g"]) -> UInt32[np.ndarray, "q g"]:
             "embeddings and in the losses of the run that made them"
         )
     inverted = np.where(np.signbit(numbers), np.uint32(0), np.uint32(0x7FFFFFFF))
-    falling: UInt32[np.ndarray, "q g"] = np.bitwise_xor(numbers.view(np.uint32), inverted)
-    return falling
+    return np.bitwise_xor(numbers.view(np.uint32), inverted)
 
 
 def _identity_ranks(
@@ -202,7 +201,9 @@ def _identity_ranks(
     """How many people have a picture no later than the first one of the query's own person."""
     starts = np.flatnonzero(np.diff(people, prepend=-1))
     best = np.minimum.reduceat(keys, starts, axis=1)
-    return np.count_nonzero(best <= best[np.arange(len(own)), own][:, None], axis=1)
+    own_best = best[np.arange(len(own)), own, None]
+    ranks: Int[np.ndarray, " q"] = (best <= own_best).sum(axis=1)
+    return ranks
 
 
 def _score_sorted(
