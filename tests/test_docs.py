@@ -1,0 +1,96 @@
+"""What README.md and docs/ say is true: links lead somewhere, code runs.
+
+Fenced blocks marked `python` and `bash` are run, in order, in a folder that looks like a clone. A
+block after the comment `<!-- not run: why -->` is not, and indented blocks are only shown.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
+NOT_RUN_HERE = {"make demo", "make test"}
+"""They make the environment that these tests run in."""
+
+BLOCK = re.compile(
+    r"(?P<not_run><!-- not run: [^\n]+ -->\n+)?^```(?P<language>python|bash)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    code: str
+
+    @property
+    def command(self) -> list[str]:
+        if self.language == "python":
+            return [sys.executable, "-c", self.code]
+        lines = [line for line in self.code.splitlines() if line.strip() not in NOT_RUN_HERE]
+        return ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
+
+
+def blocks_to_run(document: Path) -> list[Block]:
+    found = BLOCK.finditer(document.read_text())
+    return [Block(match["language"], match["code"]) for match in found if not match["not_run"]]
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(PROJECT)) for path in paths]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder that looks like a clone; what the commands write stays in it."""
+    for entry in ("src", "recipes", "docs", "benchmarks", "scripts"):
+        (tmp_path / entry).symlink_to(PROJECT / entry)
+    return tmp_path
+
+
+WITH_CODE = [document for document in DOCUMENTS if blocks_to_run(document)]
+
+
+@pytest.mark.parametrize("document", WITH_CODE, ids=names(WITH_CODE))
+def test_code_runs(document: Path, clone: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for block in blocks_to_run(document):
+        answer = subprocess.run(
+            block.command,
+            cwd=clone,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode == 0, f"{block.code}\n{answer.stdout}\n{answer.stderr}"
+
+
+def heading_anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def leads_nowhere(document: Path, target: str) -> bool:
+    if re.match(r"[a-z]+:", target):  # other places are not asked
+        return False
+    file, _, anchor = target.partition("#")
+    path = document.parent / file if file else document
+    return not path.exists() or bool(anchor and anchor not in heading_anchors(path))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=names(DOCUMENTS))
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = [match["target"] for match in LINK.finditer(document.read_text())]
+    assert [target for target in targets if leads_nowhere(document, target)] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 150
