@@ -1,0 +1,109 @@
+"""The folder layout of SYSU-MM01, which other data sets keep to as well.
+
+    cam1 .. cam6/<identity, 4 digits>/<frame>.jpg     cameras 3 and 6 are infrared
+    exp/train_id.txt  val_id.txt  test_id.txt         one line of integers with commas
+    exp/rand_perm_cam.mat                             who is in the official galleries
+
+Source: README of https://github.com/wuancong/SYSU-MM01.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from vireid.datasets import Dataset
+from vireid.errors import VireidError
+from vireid.records import ImageRecord, Modality
+
+MODALITIES = {
+    "cam1": Modality.VISIBLE,
+    "cam2": Modality.VISIBLE,
+    "cam3": Modality.INFRARED,
+    "cam4": Modality.VISIBLE,
+    "cam5": Modality.VISIBLE,
+    "cam6": Modality.INFRARED,
+}
+ID_FILES = {"train": "train_id.txt", "validation": "val_id.txt", "test": "test_id.txt"}
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+"""Other files (Thumbs.db, .DS_Store) are not there: one more would change every seeded draw."""
+
+
+def read_folder(name: str, root: Path, facts: Mapping[str, object]) -> Dataset:
+    """List the pictures of all people named in `exp/`, by identity, then camera, then file name.
+
+    Raises:
+        VireidError: a camera folder, an id file or every folder of a person is missing, an id
+            file cannot be understood or names a person of another, or there is no picture at all.
+    """
+    _check_folders(name, root)
+    people = {split: _read_ids(root / "exp" / file) for split, file in ID_FILES.items()}
+    _check_disjoint(root, people)
+    splits = {split: tuple(_records(root, ids)) for split, ids in people.items()}
+    if not any(splits.values()):
+        raise VireidError(
+            f"{root} has no pictures of the people in its exp/ folder; is it unpacked?"
+        )
+    _check_everyone_is_there(root, people, splits)
+    return Dataset(name=name, root=root, facts=facts, **splits)
+
+
+def _check_folders(name: str, root: Path) -> None:
+    wanted = [*MODALITIES, *(f"exp/{file}" for file in ID_FILES.values())]
+    missing = [part for part in wanted if not (root / part).exists()]
+    if missing:
+        raise VireidError(
+            f"{root} is not a {name} folder: {', '.join(missing)} not found; "
+            "give the folder that holds cam1 .. cam6 and exp"
+        )
+
+
+def _read_ids(path: Path) -> list[int]:
+    """Ascending identities of a file such as `6,10,17`."""
+    words = path.read_text(encoding="utf-8").replace(",", " ").split()
+    strange = [word for word in words if not word.isdecimal()]
+    if strange:
+        raise VireidError(
+            f"{path}: '{strange[0]}' is not an identity; the file is one line of whole numbers "
+            "with commas between them"
+        )
+    return sorted({int(word) for word in words})
+
+
+def _check_disjoint(root: Path, people: Mapping[str, list[int]]) -> None:
+    seen: dict[int, str] = {}
+    for split, ids in people.items():
+        for identity in ids:
+            if identity in seen:
+                raise VireidError(
+                    f"{root}/exp: identity {identity} is in {ID_FILES[seen[identity]]} and in "
+                    f"{ID_FILES[split]}; nobody may be both learnt from and scored on"
+                )
+            seen[identity] = split
+
+
+def _records(root: Path, identities: list[int]) -> Iterator[ImageRecord]:
+    for identity in identities:
+        for camera, modality in MODALITIES.items():
+            folder = root / camera / f"{identity:04d}"
+            for path in _pictures(folder) if folder.is_dir() else ():
+                yield ImageRecord(path, modality, identity, camera)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PICTURES and not path.name.startswith(".")
+    )
+
+
+def _check_everyone_is_there(
+    root: Path, people: Mapping[str, list[int]], splits: Mapping[str, tuple[ImageRecord, ...]]
+) -> None:
+    """Who is in an id file is in a picture, in one spectrum at least."""
+    for split, ids in people.items():
+        missing = sorted(set(ids) - {record.identity for record in splits[split]})
+        if missing:
+            raise VireidError(
+                f"{root}: {len(missing)} of the {len(ids)} people in exp/{ID_FILES[split]} have no "
+                f"picture in any camera folder, first {missing[0]:04d}; unpack the data set again"
+            )

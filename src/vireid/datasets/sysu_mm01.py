@@ -1,0 +1,34 @@
+"""SYSU-MM01: 491 people, four visible and two infrared cameras, indoors and outdoors."""
+
+from pathlib import Path
+
+from vireid.datasets import Dataset, _sysu_layout
+from vireid.errors import VireidError
+
+FACTS = {
+    "title": "SYSU-MM01",
+    "url": "https://github.com/wuancong/SYSU-MM01",
+    "licence": "academic use, by signed agreement with its authors",
+    "citation": "Wu, Zheng, Yu, Gong, Lai: RGB-Infrared Cross-Modality Person Re-Identification, "
+    "ICCV 2017",
+    "pictures": {"visible": 30_071, "infrared": 15_792},
+    "test_pictures": {
+        "cam1": 1374,
+        "cam2": 1565,
+        "cam3": 1883,
+        "cam4": 1918,
+        "cam5": 1918,
+        "cam6": 1920,
+    },
+}
+"""Test pictures as in the authors' `rand_perm_cam.mat`, the length of each permutation."""
+
+
+def read(root: Path | None = None) -> Dataset:
+    """Read SYSU-MM01 from its folder; 296 people to train, 99 to validate, 96 to test."""
+    if root is None:
+        raise VireidError(
+            "sysu_mm01 does not come with vireid: give its folder as root; "
+            f"how to get it stands at {FACTS['url']}"
+        )
+    return _sysu_layout.read_folder("sysu_mm01", root, FACTS)
