@@ -26,6 +26,7 @@ ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
 LUMINANCE = np.array([0.2989, 0.5870, 0.1140], dtype=np.float32)
 """Weights of red, green and blue in grey (ITU-R BT.601, as CAJ rounds them)."""
 NO_CHANNEL, GREY = -1, 3
+PIXEL = np.dtype("V3")
 ATTEMPTS = 10
 """Boxes drawn until one fits inside the picture."""
 
@@ -158,17 +159,23 @@ def _draw_boxes(
 def _move(picture: Picture, into: Picture, shift: Int[np.ndarray, "2"], flipped: bool) -> None:
     """Copy a picture moved by some pixels, mirrored or not, onto a black one."""
     rows, columns = picture.shape[:2]
-    (down, right) = (int(step) for step in shift)
+    down, right = (int(step) for step in shift)
     part = picture[max(0, -down) : rows - down, max(0, -right) : columns - right]
     target = into[:, ::-1] if flipped else into
-    target[max(0, down) : rows + down, max(0, right) : columns + right] = part
+    target = target[max(0, down) : rows + down, max(0, right) : columns + right]
+    # As whole pixels instead of three numbers each: mirroring takes less than half the time.
+    target.view(PIXEL)[:] = part.view(PIXEL)
 
 
 def _replace_colours(picture: Picture, channel: int) -> None:
+    if channel == NO_CHANNEL:
+        return
     if channel == GREY:
-        picture[:] = np.round(picture @ LUMINANCE).astype(np.uint8)[..., None]
-    elif channel != NO_CHANNEL:
-        picture[:] = picture[..., channel, None].copy()
+        shade = np.round(picture @ LUMINANCE).astype(np.uint8)
+    else:
+        shade = picture[..., channel].copy()
+    for colour in range(3):
+        picture[..., colour] = shade
 
 
 def _jitter(picture: Picture, brightness: float, contrast: float) -> None:
@@ -178,7 +185,7 @@ def _jitter(picture: Picture, brightness: float, contrast: float) -> None:
     shades = np.arange(256) * brightness
     middle = picture.mean() * brightness
     table = np.clip(np.round((shades - middle) * contrast + middle), 0, 255).astype(np.uint8)
-    picture[:] = table[picture]
+    table.take(picture, out=picture, mode="clip")
 
 
 def _check(name: str, value: object, right: bool, rule: str) -> None:

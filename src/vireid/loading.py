@@ -173,7 +173,9 @@ class PackedTrainingData:
         changes = draw_changes(self._augmentation, modality, (len(drawn), height, width), rng)
         mine = share(len(drawn), self._rank, self._world)
         pixels = augment([self._pictures[n] for n in drawn[mine]], changes.of(mine))
-        return _pinned(torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255))
+        # numpy divides bytes in one pass, in this thread alone; the tensor is "channels last".
+        scaled = np.divide(pixels, np.float32(255), dtype=np.float32)
+        return _pinned(torch.from_numpy(scaled).permute(0, 3, 1, 2))
 
     def _identities(self, drawn: Numbers) -> Identities:
         mine = share(len(drawn), self._rank, self._world)
