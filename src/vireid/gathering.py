@@ -20,7 +20,7 @@ def gather(rows: Tensor) -> Tensor:
         return rows
     if not rows.is_floating_point():
         return torch.cat(_all_rows(rows))
-    gathered: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _Gather.apply(rows)
     return gathered
 
 

@@ -1,0 +1,242 @@
+"""The folder that a run leaves behind.
+
+recipe.toml        what was asked for, defaults too
+run.json           what it was run with: versions, data set, numbers of people and pictures;
+                   whether it has finished, and the fingerprint of what was learnt
+log.txt            what was said
+losses.jsonl       one line an epoch
+checkpoint.pt      all that is needed to go on
+model.safetensors  the weights at the end
+scores.json        written by `vireid evaluate`
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from vireid import __version__, methods
+from vireid import recipe as recipes
+from vireid.errors import VireidError
+from vireid.method import Method
+from vireid.recipe import Recipe
+from vireid.records import ImageRecord
+
+FORMAT = 1
+
+
+class RunError(VireidError):
+    """A run folder that is not one, not finished, or another's."""
+
+
+def fingerprint(
+    method: str, settings: Any, height: int, width: int, state: Mapping[str, Tensor]
+) -> str:
+    """16 hexadecimal digits that are the same for models that embed alike.
+
+    Args:
+        method: Name of the method.
+        settings: Its `Config`, or the same as a mapping.
+        height: Rows of the pictures it is given.
+        width: Columns.
+        state: `method.state_dict()`.
+    """
+    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
+        settings = dataclasses.asdict(settings)
+    facts = {"method": method, "settings": settings, "height": height, "width": width}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def data_fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
+    """16 hexadecimal digits that are the same for the same pictures, wherever they lie.
+
+    Goes by path below the root, size of the file, modality, identity and camera.
+    """
+    lines = sorted(
+        f"{os.path.relpath(r.path, root)} {r.path.stat().st_size} {r.modality} {r.identity} "
+        f"{r.camera}\n"
+        for r in records
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file at once: whoever reads it finds the old one or the new one, never a part."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(
+            f"{path} could not be written ({error.strerror}); make room and try again"
+        ) from error
+
+
+def next_folder(name: str, below: Path = Path("runs")) -> Path:
+    """A folder for a new run of a recipe: `runs/<name>-<n>`, n one more than there is."""
+    return below / f"{name}-{max(_numbers(name, below), default=0) + 1}"
+
+
+def last_folder(name: str, below: Path = Path("runs")) -> Path:
+    """The folder of the latest run of a recipe.
+
+    Raises:
+        RunError: There is none.
+    """
+    numbers = _numbers(name, below)
+    if not numbers:
+        raise RunError(f"there is no run of {name} in {below} to resume; give its folder by --out")
+    return below / f"{name}-{max(numbers)}"
+
+
+def _numbers(name: str, below: Path) -> list[int]:
+    pattern = re.compile(re.escape(name) + r"-(\d+)")
+    found = (pattern.fullmatch(path.name) for path in below.glob("*"))
+    return [int(match[1]) for match in found if match]
+
+
+def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+    """Make the folder of a new run.
+
+    Args:
+        folder: Must not exist, or be empty.
+        recipe: Written into it.
+        facts: For run.json: `dataset`, `num_identities` and whatever else is known.
+
+    Raises:
+        RunError: There is a run already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(
+            f"{folder} exists already; go on with that run by --resume, "
+            "or start another in a new folder by --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "recipe.toml", recipes.as_toml(recipe).encode())
+    _write_facts(folder, {"format": FORMAT, **_versions(), **facts, "finished": False})
+
+
+def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run under another recipe or on other data.
+
+    Raises:
+        RunError: It differs; the message says in what.
+    """
+    old_recipe, old_facts = read_recipe(folder), read_facts(folder)
+    changed = recipes.differences(old_recipe.as_dict(), recipe.as_dict())
+    for harmless in HARMLESS:
+        changed.pop(harmless, None)
+    for name, now in facts.items():
+        if old_facts.get(name) != now:
+            changed[name] = (old_facts.get(name), now)
+    if changed:
+        told = "; ".join(f"{k} was {was}, is now {now}" for k, (was, now) in changed.items())
+        raise RunError(
+            f"{folder} cannot be resumed: {told}; resume with its own {folder / 'recipe.toml'}, "
+            "or start another run by --out"
+        )
+
+
+HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard")
+"""Settings that may change between parts of a run: what is learnt does not depend on them."""
+
+
+def finish(folder: Path, method: Method) -> None:
+    """Write the weights, and that the run has finished."""
+    recipe = read_recipe(folder)
+    state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
+    data = recipe.data
+    mark = fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
+    write_whole(folder / "model.safetensors", save(state, {"fingerprint": mark}))
+    _write_facts(folder, {**read_facts(folder), "finished": True, "fingerprint": mark})
+
+
+def load_method(folder: Path) -> tuple[Method, Recipe]:
+    """What a run has learnt, on the CPU and in eval mode, and how.
+
+    Raises:
+        RunError: No run folder, or it has not finished.
+    """
+    recipe, facts = read_recipe(folder), read_facts(folder)
+    if not facts["finished"]:
+        raise RunError(
+            f"the run in {folder} has not finished; "
+            f"finish it with: vireid train {folder / 'recipe.toml'} --out {folder} --resume"
+        )
+    method = build(recipe, facts["num_identities"], pretrained=False)
+    try:
+        method.load_state_dict(load_file(folder / "model.safetensors"))
+    except (RuntimeError, SafetensorError) as error:
+        raise RunError(f"the weights in {folder} are not those of its recipe: {error}") from error
+    return method.eval(), recipe
+
+
+def build(recipe: Recipe, num_identities: int, *, pretrained: bool = True) -> Method:
+    """The method of a recipe.
+
+    Args:
+        recipe: Says which, and its settings.
+        num_identities: People to learn from.
+        pretrained: With false nothing is downloaded, for weights that are loaded anyway: a
+            `Config` that has a field of this name is given false.
+    """
+    settings = recipe.settings
+    if not pretrained and hasattr(settings, "pretrained"):
+        settings = dataclasses.replace(settings, pretrained=False)
+    return methods.find(recipe.method)(settings, num_identities)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run."""
+    _check_is_run(folder)
+    return recipes.read(folder / "recipe.toml")
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What run.json says."""
+    _check_is_run(folder)
+    try:
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{folder / 'run.json'} is damaged: {error}") from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise RunError(f"{folder} was written by another version of vireid")
+    return facts
+
+
+def _check_is_run(folder: Path) -> None:
+    for name in ("recipe.toml", "run.json"):
+        if not (folder / name).is_file():
+            raise RunError(f"{folder} is not a run folder: it has no {name}")
+
+
+def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    write_whole(folder / "run.json", (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "vireid": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+    }
