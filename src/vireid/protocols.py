@@ -186,6 +186,31 @@ def find(name: str, mode: str = "all", shot: str = "single") -> Protocol:
     )
 
 
+def choose(
+    root: Path, name: str | None = None, mode: str = "both", shot: str = "both"
+) -> list[Protocol]:
+    """All protocols that are asked for; `both` stands for every mode, or every shot on offer.
+
+    Args:
+        root: The data set's folder.
+        name: By default `sysu/official` where the folder has its permutations, else
+            `sysu/py-seed`.
+        mode: `all`, `indoor` or `both`.
+        shot: `single`, `multi` or `both`.
+
+    Raises:
+        VireidError: What `find` raises.
+    """
+    if name is None:
+        name = "sysu/official" if permutations_path(root).is_file() else "sysu/py-seed"
+    shots = ("single",) if name == "sysu/py-seed" else tuple(PICTURES_OF_SHOT)
+    return [
+        find(name, each_mode, each_shot)
+        for each_mode in (GALLERY_CAMERAS if mode == "both" else [mode])
+        for each_shot in (shots if shot == "both" else [shot])
+    ]
+
+
 def listing(records: Sequence[ImageRecord]) -> str:
     """One line a picture, `cam1/0006/0025.jpg`: the same on every machine and for every suffix."""
     return "\n".join(

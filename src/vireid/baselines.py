@@ -1,0 +1,94 @@
+"""What needs no learning, to compare a model with: chance, raw pixels, colour histograms.
+
+A baseline is scored like an `Embedder`: the same pictures, trials and metrics.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+from rich.progress import track
+
+from vireid.pictures import Pixels, read_resized
+from vireid.records import ImageRecord
+
+Vector = Float[np.ndarray, " d"]
+Vectors = Float[np.ndarray, "n d"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Something that embeds pictures without having learnt to."""
+
+    name: str
+    embed: Callable[[ImageRecord], Vector]
+    """To a vector of any length."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The name: there are no weights."""
+        return self.name
+
+    def embed_records(self, records: Sequence[ImageRecord], progress: bool = False) -> Vectors:
+        """Row i is the unit vector of record i, as an `Embedder` gives it."""
+        with ThreadPoolExecutor() as pool:
+            vectors = pool.map(self.embed, records)
+            shown = track(
+                vectors, self.name, total=len(records), transient=True, disable=not progress
+            )
+            rows = np.stack(list(shown)).astype(np.float32)
+        return np.divide(rows, np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+
+
+def chance(seed: int = 0) -> Baseline:
+    """Rank by lot: Gaussian vectors drawn from the seed and the file's path, whatever it shows.
+
+    Not the analytic expectation but a draw from it: it passes through the same trials, so hidden
+    cameras and unequal numbers of matches count as they do for a model.
+    """
+    return Baseline(
+        "chance", lambda record: _random_vector(f"{seed} {'/'.join(record.path.parts[-3:])}")
+    )
+
+
+def raw_pixels(height: int = 48, width: int = 24) -> Baseline:
+    """Compare brightness place by place, after taking out each picture's own mean and contrast."""
+    return Baseline(
+        "raw pixels", lambda record: _standardised(read_resized(record.path, height, width))
+    )
+
+
+def colour_histograms(stripes: int = 6, bins: int = 8) -> Baseline:
+    """Compare how often colours occur in horizontal stripes of the body.
+
+    Square roots of shares, so that the inner product is Bhattacharyya's coefficient.
+    """
+    return Baseline(
+        "colour histograms",
+        lambda record: _histograms(read_resized(record.path, 96, 48), stripes, bins),
+    )
+
+
+def _random_vector(key: str) -> Vector:
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    return np.random.default_rng(seed).standard_normal(256)
+
+
+def _standardised(pixels: Pixels) -> Vector:
+    brightness = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float64).ravel()
+    return np.subtract(brightness, brightness.mean())
+
+
+def _histograms(pixels: Pixels, stripes: int, bins: int) -> Vector:
+    """Hue by saturation, and brightness, of every stripe."""
+    hsv = np.asarray(Image.fromarray(pixels).convert("HSV")).astype(np.int64) * bins // 256
+    counts = []
+    for stripe in np.array_split(hsv, stripes):
+        hue, saturation, brightness = stripe.reshape(-1, 3).T
+        counts.append(np.bincount(hue * bins + saturation, minlength=bins * bins))
+        counts.append(np.bincount(brightness, minlength=bins))
+    return np.sqrt(np.concatenate(counts))
