@@ -1,0 +1,304 @@
+"""The Embedder: a trained method with its picture size and fingerprint; pictures to vectors.
+
+A model is opened from three places: the one that is shipped (`small`), a folder written by
+`vireid export` (ONNX Runtime, no torch) or a run folder (torch). All give the same vectors for the
+same pictures, up to rounding.
+"""
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+from rich.progress import track
+
+from vireid.errors import VireidError
+from vireid.pictures import PictureError, Pixels, read_resized, resize
+from vireid.records import ImageRecord, Modality
+
+Pictures = UInt8[np.ndarray, "n h w 3"]
+Vectors = Float[np.ndarray, "n d"]
+"""Embeddings as float32, each of length one; a dot product of two is their similarity."""
+Network = Callable[[Pictures, Modality], Vectors]
+Picture = Image.Image | Path | str
+T = TypeVar("T")
+
+FORMAT = 1
+"""Of `model.json`."""
+SHIPPED = Path(__file__).parent / "models"
+BATCH = 32
+"""Pictures that go through the network together."""
+
+
+class ModelError(VireidError):
+    """A model that cannot be opened, or not used for this."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a gallery remembers of the model that filled it."""
+
+    name: str
+    source: str
+    """What `Embedder.open` was given: `small` or an absolute path."""
+    fingerprint: str
+    """Of weights, settings and picture size: equal where vectors can be compared."""
+    precision: str
+    """In which the network computes, e.g. `float32`."""
+    height: int
+    width: int
+    embedding_dim: int
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Some records with their embeddings, and those that could not be read."""
+
+    embeddings: Vectors
+    records: tuple[ImageRecord, ...]
+    """Row i of the embeddings is record i's."""
+    skipped: tuple[PictureError, ...]
+
+
+class Embedder:
+    """Turns pictures into vectors."""
+
+    def __init__(self, facts: ModelFacts, network: Network) -> None:
+        self.facts = facts
+        self._network = network
+        self.name = facts.name
+        self.fingerprint = facts.fingerprint
+        self.height, self.width = facts.height, facts.width
+        self.embedding_dim = facts.embedding_dim
+
+    def __repr__(self) -> str:
+        return f"Embedder({self.facts})"
+
+    @classmethod
+    def open(cls, model: str | Path = "small", threads: int | None = None) -> Self:
+        """Open a model.
+
+        Args:
+            model: The name of a shipped model, a folder written by `vireid export`, or a run.
+            threads: How many the network may use; all processors by default.
+
+        Raises:
+            ModelError: There is no such model, it is damaged, or of another version's format.
+        """
+        shipped = SHIPPED / str(model)
+        folder = shipped if (shipped / "model.json").exists() else Path(model)
+        source = str(model) if folder is shipped else str(folder.absolute())
+        if (folder / "model.json").exists():
+            return cls(*_open_exported(folder, source, threads or _processors()))
+        if (folder / "run.json").exists():
+            return cls(*_open_run(folder, source))
+        there = [path.parent.name for path in SHIPPED.glob("*/model.json")]
+        raise ModelError(
+            f"there is no model {str(model)!r}; give a run folder, a folder written by "
+            f"`vireid export`, or a shipped model: {', '.join(there) or 'none is installed'}"
+        )
+
+    def embed(self, pictures: Sequence[Picture], modality: Modality) -> Vectors:
+        """Embed pictures of one spectrum, given as files or as PIL images.
+
+        Returns:
+            Row i is the unit vector of picture i.
+
+        Raises:
+            PictureError: The first picture that cannot be used.
+        """
+        if isinstance(pictures, str):
+            raise TypeError("embed takes a list of pictures; put the one into a list")
+        batches = (
+            self._network(np.stack([_sound(pixels) for _, pixels in batch]), modality)
+            for batch in self._read_ahead(pictures, lambda picture: picture)
+        )
+        return self._joined(list(batches))
+
+    def embed_records(self, records: Sequence[ImageRecord], progress: bool = False) -> Vectors:
+        """Embed the pictures of records, whatever their spectra.
+
+        Args:
+            records: In any order.
+            progress: Show a progress bar on standard error's terminal.
+
+        Returns:
+            Row i is the unit vector of record i.
+
+        Raises:
+            PictureError: The first picture that cannot be used; see `in_batches` to skip it.
+        """
+        batches = self.in_batches(records)
+        if progress:
+            total = -(-len(records) // BATCH)
+            batches = iter(track(batches, "embedding pictures", total, transient=True))
+        embeddings = []
+        for batch in batches:
+            if batch.skipped:
+                raise batch.skipped[0]
+            embeddings.append(batch.embeddings)
+        return self._joined(embeddings)
+
+    def in_batches(self, records: Iterable[ImageRecord]) -> Iterator[Embedded]:
+        """Embed the pictures of records a few at a time, leaving out those that are bad."""
+        for batch in self._read_ahead(records, lambda record: record.path):
+            sound = [(r, pixels) for r, pixels in batch if not isinstance(pixels, PictureError)]
+            bad = [pixels for _, pixels in batch if isinstance(pixels, PictureError)]
+            kept = tuple(record for record, _ in sound)
+            yield Embedded(self._embed_mixed(sound), kept, tuple(bad))
+
+    def _embed_mixed(self, read: list[tuple[ImageRecord, Pixels]]) -> Vectors:
+        embeddings = np.zeros((len(read), self.embedding_dim), np.float32)
+        for modality in Modality:
+            rows = [i for i, (record, _) in enumerate(read) if record.modality is modality]
+            if rows:
+                pictures = np.stack([read[i][1] for i in rows])
+                embeddings[rows] = self._network(pictures, modality)
+        return self._checked(embeddings)
+
+    def _joined(self, batches: list[Vectors]) -> Vectors:
+        empty = np.zeros((0, self.embedding_dim), np.float32)
+        return self._checked(np.concatenate([empty, *batches]))
+
+    def _checked(self, embeddings: Vectors) -> Vectors:
+        if embeddings.shape[1] != self.embedding_dim or not np.isfinite(embeddings).all():
+            raise ModelError(f"model {self.name} gives broken vectors; export or train it anew")
+        return embeddings
+
+    def _read_ahead(
+        self, items: Iterable[T], picture_of: Callable[[T], Picture]
+    ) -> Iterator[list[tuple[T, Pixels | PictureError]]]:
+        """Batches of pictures, decoded by threads while the network is busy with those before."""
+        remaining = iter(items)
+        ahead: deque[list[tuple[T, Future[Pixels | PictureError]]]] = deque()
+        pool = ThreadPoolExecutor(_processors(), "vireid-decode")
+        try:
+            while True:
+                while len(ahead) < 3 and (batch := list(islice(remaining, BATCH))):
+                    ahead.append([(i, pool.submit(self._read, picture_of(i))) for i in batch])
+                if not ahead:
+                    return
+                yield [(item, future.result()) for item, future in ahead.popleft()]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _read(self, picture: Picture) -> Pixels | PictureError:
+        try:
+            if isinstance(picture, Image.Image):
+                return resize(picture, self.height, self.width)
+            return read_resized(picture, self.height, self.width)
+        except PictureError as error:
+            return error
+
+
+def _sound(pixels: Pixels | PictureError) -> Pixels:
+    if isinstance(pixels, PictureError):
+        raise pixels
+    return pixels
+
+
+def _processors() -> int:
+    """Those that this process may use, which in a container are not all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _open_exported(folder: Path, source: str, threads: int) -> tuple[ModelFacts, Network]:
+    """Check an exported model against its `model.json` and make it ready for ONNX Runtime."""
+    described = _described(folder)
+    graphs = [f"{modality}.onnx" for modality in Modality]
+    for file in [*graphs, "weights.bin"]:
+        _check_file(folder / file, described["files"].get(file))
+    facts = ModelFacts(
+        name=described["name"],
+        source=source,
+        fingerprint=described["fingerprint"],
+        precision=described["precision"],
+        height=described["height"],
+        width=described["width"],
+        embedding_dim=described["embedding_dim"],
+    )
+    return facts, _OnnxNetwork(folder, threads)
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    path = folder / "model.json"
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        found = described["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is damaged ({error}); export the model again") from error
+    if found != FORMAT:
+        way_out = "export the model again with this version, or use the version that wrote it"
+        raise ModelError(f"{path} has format {found}, this vireid reads {FORMAT}; {way_out}")
+    return dict(described)
+
+
+def _check_file(path: Path, expected: str | None) -> None:
+    if expected is None:
+        raise ModelError(f"{path.parent / 'model.json'} does not list {path.name}; export it again")
+    if not path.exists():
+        raise ModelError(f"{path} is missing; copy the whole folder, or export the model again")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise ModelError(f"{path} is not the file that was exported; copy or export it again")
+
+
+class _OnnxNetwork:
+    """One ONNX Runtime session for each spectrum, started when it is first needed."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._folder, self._threads = folder, threads
+        self._sessions: dict[Modality, Any] = {}
+
+    def __call__(self, pictures: Pictures, modality: Modality) -> Vectors:
+        if modality not in self._sessions:
+            self._sessions[modality] = self._start(self._folder / f"{modality}.onnx")
+        (embeddings,) = self._sessions[modality].run(["embeddings"], {"pictures": pictures})
+        return np.asarray(embeddings)
+
+    def _start(self, graph: Path) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _open_run(folder: Path, source: str) -> tuple[ModelFacts, Network]:
+    """The weights of a run, on the fastest device there is."""
+    import torch
+
+    from vireid import runs
+
+    method, recipe = runs.load_method(folder)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    method = method.to(device).eval()
+
+    def embed(pictures: Pictures, modality: Modality) -> Vectors:
+        images = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div(255)
+        with torch.inference_mode():
+            return np.asarray(method.embed(images, modality).cpu().numpy())
+
+    facts = ModelFacts(
+        name=folder.absolute().name,
+        source=source,
+        fingerprint=runs.read_facts(folder)["fingerprint"],
+        precision="float32",
+        height=recipe.data.height,
+        width=recipe.data.width,
+        embedding_dim=method.embedding_dim,
+    )
+    return facts, embed

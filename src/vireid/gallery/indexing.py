@@ -1,0 +1,93 @@
+"""Bring a gallery up to date with pictures on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vireid.embedding import Embedder
+from vireid.gallery.facts import Known, Stamp
+from vireid.gallery.gallery import Gallery, stamp_of
+from vireid.pictures import PictureError
+from vireid.records import ImageRecord
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What became of some records."""
+
+    added: int
+    """Embedded and now in the gallery; some may have replaced what was there."""
+    relabelled: int
+    """There already, under another identity or camera."""
+    unchanged: int
+    """There already: the same file, size and time of change."""
+    skipped: tuple[PictureError, ...]
+    """Cannot be used."""
+
+
+def index(
+    records: Sequence[ImageRecord], embedder: Embedder, gallery: Gallery, progress: bool = False
+) -> Indexed:
+    """Embed pictures and put them into a gallery, a batch at a time.
+
+    What is done is safe: after an interruption the same call goes on where it was broken off,
+    because files that have not changed since they were indexed are not embedded again.
+
+    Raises:
+        GalleryError: The gallery is another model's, being written to, or the disk is full.
+    """
+    gallery.check(embedder)
+    # taken before reading: a file that changes in between is found to have changed next time
+    stamps = {record.path: stamp_of(record.path) for record in records}
+    known = gallery.known(records)
+    todo = [r for r, k in zip(records, known, strict=True) if _has_changed(r, stamps[r.path], k)]
+    relabelled = [
+        r
+        for r, k in zip(records, known, strict=True)
+        if k and not _has_changed(r, stamps[r.path], k) and _has_other_facts(r, k)
+    ]
+    if relabelled:
+        gallery.relabel(relabelled)
+    skipped = _add(todo, stamps, embedder, gallery, progress)
+    unchanged = len(records) - len(todo) - len(relabelled)
+    return Indexed(len(todo) - len(skipped), len(relabelled), unchanged, tuple(skipped))
+
+
+def _add(
+    todo: Sequence[ImageRecord],
+    stamps: dict[Path, Stamp | None],
+    embedder: Embedder,
+    gallery: Gallery,
+    progress: bool,
+) -> list[PictureError]:
+    skipped: list[PictureError] = []
+    with _bar(hidden=not progress) as bar:
+        task = bar.add_task("indexing", total=len(todo))
+        for batch in embedder.in_batches(todo):
+            gallery.add(batch.embeddings, batch.records, [stamps[r.path] for r in batch.records])
+            skipped += batch.skipped
+            bar.advance(task, len(batch.records) + len(batch.skipped))
+    return skipped
+
+
+def _bar(hidden: bool) -> Progress:
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    console = Console(stderr=True)
+    return Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden)
+
+
+def _has_changed(record: ImageRecord, stamp: Stamp | None, known: Known | None) -> bool:
+    return (
+        known is None
+        or stamp is None
+        or stamp != known.stamp
+        or record.modality is not known.record.modality
+    )
+
+
+def _has_other_facts(record: ImageRecord, known: Known) -> bool:
+    there = known.record
+    return (record.identity, record.camera) != (there.identity, there.camera)
