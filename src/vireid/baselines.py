@@ -41,7 +41,9 @@ class Baseline:
                 vectors, self.name, total=len(records), transient=True, disable=not progress
             )
             rows = np.stack(list(shown)).astype(np.float32)
-        return np.divide(rows, np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
+        unit: Vectors = rows / lengths
+        return unit
 
 
 def chance(seed: int = 0) -> Baseline:
@@ -79,8 +81,8 @@ def _random_vector(key: str) -> Vector:
 
 
 def _standardised(pixels: Pixels) -> Vector:
-    brightness = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float64).ravel()
-    return np.subtract(brightness, brightness.mean())
+    brightness: Vector = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float64).ravel()
+    return brightness - float(brightness.mean())
 
 
 def _histograms(pixels: Pixels, stripes: int, bins: int) -> Vector:

@@ -79,15 +79,18 @@ def train(recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bo
 @click.argument("model")
 @click.option("--dataset", help="Data set to score on.  [default: the one of the run]")
 @click.option("--root", type=EXISTING, help="Where that data set lies.")
-@click.option("--protocol", default="sysu/py-seed", show_default=True, help="How to score.")
-@click.option("--mode", default="all", show_default=True, help="all or indoor cameras.")
-@click.option("--shot", default="single", show_default=True, help="single or multi.")
+@click.option(
+    "--protocol",
+    help="How to score.  [default: sysu/official; sysu/py-seed for data without permutations]",
+)
+@click.option("--mode", default="both", show_default=True, help="all or indoor cameras, or both.")
+@click.option("--shot", default="both", show_default=True, help="single or multi, or both.")
 @click.option("--out", type=TO_WRITE, help="scores.json to write.  [default: in the run folder]")
 def evaluate(
     model: str,
     dataset: str | None,
     root: Path | None,
-    protocol: str,
+    protocol: str | None,
     mode: str,
     shot: str,
     out: Path | None,
@@ -96,7 +99,19 @@ def evaluate(
 
     MODEL is a run folder, an exported model or `small`.
     """
-    raise VireidError("vireid evaluate is not there yet")
+    import rich
+
+    from vireid import evaluation, protocols
+    from vireid.embedding import Embedder
+
+    embedder = Embedder.open(model)
+    data = evaluation.dataset_of(model, dataset, root)
+    chosen = protocols.choose(data.root, protocol, mode, shot)
+    scores = evaluation.score_all(embedder, data, chosen, progress=True)
+    rich.print(evaluation.table(scores))
+    out = out or (Path(model) / "scores.json" if Path(model).is_dir() else None)
+    if out:
+        evaluation.write(scores, out)
 
 
 @vireid.command(epilog=examples("vireid export runs/agw_nightwalk --out nightwalk_model"))

@@ -6,6 +6,7 @@ print(scores.mean["R1"], scores.sd["R1"])
 
 import json
 import os
+import tomllib
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,8 +19,9 @@ from jaxtyping import Float, Int
 from rich import box
 from rich.table import Table
 
-from vireid import __version__
+from vireid import __version__, datasets
 from vireid.datasets import Dataset
+from vireid.errors import VireidError
 from vireid.metrics import RankingScores, score_ranking
 from vireid.protocols import Protocol, Trial, fingerprint
 from vireid.records import ImageRecord
@@ -56,7 +58,6 @@ class ScoredDataset:
     """What was found on disk."""
 
     name: str
-    fingerprint: str
     counts: Mapping[str, Mapping[str, int]]
     """People and pictures, by group."""
     differences: tuple[str, ...]
@@ -166,11 +167,27 @@ def evaluate(
     return Scores(
         protocol=protocol,
         trials=tuple(_score_trial(trial, protocol, embeddings) for trial in drawn),
-        dataset=ScoredDataset(
-            dataset.name, dataset.fingerprint, dataset.counts, dataset.differences
-        ),
+        dataset=ScoredDataset(dataset.name, dataset.counts, dataset.differences),
         model=model,
     )
+
+
+def dataset_of(model: str, name: str | None = None, root: Path | None = None) -> Dataset:
+    """The data set to score a model on: by default the one it has learnt on, else NightWalk.
+
+    Args:
+        model: A run folder, an exported model (both hold the recipe) or a shipped model's name.
+        name: Another data set.
+        root: Its folder.
+
+    Raises:
+        VireidError: There is no such data set, or its folder is not as it should be.
+    """
+    learnt_on = _data_of_recipe(Path(model) / "recipe.toml")
+    name = name or learnt_on.get("dataset", "nightwalk")
+    if root is None and name == learnt_on.get("dataset"):
+        root = learnt_on.get("root")
+    return datasets.read(name, root)
 
 
 def table(scores: Sequence[Scores]) -> Table:
@@ -196,11 +213,24 @@ def write(scores: Sequence[Scores], path: Path) -> None:
     """Write `scores.json`: the whole file, or nothing if that fails."""
     content = {"format": FORMAT, "scores": [each.as_dict() for each in scores]}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _data_of_recipe(path: Path) -> dict[str, Any]:
+    """The table `[data]`; read without the method, which would need torch."""
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise VireidError(f"{path} is not TOML: {error}") from error
+    data: dict[str, Any] = recipe.get("data", {})
+    return data
 
 
 def _head(scores: Scores) -> dict[str, str]:

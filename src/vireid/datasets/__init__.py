@@ -5,7 +5,6 @@ is the data set's name. Modules whose name begins with an underscore are no data
 several of them share.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,16 +41,6 @@ class Dataset:
     def counts(self) -> dict[str, dict[str, int]]:
         """People, and pictures by spectrum and camera, found on disk for every group."""
         return {name: _count(records) for name, records in self.splits.items()}
-
-    @property
-    def fingerprint(self) -> str:
-        """First 16 hex digits of the SHA-256 over groups and paths of pictures, not pixels."""
-        lines = [
-            f"{name} {record.path.relative_to(self.root).as_posix()}"
-            for name, records in self.splits.items()
-            for record in records
-        ]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     @property
     def differences(self) -> tuple[str, ...]:
