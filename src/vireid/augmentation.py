@@ -22,7 +22,8 @@ Picture = UInt8[np.ndarray, "h w 3"]
 Pictures = UInt8[np.ndarray, "n h w 3"]
 
 ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
-"""What CAJ fills erased boxes with."""
+"""What CAJ fills erased boxes with. Its code does so after subtracting mean and deviation, which
+makes these (0.60, 0.56, 0.51), and exchanges channels last of all; here both come before."""
 LUMINANCE = np.array([0.2989, 0.5870, 0.1140], dtype=np.float32)
 """Weights of red, green and blue in grey (ITU-R BT.601, as CAJ rounds them)."""
 NO_CHANNEL, GREY = -1, 3

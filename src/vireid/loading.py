@@ -13,6 +13,7 @@ from typing import Generic, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from vireid.augmentation import Augmentation, augment, draw_changes
 from vireid.batches import B, EpochOfBatches, ImageBatch, PairedBatch
@@ -20,7 +21,7 @@ from vireid.packs import open_pack
 from vireid.records import ImageRecord, Modality
 from vireid.sampling import (
     Draw,
-    Numbers,
+    NumbersOfEach,
     PeopleSampler,
     TrainingDataError,
     generator,
@@ -79,17 +80,19 @@ class PackedTrainingData:
             workers: Threads that make batches ahead; 0: each is made when asked for.
 
         Raises:
-            TrainingDataError: No records, a record without identity, a negative seed.
+            TrainingDataError: No records, a record without identity, a negative seed, or more
+                padding than picture.
+            PackError: The pictures cannot be kept in the cache folder.
             UnreadablePicturesError: Pictures cannot be read and `unreadable` is "error".
         """
         _check(records, seed, steps_per_epoch)
-        pack = open_pack(
-            [record.path for record in records],
-            height,
-            width,
-            skip_unreadable=unreadable == "skip",
-            progress=rank == 0,
-        )
+        if augmentation.pad >= min(height, width):
+            raise TrainingDataError(
+                f"augmentation.pad is {augmentation.pad}, which moves pictures of {height} x "
+                f"{width} out of sight; set it to less than {min(height, width)}"
+            )
+        paths = [record.path for record in records]
+        pack = open_pack(paths, height, width, skip_unreadable=unreadable == "skip")
         self._pictures = pack.pictures
         self.records = tuple(r for i, r in enumerate(records) if i not in pack.unreadable)
         self.unpaired = seen_in_one_spectrum(self.records)
@@ -164,10 +167,12 @@ class PackedTrainingData:
 
         return epoch
 
-    def _of_each(self, modality: Modality) -> tuple[Numbers, ...]:
+    def _of_each(self, modality: Modality) -> NumbersOfEach:
         return pictures_of_each(self.records, self._numbering, modality)
 
-    def _images(self, drawn: Numbers, modality: Modality, rng: np.random.Generator) -> Images:
+    def _images(
+        self, drawn: Int[np.ndarray, " all"], modality: Modality, rng: np.random.Generator
+    ) -> Images:
         """This process's share of the pictures of a batch, changed."""
         _, height, width, _ = self._pictures.shape
         changes = draw_changes(self._augmentation, modality, (len(drawn), height, width), rng)
@@ -177,7 +182,7 @@ class PackedTrainingData:
         scaled = np.divide(pixels, np.float32(255), dtype=np.float32)
         return _pinned(torch.from_numpy(scaled).permute(0, 3, 1, 2))
 
-    def _identities(self, drawn: Numbers) -> Identities:
+    def _identities(self, drawn: Int[np.ndarray, " all"]) -> Identities:
         mine = share(len(drawn), self._rank, self._world)
         return _pinned(torch.from_numpy(drawn[mine]))
 

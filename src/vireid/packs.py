@@ -9,6 +9,7 @@ fits is never opened.
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -23,12 +24,14 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 from jaxtyping import UInt8
+from rich.console import Console
 from rich.progress import Progress
 
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized
 
 FORMAT = 1
+PICTURES, FACTS = "pictures.u8", "pack.json"
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +52,7 @@ class PackError(VireidError):
 class UnreadablePicturesError(VireidError):
     """Some pictures of a data set cannot be read."""
 
-    def __init__(self, reasons: dict[str, str]) -> None:
+    def __init__(self, reasons: dict[Path, str]) -> None:
         listed = [f"  {path}: {reason}" for path, reason in islice(reasons.items(), 20)]
         if len(reasons) > 20:
             listed.append(f"  and {len(reasons) - 20} more")
@@ -71,61 +74,77 @@ def cache_folder() -> Path:
 
 
 def open_pack(
-    paths: Sequence[Path],
-    height: int,
-    width: int,
-    *,
-    cache: Path | None = None,
-    skip_unreadable: bool = False,
-    progress: bool = True,
+    paths: Sequence[Path], height: int, width: int, *, skip_unreadable: bool = False
 ) -> Pack:
     """The pictures at these paths in one size; read and resized the first time, then kept.
 
-    Any number of processes may ask at once: one builds, the others wait.
+    Any number of processes may ask at once: one builds and shows how far it is, the others wait.
 
     Args:
         paths: Pictures, in the order in which they are wanted.
         height: Rows of every picture.
         width: Columns.
-        cache: Folder to keep packs in; `cache_folder()` if not given.
         skip_unreadable: Leave out pictures that cannot be read instead of raising.
-        progress: Show a bar while building.
 
     Raises:
-        UnreadablePicturesError: Pictures are missing or broken, and are not to be skipped.
-        PackError: There is no room for the pack.
+        UnreadablePicturesError: Pictures are missing or damaged, and are not to be skipped.
+        PackError: There are no pictures, there is no room for them, or they change meanwhile.
     """
     if not paths:
         raise PackError("there are no pictures to pack")
-    folder = (cache or cache_folder()) / "packs"
-    whose, state = _name(paths, height, width)
-    pack = folder / f"{whose}-{state}"
-    if not pack.exists():
-        _build_once(paths, height, width, pack, progress)
+    wanted = _Wanted(paths, height, width, _states(paths))
+    pack = cache_folder() / "packs" / wanted.name
+    try:
+        if not _is_whole(pack):
+            _build_once(wanted, pack)
+    except OSError as error:
+        raise PackError(
+            f"cannot keep resized pictures in {pack.parent} ({error.strerror or error}); "
+            "set VIREID_CACHE to a folder with room that can be written to"
+        ) from error
     opened = _open(pack)
     if opened.unreadable and not skip_unreadable:
-        reasons = {str(paths[i]): why for i, why in opened.unreadable.items()}
+        # Whatever was wrong may be mended without a trace in the files: look again next time.
         shutil.rmtree(pack, ignore_errors=True)
-        raise UnreadablePicturesError(reasons)
+        raise UnreadablePicturesError({paths[i]: why for i, why in opened.unreadable.items()})
     return opened
 
 
-def _name(paths: Sequence[Path], height: int, width: int) -> tuple[str, str]:
-    """Two digests: of which pictures in which size, and of the state they are in."""
-    # Paths below the folder that all share: a data set that was moved as a whole is not
-    # packed again.
-    root = os.path.commonpath([path.parent.absolute() for path in paths])
-    names = [os.path.relpath(path.absolute(), root) for path in paths]
-    states = [_state(path) for path in paths]
-    return _digest([FORMAT, height, width, names]), _digest([names, states])
+@dataclass(frozen=True)
+class _Wanted:
+    """Which pictures to pack, and what was known about their files."""
+
+    paths: Sequence[Path]
+    height: int
+    width: int
+    states: list[tuple[int, int] | None]
+
+    @property
+    def whose(self) -> str:
+        """Digest of which pictures in which size."""
+        # Paths from the folder that all share: a data set moved as a whole is not packed again.
+        absolute = [path.absolute() for path in self.paths]
+        root = os.path.commonpath([path.parent for path in absolute])
+        names = [os.path.relpath(path, root) for path in absolute]
+        return _digest([FORMAT, self.height, self.width, names])
+
+    @property
+    def name(self) -> str:
+        """Name of the pack, different when any file is."""
+        return f"{self.whose}-{_digest(self.states)}"
 
 
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
+def _states(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
+    """Size and time of change of each file; None where there is no file."""
+
+    def state(path: Path) -> tuple[int, int] | None:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+    return [state(path) for path in paths]
 
 
 def _digest(facts: object) -> str:
@@ -133,26 +152,31 @@ def _digest(facts: object) -> str:
 
 
 def _open(pack: Path) -> Pack:
-    facts = json.loads((pack / "pack.json").read_text())
-    shape = (facts["pictures"], facts["height"], facts["width"], 3)
-    pictures = np.memmap(pack / "pictures.u8", dtype=np.uint8, mode="r", shape=shape)
+    facts = json.loads((pack / FACTS).read_text())
+    pictures = np.memmap(pack / PICTURES, np.uint8, mode="r", shape=tuple(facts["shape"]))
+    # A plain array on the same memory: numpy slices it several times faster.
     return Pack(np.asarray(pictures), {int(i): why for i, why in facts["unreadable"].items()})
 
 
-def _build_once(paths: Sequence[Path], height: int, width: int, pack: Path, progress: bool) -> None:
+def _is_whole(pack: Path) -> bool:
+    """Whether there is a pack, and nothing has cut off its pictures since."""
+    if not (pack / FACTS).exists():
+        return False
+    shape = json.loads((pack / FACTS).read_text())["shape"]
+    return (pack / PICTURES).stat().st_size == int(math.prod(shape))
+
+
+def _build_once(wanted: _Wanted, pack: Path) -> None:
     """Build a pack unless another process does so meanwhile."""
     pack.parent.mkdir(parents=True, exist_ok=True)
-    whose = pack.name.split("-")[0]
     # Released by the system when its holder dies, however it dies.
-    with FileLock(pack.parent / f"{whose}.lock"):
-        if pack.exists():
+    with FileLock(pack.parent / f"{wanted.whose}.lock"):
+        if _is_whole(pack):
             return
-        _remove_leftovers(pack.parent, whose)
-        _check_room(pack.parent, len(paths) * height * width * 3)
+        _remove_leftovers(pack.parent, wanted.whose)
+        _check_room(pack.parent, len(wanted.paths) * wanted.height * wanted.width * 3)
         with _new_folder(pack) as building:
-            _build(paths, height, width, building, progress)
-            if "-".join(_name(paths, height, width)) != pack.name:
-                raise PackError("pictures changed while they were packed; start again")
+            _build(wanted, building)
 
 
 def _remove_leftovers(folder: Path, whose: str) -> None:
@@ -183,45 +207,46 @@ def _new_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _build(paths: Sequence[Path], height: int, width: int, folder: Path, progress: bool) -> None:
+def _build(wanted: _Wanted, folder: Path) -> None:
     unreadable: dict[int, str] = {}
-    with (folder / "pictures.u8").open("wb") as file:
-        for i, picture in enumerate(_read_all(paths, height, width, progress)):
+    with (folder / PICTURES).open("wb") as file:
+        for i, picture in enumerate(_read_all(wanted)):
             if isinstance(picture, str):
                 unreadable[i] = picture
             else:
                 file.write(picture.data)
-        _settle(file.fileno())
-    facts = {
-        "format": FORMAT,
-        "pictures": len(paths) - len(unreadable),
-        "height": height,
-        "width": width,
-        "unreadable": unreadable,
-    }
-    (folder / "pack.json").write_text(json.dumps(facts, indent=1))
+        # The disk has everything before the folder gets its name.
+        file.flush()
+        os.fsync(file.fileno())
+    _refuse_changed(wanted)
+    shape = (len(wanted.paths) - len(unreadable), wanted.height, wanted.width, 3)
+    (folder / FACTS).write_text(json.dumps({"shape": shape, "unreadable": unreadable}))
 
 
-def _settle(descriptor: int) -> None:
-    """Have the disk take what was written, so that the rename does not overtake it."""
-    os.fsync(descriptor)
+def _refuse_changed(wanted: _Wanted) -> None:
+    now = _states(wanted.paths)
+    both = zip(wanted.paths, wanted.states, now, strict=True)
+    changed = [str(path) for path, before, after in both if before != after]
+    if changed:
+        raise PackError(
+            f"{len(changed)} pictures changed while they were packed ({', '.join(changed[:5])}); "
+            "start again when nothing writes to them any more"
+        )
 
 
-def _read_all(
-    paths: Sequence[Path], height: int, width: int, progress: bool
-) -> Iterator[Pixels | str]:
+def _read_all(wanted: _Wanted) -> Iterator[Pixels | str]:
     """Resized pictures in order, or why there is none; a few are held at a time."""
 
     def read(path: Path) -> Pixels | str:
         try:
-            return np.ascontiguousarray(read_resized(path, height, width))
+            return np.ascontiguousarray(read_resized(path, wanted.height, wanted.width))
         except PictureError as error:
             return error.reason
 
     workers = os.cpu_count() or 1
-    with Progress(disable=not progress) as bar, ThreadPoolExecutor(workers) as pool:
-        task = bar.add_task("packing pictures", total=len(paths))
-        for start in range(0, len(paths), 32 * workers):
-            chunk = paths[start : start + 32 * workers]
+    with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(workers) as pool:
+        task = bar.add_task("packing pictures", total=len(wanted.paths))
+        for start in range(0, len(wanted.paths), 32 * workers):
+            chunk = wanted.paths[start : start + 32 * workers]
             yield from pool.map(read, chunk)
             bar.advance(task, len(chunk))

@@ -16,6 +16,8 @@ from vireid.records import ImageRecord, Modality
 
 Numbers = Int[np.ndarray, " n"]
 """Pictures, as positions in the list of records."""
+NumbersOfEach = tuple[Int[np.ndarray, " _"], ...]
+"""For identity 0 .. k-1 its pictures, as many as there are."""
 
 
 class TrainingDataError(VireidError):
@@ -59,9 +61,8 @@ class PeopleSampler:
     picture comes twice in one batch only where an identity has fewer than `images_each`.
     """
 
-    visible: tuple[Numbers, ...]
-    """For every identity the numbers of its visible pictures."""
-    infrared: tuple[Numbers, ...]
+    visible: NumbersOfEach
+    infrared: NumbersOfEach
     people: int
     images_each: int
     seed: int
@@ -88,7 +89,7 @@ class PeopleSampler:
             infrared=np.concatenate([self._some(rng, self.infrared[k]) for k in chosen]),
         )
 
-    def _some(self, rng: np.random.Generator, pictures: Numbers) -> Numbers:
+    def _some(self, rng: np.random.Generator, pictures: Numbers) -> Int[np.ndarray, " images_each"]:
         too_few = len(pictures) < self.images_each
         return rng.choice(pictures, self.images_each, replace=too_few)
 
@@ -96,7 +97,8 @@ class PeopleSampler:
     def usual_steps(self) -> int:
         """Steps after which as many pictures were drawn as the larger modality has.
 
-        Rounded down, at least one: 695 on SYSU-MM01 with 8 people and 4 images each.
+        Rounded down, at least one: 695 on SYSU-MM01 with 8 people and 4 images each (AGW's code
+        says 695 and makes 696).
         """
         larger = max(sum(map(len, self.visible)), sum(map(len, self.infrared)))
         return max(1, larger // (self.people * self.images_each))
@@ -135,7 +137,7 @@ def number_identities(
 
 def pictures_of_each(
     records: Sequence[ImageRecord], numbering: dict[int, int], modality: Modality
-) -> tuple[Numbers, ...]:
+) -> NumbersOfEach:
     """For identity 0 .. k-1 the positions of its records of one modality."""
     found: list[list[int]] = [[] for _ in numbering]
     for position, record in enumerate(records):
