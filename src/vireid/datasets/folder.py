@@ -1,0 +1,244 @@
+"""Anyone's own pictures: a folder, or a CSV file that lists them.
+
+What is known of a picture is taken from the names of the folders it lies in; the innermost wins:
+
+    visible  vis  rgb  color                  taken in visible light
+    infrared  ir  nir  swir  lwir  thermal    taken in infrared
+    cam3  camera_north  cam-2                 the camera's name
+    0012                                      the person's identity, where such a folder of digits
+                                              lies directly in one of the above
+    cam3/0006/0001.jpg                        as in SYSU-MM01, where cameras 3 and 6 are infrared
+
+    site/visible/cam1/0012/a.jpg              all of it
+
+A CSV file has a column `path` (relative paths start at the CSV file) and may have `modality`,
+`identity` (an integer) and `camera`; what it leaves blank is taken from folder names too.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+
+from vireid.datasets import Dataset, _sysu_layout
+from vireid.errors import VireidError
+from vireid.records import ImageRecord, Modality
+
+PICTURES = _sysu_layout.PICTURES | {".avif", ".gif", ".jp2", ".pgm", ".pnm", ".ppm"}
+MODALITIES = {
+    **dict.fromkeys(["visible", "vis", "rgb", "color", "colour"], Modality.VISIBLE),
+    **dict.fromkeys(["infrared", "ir", "nir", "swir", "lwir", "thermal"], Modality.INFRARED),
+}
+COLUMNS = ("path", "modality", "identity", "camera")
+CAMERA = re.compile(r"cam(era)?(\d+|[ _-].+)", re.IGNORECASE)
+FOUR_DIGITS = re.compile(r"[0-9]{4}")
+NO_MODALITY = (
+    "nothing says its spectrum; put it into a folder named visible or infrared, "
+    "or say so with --modality"
+)
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A picture, a folder or a line of a CSV file that gives no record."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The records of a folder or CSV file, and what gave none."""
+
+    records: tuple[ImageRecord, ...]
+    unusable: tuple[Unusable, ...]
+
+
+@dataclass(frozen=True)
+class PathFacts:
+    """What the folders that a picture lies in say about it."""
+
+    modality: Modality | None = None
+    identity: int | None = None
+    camera: str | None = None
+
+
+def find(source: Path | str, modality: Modality | None = None, camera: str | None = None) -> Found:
+    """List the pictures of a folder, or of a CSV file.
+
+    Args:
+        source: Folders are searched to any depth, in the order of names.
+        modality: The spectrum of all of them, whatever folders or columns say.
+        camera: Likewise.
+
+    Raises:
+        VireidError: It is not there, may not be read, is no CSV file with the right columns, or
+            not a single picture in it can be used.
+    """
+    source = Path(source)
+    listed = _in_csv(source) if source.is_file() else _in_folder(source)
+    records, unusable = [], []
+    for path, facts in listed:
+        if isinstance(facts, Unusable):
+            unusable.append(facts)
+        elif spectrum := modality or facts.modality:
+            records.append(ImageRecord(path, spectrum, facts.identity, camera or facts.camera))
+        else:
+            unusable.append(Unusable(str(path), NO_MODALITY))
+    if not records:
+        raise VireidError(f"{source}: {_why_nothing(unusable)}")
+    return Found(tuple(records), tuple(unusable))
+
+
+def read(root: Path | None = None) -> Dataset:
+    """A folder as a data set to learn from or to score on.
+
+    People in its folders `train` and `validation` are learnt from, all others scored on.
+    Pictures of unknown people are left out.
+
+    Raises:
+        VireidError: No folder is given, or `find` finds nothing in it.
+    """
+    if root is None:
+        raise VireidError("the data set 'folder' needs the folder of your pictures; give its root")
+    known = [record for record in find(root).records if record.identity is not None]
+    splits: dict[str, list[ImageRecord]] = {"train": [], "validation": [], "test": []}
+    for record in known:
+        first = record.path.relative_to(root).parts[0]
+        splits[first if first in splits else "test"].append(record)
+    return Dataset(
+        name="folder",
+        root=root,
+        train=tuple(splits["train"]),
+        validation=tuple(splits["validation"]),
+        test=tuple(splits["test"]),
+        facts={"title": f"Pictures in {root}"},
+    )
+
+
+def facts_of(path: Path | str) -> PathFacts:
+    """What the folders that a picture lies in say about it.
+
+    >>> facts_of("/site/visible/cam1/0012/a.jpg")
+    PathFacts(modality=<Modality.VISIBLE: 'visible'>, identity=12, camera='cam1')
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100  links keep the name they are known by
+    folders = path.parts[-2::-1]  # the innermost first
+    modality = next((MODALITIES[f.lower()] for f in folders if f.lower() in MODALITIES), None)
+    camera = next((folder for folder in folders if CAMERA.fullmatch(folder)), None)
+    if modality is None and _is_sysu(path, folders):
+        modality = _sysu_layout.MODALITIES[folders[1]]
+    return PathFacts(modality, _identity(folders), camera)
+
+
+def _is_sysu(path: Path, folders: tuple[str, ...]) -> bool:
+    return (
+        len(folders) > 1
+        and folders[1] in _sysu_layout.MODALITIES
+        and all(FOUR_DIGITS.fullmatch(name) for name in (path.stem, folders[0]))
+    )
+
+
+def _identity(folders: tuple[str, ...]) -> int | None:
+    for folder, parent in pairwise(folders):
+        says_where = parent.lower() in MODALITIES or CAMERA.fullmatch(parent)
+        if says_where and folder.isascii() and folder.isdigit():
+            return int(folder)
+    return None
+
+
+Listed = Iterator[tuple[Path, PathFacts | Unusable]]
+
+
+def _in_folder(root: Path) -> Listed:
+    if not root.exists():
+        raise VireidError(f"{root} is not there; give a folder of pictures, or a CSV file")
+    refused: list[OSError] = []
+    seen: set[str] = set()
+    for folder, below, files in os.walk(root, onerror=refused.append, followlinks=True):
+        below[:] = sorted(name for name in below if _is_new(Path(folder, name), seen))
+        for name in sorted(files):
+            path = Path(folder, name)
+            if path.suffix.lower() in PICTURES and not name.startswith("."):
+                yield path, facts_of(path) if _is_text(path) else _unnamable(path)
+    for error in refused:
+        reason = f"this folder cannot be read ({error.strerror})"
+        yield Path(error.filename), Unusable(str(error.filename), reason)
+
+
+def _is_new(folder: Path, seen: set[str]) -> bool:
+    """Whether a folder is to be entered: not hidden, and not through a circle of links."""
+    real = os.path.realpath(folder)
+    if folder.name.startswith(".") or real in seen:
+        return False
+    seen.add(real)
+    return True
+
+
+def _is_text(path: Path) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
+
+
+def _unnamable(path: Path) -> Unusable:
+    return Unusable(ascii(str(path)), "its name is not valid Unicode; rename it")
+
+
+def _in_csv(path: Path) -> Listed:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, strict=True)
+            _check_columns(path, rows.fieldnames or ())
+            seen: dict[str, int] = {}
+            for row in rows:
+                where = f"{path}, line {rows.line_num}"
+                picture = path.parent / (row["path"] or "").strip()
+                first = seen.setdefault(os.path.abspath(picture), rows.line_num)  # noqa: PTH100
+                again = f"the same picture as in line {first}" if first < rows.line_num else None
+                yield picture, _facts_of_row(row, picture, where, again)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise VireidError(f"{path} is not a CSV file in UTF-8 ({error}); save it as one") from error
+
+
+def _check_columns(path: Path, columns: Iterable[str]) -> None:
+    columns = list(columns)
+    for column in columns:
+        near = get_close_matches(column.strip().lower(), COLUMNS, 1, cutoff=0.8)
+        if near and column != near[0]:
+            raise VireidError(f"{path} has a column {column!r}; did you mean {near[0]!r}?")
+    if "path" not in columns:
+        wanted = ",".join(COLUMNS)
+        raise VireidError(f"{path} has no column 'path'; its first line should read {wanted}")
+
+
+def _facts_of_row(
+    row: dict[str, str | None], picture: Path, where: str, again: str | None
+) -> PathFacts | Unusable:
+    modality, identity, camera = ((row.get(name) or "").strip() for name in COLUMNS[1:])
+    if None in row:
+        return Unusable(where, "it has more values than there are columns")
+    if not (row["path"] or "").strip():
+        return Unusable(where, "it has no path")
+    if again:
+        return Unusable(where, again)
+    if modality and modality.lower() not in MODALITIES:
+        return Unusable(where, f"modality {modality!r} is neither visible nor infrared")
+    if identity and not re.fullmatch(r"-?[0-9]+", identity):
+        return Unusable(where, f"identity {identity!r} is not an integer")
+    by_name = facts_of(picture)
+    return PathFacts(
+        MODALITIES[modality.lower()] if modality else by_name.modality,
+        int(identity) if identity else by_name.identity,
+        camera or by_name.camera,
+    )
+
+
+def _why_nothing(unusable: list[Unusable]) -> str:
+    if not unusable:
+        known = " ".join(sorted(PICTURES))
+        return f"there is no picture in it; pictures are files that end in {known}"
+    first = unusable[0]
+    return f"none of {len(unusable)} can be used; the first: {first.where}: {first.reason}"
