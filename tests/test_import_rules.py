@@ -7,11 +7,14 @@ import pytest
 
 WITHOUT_TORCH = [
     "vireid",
+    "vireid.baselines",
     "vireid.cli",
     "vireid.datasets",
     "vireid.embedding",
     "vireid.errors",
+    "vireid.evaluation",
     "vireid.gallery",
+    "vireid.methods",
     "vireid.metrics",
     "vireid.pictures",
     "vireid.protocols",
