@@ -3,8 +3,10 @@
 A command imports what it needs when it runs, so that `vireid --help` answers at once.
 """
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,37 +38,67 @@ def vireid() -> None:
 
 
 @vireid.command(
-    epilog=examples("vireid render --out nightwalk_mine --people 100 --seed 7"),
+    epilog=examples(
+        "vireid render --out nightwalk_mini                       the set that vireid ships, again",
+        "vireid render --out nightwalk_mine --people 1000 --seed 7",
+    ),
 )
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the data set to.")
-@click.option("--people", type=click.IntRange(min=1), help="How many people.")
+@click.option("--people", default=80, show_default=True, help="How many people to learn from.")
+@click.option("--validation-people", default=20, show_default=True, help="To choose settings on.")
+@click.option("--test-people", default=50, show_default=True, help="To score on.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same pictures.")
-def render(out: Path, people: int | None, seed: int) -> None:
+@click.option("--processes", type=click.IntRange(min=1), help="[default: one a core]")
+def render(
+    out: Path, people: int, validation_people: int, test_people: int, seed: int, processes: int
+) -> None:
     """Render NightWalk, a data set.
 
-    Walking people, seen by visible and by infrared cameras.
+    Walking people, seen by four visible and two near-infrared cameras, in SYSU-MM01's layout.
+    Give the same command again to go on with a rendering that was broken off.
     """
-    raise VireidError("vireid render is not there yet")
+    from rich.progress import track
+
+    from vireid.render import nightwalk
+
+    plan = nightwalk.Plan(seed, people, validation_people, test_people)
+    click.echo(f"{nightwalk.pictures_in(plan)} pictures of {plan.people} people", err=True)
+    done = nightwalk.render(out, plan, processes)
+    pictures = sum(track(done, "rendering", plan.people))
+    click.echo(f"{out}: {pictures} pictures; train with data.root={out}")
 
 
 @vireid.command(
     epilog=examples(
-        "vireid train recipes/agw_nightwalk.toml",
-        "vireid train recipes/agw_sysu.toml data.root=/data/SYSU-MM01 settings.epochs=80",
-        "vireid train recipes/agw_sysu.toml --resume runs/agw_sysu",
+        "vireid train recipes/agw_nightwalk_mini.toml",
+        "vireid train recipes/agw_sysu.toml data.root=/data/SYSU-MM01 settings.epochs=40",
+        "vireid train recipes/agw_nightwalk_mini.toml --resume",
         "torchrun --nproc_per_node 4 -m vireid train recipes/agw_sysu.toml",
     ),
 )
 @click.argument("recipe", type=EXISTING)
 @click.argument("overrides", nargs=-1, metavar="[key=value]...")
-@click.option("--out", type=TO_WRITE, help="Run folder.  [default: runs/NAME OF THE RECIPE]")
+@click.option(
+    "--out", type=TO_WRITE, help="Run folder.  [default: runs/RECIPE-NUMBER, resumed: the last]"
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was broken off.")
 def train(recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bool) -> None:
     """Learn what RECIPE says.
 
     Any setting of the recipe can be given anew as key=value. Ctrl-C saves; --resume goes on.
     """
-    raise VireidError("vireid train is not there yet")
+    from vireid import recipe as recipes
+    from vireid.interruption import Interrupted
+    from vireid.learning import folder_for, learn
+
+    wanted = recipes.read(recipe, overrides)
+    folder = out or folder_for(recipe.stem, resume=resume)
+    try:
+        learn(wanted, folder, resume=resume)
+    except Interrupted as stopped:
+        click.secho(f"vireid: {stopped}", fg="yellow", err=True)
+        sys.exit(130)
+    click.echo(f"{folder} has finished; score it with: vireid evaluate {folder}")
 
 
 @vireid.command(
@@ -133,48 +165,71 @@ def export(run: Path, out: Path) -> None:
 )
 @click.argument("source", type=EXISTING)
 @click.option("--out", type=TO_WRITE, required=True, help="Gallery to create or to add to.")
-@click.option("--model", default="small", show_default=True, help="Model to embed with.")
+@click.option("--model", help="Model to embed with.  [default: the gallery's; small for a new one]")
 @click.option("--modality", type=MODALITIES, help="Spectrum of all pictures in SOURCE.")
 @click.option("--camera", help="Camera of all pictures in SOURCE.")
 @click.option("--strict", is_flag=True, help="Exit with an error if any picture was skipped.")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 def index(
-    source: Path, out: Path, model: str, modality: str | None, camera: str | None, strict: bool
+    source: Path,
+    out: Path,
+    model: str | None,
+    modality: str | None,
+    camera: str | None,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Put pictures into a gallery.
 
-    SOURCE is a folder or a CSV file.
+    SOURCE is a folder or a CSV file. Spectrum, camera and identity are taken from the names of
+    folders (visible, infrared, cam1, 0012) or from columns; the options above all of these.
     """
-    raise VireidError("vireid index is not there yet")
+    from vireid import finding
+    from vireid.records import Modality
+
+    spectrum = Modality(modality) if modality else None
+    report = finding.index(source, out, model, spectrum, camera, progress=True)
+    click.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.as_text())
+    if strict and report.skipped:
+        raise VireidError(f"{len(report.skipped)} pictures were skipped; mend or remove them")
 
 
 @vireid.command(
     epilog=examples(
         "vireid search site.gallery night.jpg --query-modality infrared --top 5",
-        "vireid search site.gallery night.jpg --modality visible --sheet hits.png",
+        "vireid search site.gallery infrared/night.jpg --sheet hits.png",
+        "vireid search site.gallery visible/day.jpg --modality both --camera gate --json",
     ),
 )
 @click.argument("gallery", type=EXISTING)
 @click.argument("picture", type=EXISTING)
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Answers.")
 @click.option("--query-modality", type=MODALITIES, help="Spectrum of PICTURE.")
-@click.option("--modality", type=MODALITIES, help="Only hits of this spectrum.")
+@click.option("--identity", type=int, help="Of the person of PICTURE, to mark right answers.")
+@click.option(
+    "--modality",
+    type=click.Choice(["visible", "infrared", "both"]),
+    help="Spectrum to search in.  [default: the one that PICTURE is not of]",
+)
 @click.option("--camera", help="Only hits of this camera.")
 @click.option("--model", help="Model to embed with.  [default: the gallery's]")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 @click.option("--sheet", type=TO_WRITE, help="Contact sheet (PNG) to write.")
-def search(
-    gallery: Path,
-    picture: Path,
-    top: int,
-    query_modality: str | None,
-    modality: str | None,
-    camera: str | None,
-    model: str | None,
-    as_json: bool,
-    sheet: Path | None,
-) -> None:
-    """Find the person of PICTURE in GALLERY."""
-    raise VireidError("vireid search is not there yet")
+def search(gallery: Path, picture: Path, as_json: bool, sheet: Path | None, **asked: Any) -> None:
+    """Find the person of PICTURE in GALLERY.
+
+    The spectrum of PICTURE is taken from the names of folders it lies in, or from the option.
+    """
+    from vireid import contact_sheet, finding
+
+    answer = finding.search(gallery, picture, **asked)
+    if sheet:
+        drawn = contact_sheet.draw(answer.query, answer.hits, answer.title)
+        contact_sheet.save(drawn, sheet)
+    if as_json:
+        click.echo(json.dumps(answer.as_dict(), indent=2))
+    else:
+        answer.show()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A search on one picture to look at: the query, then its hits, framed by whether they are right."""
+"""A search to look at: the query, then its hits, framed by whether they are right."""
 
 import io
 from collections.abc import Sequence

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 
 from vireid.errors import VireidError
@@ -129,7 +130,7 @@ class Embedder:
 
         Args:
             records: In any order.
-            progress: Show a progress bar on standard error's terminal.
+            progress: Show a progress bar, if standard error is a terminal.
 
         Returns:
             Row i is the unit vector of record i.
@@ -137,12 +138,17 @@ class Embedder:
         Raises:
             PictureError: The first picture that cannot be used; see `in_batches` to skip it.
         """
-        batches = self.in_batches(records)
-        if progress:
-            total = -(-len(records) // BATCH)
-            batches = iter(track(batches, "embedding pictures", total, transient=True))
         embeddings = []
-        for batch in batches:
+        console = Console(stderr=True)
+        shown = track(
+            self.in_batches(records),
+            "embedding pictures",
+            -(-len(records) // BATCH),
+            console=console,
+            transient=True,
+            disable=not (progress and console.is_terminal),
+        )
+        for batch in shown:
             if batch.skipped:
                 raise batch.skipped[0]
             embeddings.append(batch.embeddings)

@@ -76,6 +76,7 @@ def _add(
 def _bar(hidden: bool) -> Progress:
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     console = Console(stderr=True)
+    hidden = hidden or not console.is_terminal
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden)
 
 

@@ -1,0 +1,232 @@
+"""What `vireid index` and `vireid search` do, and how they tell it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from vireid import gallery as galleries
+from vireid.datasets import folder
+from vireid.datasets.folder import Unusable
+from vireid.embedding import Embedder, ModelError, ModelFacts
+from vireid.errors import VireidError
+from vireid.gallery import Gallery, Hit, Indexed
+from vireid.records import ImageRecord, Modality
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What is in a gallery now, and how it got there."""
+
+    gallery: Path
+    model: ModelFacts
+    pictures: dict[Modality, int]
+    indexed: Indexed
+    skipped: tuple[Unusable, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "gallery": str(self.gallery),
+            "model": _model_as_dict(self.model),
+            "pictures": {modality.value: count for modality, count in self.pictures.items()},
+            "added": self.indexed.added,
+            "relabelled": self.indexed.relabelled,
+            "unchanged": self.indexed.unchanged,
+            "skipped": [{"where": bad.where, "reason": bad.reason} for bad in self.skipped],
+        }
+
+    def as_text(self) -> str:
+        """For people."""
+        done = f"{self.indexed.added} pictures added, {self.indexed.unchanged} unchanged"
+        if self.indexed.relabelled:
+            done += f", {self.indexed.relabelled} relabelled"
+        lines = [f"{self.gallery}: {done}, {len(self.skipped)} skipped"]
+        lines += [f"  skipped {bad.where}: {bad.reason}" for bad in self.skipped]
+        held = ", ".join(f"{count} {modality}" for modality, count in self.pictures.items())
+        return "\n".join([*lines, f"it holds {held} pictures, embedded by model {self.model.name}"])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The hits of one picture in one gallery."""
+
+    query: ImageRecord
+    hits: tuple[Hit, ...]
+    gallery: Path
+    model: ModelFacts
+    modality: Modality | None
+    """The spectrum that was searched; None: both."""
+    camera: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "query": _record_as_dict(self.query),
+            "gallery": str(self.gallery),
+            "model": _model_as_dict(self.model),
+            "modality": self.modality and self.modality.value,
+            "camera": self.camera,
+            "hits": [
+                {"rank": h.rank, "similarity": round(h.similarity, 6), **_record_as_dict(h.record)}
+                for h in self.hits
+            ],
+        }
+
+    def show(self) -> None:
+        """Print the table; in a file its lines are as long as they need to be."""
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=1000)
+        console.print(self.as_table())
+
+    def as_table(self) -> Table:
+        """For people."""
+        table = Table(title=self.title, title_justify="left")
+        for heading in ("rank", "similarity", "identity"):
+            table.add_column(heading, justify="right")
+        for heading in ("camera", "spectrum", "picture"):
+            table.add_column(heading, overflow="fold")
+        for hit in self.hits:
+            r = hit.record
+            identity = "" if r.identity is None else str(r.identity)
+            facts = (identity, r.camera or "", r.modality.value, _shown(r.path))
+            table.add_row(str(hit.rank), f"{hit.similarity:.3f}", *facts)
+        return table
+
+    @property
+    def title(self) -> str:
+        """One line that says what was searched for, and where."""
+        among = _searched_for(self.modality, self.camera)
+        return f"{self.query.modality} query among {among} in {self.gallery.name}"
+
+
+def index(
+    source: Path,
+    out: Path,
+    model: str | None = None,
+    modality: Modality | None = None,
+    camera: str | None = None,
+    progress: bool = False,
+) -> IndexReport:
+    """Bring a gallery up to date with the pictures of a folder or CSV file.
+
+    Args:
+        source: See `vireid.datasets.folder`.
+        out: The gallery; made if it is not there.
+        model: By default the one that filled the gallery, or `small`.
+        modality: Of all pictures.
+        camera: Of all pictures.
+        progress: Show a bar on a terminal.
+
+    Raises:
+        VireidError: No picture can be used, the gallery is another model's, or the disk is full.
+    """
+    found = folder.find(source, modality, camera)
+    embedder, gallery = _open_or_create(out, model)
+    with gallery:
+        try:
+            indexed = galleries.index(found.records, embedder, gallery, progress)
+        except KeyboardInterrupt:
+            safe = f"{len(gallery)} pictures are safe in {out}"
+            raise VireidError(f"interrupted; {safe}, the same command goes on from there") from None
+        counts = {m: gallery.count(m) for m in Modality}
+    unread = (Unusable(str(bad.path), bad.reason) for bad in indexed.skipped)
+    return IndexReport(out, embedder.facts, counts, indexed, (*found.unusable, *unread))
+
+
+def search(
+    gallery: Path,
+    picture: Path,
+    top: int = 10,
+    *,
+    query_modality: Modality | str | None = None,
+    identity: int | None = None,
+    modality: Modality | str | None = None,
+    camera: str | None = None,
+    model: str | None = None,
+) -> Answer:
+    """Find the person of a picture.
+
+    Args:
+        gallery: Where to search.
+        picture: Of one person.
+        top: How many hits at most.
+        query_modality: Spectrum of the picture; by default what the folders it lies in say.
+        identity: Of the person, if you know it; by default likewise.
+        modality: Spectrum to search in, or `both`; by default the one that the picture is not of.
+        camera: Search pictures of one camera only.
+        model: By default the one that filled the gallery.
+
+    Raises:
+        VireidError: Something is missing or does not fit; the message says what to do.
+    """
+    query = _query(picture, query_modality, identity)
+    searched = None if modality == "both" else Modality(modality or query.modality.other)
+    with Gallery.open(gallery) as opened:
+        embedder = _embedder_of(opened, model)
+        opened.check(embedder)
+        embedding = embedder.embed([picture], query.modality)
+        hits = opened.search(embedding, top, searched, camera)[0]
+        if not hits:
+            raise VireidError(f"{gallery} has no {_searched_for(searched, camera)}; ask for others")
+    return Answer(query, tuple(hits), gallery, embedder.facts, searched, camera)
+
+
+def _query(picture: Path, modality: str | None, identity: int | None) -> ImageRecord:
+    by_name = folder.facts_of(picture)
+    spectrum = modality or by_name.modality
+    if spectrum is None:
+        way_out = "give --query-modality visible or --query-modality infrared"
+        raise VireidError(f"{picture}: no folder's name says its spectrum; {way_out}")
+    known = by_name.identity if identity is None else identity
+    return ImageRecord(picture, Modality(spectrum), known, by_name.camera)
+
+
+def _open_or_create(path: Path, model: str | None) -> tuple[Embedder, Gallery]:
+    if not path.exists():
+        embedder = Embedder.open(model or "small")
+        return embedder, Gallery.create(path, embedder)
+    gallery = Gallery.open(path)
+    return _embedder_of(gallery, model), gallery
+
+
+def _embedder_of(gallery: Gallery, model: str | None) -> Embedder:
+    """The model that was asked for, or else the one that filled the gallery."""
+    try:
+        return Embedder.open(model or gallery.model.source)
+    except ModelError as error:
+        if model:
+            raise
+        name = f"{gallery.model.name} (fingerprint {gallery.model.fingerprint})"
+        raise ModelError(
+            f"{gallery.path} was filled by model {name}, which cannot be opened ({error}); "
+            "say by --model where it is now"
+        ) from error
+
+
+def _searched_for(modality: Modality | None, camera: str | None) -> str:
+    among = f"{modality} pictures" if modality else "pictures"
+    return f"{among} of {camera}" if camera else among
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _model_as_dict(model: ModelFacts) -> dict[str, str]:
+    return {"name": model.name, "fingerprint": model.fingerprint, "precision": model.precision}
+
+
+def _record_as_dict(record: ImageRecord) -> dict[str, Any]:
+    return {
+        "path": os.path.abspath(record.path),  # noqa: PTH100  as the gallery names it
+        "modality": record.modality.value,
+        "identity": record.identity,
+        "camera": record.camera,
+    }
