@@ -1,0 +1,144 @@
+"""Where a run stands, on disk: written whole or not at all, so that the last one can be trusted."""
+
+import os
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vireid.errors import VireidError
+from vireid.method import Method, Stage
+
+FORMAT = 1
+
+
+class CheckpointError(VireidError):
+    """A checkpoint that cannot be written, read, or used for this."""
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """How far a run has come: steps done in this epoch of this stage, all counted from 0."""
+
+    stage: int = 0
+    epoch: int = 0
+    step: int = 0
+
+
+@dataclass
+class Sums:
+    """Losses of an epoch so far, added up."""
+
+    steps: int = 0
+    of: dict[str, float] = field(default_factory=dict)
+
+    def add(self, losses: dict[str, float]) -> None:
+        """Count one more step."""
+        self.steps += 1
+        for name, loss in losses.items():
+            self.of[name] = self.of.get(name, 0.0) + loss
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Average losses of a step."""
+        return {name: total / self.steps for name, total in self.of.items()}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that going on needs; what a step draws depends on seed and position alone."""
+
+    position: Position
+    sums: Sums
+    states: dict[str, Any]
+    """Of method, optimizer and schedule."""
+
+    def restore_method(self, method: Method) -> None:
+        """Give the method its weights, and its buffers.
+
+        Raises:
+            CheckpointError: They are of a method of other settings or other people.
+        """
+        try:
+            method.load_state_dict(self.states["method"])
+        except RuntimeError as error:
+            raise CheckpointError(f"the checkpoint does not fit the method: {error}") from error
+
+    def restore_stage(self, stage: Stage[Any]) -> None:
+        """Give the stage the state of its optimizer and schedule."""
+        stage.optimizer.load_state_dict(self.states["optimizer"])
+        if stage.schedule:
+            stage.schedule.load_state_dict(self.states["schedule"])
+
+
+def write(path: Path, method: Method, stage: Stage[Any], position: Position, sums: Sums) -> None:
+    """Replace the checkpoint at once; one that cannot be written leaves the old as it is.
+
+    Raises:
+        CheckpointError: Disk full, no permission.
+    """
+    content = {
+        "format": FORMAT,
+        "kind": _kind(method),
+        "position": asdict(position),
+        "sums": asdict(sums),
+        "method": method.state_dict(),
+        "optimizer": stage.optimizer.state_dict(),
+        "schedule": stage.schedule.state_dict() if stage.schedule else None,
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        # torch wraps what the file system says in a RuntimeError of its own.
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path} could not be written ({_reason(error)}); the one before it is as it was: "
+            "make room and go on with --resume"
+        ) from error
+
+
+def read(path: Path, method: Method) -> Checkpoint | None:
+    """The checkpoint of a run of this method; None where the run has not come to its first.
+
+    Raises:
+        CheckpointError: Damaged, or another method's.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or no checkpoint ({error}); delete it to start from the beginning"
+        ) from error
+    _check(path, content, method)
+    states = {name: content[name] for name in ("method", "optimizer", "schedule")}
+    return Checkpoint(Position(**content["position"]), Sums(**content["sums"]), states)
+
+
+def _check(path: Path, content: Any, method: Method) -> None:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} was not written by this version of vireid")
+    if content["kind"] != _kind(method):
+        raise CheckpointError(
+            f"{path} is a checkpoint of {content['kind']}, not of {_kind(method)}; "
+            "resume with the recipe it was begun with, or start anew in another folder"
+        )
+
+
+def _kind(method: Method) -> str:
+    return type(method).__qualname__
+
+
+def _reason(error: BaseException) -> str:
+    """What the file system said, at the bottom of a chain of errors."""
+    while error.__context__ and not isinstance(error, OSError):
+        error = error.__context__
+    return getattr(error, "strerror", None) or str(error)

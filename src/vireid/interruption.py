@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM as a wish that is heard between two steps."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from vireid.errors import VireidError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(VireidError):  # noqa: N818
+    """A run was asked to stop, has saved where it stood, and can go on from there."""
+
+
+class StopRequests:
+    """While entered, the first signal is remembered and the second ends the process as usual.
+
+    Signals reach the main thread alone; in another one this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.made = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._give_back()
+
+    def _remember(self, _number: int, _frame: FrameType | None) -> None:
+        self.made = True
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

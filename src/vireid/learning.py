@@ -1,0 +1,173 @@
+"""From a recipe to a run folder: what `vireid train` does."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from rich.logging import RichHandler
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vireid import datasets, runs
+from vireid.datasets import Dataset
+from vireid.embedding import SHIPPED
+from vireid.loading import PackedTrainingData
+from vireid.method import Method
+from vireid.recipe import Recipe
+from vireid.reporting import console
+from vireid.runs import RunError
+from vireid.training import fit, seed_of
+
+log = logging.getLogger(__name__)
+
+
+def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
+    """Do what a recipe says, and leave a run folder behind.
+
+    Args:
+        recipe: What to learn, from what, how.
+        folder: New or empty; with `resume`, that of a run of this recipe.
+        resume: Go on where the run stands.
+
+    Raises:
+        VireidError: There is a run already, or it is another's; data or weights are missing.
+    """
+    process = PartialState()
+    dataset = datasets.read(recipe.data.dataset, recipe.data.root)
+    data = _open(dataset, recipe, process)
+    facts = _facts(dataset, data)
+    if resume:
+        runs.check_same(folder, recipe, facts)
+    elif process.is_main_process:
+        runs.start(folder, recipe, facts)
+    process.wait_for_everyone()
+    with logging_to(folder / "log.txt" if process.is_main_process else None):
+        log.info("%s: %d people on %d pictures of %s", folder, *_sizes(data), dataset.name)
+        method = _begin(recipe, data.num_identities, resume=resume)
+        fit(
+            method,
+            data,
+            folder,
+            seed=recipe.seed,
+            precision=recipe.precision,
+            save_minutes=recipe.save_minutes,
+            resume=resume,
+            tensorboard=recipe.tensorboard,
+        )
+        if process.is_main_process:
+            runs.finish(folder, method)
+    return method
+
+
+def folder_for(name: str, *, resume: bool) -> Path:
+    """The folder of a run whose folder nobody has named; the same in every process."""
+    chosen: list[Any] = [None]
+    if PartialState().is_main_process:
+        chosen = [runs.last_folder(name) if resume else runs.next_folder(name)]
+    return Path(broadcast_object_list(chosen)[0])
+
+
+@contextmanager
+def logging_to(path: Path | None) -> Iterator[None]:
+    """Show what vireid says on the console and append it to a file; without one, warnings only."""
+    logger, quiet = logging.getLogger("vireid"), path is None
+    handlers: list[logging.Handler] = [_console_handler(logging.WARNING if quiet else logging.INFO)]
+    if path is not None:
+        file = logging.FileHandler(path, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+        handlers.append(file)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def start_from(method: Method, source: str) -> None:
+    """Give a method the weights of another run where name and shape are the same.
+
+    Args:
+        method: Changed in place; what does not fit stays as it is, and is logged by name.
+        source: A shipped model (`small`), a run folder, or an exported model.
+
+    Raises:
+        RunError: There are no such weights, or none of them fits.
+    """
+    state, own = _weights(source), method.state_dict()
+    fitting = {name: v for name, v in state.items() if name in own and own[name].shape == v.shape}
+    if not fitting:
+        raise RunError(f"none of the weights in {source} fits this method and its settings")
+    method.load_state_dict(fitting, strict=False)
+    log.info("%d weights from %s", len(fitting), source)
+    fresh = sorted(own.keys() - fitting.keys())
+    if fresh:
+        log.info("left fresh: %s", ", ".join(fresh))
+
+
+def _begin(recipe: Recipe, num_identities: int, *, resume: bool) -> Method:
+    """The method before its first step, or as it will be when the checkpoint has been loaded."""
+    torch.manual_seed(seed_of(recipe.seed, "weights"))
+    method = runs.build(recipe, num_identities, pretrained=not resume)
+    if recipe.start_from and not resume:
+        start_from(method, recipe.start_from)
+    return method
+
+
+def _weights(source: str) -> dict[str, Tensor]:
+    shipped = SHIPPED / source
+    path = (shipped if shipped.is_dir() else Path(source)) / "model.safetensors"
+    if not path.is_file():
+        raise RunError(f"start_from is '{source}', but there is no {path}; is that run finished?")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrainingData:
+    data = recipe.data
+    return PackedTrainingData(
+        dataset.train + dataset.validation,
+        height=data.height,
+        width=data.width,
+        augmentation=recipe.augmentation,
+        seed=recipe.seed,
+        steps_per_epoch=data.steps_per_epoch,
+        unpaired=data.unpaired,
+        unreadable=data.unreadable,
+        rank=process.process_index,
+        world=process.num_processes,
+        workers=data.workers,
+    )
+
+
+def _facts(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
+    people, pictures = _sizes(data)
+    return {
+        "dataset": dataset.name,
+        "data": runs.data_fingerprint(data.records, dataset.root),
+        "num_identities": people,
+        "pictures": pictures,
+    }
+
+
+def _sizes(data: PackedTrainingData) -> tuple[int, int]:
+    return data.num_identities, len(data.records)
+
+
+def _console_handler(level: int) -> logging.Handler:
+    return RichHandler(
+        level, console, show_time=False, show_level=False, show_path=False, highlighter=None
+    )

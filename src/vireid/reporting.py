@@ -1,0 +1,159 @@
+"""What a run says while it learns: a bar, a line an epoch, losses.jsonl, TensorBoard."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vireid.checkpoints import Position, Sums
+from vireid.method import Stage
+from vireid.runs import write_whole
+
+log = logging.getLogger(__name__)
+console = Console(stderr=True)
+COLLAPSED = math.log(2)
+"""What log(1 + exp(0)), the weighted triplet, is when all embeddings are one."""
+
+
+class Report:
+    """Told of every step and every epoch; shows, writes and warns.
+
+    Only one process of a run reports; the others have `active` false and say nothing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stages: Sequence[Stage[Any]],
+        begin: Position,
+        *,
+        active: bool = True,
+        tensorboard: bool = False,
+    ) -> None:
+        self._stages = stages
+        self._active = active
+        self._losses = folder / "losses.jsonl"
+        self._board = _open_board(folder) if active and tensorboard else None
+        self._bar = _bar(hidden=not (active and console.is_terminal))
+        self._task = self._bar.add_task("", total=_steps(stages), completed=0, text="")
+        self._pictures, self._since = 0, time.perf_counter()
+        self._collapsed_epochs = 0
+        if active:
+            _forget_lines_after(self._losses, begin)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+        if self._board:
+            self._board.close()
+
+    def epoch_begins(self) -> None:
+        """Start the clock."""
+        self._pictures, self._since = 0, time.perf_counter()
+
+    def steps_done(self, position: Position, losses: Mapping[str, float], pictures: int) -> None:
+        """Move the bar.
+
+        Args:
+            position: After these steps.
+            losses: Of the last of them.
+            pictures: Learnt from in them, by all processes.
+        """
+        self._pictures += pictures
+        stage = self._stages[position.stage]
+        where = f"{stage.name} {position.epoch + 1}/{stage.epochs}"
+        text = f"{_in_words(losses)}  {self._speed:,.0f} pictures/s"
+        done = _steps(self._stages[: position.stage])
+        done += sum(len(stage.batches(e)) for e in range(position.epoch)) + position.step
+        self._bar.update(self._task, completed=done, description=where, text=text)
+
+    def epoch_ends(self, position: Position, sums: Sums) -> None:
+        """Write the line of the epoch that ends at this position."""
+        if not self._active:
+            return
+        stage = self._stages[position.stage]
+        rates = [float(group["lr"]) for group in stage.optimizer.param_groups]
+        seconds = time.perf_counter() - self._since
+        log.info(
+            "%s %d/%d  %s  %s pictures/s  %.1f s  learning rate %s",
+            *(stage.name, position.epoch, stage.epochs, _in_words(sums.means)),
+            *(f"{self._speed:,.0f}", seconds, "/".join(f"{rate:.3g}" for rate in rates)),
+        )
+        line = {"stage": stage.name, "stage_number": position.stage, "epoch": position.epoch}
+        line |= {"steps": sums.steps, "losses": sums.means, "learning_rates": rates}
+        line |= {"seconds": round(seconds, 3), "pictures_per_second": round(self._speed, 1)}
+        with self._losses.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._board:
+            for name, loss in sums.means.items():
+                self._board.add_scalar(f"{stage.name}/{name}", loss, position.epoch)
+        self._watch_for_collapse(sums.means)
+
+    @property
+    def _speed(self) -> float:
+        """Pictures a second in this epoch."""
+        return self._pictures / max(1e-9, time.perf_counter() - self._since)
+
+    def _watch_for_collapse(self, losses: Mapping[str, float]) -> None:
+        stuck = abs(losses.get("triplet", 0.0) - COLLAPSED) < 1e-3
+        self._collapsed_epochs = self._collapsed_epochs + 1 if stuck else 0
+        if self._collapsed_epochs == 3:
+            log.warning(
+                "the triplet loss has stood at ln 2 for three epochs: all pictures may have got "
+                "one embedding; lower the learning rate, or give it more epochs to warm up"
+            )
+
+
+def _bar(*, hidden: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=hidden,
+        transient=True,
+    )
+
+
+def _steps(stages: Sequence[Stage[Any]]) -> int:
+    return sum(stage.epochs * len(stage.batches(0)) for stage in stages if stage.epochs)
+
+
+def _in_words(losses: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+
+
+def _forget_lines_after(path: Path, begin: Position) -> None:
+    """Drop the lines of epochs that will be run again, and one that was not written to its end."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
+            break
+        facts = json.loads(line)
+        if Position(facts["stage_number"], facts["epoch"]) <= begin:
+            kept.append(line)
+    write_whole(path, "".join(kept).encode())
+
+
+def _open_board(folder: Path) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"))

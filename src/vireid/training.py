@@ -1,0 +1,272 @@
+"""The training loop: one for every method, on one processor or many."""
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from vireid import checkpoints
+from vireid.checkpoints import Checkpoint, Position, Sums
+from vireid.errors import VireidError
+from vireid.interruption import Interrupted, StopRequests
+from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.reporting import Report
+
+log = logging.getLogger(__name__)
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class DivergedError(VireidError):
+    """A loss is no longer a number."""
+
+
+def fit(
+    method: Method,
+    data: TrainingData,
+    folder: Path,
+    *,
+    seed: int = 0,
+    precision: Precision = "auto",
+    save_minutes: float = 10.0,
+    resume: bool = False,
+    tensorboard: bool = False,
+) -> None:
+    """Train through every stage; the random numbers of a step depend on seed and position alone.
+
+    Writes `checkpoint.pt` after each epoch, every few minutes and when stopped, and `losses.jsonl`.
+
+    Args:
+        method: Trained in place, on the device that accelerate finds.
+        data: Source of batches; with several processes each has its own share.
+        folder: The run's; made if it is not there.
+        seed: Of everything random in a step.
+        precision: Of forward passes; "auto" is bfloat16 where the device computes in it.
+        save_minutes: Between two checkpoints within an epoch.
+        resume: Go on from the checkpoint in the folder, if there is one.
+        tensorboard: Write losses for TensorBoard too.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM came; where the run stood was saved.
+        DivergedError: A loss became nan or infinite.
+        CheckpointError: A checkpoint cannot be written, or is another method's.
+    """
+    accelerator = Accelerator(mixed_precision="no")
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = checkpoints.read(folder / "checkpoint.pt", method) if resume else None
+    if saved:
+        saved.restore_method(method)
+    stages = _place(method, accelerator).stages(data)
+    begin = saved.position if saved else Position()
+    dtype = _dtype(precision, accelerator.device)
+    log.info("on %s in %s, seed %d", _machine(accelerator), str(dtype).partition(".")[2], seed)
+    main = accelerator.is_main_process
+    report = Report(folder, stages, begin, active=main, tensorboard=tensorboard)
+    with StopRequests() as stop, report:
+        fitting = _Fitting(
+            *(method, stages, folder / "checkpoint.pt", accelerator, dtype, seed),
+            *(save_minutes * 60, report, stop),
+        )
+        for number in range(begin.stage, len(stages)):
+            fitting.learn(number, saved if number == begin.stage else None)
+
+
+def seed_of(*position: int | str) -> int:
+    """63 random bits that depend on the position alone, on every machine and in every process."""
+    digest = hashlib.sha256("/".join(map(str, position)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+class StageLosses(nn.Module):
+    """A stage as one module, which is what DistributedDataParallel can wrap."""
+
+    def __init__(self, method: Method, stage: Stage[Any]) -> None:
+        super().__init__()
+        self.method = method
+        self._losses = stage.losses
+
+    def forward(self, batch: Any, epoch: int) -> Losses:
+        """The stage's losses, by name."""
+        return self._losses(batch, epoch)
+
+
+@dataclass
+class _Fitting:
+    method: Method
+    stages: Sequence[Stage[Any]]
+    checkpoint: Path
+    accelerator: Accelerator
+    dtype: torch.dtype
+    seed: int
+    save_seconds: float
+    report: Report
+    stop: StopRequests
+    saved_at: float = 0.0
+
+    def learn(self, number: int, saved: Checkpoint | None) -> None:
+        """Run one stage, from its beginning or from where it was saved."""
+        stage = self.stages[number]
+        position = saved.position if saved else Position(number)
+        sums = saved.sums if saved else Sums()
+        if saved:
+            saved.restore_stage(stage)
+        else:
+            self._prepare(number)
+        stage.thaw(self.method)
+        losses = self.accelerator.prepare_model(StageLosses(self.method, stage))
+        while position.epoch < stage.epochs:
+            self._run_epoch(losses, position, sums)
+            position, sums = Position(number, position.epoch + 1), Sums()
+        self.accelerator.free_memory()
+
+    def _prepare(self, number: int) -> None:
+        prepare = self.stages[number].prepare
+        if prepare:
+            # In eval mode, as a run is that goes on from here with the weights of a file.
+            self.method.eval()
+            torch.manual_seed(seed_of(self.seed, number, "prepare"))
+            prepare()
+
+    def _run_epoch(self, losses: nn.Module, begin: Position, sums: Sums) -> None:
+        stage = self.stages[begin.stage]
+        batches = stage.batches(begin.epoch)
+        self.report.epoch_begins()
+        self.saved_at = time.monotonic()
+        unread = _Unread(self.accelerator)
+        for step, batch in enumerate(batches.after(begin.step), begin.step):
+            position = replace(begin, step=step + 1)
+            torch.manual_seed(seed_of(self.seed, begin.stage, begin.epoch, step))
+            unread.add(self._step(losses, stage, batch, begin.epoch), batch)
+            if unread.full or position.step == len(batches):
+                self._read(unread, position, sums)
+                self._save_if_due(position, len(batches), sums)
+        self._end_epoch(replace(begin, epoch=begin.epoch + 1, step=0), sums)
+
+    def _step(self, losses: nn.Module, stage: Stage[Any], batch: Any, epoch: int) -> Losses:
+        device = self.accelerator.device
+        stage.optimizer.zero_grad()
+        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            found: Losses = losses(batch.to(device), epoch)
+        self.accelerator.backward(sum(found.values()))
+        stage.optimizer.step()
+        return {name: loss.detach() for name, loss in found.items()}
+
+    def _read(self, unread: "_Unread", position: Position, sums: Sums) -> None:
+        pictures = unread.pictures
+        for behind, losses in zip(count(1 - len(unread.losses)), unread.taken(), strict=False):
+            self._check(losses, replace(position, step=position.step + behind))
+            sums.add(losses)
+        self.report.steps_done(position, losses, pictures)
+
+    def _check(self, losses: dict[str, float], position: Position) -> None:
+        wrong = {name: loss for name, loss in losses.items() if not math.isfinite(loss)}
+        if wrong:
+            stage = self.stages[position.stage]
+            raise DivergedError(
+                f"loss {' and '.join(f'{name!r} is {loss}' for name, loss in wrong.items())} in "
+                f"stage '{stage.name}', epoch {position.epoch + 1}, step {position.step}; lower "
+                "the learning rate and start anew, or look at the pictures"
+            )
+
+    def _save_if_due(self, position: Position, steps: int, sums: Sums) -> None:
+        if position.step == steps:
+            return  # The epoch's end saves.
+        if self._asked_to_stop():
+            self._save(position, sums)
+            raise Interrupted(self._stopped_at(position))
+        if time.monotonic() - self.saved_at > self.save_seconds:
+            self._save(position, sums)
+
+    def _end_epoch(self, position: Position, sums: Sums) -> None:
+        stage = self.stages[position.stage]
+        if stage.schedule:
+            stage.schedule.step()
+        self.report.epoch_ends(position, sums)
+        self._save(position, Sums())
+        if self._asked_to_stop():
+            raise Interrupted(self._stopped_at(position))
+
+    def _save(self, position: Position, sums: Sums) -> None:
+        if self.accelerator.is_main_process:
+            stage = self.stages[position.stage]
+            checkpoints.write(self.checkpoint, self.method, stage, position, sums)
+        self.saved_at = time.monotonic()
+
+    def _asked_to_stop(self) -> bool:
+        """Whether any process was; all have to stop at the same step."""
+        if self.stop.made:
+            self.accelerator.set_trigger()
+        return bool(self.accelerator.check_trigger())
+
+    def _stopped_at(self, position: Position) -> str:
+        stage = self.stages[position.stage]
+        return (
+            f"stopped in stage '{stage.name}' after {position.epoch} of {stage.epochs} epochs and "
+            f"{position.step} steps; saved to {self.checkpoint}, go on with --resume"
+        )
+
+
+class _Unread:
+    """Losses that are still on the device: reading each at once would let a GPU wait."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self._patience = 1 if accelerator.device.type == "cpu" else 10
+        self.losses: list[Losses] = []
+        self.pictures = 0
+
+    def add(self, losses: Losses, batch: Any) -> None:
+        """Remember the losses of one more step."""
+        self.losses.append(losses)
+        images = [v for v in vars(batch).values() if isinstance(v, Tensor) and v.ndim == 4]
+        self.pictures += sum(map(len, images)) * self._accelerator.num_processes
+
+    @property
+    def full(self) -> bool:
+        return len(self.losses) >= self._patience
+
+    def taken(self) -> list[dict[str, float]]:
+        """The losses of each step as numbers, averaged over the processes; none are left."""
+        names = [tuple(losses) for losses in self.losses]
+        flat = torch.stack([loss.double() for losses in self.losses for loss in losses.values()])
+        values = iter(self._accelerator.reduce(flat, "mean").tolist())
+        self.losses, self.pictures = [], 0
+        return [{name: next(values) for name in of_step} for of_step in names]
+
+
+def _place(method: Method, accelerator: Accelerator) -> Method:
+    """On its device; its batch statistics are those of all processes where the device can."""
+    method.to(accelerator.device)
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
+    return method
+
+
+def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    if precision != "auto":
+        return torch.bfloat16 if precision == "bfloat16" else torch.float32
+    return torch.bfloat16 if _computes_in_bfloat16(device) else torch.float32
+
+
+def _computes_in_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Releases of torch before 2.10 do not tell.
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    known: dict[str, Any] = tell() if tell and device.type == "cpu" else {}
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+
+
+def _machine(accelerator: Accelerator) -> str:
+    device = accelerator.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{accelerator.num_processes} x {name}"
