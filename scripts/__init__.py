@@ -1,0 +1,1 @@
+"""What `make` runs, and what is worth running by hand."""

@@ -1,0 +1,132 @@
+"""What `make demo` runs: learn a little, score it, index a gallery, search it, show the result.
+
+Takes a few minutes on two cores. Everything goes through what a user calls: the commands are
+printed, and scores come from the same evaluation as `vireid evaluate`.
+"""
+
+import dataclasses
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+
+from scripts import demo_report
+from vireid import Embedder, Gallery, ImageRecord, Modality, baselines, contact_sheet, datasets
+from vireid.datasets import Dataset
+from vireid.evaluation import EmbedsRecords, Scores, score, table
+from vireid.gallery import index
+from vireid.protocols import find
+
+DEMO = Path("demo")
+RUN, GALLERY, SHEET, REPORT = (
+    DEMO / name for name in ("run", "visible.gallery", "search.png", "report.png")
+)
+RECIPE = Path("recipes/demo.toml")
+HITS, QUERIES_SHOWN = 8, 6
+console = Console(soft_wrap=True)
+
+
+def main() -> None:
+    """The whole demo, from an empty folder."""
+    began = time.perf_counter()
+    shutil.rmtree(DEMO, ignore_errors=True)
+    dataset = datasets.read("nightwalk")
+    say(f"NightWalk mini, rendered people under six cameras: {in_words(dataset)}")
+    unlearnt = baselines.chance(), baselines.raw_pixels(), baselines.colour_histograms()
+    rows = [scored(baseline, dataset) for baseline in unlearnt]
+    rows.append(scored(Embedder.open("small"), dataset, "shipped model"))
+
+    say("The shipped model goes on learning, on people it has never seen.")
+    run("train", str(RECIPE), "--out", str(RUN))
+    embedder = Embedder.open(RUN)
+    rows.append(scored(embedder, dataset, "model after learning"))
+
+    say("Infrared queries among visible pictures, of people nobody has learnt from:")
+    console.print(table(rows))
+    say("The same model fills a gallery with the visible pictures of these people ...")
+    queries = fill_gallery(embedder, dataset)
+    say("... and finds in it, among visible pictures, who is on an infrared one.")
+    command = ("search", str(GALLERY), str(queries[0].path), "--top", str(HITS))
+    run(*command, "--sheet", str(SHEET))
+    sheets = answers(embedder, queries[:QUERIES_SHOWN])
+    demo_report.draw(rows, learning_curve(RUN), sheets, REPORT)
+    say_what_next(rows, time.perf_counter() - began)
+
+
+def in_words(dataset: Dataset) -> str:
+    """How many people and pictures there are, to learn from and to score on."""
+    learnt_from = dataset.train + dataset.validation
+    sizes = [(len({r.identity for r in rs}), len(rs)) for rs in (learnt_from, dataset.test)]
+    return "{} people on {} pictures to learn from, {} others on {} to score on".format(
+        *sizes[0], *sizes[1]
+    )
+
+
+def scored(embedder: EmbedsRecords, dataset: Dataset, name: str | None = None) -> Scores:
+    """Scores of one row of the table, under the name it has there."""
+    scores = score(embedder, dataset, find("sysu/official"))
+    model = dataclasses.replace(scores.model, name=name or scores.model.name)
+    return dataclasses.replace(scores, model=model)
+
+
+def fill_gallery(embedder: Embedder, dataset: Dataset) -> list[ImageRecord]:
+    """Index the visible test pictures; returns the infrared ones, in random order."""
+    visible = [record for record in dataset.test if record.modality is Modality.VISIBLE]
+    with Gallery.create(GALLERY, embedder) as gallery:
+        index(visible, embedder, gallery, progress=True)
+    console.print(f"{GALLERY}: {len(visible)} pictures")
+    infrared = [record for record in dataset.test if record.modality is Modality.INFRARED]
+    return random.Random(0).sample(infrared, len(infrared))
+
+
+def answers(embedder: Embedder, queries: list[ImageRecord]) -> list[Image.Image]:
+    """A contact sheet for each query."""
+    with Gallery.open(GALLERY, embedder) as gallery:
+        found = gallery.search(embedder.embed_records(queries), HITS, Modality.VISIBLE)
+    return [contact_sheet.draw(query, hits) for query, hits in zip(queries, found, strict=True)]
+
+
+def learning_curve(folder: Path) -> dict[str, list[float]]:
+    """Each named loss of a run, epoch by epoch."""
+    lines = (folder / "losses.jsonl").read_text().splitlines()
+    epochs = [json.loads(line)["losses"] for line in lines]
+    return {name: [epoch[name] for epoch in epochs] for name in epochs[0]}
+
+
+def run(*command: str) -> None:
+    """Show a command of vireid and run it; ends the demo if it fails."""
+    console.print(f"[bold]$ vireid {' '.join(command)}[/bold]")
+    status = subprocess.run([sys.executable, "-m", "vireid", *command], check=False).returncode
+    if status:
+        sys.exit(status)
+
+
+def say(text: str) -> None:
+    """A line between two parts."""
+    console.print(f"\n[cyan]{text}[/cyan]")
+
+
+def say_what_next(rows: list[Scores], seconds: float) -> None:
+    """Where the result is, what it means and what to try next."""
+    chance, after = rows[0].mean["R1"], rows[-1].mean["R1"]
+    say(
+        f"Done in {seconds / 60:.1f} minutes. The right person comes first for {100 * after:.0f} % "
+        f"of the queries, {after / chance:.0f} times as often as by chance."
+    )
+    console.print(
+        f"  look at        {REPORT}\n"
+        f"  search         vireid search {GALLERY} ANY_INFRARED.jpg --query-modality infrared\n"
+        "  your pictures  vireid index FOLDER --out site.gallery --modality visible\n"
+        f"  score it       vireid evaluate {RUN}\n"
+        "  read on        README.md, docs/concepts.md"
+    )
+
+
+if __name__ == "__main__":
+    main()
