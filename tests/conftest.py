@@ -2,8 +2,19 @@
 
 from jaxtyping import install_import_hook
 
-install_import_hook("vireid", "beartype.beartype")
+# jaxtyping wants an expression. An int is a good float here, as for every type checker; and
+# methods are decorated one by one, where beartype cannot know what Self is.
+install_import_hook(
+    "vireid",
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True, hint_overrides="
+    "beartype.FrozenDict({__import__('typing').Self: object})))",
+)
 
+import hypothesis  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("vireid", deadline=None)
+hypothesis.settings.load_profile("vireid")

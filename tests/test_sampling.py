@@ -61,14 +61,14 @@ def test_pictures_come_twice_only_where_there_are_too_few() -> None:
 
 def test_everybody_and_every_picture_is_drawn_equally_often() -> None:
     subject = sampler(people=4, images_each=3)
-    draws = [subject.draw(epoch, step) for epoch in range(10) for step in range(50)]
+    draws = [subject.draw(epoch, step) for epoch in range(5) for step in range(25)]
     people = Counter(np.concatenate([drawn.identities for drawn in draws]).tolist())
     pictures = Counter(np.concatenate([drawn.infrared for drawn in draws]).tolist())
-    # 500 batches x 12 rows: 600 a person (deviation 33, in threes), 100 a picture (10).
+    # 125 batches x 12 rows: 150 a person (deviation 16, in threes), 25 a picture (5).
     assert len(people) == 10
     assert len(pictures) == 60
-    assert all(abs(count - 600) < 5 * 33 for count in people.values())
-    assert all(abs(count - 100) < 5 * 10 for count in pictures.values())
+    assert all(abs(count - 150) < 5 * 16 for count in people.values())
+    assert all(0 < count < 50 for count in pictures.values())
 
 
 def test_a_batch_depends_on_seed_epoch_and_step_and_on_nothing_else() -> None:
@@ -83,7 +83,12 @@ def test_a_batch_depends_on_seed_epoch_and_step_and_on_nothing_else() -> None:
 
 
 def test_batches_are_those_of_every_other_machine() -> None:
-    assert sampler(people=2, images_each=2, seed=7).draw(3, 4).visible.tolist() == [300, 302, 703, 705]
+    assert sampler(people=2, images_each=2, seed=7).draw(3, 4).visible.tolist() == [
+        300,
+        302,
+        703,
+        705,
+    ]
 
 
 def test_draws_of_two_kinds_share_no_numbers() -> None:

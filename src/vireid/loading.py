@@ -4,7 +4,7 @@ Batches are made ahead by threads; numpy lets go of the interpreter while it mov
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -214,7 +214,7 @@ class Epoch(Generic[B]):
         return made_ahead(self.batch, range(steps, self.steps), self.workers)
 
 
-def made_ahead(make: Callable[[int], B], steps: range, workers: int) -> Iterator[B]:
+def made_ahead(make: Callable[[int], B], steps: range, workers: int) -> Generator[B, None, None]:
     """The batches of these steps in order, up to two per worker ahead of who takes them.
 
     What goes wrong in a worker is raised where its batch would have come. Whoever stops early,

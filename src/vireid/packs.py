@@ -52,8 +52,8 @@ class PackError(VireidError):
 class UnreadablePicturesError(VireidError):
     """Some pictures of a data set cannot be read."""
 
-    def __init__(self, reasons: dict[Path, str]) -> None:
-        listed = [f"  {path}: {reason}" for path, reason in islice(reasons.items(), 20)]
+    def __init__(self, paths: Sequence[Path], reasons: dict[int, str]) -> None:
+        listed = [f"  {paths[i]}: {reason}" for i, reason in islice(reasons.items(), 20)]
         if len(reasons) > 20:
             listed.append(f"  and {len(reasons) - 20} more")
         super().__init__(
@@ -106,7 +106,7 @@ def open_pack(
     if opened.unreadable and not skip_unreadable:
         # Whatever was wrong may be mended without a trace in the files: look again next time.
         shutil.rmtree(pack, ignore_errors=True)
-        raise UnreadablePicturesError({paths[i]: why for i, why in opened.unreadable.items()})
+        raise UnreadablePicturesError(paths, opened.unreadable)
     return opened
 
 
@@ -219,6 +219,8 @@ def _build(wanted: _Wanted, folder: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     _refuse_changed(wanted)
+    if len(unreadable) == len(wanted.paths):
+        raise UnreadablePicturesError(wanted.paths, unreadable)
     shape = (len(wanted.paths) - len(unreadable), wanted.height, wanted.width, 3)
     (folder / FACTS).write_text(json.dumps({"shape": shape, "unreadable": unreadable}))
 

@@ -1,0 +1,291 @@
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vireid.augmentation import Augmentation
+from vireid.batches import EpochOfBatches, PairedBatch
+from vireid.loading import Epoch, PackedTrainingData, made_ahead
+from vireid.method import TrainingData
+from vireid.packs import UnreadablePicturesError
+from vireid.pictures import read_resized
+from vireid.records import ImageRecord, Modality
+from vireid.sampling import TrainingDataError
+
+H, W = 24, 12
+PLAIN = Augmentation(pad=0, flip=0.0, channel_exchange=0.0, random_erasing=0.0)
+EVERYTHING = Augmentation(pad=3, channel_exchange=0.7, grey=0.3, infrared_jitter=0.4)
+PEOPLE = (5, 9, 11, 40, 41, 70)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ImageRecord]]:
+    """Six people with five visible and three infrared pictures each."""
+    root = tmp_path_factory.mktemp("set")
+    made: list[ImageRecord] = []
+    for identity in PEOPLE:
+        for modality, count in ((Modality.VISIBLE, 5), (Modality.INFRARED, 3)):
+            for i in range(count):
+                path = root / f"{modality}_{identity}_{i}.png"
+                rng = np.random.default_rng(len(made))
+                Image.fromarray(rng.integers(0, 256, (30, 15, 3), dtype=np.uint8)).save(path)
+                made.append(ImageRecord(path, modality, identity))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIREID_CACHE", str(root / "cache"))
+        yield made
+
+
+def data(records: list[ImageRecord], **changed: Any) -> PackedTrainingData:
+    settings: dict[str, Any] = {
+        "height": H, "width": W, "augmentation": EVERYTHING, "seed": 3, "workers": 0,
+        "steps_per_epoch": 4,
+    }  # fmt: skip
+    return PackedTrainingData(records, **(settings | changed))
+
+
+def same(left: Any, right: Any) -> bool:
+    return all(
+        torch.equal(a, b) for a, b in zip(vars(left).values(), vars(right).values(), strict=True)
+    )
+
+
+def test_it_is_what_methods_expect(records: list[ImageRecord]) -> None:
+    made = data(records)
+    assert isinstance(made, TrainingData)
+    assert isinstance(made.paired(2, 2)(0), EpochOfBatches)
+    assert isinstance(made.single(Modality.VISIBLE, 4)(0), EpochOfBatches)
+    assert made.num_identities == 6
+
+
+def test_pictures_arrive_as_they_are_in_their_files(records: list[ImageRecord]) -> None:
+    """Every row of a batch is one file of the person whose row it is, and of its modality."""
+    of = {
+        modality: {
+            (read_resized(r.path, H, W) / np.float32(255)).tobytes(): r.identity
+            for r in records
+            if r.modality is modality
+        }
+        for modality in Modality
+    }
+    for batch in data(records, augmentation=PLAIN).paired(3, 2)(1):
+        identities = [PEOPLE[k] for k in batch.identities.tolist()]
+        for modality in Modality:
+            rows = batch.of(modality).permute(0, 2, 3, 1).numpy()
+            assert [of[modality][row.tobytes()] for row in rows] == identities
+
+
+def test_images_are_floats_up_to_one_with_channels_last(records: list[ImageRecord]) -> None:
+    batch = next(iter(data(records).paired(2, 3)(0)))
+    for images in (batch.visible, batch.infrared):
+        assert images.shape == (6, 3, H, W)
+        assert images.dtype == torch.float32
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert 0 <= images.min() < images.max() <= 1
+    assert batch.identities.dtype == torch.int64
+
+
+def test_a_single_source_shows_every_picture_of_one_modality_once(
+    records: list[ImageRecord],
+) -> None:
+    epoch = data(records, augmentation=PLAIN).single(Modality.INFRARED, 6)(0)
+    assert len(epoch) == 3  # 18 infrared pictures; steps_per_epoch is about paired batches
+    seen = [row.numpy().tobytes() for batch in epoch for row in batch.images.permute(0, 2, 3, 1)]
+    infrared = [r for r in records if r.modality is Modality.INFRARED]
+    expected = [(read_resized(r.path, H, W) / np.float32(255)).tobytes() for r in infrared]
+    assert sorted(seen) == sorted(expected)
+    who = dict(zip(expected, [r.identity for r in infrared], strict=True))
+    named = [PEOPLE[k] for batch in epoch for k in batch.identities.tolist()]
+    assert named == [who[picture] for picture in seen]
+
+
+def test_batches_depend_on_seed_epoch_and_step_alone(records: list[ImageRecord]) -> None:
+    made = data(records)
+    list(made.single(Modality.VISIBLE, 4)(0))  # what was asked for before does not matter
+    first, again = list(made.paired(2, 2)(1)), list(data(records).paired(2, 2)(1))
+    assert all(map(same, first, again))
+    others = [list(made.paired(2, 2)(2)), list(data(records, seed=4).paired(2, 2)(1))]
+    everything = [*first, *others[0], *others[1]]
+    assert len({batch.visible.numpy().tobytes() for batch in everything}) == 12
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_number_of_workers_changes_nothing(records: list[ImageRecord], workers: int) -> None:
+    alone, helped = data(records), data(records, workers=workers)
+    for expected, epoch in (
+        (alone.paired(2, 2)(0), helped.paired(2, 2)(0)),
+        (alone.single(Modality.VISIBLE, 5)(0), helped.single(Modality.VISIBLE, 5)(0)),
+    ):
+        made = list(epoch)
+        assert len(made) == len(epoch)
+        assert all(map(same, expected, made))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_off_epoch_goes_on_with_the_batches_not_yet_seen(
+    records: list[ImageRecord], workers: int
+) -> None:
+    made = data(records, workers=workers)
+    for epoch in (made.paired(2, 2)(5), made.single(Modality.VISIBLE, 7)(5)):
+        whole = list(epoch)
+        for steps in range(len(epoch) + 1):
+            rest = list(epoch.after(steps))
+            assert len(rest) == len(epoch) - steps
+            assert all(map(same, rest, whole[steps:]))
+
+
+def test_batches_before_those_asked_for_are_not_made() -> None:
+    made: list[int] = []
+
+    def make(step: int) -> PairedBatch:
+        made.append(step)
+        return PairedBatch(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2), torch.zeros(1).long())
+
+    list(Epoch(10, make, 2).after(7))
+    assert sorted(made) == [7, 8, 9]
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_the_shares_of_all_processes_are_the_batch_of_one(
+    records: list[ImageRecord], world: int
+) -> None:
+    ranks = [data(records, rank=rank, world=world) for rank in range(world)]
+    whole = data(records)
+    for shared, single in (
+        ([r.paired(4, 2)(0) for r in ranks], whole.paired(4, 2)(0)),
+        ([r.single(Modality.VISIBLE, 8)(0) for r in ranks], whole.single(Modality.VISIBLE, 8)(0)),
+    ):
+        for *parts, batch in zip(*shared, single, strict=True):
+            for name, tensor in vars(batch).items():
+                assert torch.equal(torch.cat([getattr(part, name) for part in parts]), tensor)
+
+
+def test_an_uneven_share_is_refused(records: list[ImageRecord]) -> None:
+    made = data(records, world=4)
+    with pytest.raises(TrainingDataError, match="people is 6, which 4 processes cannot share"):
+        made.paired(6, 2)
+    with pytest.raises(TrainingDataError, match="size is 10"):
+        made.single(Modality.VISIBLE, 10)
+
+
+def test_steps_of_an_epoch_follow_the_larger_modality_or_what_is_set(
+    records: list[ImageRecord],
+) -> None:
+    assert len(data(records, steps_per_epoch=None).paired(3, 2)(0)) == 30 // 6
+    assert len(data(records, steps_per_epoch=17).paired(3, 2)(0)) == 17
+
+
+def without(records: list[ImageRecord], identity: int, modality: Modality) -> list[ImageRecord]:
+    return [r for r in records if (r.identity, r.modality) != (identity, modality)]
+
+
+def test_people_seen_in_one_spectrum_are_named_or_left_out(records: list[ImageRecord]) -> None:
+    some = without(without(records, 9, Modality.VISIBLE), 41, Modality.INFRARED)
+    refusing = data(some)
+    with pytest.raises(
+        TrainingDataError, match=r"2 identities .* 9 \(infrared only\), 41 \(visible only\); .*drop"
+    ):
+        refusing.paired(2, 2)
+    assert refusing.num_identities == 6, "single sources do with one spectrum"
+    dropping = data(some, unpaired="drop")
+    assert dropping.num_identities == 4
+    paired = {k for batch in dropping.paired(4, 2)(0) for k in batch.identities.tolist()}
+    assert paired == {0, 1, 2, 3}
+    assert len(dropping.single(Modality.VISIBLE, 5)(0)) == 4
+
+
+def test_a_picture_that_cannot_be_read_stops_or_is_left_out(
+    records: list[ImageRecord], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8 no more")
+    some = [ImageRecord(broken, Modality.VISIBLE, 5), *records]
+    with pytest.raises(UnreadablePicturesError, match=r"broken\.jpg"):
+        data(some)
+    skipping = data(some, unreadable="skip", augmentation=PLAIN)
+    assert skipping.records == tuple(records)
+    # The same pictures for the same people as without it.
+    assert all(
+        map(same, skipping.paired(2, 2)(0), data(records, augmentation=PLAIN).paired(2, 2)(0))
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": -1}, "seed is -1"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch is 0"),
+        ({"augmentation": Augmentation(pad=12)}, "pad is 12, .* set it to less than 12"),
+    ],
+)
+def test_settings_that_cannot_work_are_named(
+    records: list[ImageRecord], changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingDataError, match=message):
+        data(records, **changed)
+
+
+def test_no_pictures_no_training(records: list[ImageRecord]) -> None:
+    with pytest.raises(TrainingDataError, match="no pictures to train on"):
+        data([])
+    visible = [r for r in records if r.modality is Modality.VISIBLE]
+    with pytest.raises(TrainingDataError, match="no infrared pictures"):
+        data(visible).single(Modality.INFRARED, 4)
+
+
+def batch_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def nothing(step: int) -> PairedBatch:
+    return PairedBatch(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2), torch.tensor([step]))
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+def test_whoever_stops_early_leaves_no_thread_at_work(interruption: type[BaseException]) -> None:
+    def take_some() -> None:
+        for batch in made_ahead(nothing, range(1000), workers=2):
+            if batch.identities.item() == 5:
+                assert batch_threads()
+                raise interruption
+
+    with pytest.raises(interruption):
+        take_some()
+    assert not batch_threads()
+
+
+def test_an_error_in_a_worker_is_raised_where_its_batch_would_have_come() -> None:
+    def make(step: int) -> PairedBatch:
+        if step == 3:
+            raise OSError("the disk is gone")
+        return nothing(step)
+
+    taken: list[float] = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        taken.extend(batch.identities.item() for batch in made_ahead(make, range(9), workers=3))
+    assert not batch_threads()
+    batches = made_ahead(make, range(9), workers=3)
+    assert [next(batches).identities.item() for _ in range(3)] == [0, 1, 2]
+    batches.close()
+
+
+def test_batches_are_made_ahead_but_not_without_limit() -> None:
+    made: list[int] = []
+
+    def make(step: int) -> PairedBatch:
+        made.append(step)
+        return nothing(step)
+
+    batches = made_ahead(make, range(1000), workers=2)
+    next(batches)
+    deadline = time.monotonic() + 10
+    while len(made) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert len(made) == 5  # the one taken, and two for either worker
+    batches.close()
