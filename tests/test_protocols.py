@@ -108,7 +108,9 @@ def hashed_similarity(trial: Trial) -> np.ndarray:
 
 def check_scores(protocol: Protocol, trial: Trial, expected: dict[str, Any]) -> None:
     similarity = hashed_similarity(trial)
-    identities = [np.array([r.identity for r in part]) for part in (trial.queries, trial.gallery)]
+    queries, gallery = (
+        np.array([record.identity for record in part]) for part in (trial.queries, trial.gallery)
+    )
     hidden = protocol.hidden(trial)
     variants: list[tuple[dict[str, Any], np.ndarray | None, CmcVariant]] = [
         (expected, hidden, "identity")
@@ -117,7 +119,7 @@ def check_scores(protocol: Protocol, trial: Trial, expected: dict[str, Any]) -> 
         variants.append((expected["nothing hidden"], None, "identity"))
         variants.append((expected["plain ranks"], hidden, "plain"))
     for values, hides, cmc in variants:
-        scores = score_ranking(similarity, *identities, hides, cmc)
+        scores = score_ranking(similarity, queries, gallery, hides, cmc)
         assert scores.valid_queries == values["valid_queries"]
         for k in (1, 5, 10, 20):
             assert scores.rank(k) == pytest.approx(values[f"R{k}"], abs=1e-6)
