@@ -56,7 +56,7 @@ def test_a_body_stands_on_the_floor_in_every_pose() -> None:
 
 def test_dye_colours_vanish_in_the_near_infrared_and_the_material_stays() -> None:
     person = replace(draw_person(1, 2), outer="none", bag="none")
-    plain = replace(person.top_cloth, pattern="plain", colour=(0.7, 0.05, 0.05), gloss=0.0)
+    plain = replace(person.top_cloth, pattern="plain", colour=(0.7, 0.05, 0.05), infrared=0.7)
     red = replace(person, top_cloth=plain)
     blue = replace(person, top_cloth=replace(plain, colour=(0.05, 0.05, 0.7)))
     dark = replace(person, top_cloth=replace(plain, infrared=0.05))
@@ -95,9 +95,9 @@ def test_sleeves_end_where_the_person_says() -> None:
     assert set(worn[limbs >= 0.4]) == {Slot.SKIN}
 
 
-def test_a_rendered_set_is_complete_and_the_same_again(tmp_path: Path) -> None:
-    for folder in ("one", "two"):
-        written = sum(nightwalk.render(tmp_path / folder, SMALL, processes=1))
+def test_a_rendered_set_is_complete_and_the_same_with_more_processes(tmp_path: Path) -> None:
+    for folder, processes in (("one", 1), ("two", 2)):
+        written = sum(nightwalk.render(tmp_path / folder, SMALL, processes))
         assert written == nightwalk.pictures_in(SMALL)
     one = sorted((tmp_path / "one").rglob("*.jpg"))
     assert len(one) == nightwalk.pictures_in(SMALL)
@@ -106,7 +106,8 @@ def test_a_rendered_set_is_complete_and_the_same_again(tmp_path: Path) -> None:
             path.read_bytes()
             == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
         )
-        assert Image.open(path).size == (32, 64)
+        with Image.open(path) as opened:
+            assert opened.size == (32, 64)
 
 
 def test_a_broken_off_rendering_is_completed_and_keeps_what_is_there(tmp_path: Path) -> None:

@@ -101,8 +101,11 @@ def render(out: Path, plan: Plan, processes: int | None = None) -> Iterator[int]
     splits = plan.splits()
     tested = set(splits["test"])
     work = [(out, plan, identity, identity in tested) for identity in range(1, plan.people + 1)]
-    with multiprocessing.get_context("spawn").Pool(processes or os.cpu_count()) as pool:
-        yield from pool.imap_unordered(_render_person, work)
+    if processes == 1:
+        yield from map(_render_person, work)
+    else:
+        with multiprocessing.get_context("spawn").Pool(processes or os.cpu_count()) as pool:
+            yield from pool.imap_unordered(_render_person, work)
     _finish(out, plan, splits)
 
 
