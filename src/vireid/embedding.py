@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -85,7 +85,7 @@ class Embedder:
         return f"Embedder({self.facts})"
 
     @classmethod
-    def open(cls, model: str | Path = "small", threads: int | None = None) -> Self:
+    def open(cls, model: str | Path = "small", threads: int | None = None) -> "Embedder":
         """Open a model.
 
         Args:
@@ -171,7 +171,7 @@ class Embedder:
                 embeddings[rows] = self._network(pictures, modality)
         return self._checked(embeddings)
 
-    def _joined(self, batches: list[Vectors]) -> Vectors:
+    def _joined(self, batches: list[Float[np.ndarray, "_ d"]]) -> Vectors:
         empty = np.zeros((0, self.embedding_dim), np.float32)
         return self._checked(np.concatenate([empty, *batches]))
 

@@ -97,12 +97,16 @@ def resize(picture: Image.Image, height: int, width: int) -> Pixels:
     """Bring a picture to a size, whatever its proportions, with Lanczos as AGW's code does.
 
     Source: https://github.com/mangye16/Cross-Modal-Re-ID-baseline (`pre_process_sysu.py`).
+
+    Raises:
+        PictureError: It is too small or too large, as for `read_picture`.
     """
+    _check_size(picture, "picture in memory")
     small = as_rgb(picture).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.array(small)
 
 
-def _check_size(picture: Image.Image, path: Path) -> None:
+def _check_size(picture: Image.Image, path: Path | str) -> None:
     width, height = picture.size
     if height < LEAST_HEIGHT or width < LEAST_WIDTH:
         reason = f"it has {height} rows and {width} columns"
@@ -112,7 +116,7 @@ def _check_size(picture: Image.Image, path: Path) -> None:
         raise _too_large(path, f"{height} rows and {width} columns")
 
 
-def _too_large(path: Path, what: str) -> PictureError:
+def _too_large(path: Path | str, what: str) -> PictureError:
     most = f"at most {MOST_PIXELS / 1e6:.0f} million pixels"
     return PictureError(path, f"it is too large: {what}", f"cut out the person, {most}")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -69,7 +68,7 @@ class Gallery:
     @classmethod
     def create(
         cls, path: Path | str, model: Embedder | ModelFacts, storage: Storage = "float32"
-    ) -> Self:
+    ) -> "Gallery":
         """Make an empty gallery for the embeddings of one model.
 
         Args:
@@ -104,7 +103,7 @@ class Gallery:
         path: Path | str,
         model: Embedder | ModelFacts | None = None,
         patience: float = PATIENCE,
-    ) -> Self:
+    ) -> "Gallery":
         """Open a gallery to search in it or to add to it.
 
         Args:
@@ -146,7 +145,7 @@ class Gallery:
             self._snapshot = None
             self._facts.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Gallery":
         return self
 
     def __exit__(

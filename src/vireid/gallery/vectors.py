@@ -105,7 +105,7 @@ def _best_of(
 
 def _scores(
     stored: Vectors, queries: Float[np.ndarray, "q d"], part: slice, rows: Rows | None
-) -> tuple[Float[np.ndarray, "q n"], Rows]:
+) -> tuple[Float[np.ndarray, "q s"], Int[np.ndarray, " s"]]:
     """Similarities to a part of the stored vectors, and the rows of these."""
     start, stop, _ = part.indices(len(stored))
     if rows is None:
