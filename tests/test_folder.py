@@ -1,0 +1,205 @@
+import os
+from pathlib import Path
+
+import pytest
+from tests.test_pictures import as_nobody
+
+from vireid import datasets
+from vireid.datasets.folder import PathFacts, facts_of, find
+from vireid.errors import VireidError
+from vireid.records import ImageRecord, Modality
+
+VISIBLE, INFRARED = Modality
+
+
+@pytest.mark.parametrize(
+    ("path", "facts"),
+    [
+        ("/site/visible/cam1/0012/a.jpg", PathFacts(VISIBLE, 12, "cam1")),
+        ("/site/cam1/visible/0012/a.jpg", PathFacts(VISIBLE, 12, "cam1")),
+        ("/site/RGB/a.jpg", PathFacts(VISIBLE)),
+        ("/site/Thermal/1/thermal_00123.bmp", PathFacts(INFRARED, 1)),
+        ("/site/nir/0007/a.jpg", PathFacts(INFRARED, 7)),
+        ("/rgb/site/ir/a.jpg", PathFacts(INFRARED)),
+        ("/sysu/cam3/0006/0001.jpg", PathFacts(INFRARED, 6, "cam3")),
+        ("/sysu/cam4/0006/0001.jpg", PathFacts(VISIBLE, 6, "cam4")),
+        ("/visible/cam3/0006/0001.jpg", PathFacts(VISIBLE, 6, "cam3")),
+        ("/sysu/cam7/0006/0001.jpg", PathFacts(None, 6, "cam7")),
+        ("/site/cam3/0006/monday.jpg", PathFacts(None, 6, "cam3")),
+        ("/site/camera_north gate/a.jpg", PathFacts(None, None, "camera_north gate")),
+        ("/campus/2026/11/a.jpg", PathFacts()),
+        ("/site/visible/2nd/a.jpg", PathFacts(VISIBLE)),
+    ],
+)
+def test_folders_say_what_is_on_a_picture(path: str, facts: PathFacts) -> None:
+    assert facts_of(path) == facts
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_pictures_are_found_at_any_depth_in_the_order_of_names(tmp_path: Path) -> None:
+    touch(tmp_path, "b/visible/2.JPG", "b/visible/10.png", "a/ir/1.tiff")
+    touch(tmp_path, "a/ir/Thumbs.db", "a/ir/.hidden.jpg", ".cache/ir/x.jpg", "notes.txt")
+    records = find(tmp_path).records
+    assert [str(r.path.relative_to(tmp_path)) for r in records] == [
+        "a/ir/1.tiff",
+        "b/visible/10.png",
+        "b/visible/2.JPG",
+    ]
+    assert [r.modality for r in records] == [INFRARED, VISIBLE, VISIBLE]
+
+
+def test_what_is_said_by_option_is_above_what_folders_say(tmp_path: Path) -> None:
+    touch(tmp_path, "visible/cam1/a.jpg", "b.jpg")
+    records = find(tmp_path, INFRARED, "gate").records
+    assert {(r.modality, r.camera) for r in records} == {(INFRARED, "gate")}
+    assert len(records) == 2
+
+
+def test_the_folder_itself_may_be_the_one_that_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "thermal/a.jpg")
+    monkeypatch.chdir(tmp_path / "thermal")
+    assert find(".").records == (ImageRecord(Path("a.jpg"), INFRARED),)
+
+
+def test_pictures_of_unknown_spectrum_are_listed_and_the_rest_kept(tmp_path: Path) -> None:
+    touch(tmp_path, "visible/a.jpg", "b.jpg")
+    found = find(tmp_path)
+    assert [r.path.name for r in found.records] == ["a.jpg"]
+    assert found.unusable[0].where == str(tmp_path / "b.jpg")
+    assert "nothing says its spectrum" in found.unusable[0].reason
+    assert "--modality" in found.unusable[0].reason
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_linked_folders_are_searched_and_circles_end(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a.jpg", "site/b/x.txt")
+    (tmp_path / "site/visible").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/loop").symlink_to(tmp_path / "site")
+    found = find(tmp_path / "site")
+    assert [r.path for r in found.records] == [tmp_path / "site/visible/a.jpg"]
+
+
+def test_a_name_that_is_not_unicode_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "visible/a.jpg")
+    Path(os.fsdecode(os.fsencode(tmp_path / "visible") + b"/gr\xfcn.jpg")).touch()
+    found = find(tmp_path)
+    assert [r.path.name for r in found.records] == ["a.jpg"]
+    assert "not valid Unicode; rename" in found.unusable[0].reason
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ((), r"there is no picture in it; pictures are files that end in .*\.jpg"),
+        (("notes.txt",), "there is no picture in it"),
+        (("a.jpg", "b.jpg"), r"none of 2 can be used; the first: .*a\.jpg: nothing says"),
+    ],
+)
+def test_a_folder_without_usable_pictures_is_an_error(
+    tmp_path: Path, names: tuple[str, ...], why: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    touch(tmp_path / "photos", *names)
+    with pytest.raises(VireidError, match=why):
+        find(tmp_path / "photos")
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(VireidError, match="is not there; give a folder"):
+        find(tmp_path / "nothing")
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_or_listed_beside_others(tmp_path: Path) -> None:
+    touch(tmp_path, "visible/a.jpg", "secret/visible/b.jpg")
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    (tmp_path / "secret").chmod(0)
+    with as_nobody():
+        found = find(tmp_path)
+        with pytest.raises(VireidError, match="this folder cannot be read"):
+            find(tmp_path / "secret")
+    (tmp_path / "secret").chmod(0o755)
+    assert len(found.records) == 1
+    assert found.unusable[0].where == str(tmp_path / "secret")
+    assert "cannot be read (Permission denied)" in found.unusable[0].reason
+
+
+def test_a_csv_file_lists_pictures_beside_it_and_elsewhere(tmp_path: Path) -> None:
+    table = tmp_path / "people.csv"
+    table.write_text(
+        "\ufeffpath,modality,identity,camera,taken\n"
+        "day/a.jpg,visible,12,gate,monday\n"
+        '"/else, where/b.jpg",IR,,,\n'
+        "cam3/0006/0001.jpg,,,,\n",
+        encoding="utf-8",
+    )
+    assert find(table).records == (
+        ImageRecord(tmp_path / "day/a.jpg", VISIBLE, 12, "gate"),
+        ImageRecord(Path("/else, where/b.jpg"), INFRARED),
+        ImageRecord(tmp_path / "cam3/0006/0001.jpg", INFRARED, 6, "cam3"),
+    )
+
+
+def test_bad_lines_of_a_csv_file_are_listed_with_their_number_and_the_rest_kept(
+    tmp_path: Path,
+) -> None:
+    table = tmp_path / "people.csv"
+    lines = [
+        "path,modality,identity",
+        "a.jpg,visible,1",
+        ",visible,2",
+        "b.jpg,ultraviolet,3",
+        "c.jpg,visible,Bob",
+        "./a.jpg,visible,1",
+        "d.jpg,visible,4,too,many",
+        "e.jpg",
+        "f.jpg,infrared,5",
+    ]
+    table.write_text("\n".join(lines))
+    found = find(table)
+    assert [r.path.name for r in found.records] == ["a.jpg", "f.jpg"]
+    told = {bad.where: bad.reason for bad in found.unusable}
+    expected = {3: "no path", 4: "'ultraviolet'", 5: "'Bob' is not an integer", 6: "as in line 2"}
+    for line, reason in (expected | {7: "more values"}).items():
+        assert reason in told[f"{table}, line {line}"]
+    assert "nothing says its spectrum" in told[str(tmp_path / "e.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", r"has no column 'path'; its first line should read path,modality"),
+        (b"file,modality\na.jpg,visible\n", "has no column 'path'"),
+        (b"path,modalty\na.jpg,visible\n", "column 'modalty'; did you mean 'modality'"),
+        (b"path;modality\na.jpg;visible\n", "has no column 'path'"),
+        (b"path,modality\ngr\xfcn.jpg,visible\n", "not a CSV file in UTF-8.*save it as one"),
+        (b'path,modality\n"a.jpg,visible\n', "not a CSV file"),
+        (b"path,modality\n", "there is no picture in it"),
+    ],
+)
+def test_a_file_that_is_no_such_csv_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "people.csv").write_bytes(content)
+    with pytest.raises(VireidError, match=why):
+        find(tmp_path / "people.csv")
+
+
+def test_a_folder_is_a_data_set_split_by_its_folders(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        touch(tmp_path, f"{split}/visible/1/a.jpg", f"{split}/ir/1/b.jpg")
+    touch(tmp_path, "visible/9/a.jpg", "visible/nobody.jpg")
+    dataset = datasets.read("folder", tmp_path)
+    assert {name: len(records) for name, records in dataset.splits.items()} == {
+        "train": 2,
+        "validation": 2,
+        "test": 3,
+    }
+    with pytest.raises(VireidError, match="give its root"):
+        datasets.read("folder")
