@@ -33,6 +33,7 @@ Vector = Float[np.ndarray, " d"]
 Vectors = Float[np.ndarray, "n d"]
 
 
+@typing.runtime_checkable
 class EmbedsRecords(typing.Protocol):
     """An `Embedder`, or a baseline to compare it with."""
 
@@ -203,6 +204,7 @@ def table(scores: Sequence[Scores]) -> Table:
         title=", ".join(heads[0][name] for name in common),
         caption=_caption(scores),
         box=box.SIMPLE_HEAD,
+        padding=0,
     )
     differing = [name for name in heads[0] if name not in common]
     for name in differing:
@@ -245,7 +247,7 @@ def _head(scores: Scores) -> dict[str, str]:
         "model": scores.model.name,
         "data set": scores.dataset.name,
         "protocol": protocol.id,
-        "gallery": f"{protocol.mode}, {protocol.shot}-shot",
+        "gallery": f"{protocol.mode} {protocol.shot}",
     }
 
 

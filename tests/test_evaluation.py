@@ -1,0 +1,231 @@
+"""A model's scores are means over all trials, and say of what."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+from tests import sysu_layout
+from tests.onnx_model import write_model
+
+from vireid import __version__, baselines, cli, datasets, evaluation, protocols
+from vireid.baselines import Baseline
+from vireid.datasets import Dataset
+from vireid.errors import VireidError
+from vireid.evaluation import METRICS, Scores
+from vireid.records import ImageRecord
+
+KNOWS_EVERYONE = Baseline("knows everyone", lambda record: np.eye(20)[record.identity or 0])
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return datasets.read("sysu_mm01", sysu_layout.write(tmp_path_factory.mktemp("data") / "sysu"))
+
+
+@pytest.fixture(scope="module")
+def scores(dataset: Dataset) -> list[Scores]:
+    return evaluation.score_all(baselines.chance(), dataset, protocols.choose(dataset.root))
+
+
+def shown(scores: Sequence[Scores], width: int = 100) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(evaluation.table(scores))
+    return console.export_text()
+
+
+def test_who_knows_everyone_scores_everything(dataset: Dataset) -> None:
+    for protocol in protocols.choose(dataset.root):
+        mean = evaluation.score(KNOWS_EVERYONE, dataset, protocol).mean
+        assert {name: mean[name] for name in METRICS} == dict.fromkeys(METRICS, 1.0)
+
+
+def test_a_trial_is_scored_on_its_own_gallery_and_what_is_hidden_from_it(dataset: Dataset) -> None:
+    """By hand, for the seeded draw: every query, every picture, nothing shared with the code."""
+    protocol = protocols.find("sysu/py-seed")
+    embedder = baselines.chance(3)
+    scores = evaluation.score(embedder, dataset, protocol)
+    for trial, drawn in zip(
+        scores.trials, protocol.trials(dataset.test, dataset.root), strict=True
+    ):
+        right, valid = 0, 0
+        for query in drawn.queries:
+            seen = [
+                picture
+                for picture in drawn.gallery
+                if not (query.camera == "cam3" and picture.camera == "cam2")
+            ]
+            if query.identity not in {picture.identity for picture in seen}:
+                continue
+            similarity = embedder.embed_records(seen) @ embedder.embed_records([query])[0]
+            right += seen[int(similarity.argmax())].identity == query.identity
+            valid += 1
+        assert trial.metrics["R1"] == pytest.approx(right / valid)
+        assert (trial.queries, trial.valid_queries) == (len(drawn.queries), valid)
+        assert trial.gallery_pictures == len(drawn.gallery)
+        assert trial.gallery_sha256 == protocols.fingerprint(drawn.gallery)
+    assert scores.sd is not None
+    assert scores.sd["R1"] > 0
+
+
+def test_every_picture_is_embedded_once_and_no_other(dataset: Dataset) -> None:
+    seen: list[ImageRecord] = []
+
+    def embed(record: ImageRecord) -> np.ndarray:
+        seen.append(record)
+        return np.ones(4)
+
+    evaluation.score_all(
+        Baseline("counts", embed), dataset, protocols.choose(dataset.root, "sysu/py-seed", "indoor")
+    )
+    assert len(seen) == len(set(seen))
+    assert {record.camera for record in seen} == {"cam1", "cam2", "cam3", "cam6"}
+    assert set(seen) <= set(dataset.test)
+
+
+def test_results_hold_all_that_has_to_be_told_with_them(
+    scores: list[Scores], dataset: Dataset
+) -> None:
+    result = json.loads(json.dumps(scores[1].as_dict()))
+    assert result["protocol"] == {
+        "id": "sysu/official",
+        "dataset": "SYSU-MM01 and its layout",
+        "mode": "all",
+        "shot": "multi",
+        "direction": "infrared-to-visible",
+        "query_cameras": ["cam3", "cam6"],
+        "gallery_cameras": ["cam1", "cam2", "cam4", "cam5"],
+        "draw": "official",
+        "trial_numbers": list(range(10)),
+        "hidden_cameras": [["cam3", "cam2"]],
+        "cmc": "identity",
+        "similarity": "inner product of unit embeddings",
+        "feature": "the method's embedding",
+        "test_time_flip": "none",
+        "re_ranking": "none",
+    }
+    assert result["dataset"]["name"] == "sysu_mm01"
+    assert result["dataset"]["counts"] == dataset.counts
+    assert result["model"]["name"] == "chance"
+    assert result["version"] == __version__
+    assert len(result["trials"]) == 10
+    of_trials = [trial["metrics"]["mAP"] for trial in result["trials"]]
+    assert result["mean"]["mAP"] == pytest.approx(fmean(of_trials))
+    assert result["sd"]["mAP"] == pytest.approx(stdev(of_trials))
+    assert (result["min"]["mAP"], result["max"]["mAP"]) == (min(of_trials), max(of_trials))
+    assert list(result["trials"][0]) == [
+        "number",
+        "metrics",
+        "queries",
+        "valid_queries",
+        "gallery_pictures",
+        "gallery_identities",
+        "gallery_sha256",
+    ]
+
+
+def test_scores_are_written_whole_or_not_at_all(scores: list[Scores], tmp_path: Path) -> None:
+    path = tmp_path / "new" / "scores.json"
+    evaluation.write(scores, path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["format"] == evaluation.FORMAT
+    assert [each["protocol"]["shot"] for each in content["scores"]] == ["single", "multi"] * 2
+    in_the_way = tmp_path / "in_the_way"
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match="in_the_way"):
+        evaluation.write(scores, in_the_way)
+    assert sorted(child.name for child in tmp_path.iterdir()) == ["in_the_way", "new"]
+    assert [child.name for child in path.parent.iterdir()] == ["scores.json"]
+
+
+def test_a_table_shows_percent_and_what_its_rows_differ_in(
+    scores: list[Scores], dataset: Dataset
+) -> None:
+    text = shown(scores)
+    assert "chance, sysu_mm01, sysu/official" in text
+    assert "indoor multi" in text
+    mean, sd = scores[0].mean["R1"], (scores[0].sd or {})["R1"]
+    assert f"{100 * mean:.1f}±{100 * sd:.1f}" in text
+    assert "cam1 has 7 test pictures on disk, 1374 were published" in " ".join(text.split())
+    best = evaluation.score(KNOWS_EVERYONE, dataset, scores[0].protocol)
+    compared = shown([scores[0], best])
+    assert "knows everyone" in compared
+    assert "100.0±0.0" in compared
+
+
+def test_a_table_fits_a_terminal(scores: list[Scores]) -> None:
+    for line in shown(scores, width=80).splitlines():
+        assert "…" not in line
+        assert len(line) <= 80
+
+
+def test_one_trial_has_no_standard_deviation(scores: list[Scores]) -> None:
+    single = replace(scores[0], trials=scores[0].trials[:1])
+    assert single.sd is None
+    assert json.loads(json.dumps(single.as_dict()))["sd"] is None
+    assert "±" not in shown([single]).split("percent")[0]
+
+
+def test_a_broken_picture_is_named(tmp_path: Path) -> None:
+    root = sysu_layout.write(tmp_path / "sysu")
+    bad = root / "cam6" / "0004" / "0001.jpg"
+    bad.write_bytes(bad.read_bytes()[:200])
+    broken = datasets.read("sysu_mm01", root)
+    with pytest.raises(VireidError, match=r"cam6/0004/0001\.jpg"):
+        evaluation.score(baselines.raw_pixels(), broken, protocols.find("sysu/py-seed"))
+
+
+def test_colours_and_pixels_find_people_who_differ_in_them(dataset: Dataset) -> None:
+    """Everybody has one colour here, in both spectra."""
+    protocol = protocols.find("sysu/official")
+    chance = evaluation.score(baselines.chance(), dataset, protocol).mean["R1"]
+    colours = evaluation.score(baselines.colour_histograms(), dataset, protocol).mean["R1"]
+    assert colours > chance + 0.2
+
+
+def test_chance_scores_what_lots_would(dataset: Dataset) -> None:
+    """Of an indoor gallery with one picture of each person per camera, any picture is first."""
+    protocol = protocols.find("sysu/py-seed", "indoor")
+    trial = protocol.trials(dataset.test, dataset.root)[0]
+    chances = [share_of_matches(query, trial.gallery) for query in trial.queries]
+    expected = fmean(chance for chance in chances if chance)
+    seeds = [evaluation.score(baselines.chance(s), dataset, protocol).mean["R1"] for s in range(20)]
+    assert np.mean(seeds) == pytest.approx(expected, abs=0.03)
+
+
+def share_of_matches(query: ImageRecord, gallery: Sequence[ImageRecord]) -> float:
+    seen = [g for g in gallery if not (query.camera == "cam3" and g.camera == "cam2")]
+    return fmean(g.identity == query.identity for g in seen)
+
+
+def test_a_model_is_scored_on_the_data_of_its_recipe(tmp_path: Path, dataset: Dataset) -> None:
+    recipe = f'[data]\ndataset = "sysu_mm01"\nroot = "{dataset.root}"\n'
+    (tmp_path / "recipe.toml").write_text(recipe, encoding="utf-8")
+    assert evaluation.dataset_of(str(tmp_path)) == dataset
+    assert evaluation.dataset_of(str(tmp_path), "nightwalk", dataset.root).name == "nightwalk"
+    (tmp_path / "recipe.toml").write_text("[data", encoding="utf-8")
+    with pytest.raises(VireidError, match=r"recipe.toml is not TOML"):
+        evaluation.dataset_of(str(tmp_path))
+
+
+def test_the_command_scores_an_exported_model(tmp_path: Path, dataset: Dataset) -> None:
+    model = write_model(tmp_path / "model")
+    command = ["evaluate", str(model), "--dataset", "sysu_mm01", "--root", str(dataset.root)]
+    answer = CliRunner().invoke(cli.vireid, [*command, "--mode", "indoor"], catch_exceptions=False)
+    assert answer.exit_code == 0
+    assert "toy, sysu_mm01, sysu/official" in answer.output
+    written = json.loads((model / "scores.json").read_text(encoding="utf-8"))["scores"]
+    assert [s["protocol"]["mode"] for s in written] == ["indoor"] * 2
+    assert (
+        written[0]["model"]["fingerprint"]
+        == json.loads((model / "model.json").read_text())["fingerprint"]
+    )
+    elsewhere = tmp_path / "elsewhere.json"
+    CliRunner().invoke(cli.vireid, [*command, "--out", str(elsewhere)], catch_exceptions=False)
+    assert len(json.loads(elsewhere.read_text(encoding="utf-8"))["scores"]) == 4
