@@ -22,7 +22,7 @@ from vireid.method import Method
 from vireid.recipe import Recipe
 from vireid.reporting import console
 from vireid.runs import RunError
-from vireid.training import fit, seed_of
+from vireid.training import fit, seed_of, this_process
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     Raises:
         VireidError: There is a run already, or it is another's; data or weights are missing.
     """
-    process = PartialState()
+    process = this_process()
     dataset = datasets.read(recipe.data.dataset, recipe.data.root)
     data = _open(dataset, recipe, process)
     facts = _facts(dataset, data)
@@ -68,7 +68,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
 def folder_for(name: str, *, resume: bool) -> Path:
     """The folder of a run whose folder nobody has named; the same in every process."""
     chosen: list[Any] = [None]
-    if PartialState().is_main_process:
+    if this_process().is_main_process:
         chosen = [runs.last_folder(name) if resume else runs.next_folder(name)]
     return Path(broadcast_object_list(chosen)[0])
 

@@ -1,7 +1,7 @@
 """The shapes that tensors have here; one name for one axis, everywhere.
 
 n: images in a batch    d: numbers in an embedding    k: training identities
-h, w: rows and columns of an image    c: channels of a feature map
+h, w: rows and columns of an image    c, y, x: channels, rows and columns of a feature map
 
 The names are checked while the tests run (jaxtyping and beartype) and cost nothing otherwise.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 Images = Float[Tensor, "n 3 h w"]
 """Red, green and blue in [0, 1]; infrared pictures repeat one channel three times."""
-FeatureMaps = Float[Tensor, "n c h w"]
+FeatureMaps = Float[Tensor, "n c y x"]
 Embeddings = Float[Tensor, "n d"]
 Identities = Int[Tensor, " n"]
 """Training identities, numbered 0 .. k-1."""

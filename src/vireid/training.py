@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 
 from vireid import checkpoints
@@ -60,7 +60,7 @@ def fit(
         DivergedError: A loss became nan or infinite.
         CheckpointError: A checkpoint cannot be written, or is another method's.
     """
-    accelerator = Accelerator(mixed_precision="no")
+    accelerator = Accelerator(cpu=this_process().device.type == "cpu", mixed_precision="no")
     folder.mkdir(parents=True, exist_ok=True)
     saved = checkpoints.read(folder / "checkpoint.pt", method) if resume else None
     if saved:
@@ -78,6 +78,12 @@ def fit(
         )
         for number in range(begin.stage, len(stages)):
             fitting.learn(number, saved if number == begin.stage else None)
+
+
+def this_process() -> PartialState:
+    """Its rank among those that `torchrun` started, and its device."""
+    # Unless told that there is nothing but processors, accelerate takes each for the only one.
+    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 def seed_of(*position: int | str) -> int:
@@ -126,7 +132,9 @@ class _Fitting:
         while position.epoch < stage.epochs:
             self._run_epoch(losses, position, sums)
             position, sums = Position(number, position.epoch + 1), Sums()
-        self.accelerator.free_memory()
+        if self.accelerator.num_processes > 1:
+            # Or this stage's DistributedDataParallel listens to gradients of the next.
+            self.accelerator.free_memory()
 
     def _prepare(self, number: int) -> None:
         prepare = self.stages[number].prepare
