@@ -3,6 +3,7 @@
 Batches are made ahead by threads; numpy lets go of the interpreter while it moves pixels.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,8 @@ from vireid.sampling import (
     shuffled,
 )
 from vireid.shapes import Identities, Images
+
+log = logging.getLogger(__name__)
 
 SINGLE = {
     Modality.VISIBLE: (Draw.ORDER_OF_VISIBLE, Draw.SINGLE_VISIBLE),
@@ -95,9 +98,11 @@ class PackedTrainingData:
         pack = open_pack(paths, height, width, skip_unreadable=unreadable == "skip")
         self._pictures = pack.pictures
         self.records = tuple(r for i, r in enumerate(records) if i not in pack.unreadable)
+        """Those whose pictures could be read, people left out for `unpaired` among them."""
         self.unpaired = seen_in_one_spectrum(self.records)
         """Identities with pictures of one modality only, and which."""
         left_out = set(self.unpaired) if unpaired == "drop" else set()
+        _log_left_out(pack.unreadable, left_out)
         self._numbering = number_identities(self.records, left_out)
         self.num_identities = len(self._numbering)
         self._refuses_unpaired = unpaired == "error"
@@ -243,6 +248,13 @@ def _check(records: Sequence[ImageRecord], seed: int, steps_per_epoch: int | Non
         raise TrainingDataError(f"seed is {seed}; it has to be 0 or more")
     if steps_per_epoch is not None and steps_per_epoch < 1:
         raise TrainingDataError(f"steps_per_epoch is {steps_per_epoch}; it has to be 1 or more")
+
+
+def _log_left_out(unreadable: dict[int, str], identities: set[int]) -> None:
+    if unreadable:
+        log.warning("learning without %d pictures that cannot be read", len(unreadable))
+    if identities:
+        log.warning("learning without %d identities seen in one spectrum only", len(identities))
 
 
 def _refuse(unpaired: dict[int, Modality]) -> None:
