@@ -112,7 +112,11 @@ def test_results_hold_all_that_has_to_be_told_with_them(
     }
     assert result["dataset"]["name"] == "sysu_mm01"
     assert result["dataset"]["counts"] == dataset.counts
-    assert result["model"]["name"] == "chance"
+    assert result["model"] == {
+        "name": "chance",
+        "fingerprint": "chance",
+        "checkpoint": "nothing learnt",
+    }
     assert result["version"] == __version__
     assert len(result["trials"]) == 10
     of_trials = [trial["metrics"]["mAP"] for trial in result["trials"]]
@@ -226,6 +230,7 @@ def test_the_command_scores_an_exported_model(tmp_path: Path, dataset: Dataset) 
         written[0]["model"]["fingerprint"]
         == json.loads((model / "model.json").read_text())["fingerprint"]
     )
+    assert written[0]["model"]["checkpoint"] == "last epoch"
     elsewhere = tmp_path / "elsewhere.json"
     CliRunner().invoke(cli.vireid, [*command, "--out", str(elsewhere)], catch_exceptions=False)
     assert len(json.loads(elsewhere.read_text(encoding="utf-8"))["scores"]) == 4

@@ -27,6 +27,7 @@ class Baseline:
     name: str
     embed: Callable[[ImageRecord], Vector]
     """To a vector of any length."""
+    checkpoint: str = "nothing learnt"
 
     @property
     def fingerprint(self) -> str:

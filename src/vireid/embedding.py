@@ -73,6 +73,9 @@ class Embedded:
 class Embedder:
     """Turns pictures into vectors."""
 
+    checkpoint = "last epoch"
+    """How the weights were chosen: runs and exported models hold those of the last epoch."""
+
     def __init__(self, facts: ModelFacts, network: Network) -> None:
         self.facts = facts
         self._network = network

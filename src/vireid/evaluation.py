@@ -55,7 +55,7 @@ class ScoredModel:
 
     name: str
     fingerprint: str
-    checkpoint: str = "last epoch"
+    checkpoint: str
     """How the weights were chosen; on the test people never."""
 
 
@@ -148,7 +148,7 @@ def score_all(
     needed = list(dict.fromkeys(record for t in trials for record in (*t.queries, *t.gallery)))
     vectors = embedder.embed_records(needed, progress=progress)
     embeddings = dict(zip(needed, vectors, strict=True))
-    model = ScoredModel(embedder.name, embedder.fingerprint)
+    model = ScoredModel(embedder.name, embedder.fingerprint, embedder.checkpoint)
     return [evaluate(embeddings, dataset, protocol, model) for protocol in protocols]
 
 
