@@ -1,0 +1,297 @@
+"""`vireid index` and `vireid search`, as they are typed."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.onnx_model import person, write_model, write_site
+
+from vireid import contact_sheet
+from vireid.cli import main
+from vireid.embedding import Embedder
+from vireid.gallery import Gallery, Hit
+from vireid.records import ImageRecord, Modality
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Types `vireid ...`; gives exit status, standard output and standard error."""
+
+    def typed(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vireid", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        status = ended.value.code
+        assert isinstance(status, int)
+        return status, *capsys.readouterr()
+
+    return typed
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "toy")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return write_site(tmp_path / "site")
+
+
+@pytest.fixture
+def gallery(run: Run, site: Path, model: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "site.gallery"
+    status, _, errors = run("index", site, "--out", path, "--model", model)
+    assert status == 0, errors
+    return path
+
+
+def told(run: Run, *words: object) -> dict[str, object]:
+    status, output, errors = run(*words, "--json")
+    assert status == 0, errors
+    answer = json.loads(output)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_indexing_a_folder_says_what_it_did(
+    run: Run, site: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.gallery"
+    status, output, _ = run("index", site, "--out", out, "--model", model)
+    assert status == 0
+    assert "24 pictures added, 0 unchanged, 0 skipped" in output
+    assert "12 visible, 12 infrared pictures" in output
+    with Gallery.open(out, Embedder.open(model)) as gallery:
+        assert (len(gallery), gallery.cameras()) == (24, ["cam1", "cam3"])
+
+
+def test_indexing_again_embeds_only_what_is_new_or_has_changed(
+    run: Run, site: Path, gallery: Path
+) -> None:
+    again = told(run, "index", site, "--out", gallery)
+    assert (again["added"], again["unchanged"]) == (0, 24)
+    person(99).save(site / "cam1/0001/0001.jpg")
+    person(98).save(site / "cam1/0001/0003.jpg")
+    again = told(run, "index", site, "--out", gallery)
+    assert (again["added"], again["unchanged"]) == (2, 23)
+    assert again["pictures"] == {"visible": 13, "infrared": 12}
+
+
+def test_new_labels_of_old_pictures_are_taken_over(run: Run, site: Path, gallery: Path) -> None:
+    table = site.parent / "people.csv"
+    table.write_text("path,modality,identity\nsite/cam1/0001/0001.jpg,visible,500\n")
+    assert told(run, "index", table, "--out", gallery)["relabelled"] == 1
+    answer = told(run, "search", gallery, site / "cam3/0001/0001.jpg", "--top", 12)
+    assert 500 in [hit["identity"] for hit in answer["hits"]]  # type: ignore[attr-defined]
+
+
+def test_an_index_that_was_broken_off_goes_on(
+    run: Run, site: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_site(tmp_path / "site", people=20)
+    add, out = Gallery.add, tmp_path / "a.gallery"
+
+    def add_once(gallery: Gallery, *batch: object) -> None:
+        if len(gallery):
+            raise KeyboardInterrupt
+        add(gallery, *batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Gallery, "add", add_once)
+        status, _, errors = run("index", site, "--out", out, "--model", model)
+    assert status == 1
+    assert "32 pictures are safe" in errors
+    assert told(run, "index", site, "--out", out)["added"] == 80 - 32
+
+
+def spoil(site: Path) -> None:
+    """Every kind of picture that cannot be used."""
+    whole = (site / "cam1/0001/0001.jpg").read_bytes()
+    bad = site / "cam1/0001"
+    (bad / "0010.jpg").write_bytes(whole[: len(whole) // 2])
+    (bad / "0011.jpg").touch()
+    (bad / "0012.jpg").write_text("not a picture")
+    Image.new("RGB", (1, 1)).save(bad / "0013.png")
+    (bad / "0014.jpg").symlink_to(bad / "nothing.jpg")
+    person(1).save(site / "unknown.jpg")
+
+
+def test_bad_pictures_are_listed_and_the_rest_indexed(
+    run: Run, site: Path, model: Path, tmp_path: Path
+) -> None:
+    spoil(site)
+    report = told(run, "index", site, "--out", tmp_path / "a.gallery", "--model", model)
+    assert report["pictures"] == {"visible": 12, "infrared": 12}
+    reasons = {Path(s["where"]).name: s["reason"] for s in report["skipped"]}  # type: ignore[attr-defined]
+    assert sorted(reasons) == [
+        *(f"001{i}.{'png' if i == 3 else 'jpg'}" for i in range(5)),
+        "unknown.jpg",
+    ]
+    for name, reason in {
+        "0010.jpg": "cannot be decoded",
+        "0011.jpg": "empty",
+        "0012.jpg": "not a picture",
+        "0013.png": "1 rows",
+        "0014.jpg": "not there",
+        "unknown.jpg": "spectrum",
+    }.items():
+        assert reason in reasons[name]
+
+
+def test_strict_indexing_keeps_the_rest_too_but_fails(
+    run: Run, site: Path, model: Path, tmp_path: Path
+) -> None:
+    spoil(site)
+    out = tmp_path / "a.gallery"
+    status, output, errors = run("index", site, "--out", out, "--model", model, "--strict")
+    assert status == 1
+    assert "6 pictures were skipped" in errors
+    assert f"skipped {site / 'unknown.jpg'}: nothing says its spectrum" in output
+    with Gallery.open(out) as gallery:
+        assert len(gallery) == 24
+
+
+def test_another_models_gallery_is_refused_and_left_alone(
+    run: Run, site: Path, gallery: Path, tmp_path: Path
+) -> None:
+    other = write_model(tmp_path / "other", seed=1, name="other")
+    for command in (
+        ["index", site, "--out", gallery],
+        ["search", gallery, site / "cam3/0001/0001.jpg"],
+    ):
+        status, _, errors = run(*command, "--model", other)
+        assert status == 1
+        assert "was filled by model toy" in errors
+        assert "not by other" in errors
+    with Gallery.open(gallery) as opened:
+        assert len(opened) == 24
+
+
+def test_a_gallery_whose_model_has_moved_says_so(run: Run, site: Path, gallery: Path) -> None:
+    query = site / "cam3/0001/0001.jpg"
+    moved = gallery.parent / "moved"
+    (gallery.parent / "toy").rename(moved)
+    status, _, errors = run("search", gallery, query)
+    assert status == 1
+    assert "filled by model toy" in errors
+    assert "--model" in errors
+    assert run("search", gallery, query, "--model", moved)[0] == 0
+
+
+def test_nothing_is_made_when_there_is_nothing_to_index(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    status, _, errors = run("index", tmp_path / "empty", "--out", tmp_path / "g", "--model", model)
+    assert status == 1
+    assert "there is no picture in it" in errors
+    assert not (tmp_path / "g").exists()
+
+
+def test_search_looks_in_the_other_spectrum_and_finds_the_person(
+    run: Run, site: Path, gallery: Path
+) -> None:
+    answer = told(run, "search", gallery, site / "cam3/0004/0001.jpg", "--top", 2)
+    assert answer["query"]["modality"] == "infrared"  # type: ignore[index]
+    assert answer["modality"] == "visible"
+    hits = answer["hits"]
+    assert isinstance(hits, list)
+    assert [(h["rank"], h["identity"], h["camera"]) for h in hits] == [
+        (1, 4, "cam1"),
+        (2, 4, "cam1"),
+    ]
+    assert hits[0]["similarity"] > 0.99
+    assert Path(hits[0]["path"]).is_file()
+
+
+def test_search_obeys_its_filters(run: Run, site: Path, gallery: Path) -> None:
+    query = site / "cam3/0004/0001.jpg"
+    both = told(run, "search", gallery, query, "--modality", "both", "--top", 24)
+    assert {h["modality"] for h in both["hits"]} == {"visible", "infrared"}  # type: ignore[attr-defined]
+    near = told(run, "search", gallery, query, "--modality", "infrared", "--camera", "cam3")
+    assert {h["camera"] for h in near["hits"]} == {"cam3"}  # type: ignore[attr-defined]
+    status, _, errors = run("search", gallery, query, "--camera", "cam3")
+    assert status == 1
+    assert "has no visible pictures of cam3" in errors
+    status, _, errors = run("search", gallery, query, "--camera", "cam33")
+    assert "did you mean 'cam3'" in errors
+
+
+def test_a_query_of_unknown_spectrum_has_to_be_told(
+    run: Run, gallery: Path, tmp_path: Path
+) -> None:
+    person(2).save(tmp_path / "who.png")
+    status, _, errors = run("search", gallery, tmp_path / "who.png")
+    assert status == 1
+    assert "--query-modality" in errors
+    answer = told(run, "search", gallery, tmp_path / "who.png", "--query-modality", "visible")
+    assert answer["hits"][0]["identity"] == 2  # type: ignore[index]
+
+
+def test_a_bad_query_is_one_line_and_no_traceback(run: Run, gallery: Path, tmp_path: Path) -> None:
+    (tmp_path / "who.jpg").touch()
+    words = ("search", gallery, tmp_path / "who.jpg", "--query-modality", "visible")
+    status, output, errors = run(*words, "--sheet", tmp_path / "sheet.png")
+    assert (status, output) == (1, "")
+    assert errors.strip().count("\n") == 0
+    assert "who.jpg: it is empty" in errors
+    assert not (tmp_path / "sheet.png").exists()
+
+
+def test_the_table_names_every_hit_in_full(run: Run, site: Path, gallery: Path) -> None:
+    status, output, _ = run("search", gallery, site / "cam3/0004/0001.jpg", "--top", 3)
+    assert status == 0
+    assert str(site / "cam1/0004/0002.jpg") in output
+    assert "infrared query among visible pictures in site.gallery" in output
+
+
+def share(sheet: Image.Image, colour: str) -> float:
+    """How much of a picture has a colour."""
+    wanted = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
+    return float((np.asarray(sheet) == np.array(wanted)).all(axis=2).mean())
+
+
+def test_the_contact_sheet_frames_right_answers_green_and_wrong_ones_red(
+    run: Run, site: Path, gallery: Path, tmp_path: Path
+) -> None:
+    query = site / "cam3/0004/0001.jpg"
+    assert run("search", gallery, query, "--top", 12, "--sheet", tmp_path / "a.png")[0] == 0
+    sheet = Image.open(tmp_path / "a.png")
+    assert share(sheet, contact_sheet.SAME) > 0
+    assert share(sheet, contact_sheet.OTHER) > 4 * share(sheet, contact_sheet.SAME)
+    assert share(sheet, contact_sheet.UNKNOWN) < 1e-4  # the edges of letters
+    words = ("--top", 2, "--identity", 5, "--sheet", tmp_path / "b.png")
+    assert run("search", gallery, query, *words)[0] == 0
+    assert share(Image.open(tmp_path / "b.png"), contact_sheet.SAME) == 0
+
+
+def test_hits_of_unknown_people_are_grey_and_missing_files_blank(tmp_path: Path) -> None:
+    person(1).save(tmp_path / "a.png")
+    query = ImageRecord(tmp_path / "a.png", Modality.INFRARED, 1)
+    hits = [
+        Hit(1, 0.9, ImageRecord(tmp_path / "a.png", Modality.VISIBLE)),
+        Hit(2, 0.8, ImageRecord(tmp_path / "gone.png", Modality.VISIBLE, None, "a long name " * 9)),
+    ]
+    sheet = contact_sheet.draw(query, hits)
+    assert share(sheet, contact_sheet.UNKNOWN) > 0
+    assert share(sheet, contact_sheet.SAME) == share(sheet, contact_sheet.OTHER) == 0
+
+
+def test_eight_lines_embed_fill_and_search(site: Path, model: Path, tmp_path: Path) -> None:
+    from vireid import Embedder, Gallery, Modality
+    from vireid.datasets import folder
+
+    embedder = Embedder.open(model)
+    records = folder.find(site).records
+    with Gallery.create(tmp_path / "people.gallery", embedder) as gallery:
+        gallery.add(embedder.embed_records(records), records)
+        query = embedder.embed([site / "cam3/0002/0001.jpg"], Modality.INFRARED)
+        hits = gallery.search(query, top=5, modality=Modality.VISIBLE)[0]
+    assert [hit.record.identity for hit in hits[:2]] == [2, 2]
