@@ -27,7 +27,7 @@ DEMO = Path("demo")
 RUN, GALLERY, SHEET, REPORT = (
     DEMO / name for name in ("run", "visible.gallery", "search.png", "report.png")
 )
-RECIPE = Path("recipes/demo.toml")
+RECIPE = Path("recipes/agw_nightwalk_mini.toml")
 HITS, QUERIES_SHOWN = 8, 6
 console = Console(soft_wrap=True)
 

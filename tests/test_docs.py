@@ -92,5 +92,12 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert [target for target in targets if leads_nowhere(document, target)] == []
 
 
+def test_recipes_that_documents_and_help_name_exist() -> None:
+    texts = [path.read_text() for path in [*DOCUMENTS, PROJECT / "src/vireid/cli.py"]]
+    named = {name for text in texts for name in re.findall(r"\brecipes/\w+\.toml", text)}
+    assert named
+    assert sorted(name for name in named if not (PROJECT / name).is_file()) == []
+
+
 def test_the_readme_is_short() -> None:
     assert len((PROJECT / "README.md").read_text().splitlines()) <= 150
