@@ -110,7 +110,7 @@ def packed(records: list[ImageRecord]) -> Iterable[Tensor]:
         records, height=HEIGHT, width=WIDTH, augmentation=Augmentation(), seed=0, workers=0,
         steps_per_epoch=len(records) // 64,
     )  # fmt: skip
-    return (half for b in data.paired(8, 4)(0) for half in (b.visible, b.infrared))
+    return (half for b in data.paired(4, 8)(0) for half in (b.visible, b.infrared))
 
 
 def plain(dataset: type[Files], records: list[ImageRecord]) -> Iterable[Tensor]:
@@ -171,7 +171,7 @@ def measure_memory(folder: Path, count: int) -> str:
             shutil.rmtree(os.environ["VIREID_CACHE"], ignore_errors=True)
             figures = subprocess.run(
                 [sys.executable, __file__, "--grow", loader, str(folder), str(times * count)],
-                check=True, capture_output=True, text=True,
+                check=True, stdout=subprocess.PIPE, text=True,
             ).stdout.split()  # fmt: skip
             rows.append(f"| {loader} | {times * count} | {' | '.join(figures)} |")
     return f"""Growth of one process over an epoch, preparation included, in MB.
@@ -213,9 +213,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["VIREID_CACHE"] = f"{temporary}/cache"
         speed = measure_speed(Path(temporary), asked.pictures, asked.rounds)
+        print(speed, flush=True)
         memory = measure_memory(Path(temporary), asked.pictures // 2)
     report = f"# Loading\n\n{__doc__}\n{speed}\n\n{memory}\n"
-    print(report)
+    print(memory)
     if asked.write:
         RESULTS.write_text(report)
     return None

@@ -89,11 +89,7 @@ class PackedTrainingData:
             UnreadablePicturesError: Pictures cannot be read and `unreadable` is "error".
         """
         _check(records, seed, steps_per_epoch)
-        if augmentation.pad >= min(height, width):
-            raise TrainingDataError(
-                f"augmentation.pad is {augmentation.pad}, which moves pictures of {height} x "
-                f"{width} out of sight; set it to less than {min(height, width)}"
-            )
+        _check_pad(augmentation.pad, height, width)
         paths = [record.path for record in records]
         pack = open_pack(paths, height, width, skip_unreadable=unreadable == "skip")
         self._pictures = pack.pictures
@@ -248,6 +244,15 @@ def _check(records: Sequence[ImageRecord], seed: int, steps_per_epoch: int | Non
         raise TrainingDataError(f"seed is {seed}; it has to be 0 or more")
     if steps_per_epoch is not None and steps_per_epoch < 1:
         raise TrainingDataError(f"steps_per_epoch is {steps_per_epoch}; it has to be 1 or more")
+
+
+def _check_pad(pad: int, height: int, width: int) -> None:
+    least = min(height, width)
+    if pad >= least:
+        raise TrainingDataError(
+            f"augmentation.pad is {pad}, which moves pictures of {height} x {width} out of sight; "
+            f"set it to less than {least}"
+        )
 
 
 def _log_left_out(unreadable: dict[int, str], identities: set[int]) -> None:
