@@ -26,9 +26,9 @@ from pathlib import Path
 
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from vireid.metrics import score_ranking  # noqa: E402
+from vireid.metrics import score_ranking
 
 RESULTS = Path(__file__).parent / "results" / "ranking.md"
 COUNTS = Path(__file__).parents[1] / "tests" / "sysu_mm01_galleries.json"

@@ -37,10 +37,17 @@ Vectors = Float[np.ndarray, "n d"]
 class EmbedsRecords(typing.Protocol):
     """An `Embedder`, or a baseline to compare it with."""
 
-    name: str
-    fingerprint: str
-    checkpoint: str
-    """How the weights were chosen."""
+    @property
+    def name(self) -> str:
+        """For the table."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells it from others of that name."""
+
+    @property
+    def checkpoint(self) -> str:
+        """How the weights were chosen."""
 
     def embed_records(self, records: Sequence[ImageRecord], progress: bool = False) -> Vectors:
         """Row i is the unit vector of record i."""
