@@ -26,10 +26,10 @@ def examples(*lines: str) -> str:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "vireid train recipes/agw_nightwalk.toml       learn; leaves a run folder behind",
-        "vireid evaluate runs/agw_nightwalk            score it on people it has not seen",
-        "vireid index photos --out site.gallery        remember the people in a folder",
-        "vireid search site.gallery night.jpg          who is that?",
+        "vireid train recipes/agw_nightwalk_mini.toml   learn; leaves a run folder behind",
+        "vireid evaluate runs/agw_nightwalk_mini-1      score it on people it has not seen",
+        "vireid index photos --out site.gallery         remember the people in a folder",
+        "vireid search site.gallery infrared/night.jpg  who is that?",
     ),
 )
 @click.version_option(__version__, prog_name="vireid", message="%(prog)s %(version)s")
@@ -103,7 +103,7 @@ def train(recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bo
 
 @vireid.command(
     epilog=examples(
-        "vireid evaluate runs/agw_nightwalk",
+        "vireid evaluate runs/agw_nightwalk_mini-1",
         "vireid evaluate runs/agw_sysu --protocol sysu/official --mode indoor --shot multi",
         "vireid evaluate small --dataset nightwalk",
     ),
@@ -146,7 +146,7 @@ def evaluate(
         evaluation.write(scores, out)
 
 
-@vireid.command(epilog=examples("vireid export runs/agw_nightwalk --out nightwalk_model"))
+@vireid.command(epilog=examples("vireid export runs/agw_nightwalk_mini-1 --out my_model"))
 @click.argument("run", type=EXISTING)
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
 def export(run: Path, out: Path) -> None:
@@ -154,7 +154,9 @@ def export(run: Path, out: Path) -> None:
 
     The ONNX files of RUN embed pictures on any machine, faster.
     """
-    raise VireidError("vireid export is not there yet")
+    from vireid import export
+
+    export.export(run, out)
 
 
 @vireid.command(

@@ -24,9 +24,9 @@ class GeneralisedMean(nn.Module):
         """Pooled features, in float32 also under autocast, where x^3 would overflow.
 
         Args:
-            maps: Not negative, as after a ReLU; what is below 1e-6 counts as 1e-6.
+            maps: Not negative, as after a ReLU.
         """
         with torch.autocast(maps.device.type, enabled=False):
             widened = maps.to(torch.promote_types(maps.dtype, torch.float32))
-            raised = widened.clamp(min=1e-6).pow(self.power)
+            raised = widened.pow(self.power)
             return (raised.mean(dim=(2, 3)) + 1e-12).pow(1 / self.power)

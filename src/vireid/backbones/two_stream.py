@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 import timm
 import torch
+from jaxtyping import Float
 from timm.models.resnet import ResNet, downsample_conv
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ from vireid.errors import VireidError
 from vireid.records import Modality
 from vireid.shapes import FeatureMaps, Images
 
+StackedMaps = Float[Tensor, "stacked c y x"]
+"""Feature maps of several sets of images, one after the other."""
 AGW_NON_LOCAL = (0, 2, 3, 0)
 """Non-local blocks in layer1 .. layer4, each after one of the layer's last residual blocks."""
 
@@ -67,10 +70,10 @@ class TwoStreamResNet(nn.Module):
         self.shared = nn.Sequential(*map(_with_non_local, layers, non_local))
         self.channels: int = network.num_features
 
-    def forward(self, images: Mapping[Modality, Images]) -> FeatureMaps:
+    def forward(self, images: Mapping[Modality, Images]) -> StackedMaps:
         """Feature maps, stacked in the order in which the spectra were given."""
         stems = [self.stem(pictures, modality) for modality, pictures in images.items()]
-        maps: FeatureMaps = self.shared(torch.cat(stems))
+        maps: StackedMaps = self.shared(torch.cat(stems))
         return maps
 
     def stem(self, images: Images, modality: Modality) -> FeatureMaps:

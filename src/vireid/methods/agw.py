@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import nn, optim
+from jaxtyping import Float
+from torch import Tensor, nn, optim
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
 from vireid.batches import PairedBatch
+from vireid.errors import VireidError
 from vireid.gathering import gather
 from vireid.losses.identity import identity_loss
 from vireid.losses.weighted_triplet import weighted_triplet
@@ -75,6 +77,17 @@ class AGW(Method):
         triplet_weight: float = 1.0
         """Of the weighted triplet."""
 
+        def __post_init__(self) -> None:
+            if self.people < 2:
+                raise VireidError(f"settings.people is {self.people}; a triplet needs at least 2")
+            for name in ("width", "images_each", "epochs", "learning_rate", "pooling_power"):
+                if getattr(self, name) <= 0:
+                    raise VireidError(
+                        f"settings.{name} is {getattr(self, name)}; it has to be positive"
+                    )
+            if list(self.milestones) != sorted(self.milestones):
+                raise VireidError(f"settings.milestones are {self.milestones}; they have to rise")
+
     def __init__(self, config: Config, num_identities: int) -> None:
         """Build trunk, neck and classifier.
 
@@ -129,7 +142,7 @@ class AGW(Method):
             "triplet": config.triplet_weight * weighted_triplet(pooled, identities),
         }
 
-    def _pooled(self, images: Mapping[Modality, Images]) -> Embeddings:
+    def _pooled(self, images: Mapping[Modality, Images]) -> Float[Tensor, "stacked d"]:
         features: Embeddings = self.pool(self.trunk(images))
         return features
 

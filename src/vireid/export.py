@@ -1,0 +1,183 @@
+"""A trained method as ONNX files, which embed pictures on any machine and without torch.
+
+model.json            facts: method, settings, picture size, fingerprint, sums of the files
+visible.onnx          pictures (uint8, n x height x width x 3) to embeddings (float32, n x d)
+infrared.onnx         the same for the other spectrum
+weights.bin           what both compute with; tensors that they share are there once
+model.safetensors     the weights as the method has them, to train on from
+recipe.toml, ...      how it was learnt, as far as the run tells
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from vireid import __version__, runs
+from vireid.embedding import FORMAT
+from vireid.errors import VireidError
+from vireid.method import Method
+from vireid.records import Modality
+
+WEIGHTS = "weights.bin"
+KEPT_FROM_RUN = ("recipe.toml", "model.safetensors", "scores.json", "log.txt", "losses.jsonl")
+ALIGNMENT = 64
+"""Bytes; where a tensor begins in the file of weights, so that it can be used where it lies."""
+INLINE = 1024
+"""Bytes; smaller tensors stay in the graph, among them the shapes it has to know to be loaded."""
+TOLERANCE = 1e-5
+"""By how much a number of an embedding may differ between torch and ONNX Runtime."""
+
+
+class ExportError(VireidError):
+    """A model that could not be exported."""
+
+
+def export(run: Path, out: Path) -> None:
+    """Write what a run has learnt to a new folder, which appears whole or not at all.
+
+    Raises:
+        VireidError: The folder exists, the run has not finished, or ONNX Runtime computes
+            something else than torch.
+    """
+    if out.exists():
+        raise ExportError(f"{out} exists; remove it or choose another folder by --out")
+    method, recipe = runs.load_method(run)
+    size = (recipe.data.height, recipe.data.width)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        folder = Path(scratch) / out.name
+        folder.mkdir()
+        write_graphs(method, *size, folder)
+        for file in KEPT_FROM_RUN:
+            if (run / file).exists():
+                shutil.copyfile(run / file, folder / file)
+        facts = {
+            "format": FORMAT,
+            "name": out.name,
+            "method": recipe.method,
+            "fingerprint": runs.fingerprint(
+                recipe.method, recipe.settings, *size, method.state_dict()
+            ),
+            "height": size[0],
+            "width": size[1],
+            "embedding_dim": method.embedding_dim,
+            "precision": "float32",
+            "num_identities": runs.read_facts(run)["num_identities"],
+            "settings": dataclasses.asdict(recipe.settings),
+            "vireid": __version__,
+            "files": {path.name: _sum(path) for path in sorted(folder.iterdir())},
+        }
+        (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        folder.rename(out)
+
+
+def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
+    """Write `visible.onnx`, `infrared.onnx` and `weights.bin`, and see that they are right.
+
+    Raises:
+        ExportError: ONNX Runtime computes something else than torch.
+    """
+    method = method.cpu()
+    shape = (height, width, 3)
+    with (folder / WEIGHTS).open("wb") as file:
+        weights = _Weights(file)
+        for modality in Modality:
+            graph = _graph(_EmbedPictures(method, modality), shape)
+            weights.take_from(graph)
+            onnx.save_model(graph, folder / f"{modality}.onnx")
+    for modality in Modality:
+        _check(_EmbedPictures(method, modality), shape, folder / f"{modality}.onnx")
+
+
+class _EmbedPictures(nn.Module):
+    """From bytes, as a picture file holds them, to embeddings."""
+
+    def __init__(self, method: Method, modality: Modality) -> None:
+        super().__init__()
+        self.method = method
+        self.modality = modality
+        self.eval()
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        images = pictures.permute(0, 3, 1, 2).float().div(255)
+        return self.method.embed(images, self.modality)
+
+
+def _graph(network: nn.Module, shape: tuple[int, int, int]) -> onnx.ModelProto:
+    # Two pictures, because the exporter takes an axis of length one for constant.
+    example = torch.zeros(2, *shape, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # All of them come from within torch.onnx, about its own code.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            # Its optimiser takes small additions for nothing: GeM's x + 1e-12 becomes x. ONNX
+            # Runtime fuses by itself, and more carefully.
+            optimize=False,
+            verbose=False,
+            input_names=["pictures"],
+            output_names=["embeddings"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+        )
+    assert program is not None
+    return program.model_proto
+
+
+class _Weights:
+    """A file of tensors in which none is stored twice."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._places: dict[bytes, int] = {}
+
+    def take_from(self, graph: onnx.ModelProto) -> None:
+        """Move the tensors of a graph to the file and leave in it where they are."""
+        for tensor in graph.graph.initializer:
+            content = onnx.numpy_helper.to_array(tensor).tobytes()
+            if len(content) < INLINE:
+                continue
+            offset = self._place(content)
+            tensor.raw_data = content
+            onnx.external_data_helper.set_external_data(tensor, WEIGHTS, offset, len(content))
+            tensor.ClearField("raw_data")
+
+    def _place(self, content: bytes) -> int:
+        digest = hashlib.sha256(content).digest()
+        if digest not in self._places:
+            self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT))
+            self._places[digest] = self._file.tell()
+            self._file.write(content)
+        return self._places[digest]
+
+
+def _check(network: nn.Module, shape: tuple[int, int, int], graph: Path) -> None:
+    """Compare with torch on noise, in a batch of another size than the exporter saw."""
+    pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(pictures)).numpy()
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (found,) = session.run(["embeddings"], {"pictures": pictures})
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"{graph.name} computes something else than torch (numbers differ by up to "
+            f"{difference:.1e}); please report this with your versions of torch and onnxruntime"
+        )
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
