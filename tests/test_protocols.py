@@ -222,6 +222,14 @@ def test_missing_permutations_say_where_to_get_them(dataset: datasets.Dataset) -
         protocols.find("sysu/official").trials(dataset.test, dataset.root)
 
 
+def test_without_scipy_permutations_say_what_to_install(
+    dataset: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(VireidError, match=r"pip install 'vireid\[train\]'"):
+        protocols.read_permutations(dataset.root)
+
+
 def test_damaged_permutations_are_refused(dataset: datasets.Dataset) -> None:
     path = protocols.permutations_path(dataset.root)
     path.write_bytes(path.read_bytes()[:300])

@@ -69,7 +69,7 @@ class Protocol:
     mode: Mode
     """Where the gallery's cameras are."""
     shot: Shot
-    """How many gallery pictures a person has per camera: 1 or 10."""
+    """Gallery pictures of a person per camera: 1, or 10 (all, where there are fewer)."""
     direction: Literal["infrared-to-visible"] = "infrared-to-visible"
     query_cameras: tuple[str, ...] = ("cam3", "cam6")
     gallery_cameras: tuple[str, ...]
