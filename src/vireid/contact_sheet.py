@@ -17,6 +17,7 @@ FRAME, GAP, MARGIN, CAPTION, IN_A_ROW = 5, 14, 28, 44, 10
 PAPER, INK, PALE, BACKING = "#ffffff", "#1a1a1a", "#767676", "#ececec"
 SAME, OTHER, UNKNOWN, QUERY = "#1a9850", "#d73027", "#b4b4b4", "#1a1a1a"
 LEGEND = {SAME: "same person", OTHER: "another person", UNKNOWN: "identity unknown"}
+LEGEND_WIDTH = 420
 CELL = (PICTURE[0] + 2 * FRAME, PICTURE[1] + 2 * FRAME + CAPTION)
 
 
@@ -51,7 +52,8 @@ def draw(query: ImageRecord, hits: Sequence[Hit], title: str = "") -> Image.Imag
     left, top = MARGIN + CELL[0] + 3 * GAP, MARGIN + 34
     width = left + columns * (CELL[0] + GAP) - GAP + MARGIN
     height = top + rows * (CELL[1] + GAP) - GAP + MARGIN
-    sheet = Image.new("RGB", (max(width, 460), height), PAPER)
+    least = 2 * MARGIN + round(_font(17).getlength(title)) + LEGEND_WIDTH
+    sheet = Image.new("RGB", (max(width, least), height), PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
     _draw_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
