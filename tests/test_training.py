@@ -263,7 +263,8 @@ import sys
 from pathlib import Path
 from tests.test_training import agw_without_batch_statistics
 from tests.toy import ToyData
-from vireid.training import fit, this_process
+from vireid.devices import this_process
+from vireid.training import fit
 
 process = this_process()
 data = ToyData(rank=process.process_index, world=process.num_processes)
@@ -276,9 +277,15 @@ def agw_without_batch_statistics() -> Method:
     method = small(methods.find("agw"))
     for module in method.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign]
+            keep_statistics(module)
     return method
+
+
+def keep_statistics(module: nn.Module) -> None:
+    def train(mode: bool = True) -> nn.Module:
+        return module
+
+    module.eval().train = train  # type: ignore[method-assign]
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from vireid import datasets, runs
 from vireid.datasets import Dataset
+from vireid.devices import this_process
 from vireid.embedding import SHIPPED
 from vireid.loading import PackedTrainingData
 from vireid.method import Method
 from vireid.recipe import Recipe
 from vireid.reporting import console
 from vireid.runs import RunError
-from vireid.training import fit, seed_of, this_process
+from vireid.training import CHECKPOINT, fit, seed_of
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     process.wait_for_everyone()
     with logging_to(folder / "log.txt" if process.is_main_process else None):
         log.info("%s: %d people on %d pictures of %s", folder, *_sizes(data), dataset.name)
-        method = _begin(recipe, data.num_identities, resume=resume)
+        method = _begin(recipe, data.num_identities, anew=not (folder / CHECKPOINT).exists())
         fit(
             method,
             data,
@@ -116,11 +117,11 @@ def start_from(method: Method, source: str) -> None:
         log.info("left fresh: %s", ", ".join(fresh))
 
 
-def _begin(recipe: Recipe, num_identities: int, *, resume: bool) -> Method:
-    """The method before its first step, or as it will be when the checkpoint has been loaded."""
+def _begin(recipe: Recipe, num_identities: int, *, anew: bool) -> Method:
+    """The method before its first step; one that is given a checkpoint needs no other weights."""
     torch.manual_seed(seed_of(recipe.seed, "weights"))
-    method = runs.build(recipe, num_identities, pretrained=not resume)
-    if recipe.start_from and not resume:
+    method = runs.build(recipe, num_identities, pretrained=anew)
+    if recipe.start_from and anew:
         start_from(method, recipe.start_from)
     return method
 

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from operator import mul
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,11 +39,14 @@ class Report:
         tensorboard: bool = False,
     ) -> None:
         self._stages = stages
+        self._steps = [len(s.batches(0)) if s.epochs else 0 for s in stages]
+        """Of an epoch, for each stage."""
         self._active = active
         self._losses = folder / "losses.jsonl"
         self._board = _open_board(folder) if active and tensorboard else None
         self._bar = _bar(hidden=not (active and console.is_terminal))
-        self._task = self._bar.add_task("", total=_steps(stages), completed=0, text="")
+        total = self._steps_before(Position(len(stages)))
+        self._task = self._bar.add_task("", total=total, text="")
         self._pictures, self._since = 0, time.perf_counter()
         self._collapsed_epochs = 0
         if active:
@@ -78,8 +82,7 @@ class Report:
         stage = self._stages[position.stage]
         where = f"{stage.name} {position.epoch + 1}/{stage.epochs}"
         text = f"{_in_words(losses)}  {self._speed:,.0f} pictures/s"
-        done = _steps(self._stages[: position.stage])
-        done += sum(len(stage.batches(e)) for e in range(position.epoch)) + position.step
+        done = self._steps_before(position)
         self._bar.update(self._task, completed=done, description=where, text=text)
 
     def epoch_ends(self, position: Position, sums: Sums) -> None:
@@ -103,6 +106,11 @@ class Report:
             for name, loss in sums.means.items():
                 self._board.add_scalar(f"{stage.name}/{name}", loss, position.epoch)
         self._watch_for_collapse(sums.means)
+
+    def _steps_before(self, position: Position) -> int:
+        epochs = [*(stage.epochs for stage in self._stages[: position.stage]), position.epoch]
+        done: int = sum(map(mul, epochs, self._steps))
+        return done + position.step
 
     @property
     def _speed(self) -> float:
@@ -129,10 +137,6 @@ def _bar(*, hidden: bool) -> Progress:
         disable=hidden,
         transient=True,
     )
-
-
-def _steps(stages: Sequence[Stage[Any]]) -> int:
-    return sum(stage.epochs * len(stage.batches(0)) for stage in stages if stage.epochs)
 
 
 def _in_words(losses: Mapping[str, float]) -> str:

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vireid import checkpoints
+from vireid import checkpoints, devices
 from vireid.checkpoints import Checkpoint, Position, Sums
+from vireid.devices import Precision
 from vireid.errors import VireidError
 from vireid.interruption import Interrupted, StopRequests
 from vireid.method import Losses, Method, Stage, TrainingData
@@ -23,7 +24,8 @@ from vireid.reporting import Report
 
 log = logging.getLogger(__name__)
 
-Precision = Literal["auto", "float32", "bfloat16"]
+
+CHECKPOINT = "checkpoint.pt"
 
 
 class DivergedError(VireidError):
@@ -60,30 +62,24 @@ def fit(
         DivergedError: A loss became nan or infinite.
         CheckpointError: A checkpoint cannot be written, or is another method's.
     """
-    accelerator = Accelerator(cpu=this_process().device.type == "cpu", mixed_precision="no")
+    accelerator = Accelerator(cpu=devices.this_process().device.type == "cpu", mixed_precision="no")
     folder.mkdir(parents=True, exist_ok=True)
-    saved = checkpoints.read(folder / "checkpoint.pt", method) if resume else None
+    saved = checkpoints.read(folder / CHECKPOINT, method) if resume else None
     if saved:
         saved.restore_method(method)
     stages = _place(method, accelerator).stages(data)
     begin = saved.position if saved else Position()
-    dtype = _dtype(precision, accelerator.device)
-    log.info("on %s in %s, seed %d", _machine(accelerator), str(dtype).partition(".")[2], seed)
+    dtype = devices.dtype_for(precision, accelerator.device)
+    log.info("on %s in %s, seed %d", devices.described(accelerator), str(dtype)[6:], seed)
     main = accelerator.is_main_process
     report = Report(folder, stages, begin, active=main, tensorboard=tensorboard)
     with StopRequests() as stop, report:
         fitting = _Fitting(
-            *(method, stages, folder / "checkpoint.pt", accelerator, dtype, seed),
+            *(method, stages, folder / CHECKPOINT, accelerator, dtype, seed),
             *(save_minutes * 60, report, stop),
         )
         for number in range(begin.stage, len(stages)):
             fitting.learn(number, saved if number == begin.stage else None)
-
-
-def this_process() -> PartialState:
-    """Its rank among those that `torchrun` started, and its device."""
-    # Unless told that there is nothing but processors, accelerate takes each for the only one.
-    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 def seed_of(*position: int | str) -> int:
@@ -245,7 +241,7 @@ class _Unread:
     def taken(self) -> list[dict[str, float]]:
         """The losses of each step as numbers, averaged over the processes; none are left."""
         names = [tuple(losses) for losses in self.losses]
-        flat = torch.stack([loss.double() for losses in self.losses for loss in losses.values()])
+        flat = torch.stack([loss.float() for losses in self.losses for loss in losses.values()])
         values = iter(self._accelerator.reduce(flat, "mean").tolist())
         self.losses, self.pictures = [], 0
         return [{name: next(values) for name in of_step} for of_step in names]
@@ -257,24 +253,3 @@ def _place(method: Method, accelerator: Accelerator) -> Method:
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
     return method
-
-
-def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    if precision != "auto":
-        return torch.bfloat16 if precision == "bfloat16" else torch.float32
-    return torch.bfloat16 if _computes_in_bfloat16(device) else torch.float32
-
-
-def _computes_in_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Releases of torch before 2.10 do not tell.
-    tell = getattr(torch.cpu, "get_capabilities", None)
-    known: dict[str, Any] = tell() if tell and device.type == "cpu" else {}
-    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
-
-
-def _machine(accelerator: Accelerator) -> str:
-    device = accelerator.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return f"{accelerator.num_processes} x {name}"

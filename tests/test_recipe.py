@@ -1,0 +1,134 @@
+"""A recipe says everything, once; and what is wrong with one is said by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vireid import recipe as recipes
+from vireid.errors import VireidError
+from vireid.recipe import Data, Recipe, RecipeError
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+SHORT = """
+method = "agw"
+[data]
+dataset = "nightwalk"
+[settings]
+trunk = "resnet18"
+milestones = [3, 4]
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "short.toml"
+    path.write_text(SHORT)
+    return path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_of_the_project_can_be_read(path: Path) -> None:
+    assert recipes.read(path).method in path.stem
+
+
+def test_what_is_not_said_is_the_default(path: Path) -> None:
+    recipe = recipes.read(path)
+    assert recipe.data == Data("nightwalk")
+    assert recipe.settings.trunk == "resnet18"
+    assert recipe.settings.milestones == (3, 4)
+    assert recipe.settings.people == type(recipe.settings).people
+
+
+@pytest.mark.parametrize(
+    ("override", "table", "name", "value"),
+    [
+        ("seed=7", None, "seed", 7),
+        ("settings.epochs=3", "settings", "epochs", 3),
+        ("settings.learning_rate=1", "settings", "learning_rate", 1.0),
+        ("settings.learning_rate=1e-3", "settings", "learning_rate", 0.001),
+        ("settings.milestones=[1, 2, 3]", "settings", "milestones", (1, 2, 3)),
+        ("settings.milestones=", "settings", "milestones", (20, 50)),
+        ("settings.trunk=resnet50", "settings", "trunk", "resnet50"),
+        ("settings.pretrained=false", "settings", "pretrained", False),
+        ("data.root=/a folder/with = sign", "data", "root", "/a folder/with = sign"),
+        ('data.root="2024"', "data", "root", "2024"),
+        ("data.steps_per_epoch=10", "data", "steps_per_epoch", 10),
+        ("augmentation.erased_area=[0.1, 0.2]", "augmentation", "erased_area", (0.1, 0.2)),
+    ],
+)
+def test_an_override_wins(
+    override: str, table: str | None, name: str, value: Any, path: Path
+) -> None:
+    recipe = recipes.read(path, [override])
+    found = getattr(getattr(recipe, table) if table else recipe, name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("epoch=3", "recipe has no setting 'epoch'; did you mean 'settings.epochs'?"),
+        ("settings.epoch=3", "no setting 'settings.epoch'; did you mean 'settings.epochs'?"),
+        ("foo.epochs=3", "no setting 'foo.epochs'; did you mean 'settings.epochs'?"),
+        ("data.heigth=3", "no setting 'data.heigth'; did you mean 'data.height'?"),
+        ("data.qqq=3", "no setting 'data.qqq'; there are data.dataset, data.root"),
+        ("settings.epochs=abc", 'settings.epochs has to be a whole number, but is "abc"'),
+        ("settings.epochs=2.5", "settings.epochs has to be a whole number, but is 2.5"),
+        ("settings.epochs=true", "settings.epochs has to be a whole number, but is true"),
+        ("settings.pretrained=1", "settings.pretrained has to be true or false, but is 1"),
+        ("settings.optimizer=sdg", 'has to be one of "sgd", "adamw", but is "sdg"'),
+        ("settings.last_stride=true", "has to be one of 1, 2, but is true"),
+        ("settings.milestones=[1, 'a']", 'a list, each a whole number, but is [1, "a"]'),
+        ("augmentation.erased_area=[0.1]", "has to be a list of 2, each a number, but is [0.1]"),
+        ("data.root=3", "data.root has to be a text, but is 3"),
+        ("data=3", "data has to be a table of settings, but is 3"),
+        ("data.dataset=", "the recipe does not say data.dataset"),
+        ("seed=-1", "seed is -1; it has to be 0 or more"),
+        ("data.height=0", "data.height is 0; it has to be 1 or more"),
+        ("augmentation.flip=2", "augmentation.flip is 2.0; it has to be between 0 and 1"),
+        ("method=agv", "there is no method 'agv'; did you mean 'agw'?"),
+        ("method=", 'a recipe needs a method, e.g. method = "agw"'),
+        ("epochs", "'epochs' is not key=value, e.g. settings.epochs=3"),
+        ("method.x=3", "'method.x' cannot be set: 'method' is no table of the recipe"),
+    ],
+)
+def test_what_is_wrong_is_said_by_name(override: str, told: str, path: Path) -> None:
+    overrides = ["seed=1", override]
+    with pytest.raises(VireidError) as error:
+        recipes.read(path, overrides)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_toml_is_named(path: Path) -> None:
+    path.write_text("method = agw\n")
+    with pytest.raises(RecipeError, match=r"short.toml is not TOML: .*line 1"):
+        recipes.read(path)
+    path.write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(RecipeError, match=r"short.toml is not TOML"):
+        recipes.read(path)
+
+
+@given(root=st.none() | st.text(st.characters(exclude_categories=["C"])), rate=st.floats(0, 1))
+def test_what_is_written_is_read_again(root: str | None, rate: float) -> None:
+    table = {"method": "agw", "data": {"dataset": "x", "root": root}, "start_from": 'a"\\b'}
+    if root is None:
+        table["data"] = {"dataset": "x"}
+    recipe = recipes.from_dict({**table, "augmentation": {"flip": rate}})
+    assert read_text(recipes.as_toml(recipe)) == recipe
+
+
+def read_text(text: str) -> Recipe:
+    import tomllib
+
+    return recipes.from_dict(tomllib.loads(text))
+
+
+def test_differences_are_named_by_their_dotted_keys() -> None:
+    old = {"seed": 0, "data": {"height": 3, "root": "a"}, "settings": {"rates": (1, 2)}}
+    new = {"seed": 0, "data": {"height": 4}, "settings": {"rates": [1, 2]}}
+    assert recipes.differences(old, new) == {"data.height": (3, 4), "data.root": ("a", None)}

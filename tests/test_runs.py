@@ -1,0 +1,259 @@
+"""What `vireid train` leaves behind, goes on with, starts from, and refuses."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file
+from tests import sysu_layout
+
+from vireid import cli, learning, runs
+from vireid import recipe as recipes
+from vireid.errors import VireidError
+from vireid.loading import PackedTrainingData
+from vireid.recipe import Recipe
+from vireid.records import ImageRecord, Modality
+from vireid.runs import RunError
+
+TINY = """
+method = "agw"
+[data]
+dataset = "sysu_mm01"
+height = 32
+width = 16
+steps_per_epoch = 2
+workers = 0
+[augmentation]
+pad = 2
+[settings]
+trunk = "resnet18"
+width = 0.125
+pretrained = false
+non_local = false
+people = 2
+images_each = 2
+epochs = 2
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIREID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sysu_layout.write(tmp_path_factory.mktemp("data") / "sysu")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY.replace('"sysu_mm01"', f'"sysu_mm01"\nroot = "{data}"'))
+    return path
+
+
+def train(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli.vireid, ["train", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, recipe: Path) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    result = train(recipe, "--out", folder)
+    assert result.exit_code == 0, result.output
+    assert f"score it with: vireid evaluate {folder}" in result.output
+    return folder
+
+
+def test_a_run_folder_tells_what_was_done(run: Path, recipe: Path) -> None:
+    assert recipes.read(run / "recipe.toml") == recipes.read(recipe)
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["dataset"] == "sysu_mm01"
+    assert facts["num_identities"] == 3
+    assert facts["finished"]
+    lines = (run / "losses.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+    assert set(json.loads(lines[0])["losses"]) == {"identity", "triplet"}
+    log = (run / "log.txt").read_text()
+    assert "3 people on" in log
+    assert "in float32, seed 0" in log
+    assert "both spectra 2/2  identity" in log
+
+
+def test_what_was_learnt_is_loaded_again(run: Path) -> None:
+    method, recipe = runs.load_method(run)
+    assert not method.training
+    state = method.state_dict()
+    saved = torch.load(run / "checkpoint.pt", weights_only=True)["method"]
+    assert all(torch.equal(state[name], saved[name]) for name in saved)
+    mark = runs.fingerprint("agw", recipe.settings, 32, 16, state)
+    assert mark == runs.read_facts(run)["fingerprint"]
+
+
+def test_a_fingerprint_depends_on_all_that_changes_an_embedding() -> None:
+    state = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}
+    usual = runs.fingerprint("agw", {"x": 1}, 32, 16, state)
+    assert usual == runs.fingerprint("agw", {"x": 1}, 32, 16, dict(reversed(state.items())))
+    assert len(usual) == 16
+    others = [
+        runs.fingerprint("mun", {"x": 1}, 32, 16, state),
+        runs.fingerprint("agw", {"x": 2}, 32, 16, state),
+        runs.fingerprint("agw", {"x": 1}, 16, 32, state),
+        runs.fingerprint("agw", {"x": 1}, 32, 16, {**state, "b": torch.tensor(4)}),
+        runs.fingerprint("agw", {"x": 1}, 32, 16, {**state, "a": state["a"].reshape(3, 2)}),
+        runs.fingerprint("agw", {"x": 1}, 32, 16, {"a": state["a"], "c": state["b"]}),
+        runs.fingerprint("agw", {"x": 1}, 32, 16, {**state, "a": state["a"].to(torch.bfloat16)}),
+    ]
+    assert len({usual, *others}) == 8
+
+
+def test_a_fingerprint_does_not_depend_on_the_layout_in_memory() -> None:
+    rows = torch.arange(24.0).reshape(1, 2, 3, 4)
+    state = {"a": rows.contiguous(memory_format=torch.channels_last)}
+    assert runs.fingerprint("m", {}, 1, 1, {"a": rows}) == runs.fingerprint("m", {}, 1, 1, state)
+
+
+def test_an_existing_folder_is_not_written_over(run: Path, recipe: Path) -> None:
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(RunError, match=r"exists already; go on .* --resume, or .* by --out"):
+        learning.learn(recipes.read(recipe), run)
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_finished_run_resumed_is_as_it_was(run: Path, recipe: Path) -> None:
+    before = (run / "model.safetensors").read_bytes()
+    assert train(recipe, "--out", run, "--resume").exit_code == 0
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+class StoppingAtTheThirdStep(PackedTrainingData):
+    """Sends what `kill` sends while it makes the third batch."""
+
+    asked_for = 0
+
+    def _images(self, *arguments: Any) -> Any:
+        self.asked_for += 1
+        if self.asked_for == 5:
+            signal.raise_signal(signal.SIGTERM)
+        return super()._images(*arguments)
+
+
+def test_a_run_stopped_on_the_command_line_goes_on(
+    run: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "PackedTrainingData", StoppingAtTheThirdStep)
+    result = train(recipe, "--out", tmp_path / "run")
+    assert result.exit_code == 130, result.output
+    assert "after 1 of 2 epochs and 1 steps" in result.output
+    with pytest.raises(RunError, match=r"has not finished; .*: vireid train .*--resume"):
+        runs.load_method(tmp_path / "run")
+    monkeypatch.undo()
+    assert train(recipe, "--out", tmp_path / "run", "--resume").exit_code == 0
+    whole, resumed = (load_file(f / "model.safetensors") for f in (run, tmp_path / "run"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("settings.epochs=3", "settings.epochs was 2, is now 3"),
+        ("seed=1", "seed was 0, is now 1"),
+        ("start_from=small", "start_from was None, is now small"),
+    ],
+)
+def test_a_run_is_not_resumed_with_another_recipe(
+    override: str, told: str, run: Path, recipe: Path
+) -> None:
+    with pytest.raises(RunError, match=told):
+        learning.learn(recipes.read(recipe, [override]), run, resume=True)
+
+
+def test_a_run_is_not_resumed_on_other_data(
+    run: Path, recipe: Path, data: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(data, tmp_path / "data")
+    moved = recipes.read(recipe, [f"data.root={other}"])
+    learning.learn(moved, run, resume=True)
+    next((other / "cam1").glob("*/*.jpg")).unlink()
+    with pytest.raises(RunError, match=r"data was \w+, is now \w+; pictures was"):
+        learning.learn(moved, run, resume=True)
+
+
+def test_a_run_starts_from_another_but_for_its_classifier(
+    run: Path, recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed: Recipe = recipes.read(recipe, [f"start_from={run}"])
+    method = runs.build(changed, num_identities=7)
+    fresh = method.classifier.weight.clone()  # type: ignore[union-attr,operator]
+    with caplog.at_level("INFO", "vireid"):
+        learning.start_from(method, str(run))
+    assert caplog.messages[1] == "left fresh: classifier.weight"
+    learnt = load_file(run / "model.safetensors")
+    state = method.state_dict()
+    assert torch.equal(state.pop("classifier.weight"), fresh)
+    assert all(torch.equal(state[name], learnt[name]) for name in state)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(None, "start_from is .*but there is no .*is that run finished"), (b"x", "is damaged")],
+)
+def test_weights_that_cannot_be_had_are_named(
+    content: bytes | None, told: str, recipe: Path, tmp_path: Path
+) -> None:
+    if content:
+        (tmp_path / "model.safetensors").write_bytes(content)
+    method = runs.build(recipes.read(recipe), 3)
+    with pytest.raises(RunError, match=told):
+        learning.start_from(method, str(tmp_path))
+
+
+def test_folders_are_numbered(tmp_path: Path) -> None:
+    assert runs.next_folder("agw", tmp_path) == tmp_path / "agw-1"
+    for name in ("agw-1", "agw-12", "agw-x", "other-20"):
+        (tmp_path / name).mkdir()
+    assert runs.next_folder("agw", tmp_path) == tmp_path / "agw-13"
+    assert runs.last_folder("agw", tmp_path) == tmp_path / "agw-12"
+    with pytest.raises(RunError, match=r"there is no run of new in .* to resume"):
+        runs.last_folder("new", tmp_path)
+
+
+def test_what_is_no_run_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is not a run folder: it has no recipe\.toml"):
+        runs.load_method(tmp_path)
+
+
+def test_people_without_infrared_are_told_without_a_traceback(
+    recipe: Path, data: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(data, tmp_path / "data")
+    for camera in ("cam3", "cam6"):
+        shutil.rmtree(other / camera / "0002")
+    with pytest.raises(VireidError, match=r"2 \(visible only\).*data.unpaired"):
+        learning.learn(recipes.read(recipe, [f"data.root={other}"]), tmp_path / "run")
+
+
+def test_data_that_moved_are_the_same_data(tmp_path: Path) -> None:
+    def records(root: Path) -> list[ImageRecord]:
+        return [
+            ImageRecord(root / name, Modality.VISIBLE, identity, "cam1")
+            for identity, name in enumerate(("a.jpg", "b.jpg"))
+        ]
+
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        for record in records(tmp_path / folder):
+            record.path.write_bytes(b"same")
+    here, there = (tmp_path / "here", tmp_path / "there")
+    before = runs.data_fingerprint(records(here), here)
+    assert before == runs.data_fingerprint(records(there)[::-1], there)
+    (there / "b.jpg").write_bytes(b"another")
+    assert before != runs.data_fingerprint(records(there), there)
