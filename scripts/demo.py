@@ -6,6 +6,7 @@ printed, and scores come from the same evaluation as `vireid evaluate`.
 
 import dataclasses
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ RUN, GALLERY, SHEET, REPORT = (
     DEMO / name for name in ("run", "visible.gallery", "search.png", "report.png")
 )
 RECIPE = Path("recipes/agw_nightwalk_mini.toml")
-HITS, QUERIES_SHOWN = 8, 6
+HITS, QUERIES_SHOWN = 8, 5
 console = Console(soft_wrap=True)
 
 
@@ -52,8 +53,8 @@ def main() -> None:
     say("The same model fills a gallery with the visible pictures of these people ...")
     queries = fill_gallery(embedder, dataset)
     say("... and finds in it, among visible pictures, who is on an infrared one.")
-    command = ("search", str(GALLERY), str(queries[0].path), "--top", str(HITS))
-    run(*command, "--sheet", str(SHEET))
+    query = os.path.relpath(queries[0].path)
+    run("search", str(GALLERY), query, "--top", str(HITS), "--sheet", str(SHEET))
     sheets = answers(embedder, queries[:QUERIES_SHOWN])
     demo_report.draw(rows, learning_curve(RUN), sheets, REPORT)
     say_what_next(rows, time.perf_counter() - began)
