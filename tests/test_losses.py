@@ -21,7 +21,8 @@ def points(seed: int = 0, scale: float = 1.0) -> Tensor:
 def triplet_by_loops(rows: list[list[float]], people: list[int]) -> float:
     total = 0.0
     for anchor, who in zip(rows, people, strict=True):
-        alike, unlike = [], []
+        alike: list[float] = []
+        unlike: list[float] = []
         for other, whose in zip(rows, people, strict=True):
             (alike if whose == who else unlike).append(math.dist(anchor, other))
         pull = sum(d * math.exp(d) for d in alike) / sum(math.exp(d) for d in alike)
@@ -48,7 +49,7 @@ def test_weighted_triplet_does_not_ask_for_an_order() -> None:
 def test_weighted_triplet_of_one_point_is_log_two_and_can_be_learnt_from() -> None:
     same = torch.ones(len(PEOPLE), 5, requires_grad=True)
     loss = weighted_triplet(same, PEOPLE)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == pytest.approx(math.log(2))
     assert same.grad is not None
     assert bool(same.grad.isfinite().all())
@@ -62,7 +63,7 @@ def test_weighted_triplet_vanishes_where_people_are_far_apart() -> None:
 def test_weighted_triplet_stays_finite_for_distances_beyond_the_range_of_exp() -> None:
     rows = points(scale=1e4).float().requires_grad_()
     loss = weighted_triplet(rows, PEOPLE)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss.isfinite()
     assert rows.grad is not None
     assert bool(rows.grad.isfinite().all())
@@ -106,7 +107,7 @@ def test_identity_loss_is_its_formula(smoothing: float) -> None:
 
 def test_gradient_of_identity_loss_in_float32() -> None:
     logits = points().float().requires_grad_()
-    identity_loss(logits, PEOPLE).backward()
+    identity_loss(logits, PEOPLE).backward()  # type: ignore[no-untyped-call]
     truth = torch.nn.functional.one_hot(PEOPLE, 5)
     expected = (logits.detach().softmax(dim=1) - truth) / len(PEOPLE)
     torch.testing.assert_close(logits.grad, expected)

@@ -8,6 +8,7 @@ model.safetensors     the weights as the method has them, to train on from
 recipe.toml, ...      how it was learnt, as far as the run tells
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -27,6 +28,7 @@ from vireid import __version__, runs
 from vireid.embedding import FORMAT
 from vireid.errors import VireidError
 from vireid.method import Method
+from vireid.recipe import Recipe
 from vireid.records import Modality
 
 WEIGHTS = "weights.bin"
@@ -53,33 +55,39 @@ def export(run: Path, out: Path) -> None:
     if out.exists():
         raise ExportError(f"{out} exists; remove it or choose another folder by --out")
     method, recipe = runs.load_method(run)
-    size = (recipe.data.height, recipe.data.width)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
         folder = Path(scratch) / out.name
         folder.mkdir()
-        write_graphs(method, *size, folder)
         for file in KEPT_FROM_RUN:
             if (run / file).exists():
                 shutil.copyfile(run / file, folder / file)
-        facts = {
-            "format": FORMAT,
-            "name": out.name,
-            "method": recipe.method,
-            "fingerprint": runs.fingerprint(
-                recipe.method, recipe.settings, *size, method.state_dict()
-            ),
-            "height": size[0],
-            "width": size[1],
-            "embedding_dim": method.embedding_dim,
-            "precision": "float32",
-            "num_identities": runs.read_facts(run)["num_identities"],
-            "settings": dataclasses.asdict(recipe.settings),
-            "vireid": __version__,
-            "files": {path.name: _sum(path) for path in sorted(folder.iterdir())},
-        }
+        write_graphs(method, recipe.data.height, recipe.data.width, folder)
+        files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
+        facts = {**_facts(method, recipe), **_origin(run), "name": out.name, "files": files}
         (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         folder.rename(out)
+
+
+def _facts(method: Method, recipe: Recipe) -> dict[str, Any]:
+    height, width, settings = recipe.data.height, recipe.data.width, recipe.settings
+    state = method.state_dict()
+    return {
+        "format": FORMAT,
+        "vireid": __version__,
+        "method": recipe.method,
+        "settings": dataclasses.asdict(settings),
+        "height": height,
+        "width": width,
+        "embedding_dim": method.embedding_dim,
+        "precision": "float32",
+        "fingerprint": runs.fingerprint(recipe.method, settings, height, width, state),
+    }
+
+
+def _origin(run: Path) -> dict[str, Any]:
+    known = runs.read_facts(run)
+    return {name: known[name] for name in ("dataset", "num_identities") if name in known}
 
 
 def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
@@ -88,7 +96,7 @@ def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
     Raises:
         ExportError: ONNX Runtime computes something else than torch.
     """
-    method = method.cpu()
+    method = copy.deepcopy(method).cpu()
     shape = (height, width, 3)
     with (folder / WEIGHTS).open("wb") as file:
         weights = _Weights(file)

@@ -15,7 +15,11 @@ class NonLocal(nn.Module):
     """
 
     def __init__(self, channels: int, inner: int = 1) -> None:
-        """Attend within `inner` channels; AGW's code comes to 1 where its paper halves."""
+        """Attend within so many channels.
+
+        AGW's code was released twice: model.py has half of `channels`, PAMI23_Supervised/model.py
+        has 1. More are slower; what they are good for is not published.
+        """
         super().__init__()
         self.theta = nn.Conv2d(channels, inner, 1)
         self.phi = nn.Conv2d(channels, inner, 1)

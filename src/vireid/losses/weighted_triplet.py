@@ -15,7 +15,8 @@ def weighted_triplet(embeddings: Embeddings, identities: Identities) -> Scalar:
     under autocast.
 
     Source: Ye et al., Deep Learning for Person Re-identification: A Survey and Outlook, TPAMI
-    2021, eq. 8 and 9.
+    2021, section 4 (weighted regularization triplet). The released code differs: it adds 1e-6 to
+    the sum that weights are divided by, see docs/deviations.md.
 
     Args:
         embeddings: Used as they are; AGW gives pooled features that are not normalised.

@@ -109,6 +109,7 @@ class AGW(Method):
         self.neck = nn.BatchNorm1d(self.embedding_dim)
         # A bias that stays at zero (Luo et al., Bag of Tricks, CVPRW 2019) is no bias.
         self.neck.register_parameter("bias", None)
+        nn.init.normal_(self.neck.weight, mean=1.0, std=0.01)
         self.classifier = nn.Linear(self.embedding_dim, num_identities, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.001)
 

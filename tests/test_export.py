@@ -1,0 +1,146 @@
+"""An exported model embeds as its run does, without torch, and is written whole or not at all."""
+
+import hashlib
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData
+
+from vireid import cli, export, recipe, runs
+from vireid.embedding import Embedder
+from vireid.errors import VireidError
+from vireid.methods.agw import AGW
+from vireid.records import Modality
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run whose stems differ and whose batch statistics are not those of the start."""
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    data = {"dataset": "nightwalk", "height": HEIGHT, "width": WIDTH}
+    wanted = recipe.from_dict({"method": "agw", "data": data, "settings": SMALL})
+    runs.start(folder, wanted, {"dataset": {"name": "toy"}, "num_identities": PEOPLE})
+    torch.manual_seed(0)
+    method = AGW(wanted.settings, PEOPLE)
+    (stage,) = method.stages(ToyData())
+    stage.thaw(method)
+    for batch in stage.batches(0):
+        sum(stage.losses(batch, 0).values()).backward()  # type: ignore[union-attr]
+        stage.optimizer.step()
+    runs.finish(folder, method)
+    (folder / "log.txt").write_text("learnt\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "toy_model"
+    answer = CliRunner().invoke(cli.vireid, ["export", str(run), "--out", str(out)])
+    assert answer.exit_code == 0, answer.output + repr(answer.exception)
+    return out
+
+
+def pictures(count: int) -> list[Image.Image]:
+    rng = np.random.default_rng(count)
+    sizes = [(HEIGHT, WIDTH), (70, 40)] * count
+    return [Image.fromarray(rng.integers(0, 256, (*s, 3), np.uint8)) for s in sizes[:count]]
+
+
+def external(graph: Path) -> dict[str, tuple[int, int]]:
+    """Name of a tensor to where it lies in the file of weights: offset and length."""
+    places = {}
+    for tensor in onnx.load(graph, load_external_data=False).graph.initializer:
+        fields = {entry.key: entry.value for entry in tensor.external_data}
+        if fields:
+            assert fields["location"] == "weights.bin"
+            places[tensor.name] = (int(fields["offset"]), int(fields["length"]))
+    return places
+
+
+@pytest.mark.parametrize("modality", Modality)
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_it_embeds_as_the_run_does(run: Path, model: Path, modality: Modality, count: int) -> None:
+    exported, trained = Embedder.open(model), Embedder.open(run)
+    found = exported.embed(pictures(count), modality)
+    np.testing.assert_allclose(found, trained.embed(pictures(count), modality), atol=1e-5)
+    assert found.shape == (count, exported.embedding_dim)
+
+
+def test_each_spectrum_has_its_own_stem(model: Path) -> None:
+    embedder = Embedder.open(model)
+    visible, infrared = (embedder.embed(pictures(2), m) for m in Modality)
+    assert np.abs(visible - infrared).max() > 1e-3
+
+
+def test_it_has_the_fingerprint_of_the_run(run: Path, model: Path) -> None:
+    assert Embedder.open(model).fingerprint == Embedder.open(run).fingerprint
+
+
+def test_what_both_spectra_share_is_stored_once(run: Path, model: Path) -> None:
+    visible, infrared = (external(model / f"{m}.onnx") for m in Modality)
+    shared = {name for name in visible if "shared" in name}
+    assert shared
+    assert all(visible[name] == infrared[name] for name in shared)
+    stems = {p for places in (visible, infrared) for n, p in places.items() if "stems" in n}
+    assert len(stems) == 2
+    spans = sorted({*visible.values(), *infrared.values()})
+    assert all(a + n <= b for (a, n), (b, _) in pairwise(spans))
+    padding = export.ALIGNMENT * len(spans)
+    size = (model / "weights.bin").stat().st_size
+    assert size <= sum(length for _, length in spans) + padding
+    assert size < 1.1 * (run / "model.safetensors").stat().st_size
+
+
+def test_model_json_tells_what_the_files_are(model: Path) -> None:
+    facts = json.loads((model / "model.json").read_text())
+    assert facts["name"] == "toy_model"
+    assert facts["method"] == "agw"
+    assert facts["settings"]["trunk"] == SMALL["trunk"]
+    assert (facts["height"], facts["width"]) == (HEIGHT, WIDTH)
+    assert facts["dataset"] == {"name": "toy"}
+    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in model.iterdir()}
+    files.pop("model.json")
+    assert facts["files"] == files
+    assert {"recipe.toml", "model.safetensors", "log.txt"} < files.keys()
+
+
+def test_a_folder_that_exists_is_left_alone(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(VireidError, match="another folder by --out"):
+        export.export(run, out)
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+def test_an_export_that_fails_leaves_nothing_behind(run: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for path in run.iterdir():
+        (bad / path.name).write_bytes(path.read_bytes())
+    (bad / "losses.jsonl").mkdir()
+    with pytest.raises(IsADirectoryError):
+        export.export(bad, tmp_path / "below" / "model")
+    assert list((tmp_path / "below").iterdir()) == []
+
+
+def test_any_method_can_be_exported_and_a_wrong_graph_is_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    method = ThreeStep(ThreeStep.Config(), PEOPLE).train()
+    export.write_graphs(method, HEIGHT, WIDTH, tmp_path)
+    assert method.training  # What is given is left as it is.
+    assert {path.name for path in tmp_path.iterdir()} >= {"visible.onnx", "infrared.onnx"}
+    # What is accepted now is not once the weights have moved on.
+    graph = tmp_path / "visible.onnx"
+    with torch.no_grad():
+        next(method.encoder.parameters()).add_(0.01)
+    moved = export._EmbedPictures(method, Modality.VISIBLE)
+    with pytest.raises(VireidError, match=r"visible\.onnx computes something else"):
+        export._check(moved, (HEIGHT, WIDTH, 3), graph)
