@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 NOT_RUN_HERE = {"make demo", "make test"}
 """They make the environment that these tests run in."""
 
@@ -34,7 +34,11 @@ class Block:
     def command(self) -> list[str]:
         if self.language == "python":
             return [sys.executable, "-c", self.code]
-        lines = [line for line in self.code.splitlines() if line.strip() not in NOT_RUN_HERE]
+        lines = [
+            line
+            for line in self.code.splitlines()
+            if line.partition("#")[0].strip() not in NOT_RUN_HERE
+        ]
         return ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
 
 

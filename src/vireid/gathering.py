@@ -35,11 +35,11 @@ class _Gather(torch.autograd.Function):
     """All-gather forward; backward, the gradients of one's own rows, summed over processes."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:
+    def forward(_ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:
         return torch.cat(_all_rows(rows))
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+    def backward(_ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
         gradient = gradients[0].contiguous()
         distributed.all_reduce(gradient)
         each = len(gradient) // distributed.get_world_size()
