@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import load_file
 from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData
 
 from vireid import cli, export, recipe, runs
@@ -109,6 +110,12 @@ def test_model_json_tells_what_the_files_are(model: Path) -> None:
     files.pop("model.json")
     assert facts["files"] == files
     assert {"recipe.toml", "model.safetensors", "log.txt"} < files.keys()
+
+
+def test_exported_weights_are_those_that_embedding_needs(run: Path, model: Path) -> None:
+    exported, whole = (load_file(folder / "model.safetensors") for folder in (model, run))
+    assert whole.keys() - exported.keys() == {"classifier.weight"}
+    assert all(torch.equal(weight, whole[name]) for name, weight in exported.items())
 
 
 def test_a_folder_that_exists_is_left_alone(run: Path, tmp_path: Path) -> None:

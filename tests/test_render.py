@@ -134,6 +134,12 @@ def test_another_plan_is_refused(tmp_path: Path) -> None:
         list(nightwalk.render(tmp_path, replace(SMALL, seed=6)))
 
 
+@pytest.mark.parametrize("wrong", [{"train_people": 0}, {"visible_frames": 256}, {"seed": -1}])
+def test_a_plan_that_cannot_be_rendered_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(VireidError, match=str(*wrong.values())):
+        replace(SMALL, **wrong)
+
+
 def test_everybody_is_seen_in_both_spectra() -> None:
     for identity in range(1, 200):
         seen = {camera.modality for camera in nightwalk.cameras_passed(0, identity)}

@@ -47,11 +47,11 @@ def vireid() -> None:
 @click.option("--people", default=80, show_default=True, help="How many people to learn from.")
 @click.option("--validation-people", default=20, show_default=True, help="To choose settings on.")
 @click.option("--test-people", default=50, show_default=True, help="To score on.")
+@click.option("--visible-frames", default=2, show_default=True, help="Per camera, to learn from.")
+@click.option("--infrared-frames", default=4, show_default=True, help="Per camera, likewise.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same pictures.")
 @click.option("--processes", type=click.IntRange(min=1), help="[default: one a core]")
-def render(
-    out: Path, people: int, validation_people: int, test_people: int, seed: int, processes: int
-) -> None:
+def render(out: Path, processes: int | None, **plan: int) -> None:
     """Render NightWalk, a data set.
 
     Walking people, seen by four visible and two near-infrared cameras, in SYSU-MM01's layout.
@@ -61,10 +61,10 @@ def render(
 
     from vireid.render import nightwalk
 
-    plan = nightwalk.Plan(seed, people, validation_people, test_people)
-    click.echo(f"{nightwalk.pictures_in(plan)} pictures of {plan.people} people", err=True)
-    done = nightwalk.render(out, plan, processes)
-    pictures = sum(track(done, "rendering", plan.people))
+    planned = nightwalk.Plan(train_people=plan.pop("people"), **plan)
+    click.echo(f"{nightwalk.pictures_in(planned)} pictures of {planned.people} people", err=True)
+    done = nightwalk.render(out, planned, processes)
+    pictures = sum(track(done, "rendering", planned.people))
     click.echo(f"{out}: {pictures} pictures; train with data.root={out}")
 
 

@@ -4,7 +4,7 @@ model.json            facts: method, settings, picture size, fingerprint, sums o
 visible.onnx          pictures (uint8, n x height x width x 3) to embeddings (float32, n x d)
 infrared.onnx         the same for the other spectrum
 weights.bin           what both compute with; tensors that they share are there once
-model.safetensors     the weights as the method has them, to train on from
+model.safetensors     the weights that embedding needs, as the method has them, to train on from
 recipe.toml, ...      how it was learnt, as far as the run tells
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vireid import __version__, runs
@@ -32,7 +33,7 @@ from vireid.recipe import Recipe
 from vireid.records import Modality
 
 WEIGHTS = "weights.bin"
-KEPT_FROM_RUN = ("recipe.toml", "model.safetensors", "scores.json", "log.txt", "losses.jsonl")
+KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl")
 ALIGNMENT = 64
 """Bytes; where a tensor begins in the file of weights, so that it can be used where it lies."""
 INLINE = 1024
@@ -63,6 +64,8 @@ def export(run: Path, out: Path) -> None:
             if (run / file).exists():
                 shutil.copyfile(run / file, folder / file)
         write_graphs(method, recipe.data.height, recipe.data.width, folder)
+        weights = _needed_to_embed(method, recipe.data.height, recipe.data.width)
+        save_file(weights, folder / "model.safetensors")
         files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
         facts = {**_facts(method, recipe), **_origin(run), "name": out.name, "files": files}
         (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -106,6 +109,17 @@ def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
             onnx.save_model(graph, folder / f"{modality}.onnx")
     for modality in Modality:
         _check(_EmbedPictures(method, modality), shape, folder / f"{modality}.onnx")
+
+
+def _needed_to_embed(method: Method, height: int, width: int) -> dict[str, Tensor]:
+    """The method's state without the parameters that only teach, such as a classifier."""
+    images = torch.rand(2, 3, height, width)
+    method = copy.deepcopy(method).cpu().eval().requires_grad_(True)
+    for modality in Modality:
+        method.embed(images, modality).sum().backward()  # type: ignore[no-untyped-call]
+    unneeded = {name for name, weight in method.named_parameters() if weight.grad is None}
+    state = method.state_dict()
+    return {name: v.contiguous() for name, v in state.items() if name not in unneeded}
 
 
 class _EmbedPictures(nn.Module):

@@ -47,6 +47,16 @@ class Plan:
     """Rows of a picture."""
     width: int = 96
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 0 if name in ("seed", "validation_people") else 1
+            most = 255 if name.endswith("frames") else 9_999
+            if name != "seed" and not least <= value <= most:
+                what = name.replace("_", " ")
+                raise VireidError(f"{value} {what} cannot be rendered; give {least} to {most}")
+        if self.seed < 0:
+            raise VireidError(f"the seed is {self.seed}; give 0 or more")
+
     @property
     def people(self) -> int:
         """How many people in all."""
