@@ -6,6 +6,7 @@ import math
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -288,18 +289,31 @@ def keep_statistics(module: nn.Module) -> None:
     module.eval().train = train  # type: ignore[method-assign]
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    ended = subprocess.run(
-        [sys.executable, *launch, str(script), str(tmp_path / "two")],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
+def start_one_of_two(rank: int, port: int, folder: Path) -> subprocess.Popen[str]:
+    """One process, told what `torchrun` tells it."""
+    told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+    path = {"PYTHONPATH": Path(__file__).parents[1]}
+    return subprocess.Popen(
+        [sys.executable, "-c", TWO, str(folder)],
+        env=os.environ | {k: str(v) for k, v in (told | address | path).items()},
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert ended.returncode == 0, ended.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    port = free_port()
+    started = [start_one_of_two(rank, port, tmp_path / "two") for rank in range(2)]
+    said = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
     fit(agw_without_batch_statistics(), ToyData(), tmp_path / "one")
     one, two = saved(tmp_path / "one")["method"], saved(tmp_path / "two")["method"]
     begin = agw_without_batch_statistics().state_dict()
