@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData
 
 from vireid import cli, export, recipe, runs
-from vireid.embedding import Embedder
+from vireid.embedding import SHIPPED, Embedder
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
 from vireid.records import Modality
@@ -110,6 +110,15 @@ def test_model_json_tells_what_the_files_are(model: Path) -> None:
     files.pop("model.json")
     assert facts["files"] == files
     assert {"recipe.toml", "model.safetensors", "log.txt"} < files.keys()
+
+
+@pytest.mark.parametrize("folder", ["just exported", "shipped"])
+def test_graphs_do_not_tell_where_they_were_made(model: Path, folder: str) -> None:
+    where = model if folder == "just exported" else SHIPPED / "small"
+    for modality in Modality:
+        content = (where / f"{modality}.onnx").read_bytes()
+        assert b"site-packages" not in content
+        assert b"export.py" not in content
 
 
 def test_exported_weights_are_those_that_embedding_needs(run: Path, model: Path) -> None:

@@ -155,7 +155,18 @@ def _graph(network: nn.Module, shape: tuple[int, int, int]) -> onnx.ModelProto:
             dynamic_shapes=({0: torch.export.Dim("n")},),
         )
     assert program is not None
-    return program.model_proto
+    return _without_remarks(program.model_proto)
+
+
+def _without_remarks(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without stack traces, which tell whose machine it was and are most of the file."""
+    graph = model.graph
+    values = [*graph.input, *graph.output, *graph.value_info, *graph.initializer]
+    functions = [part for function in model.functions for part in (function, *function.node)]
+    for part in [model, graph, *graph.node, *values, *functions]:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
 
 
 class _Weights:
