@@ -69,7 +69,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, recipe: Path) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     result = train(recipe, "--out", folder)
     assert result.exit_code == 0, result.output
-    assert f"score it with: vireid evaluate {folder}" in result.output
+    assert f"score it with: vireid evaluate {folder}" in (folder / "log.txt").read_text()
     return folder
 
 
@@ -214,6 +214,12 @@ def test_weights_that_cannot_be_had_are_named(
     method = runs.build(recipes.read(recipe), 3)
     with pytest.raises(RunError, match=told):
         learning.start_from(method, str(tmp_path))
+
+
+def test_weights_of_another_trunk_are_refused(run: Path, recipe: Path) -> None:
+    method = runs.build(recipes.read(recipe, ["settings.width=0.25"]), 3)
+    with pytest.raises(RunError, match=r"of the \d+ weights of this method, \d+ are in .*trunk"):
+        learning.start_from(method, str(run))
 
 
 def test_folders_are_numbered(tmp_path: Path) -> None:

@@ -98,7 +98,6 @@ def train(recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bo
     except Interrupted as stopped:
         click.secho(f"vireid: {stopped}", fg="yellow", err=True)
         sys.exit(130)
-    click.echo(f"{folder} has finished; score it with: vireid evaluate {folder}")
 
 
 @vireid.command(

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
-from rich.logging import RichHandler
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -63,6 +62,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         )
         if process.is_main_process:
             runs.finish(folder, method)
+            log.info("%s has finished; score it with: vireid evaluate %s", folder, folder)
     return method
 
 
@@ -77,8 +77,8 @@ def folder_for(name: str, *, resume: bool) -> Path:
 @contextmanager
 def logging_to(path: Path | None) -> Iterator[None]:
     """Show what vireid says on the console and append it to a file; without one, warnings only."""
-    logger, quiet = logging.getLogger("vireid"), path is None
-    handlers: list[logging.Handler] = [_console_handler(logging.WARNING if quiet else logging.INFO)]
+    logger = logging.getLogger("vireid")
+    handlers: list[logging.Handler] = [_ToConsole(logging.INFO if path else logging.WARNING)]
     if path is not None:
         file = logging.FileHandler(path, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
@@ -104,12 +104,15 @@ def start_from(method: Method, source: str) -> None:
         source: A shipped model (`small`), a run folder, or an exported model.
 
     Raises:
-        RunError: There are no such weights, or none of them fits.
+        RunError: There are no such weights, or fewer than half of the method's are among them.
     """
     state, own = _weights(source), method.state_dict()
     fitting = {name: v for name, v in state.items() if name in own and own[name].shape == v.shape}
-    if not fitting:
-        raise RunError(f"none of the weights in {source} fits this method and its settings")
+    if len(fitting) < len(own) / 2:
+        raise RunError(
+            f"of the {len(own)} weights of this method, {len(fitting)} are in {source}; "
+            "use its [settings] (trunk, width), or leave out start_from"
+        )
     method.load_state_dict(fitting, strict=False)
     log.info("%d weights from %s", len(fitting), source)
     fresh = sorted(own.keys() - fitting.keys())
@@ -168,7 +171,8 @@ def _sizes(data: PackedTrainingData) -> tuple[int, int]:
     return data.num_identities, len(data.records)
 
 
-def _console_handler(level: int) -> logging.Handler:
-    return RichHandler(
-        level, console, show_time=False, show_level=False, show_path=False, highlighter=None
-    )
+class _ToConsole(logging.Handler):
+    """One line for one message, above the bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)

@@ -250,6 +250,9 @@ class _Unread:
 def _place(method: Method, accelerator: Accelerator) -> Method:
     """On its device; its batch statistics are those of all processes where the device can."""
     method.to(accelerator.device)
-    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
+    if accelerator.num_processes > 1:
+        # As their gradients will lie, which DistributedDataParallel would have to copy otherwise.
+        method.to(memory_format=torch.channels_last)
+        if accelerator.device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
     return method
