@@ -323,3 +323,10 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     pairs = zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True)
     for of_one, of_two in pairs:
         assert of_two["losses"] == pytest.approx(of_one["losses"], abs=1e-5)
+
+
+def test_losses_go_to_tensorboard_if_wanted(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    fit(small(ThreeStep), ToyData(), tmp_path, tensorboard=True)
+    (events,) = (tmp_path / "tensorboard").glob("events.*")
+    assert b"refine both/infrared" in events.read_bytes()
