@@ -1,7 +1,7 @@
 """Writes NightWalk to disk in SYSU-MM01's folder layout, so that one reader serves both.
 
-Every picture depends on (seed, identity, camera, frame) alone: a rendering that was broken off goes
-on where it stopped, and a set with more people contains the smaller one's pictures unchanged.
+Every picture depends on its size and on (seed, identity, camera, frame) alone: a rendering that was
+broken off goes on where it stopped, and somebody looks the same in sets of any number of people.
 """
 
 import io
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 
 from vireid.errors import VireidError
 from vireid.records import Modality
@@ -158,13 +157,8 @@ def _render_picture(out: Path, plan: Plan, outfit: Outfit, camera: Camera, frame
     rng = np.random.default_rng([plan.seed, identity, int(camera.name[-1]) + 10, frame])
     picture = photograph(outfit, camera, plan.seed, rng, plan.height, plan.width)
     encoded = io.BytesIO()
-    picture = picture.convert("RGB")
-    picture.save(encoded, "JPEG", quality=_quality(rng))
+    picture.convert("RGB").save(encoded, "JPEG", quality=int(rng.integers(68, 88)))
     _write(out / picture_path(camera, identity, frame), encoded.getvalue())
-
-
-def _quality(rng: Generator) -> int:
-    return int(rng.integers(68, 88))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -33,8 +33,7 @@ class Slot(IntEnum):
     BAG = 7
     SCARF = 8
     GLOVES = 9
-    SOLE = 10
-    ON_BODY = 11
+    ON_BODY = 10
     """Decided where it is seen."""
 
 
@@ -232,7 +231,6 @@ def _cloths(person: Person) -> tuple[Cloth, ...]:
         Slot.BAG: person.bag_cloth,
         Slot.SCARF: person.scarf_cloth,
         Slot.GLOVES: replace(person.headgear_cloth, pattern="plain"),
-        Slot.SOLE: person.shoe_cloth,
         Slot.ON_BODY: person.skin,
     }
     return tuple(of_slot[slot] for slot in Slot)
@@ -450,7 +448,7 @@ def _bag(person: Person, marks: Landmarks, skin: _Surface) -> Part:
     side = "L" if person.bag_side > 0 else "R"
     half = np.array([0.045, 0.13, 0.11]) * size
     at = body.joint(f"wrist.{side}") - np.array([0, 0, 0.12 + half[2]])
-    return _ball(at, half, skin, f"hanging wrist.{side}", Slot.BAG, 5.0)
+    return _ball(at, half, skin, f"hanging wrist.{side}", Slot.BAG, square=5.0)
 
 
 def _ball(

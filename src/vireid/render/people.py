@@ -85,7 +85,7 @@ class Person:
     sleeve: float
     """How far sleeves reach: 0 shoulder, 0.5 elbow, 1 wrist."""
     hem: float
-    """How far the top hangs below the hips, as a share of the upper leg."""
+    """How far the top hangs below the hips, in quarters of the leg; up to 0.1 it is tucked in."""
     outer: Outer
     outer_cloth: Cloth
     outer_sleeve: float

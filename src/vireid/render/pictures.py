@@ -53,7 +53,8 @@ class View:
         rows, columns = self.shape
         pixels = self.directions.reshape(rows // OVERSAMPLING, OVERSAMPLING, -1, OVERSAMPLING, 3)
         directions = _unit(pixels.sum((1, 3)).reshape(-1, 3))
-        return replace(self, directions=directions, shape=(rows // 2, columns // 2))
+        shape = (rows // OVERSAMPLING, columns // OVERSAMPLING)
+        return replace(self, directions=directions, shape=shape)
 
 
 @dataclass(frozen=True)
