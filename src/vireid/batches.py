@@ -61,8 +61,8 @@ B_co = TypeVar("B_co", bound=Batch, covariant=True)
 class EpochOfBatches(Protocol[B_co]):
     """The batches of one epoch, made while they are iterated over.
 
-    Batch i depends on the run's seed, the stage, the epoch and i alone, so that a run that was
-    broken off in the middle of an epoch goes on with the batches it has not yet seen.
+    Batch i depends on the run's seed, on what was asked for, on the epoch and on i alone, so that
+    a run that was broken off in the middle of an epoch goes on with those it has not yet seen.
     """
 
     def __len__(self) -> int:

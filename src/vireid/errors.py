@@ -4,6 +4,7 @@ EXTRA_OF_MODULE = {
     "accelerate": "train",
     "anny": "render",
     "embreex": "render",
+    "filelock": "train",
     "matplotlib": "report",
     "onnx": "export",
     "onnxscript": "export",
@@ -14,7 +15,6 @@ EXTRA_OF_MODULE = {
     "timm": "train",
     "torch": "train",
     "torchvision": "train",
-    "trimesh": "render",
 }
 """Which `pip install 'vireid[extra]'` brings a module that the core does without."""
 

@@ -82,6 +82,7 @@ class Protocol:
     similarity: str = "inner product of unit embeddings"
     feature: str = "the method's embedding"
     test_time_flip: Literal["none"] = "none"
+    """Not offered; said, because published numbers may have it. Likewise the next."""
     re_ranking: Literal["none"] = "none"
 
     @property
