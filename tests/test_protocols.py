@@ -226,7 +226,7 @@ def test_without_scipy_permutations_say_what_to_install(
     dataset: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(VireidError, match=r"pip install 'vireid\[train\]'"):
+    with pytest.raises(VireidError, match=r"pip install 'vireid\[score\]'"):
         protocols.read_permutations(dataset.root)
 
 

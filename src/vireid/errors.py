@@ -9,7 +9,7 @@ EXTRA_OF_MODULE = {
     "onnx": "export",
     "onnxscript": "export",
     "safetensors": "train",
-    "scipy": "train",
+    "scipy": "score",
     "sklearn": "report",
     "tensorboard": "tensorboard",
     "timm": "train",

@@ -253,7 +253,7 @@ def _load_cells(path: Path) -> Sequence[np.ndarray]:
     try:
         from scipy.io import loadmat
     except ModuleNotFoundError as error:
-        raise MissingExtraError("scipy", "train") from error
+        raise MissingExtraError("scipy", "score") from error
     try:
         return list(loadmat(path)["rand_perm_cam"].ravel())
     except Exception as error:  # a damaged file can fail anywhere in the parser
