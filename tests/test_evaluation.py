@@ -142,7 +142,7 @@ def test_scores_are_written_whole_or_not_at_all(scores: list[Scores], tmp_path: 
     assert [each["protocol"]["shot"] for each in content["scores"]] == ["single", "multi"] * 2
     in_the_way = tmp_path / "in_the_way"
     in_the_way.mkdir()
-    with pytest.raises(OSError, match="in_the_way"):
+    with pytest.raises(VireidError, match=r"in_the_way could not be written .*directory"):
         evaluation.write(scores, in_the_way)
     assert sorted(child.name for child in tmp_path.iterdir()) == ["in_the_way", "new"]
     assert [child.name for child in path.parent.iterdir()] == ["scores.json"]

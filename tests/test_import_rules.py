@@ -20,6 +20,7 @@ WITHOUT_TORCH = [
     "vireid.protocols",
     "vireid.recipe",
     "vireid.records",
+    "vireid.writing",
 ]
 SCRIPT = """
 import importlib, sys

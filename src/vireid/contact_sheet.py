@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from vireid.gallery import Hit
 from vireid.pictures import PictureError, read_picture
 from vireid.records import ImageRecord
+from vireid.writing import write_whole
 
 PICTURE = (112, 224)
 """Width and height within which every picture is shown, in its own proportions."""
@@ -68,12 +69,7 @@ def save(sheet: Image.Image, path: Path) -> None:
     """Write a sheet as PNG; on a full disk nothing half-written is left."""
     written = io.BytesIO()
     sheet.save(written, "PNG", optimize=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(written.getvalue())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, written.getvalue())
 
 
 def _hit_cell(hit: Hit, identity: int | None) -> Cell:

@@ -5,7 +5,6 @@ print(scores.mean["R1"], scores.sd["R1"])
 """
 
 import json
-import os
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from vireid.errors import VireidError
 from vireid.metrics import RankingScores, score_ranking
 from vireid.protocols import Protocol, Trial, fingerprint
 from vireid.records import ImageRecord
+from vireid.writing import write_whole
 
 FORMAT = 1
 """Of `scores.json`."""
@@ -223,13 +223,7 @@ def table(scores: Sequence[Scores]) -> Table:
 def write(scores: Sequence[Scores], path: Path) -> None:
     """Write `scores.json`: the whole file, or nothing if that fails."""
     content = {"format": FORMAT, "scores": [each.as_dict() for each in scores]}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _data_of_recipe(path: Path) -> dict[str, Any]:

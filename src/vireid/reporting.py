@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vireid.checkpoints import Position, Sums
 from vireid.method import Stage
-from vireid.runs import write_whole
+from vireid.writing import write_whole
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)

@@ -31,6 +31,7 @@ from vireid.errors import VireidError
 from vireid.method import Method
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord
+from vireid.writing import write_whole
 
 FORMAT = 1
 
@@ -73,22 +74,6 @@ def data_fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
         for r in records
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file at once: whoever reads it finds the old one or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(
-            f"{path} could not be written ({error.strerror}); make room and try again"
-        ) from error
 
 
 def next_folder(name: str, below: Path = Path("runs")) -> Path:

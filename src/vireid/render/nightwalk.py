@@ -23,6 +23,7 @@ from vireid.render.outfits import Outfit, dress
 from vireid.render.people import draw_person
 from vireid.render.pictures import photograph
 from vireid.render.scenes import CAMERAS, Camera
+from vireid.writing import write_whole
 
 FACTS_FILE = "nightwalk.json"
 TRIALS = 10
@@ -158,22 +159,7 @@ def _render_picture(out: Path, plan: Plan, outfit: Outfit, camera: Camera, frame
     picture = photograph(outfit, camera, plan.seed, rng, plan.height, plan.width)
     encoded = io.BytesIO()
     picture.convert("RGB").save(encoded, "JPEG", quality=int(rng.integers(68, 88)))
-    _write(out / picture_path(camera, identity, frame), encoded.getvalue())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All or nothing."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise VireidError(
-            f"cannot write {path}: {error.strerror}; free some space or choose another --out, "
-            "then give the same command again: what is there is kept"
-        ) from None
+    write_whole(out / picture_path(camera, identity, frame), encoded.getvalue())
 
 
 def _facts(plan: Plan, finished: bool) -> dict[str, Any]:
@@ -197,14 +183,14 @@ def _begin(out: Path, plan: Plan) -> None:
             )
     elif out.exists() and any(out.iterdir()):
         raise VireidError(f"{out} is not empty and holds no NightWalk; choose another --out")
-    _write(facts_file, json.dumps(_facts(plan, finished=False), indent=1).encode())
+    write_whole(facts_file, json.dumps(_facts(plan, finished=False), indent=1).encode())
 
 
 def _finish(out: Path, plan: Plan, splits: dict[str, list[int]]) -> None:
     for name, identities in {**splits, "available": range(1, plan.people + 1)}.items():
-        _write(out / "exp" / f"{name}_id.txt", ",".join(map(str, identities)).encode())
-    _write(out / "exp" / "rand_perm_cam.mat", _permutations(plan, set(splits["test"])))
-    _write(out / FACTS_FILE, json.dumps(_facts(plan, finished=True), indent=1).encode())
+        write_whole(out / "exp" / f"{name}_id.txt", ",".join(map(str, identities)).encode())
+    write_whole(out / "exp" / "rand_perm_cam.mat", _permutations(plan, set(splits["test"])))
+    write_whole(out / FACTS_FILE, json.dumps(_facts(plan, finished=True), indent=1).encode())
 
 
 def _permutations(plan: Plan, tested: set[int]) -> bytes:
