@@ -23,8 +23,6 @@ from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.reporting import Report
 
 log = logging.getLogger(__name__)
-
-
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -75,8 +73,15 @@ def fit(
     report = Report(folder, stages, begin, active=main, tensorboard=tensorboard)
     with StopRequests() as stop, report:
         fitting = _Fitting(
-            *(method, stages, folder / CHECKPOINT, accelerator, dtype, seed),
-            *(save_minutes * 60, report, stop),
+            method=method,
+            stages=stages,
+            checkpoint=folder / CHECKPOINT,
+            accelerator=accelerator,
+            dtype=dtype,
+            seed=seed,
+            save_seconds=60 * save_minutes,
+            report=report,
+            stop=stop,
         )
         for number in range(begin.stage, len(stages)):
             fitting.learn(number, saved if number == begin.stage else None)
