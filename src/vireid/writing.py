@@ -7,38 +7,40 @@ from pathlib import Path
 
 from vireid.errors import VireidError
 
-
-class WriteError(VireidError):
-    """Something that could not be written: no room, no permission, a file where a folder is."""
+WAY_OUT = "make room or choose another place, then try again"
 
 
 @contextmanager
-def writing_to(path: Path) -> Iterator[None]:
+def writing_to(path: Path, way_out: str = WAY_OUT) -> Iterator[None]:
     """Turn what the operating system says meanwhile into what can be done about it.
 
+    Args:
+        path: What is being written, as a person knows it.
+        way_out: What to do if it cannot be.
+
     Raises:
-        WriteError: Instead of an OSError.
+        VireidError: In place of an OSError.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
-        way_out = "make room or choose another place, then try again"
-        raise WriteError(f"{path} could not be written ({reason}); {way_out}") from error
+        raise VireidError(f"{path} could not be written ({reason}); {way_out}") from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, way_out: str = WAY_OUT) -> None:
     """Replace a file at once: whoever reads it finds the old one or the new one, never a part.
 
     Args:
         path: Folders above it are made.
         content: All of it.
+        way_out: What to do if it cannot be written.
 
     Raises:
-        WriteError: Disk full, no permission. What was there before is as it was.
+        VireidError: Disk full, no permission. What was there before is as it was.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with writing_to(path):
+    with writing_to(path, way_out):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
