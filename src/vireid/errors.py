@@ -10,7 +10,6 @@ EXTRA_OF_MODULE = {
     "onnxscript": "export",
     "safetensors": "train",
     "scipy": "score",
-    "sklearn": "report",
     "tensorboard": "tensorboard",
     "timm": "train",
     "torch": "train",
