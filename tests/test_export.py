@@ -142,7 +142,7 @@ def test_an_export_that_fails_leaves_nothing_behind(run: Path, tmp_path: Path) -
     for path in run.iterdir():
         (bad / path.name).write_bytes(path.read_bytes())
     (bad / "losses.jsonl").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(VireidError, match="model could not be written"):
         export.export(bad, tmp_path / "below" / "model")
     assert list((tmp_path / "below").iterdir()) == []
 

@@ -195,6 +195,31 @@ def test_nothing_is_made_when_there_is_nothing_to_index(
     assert not (tmp_path / "g").exists()
 
 
+def test_an_empty_gallery_says_how_to_fill_it(
+    run: Run, site: Path, model: Path, tmp_path: Path
+) -> None:
+    Gallery.create(tmp_path / "g", Embedder.open(model)).close()
+    status, _, errors = run("search", tmp_path / "g", site / "cam3/0001/0001.jpg")
+    assert status == 1
+    assert f"g is empty; fill it with `vireid index FOLDER --out {tmp_path / 'g'}`" in errors
+
+
+def test_a_folder_is_no_query(run: Run, site: Path, gallery: Path) -> None:
+    status, _, errors = run("search", gallery, site / "cam3")
+    assert status == 2
+    assert "is a directory" in errors
+
+
+def test_indexing_bad_pictures_alone_fails(run: Run, model: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "visible"
+    bad.mkdir()
+    (bad / "text.jpg").write_text("not a picture")
+    status, output, errors = run("index", bad, "--out", tmp_path / "g", "--model", model)
+    assert status == 1
+    assert f"skipped {bad / 'text.jpg'}" in output
+    assert "no picture could be used" in errors
+
+
 def test_search_looks_in_the_other_spectrum_and_finds_the_person(
     run: Run, site: Path, gallery: Path
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from vireid.embedding import ModelFacts
 from vireid.gallery import Gallery, GalleryError, Hit
+from vireid.gallery.facts import explained
 from vireid.gallery.vectors import Storage, _widened, best
 from vireid.records import ImageRecord, Modality
 
@@ -193,7 +194,19 @@ def test_wrong_questions_are_refused(gallery: Gallery) -> None:
 
 def test_a_folder_that_is_no_gallery_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match=r"is not a gallery; make one with `vireid index"):
+        Gallery.open(tmp_path / "none")
+
+
+def test_what_is_in_the_way_of_a_gallery_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match="is not a gallery; give another path"):
         Gallery.open(tmp_path)
+
+
+def test_a_disk_without_room_for_shared_memory_is_full() -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    with pytest.raises(GalleryError, match="disk is full"), explained(Path("a.gallery")):
+        raise error
 
 
 def test_nothing_that_exists_is_overwritten(gallery: Gallery, tmp_path: Path) -> None:

@@ -247,6 +247,15 @@ def test_people_without_infrared_are_told_without_a_traceback(
         learning.learn(recipes.read(recipe, [f"data.root={other}"]), tmp_path / "run")
 
 
+@pytest.mark.parametrize("wrong", ["start_from=nowhere", "settings.people=50"])
+def test_a_run_that_could_not_begin_is_not_in_the_way(
+    wrong: str, recipe: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(VireidError):
+        learning.learn(recipes.read(recipe, [wrong]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_data_that_moved_are_the_same_data(tmp_path: Path) -> None:
     def records(root: Path) -> list[ImageRecord]:
         return [

@@ -257,7 +257,7 @@ def test_another_methods_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     write_at(tmp_path, small(ThreeStep), Position(0, 1))
-    with pytest.raises(CheckpointError, match="does not fit the method"):
+    with pytest.raises(CheckpointError, match=r"^[^\n]* does not fit[^\n]*; resume with[^\n]*$"):
         fit(ThreeStep(ThreeStep.Config(dim=16), 4), ToyData(), tmp_path, resume=True)
 
 

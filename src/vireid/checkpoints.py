@@ -64,7 +64,11 @@ class Checkpoint:
         try:
             method.load_state_dict(self.states["method"])
         except RuntimeError as error:
-            raise CheckpointError(f"the checkpoint does not fit the method: {error}") from error
+            reason = " ".join(str(error).splitlines()[:2])
+            way_out = "resume with the recipe it was begun with, or start anew in another folder"
+            raise CheckpointError(
+                f"the checkpoint does not fit the method ({reason}); {way_out}"
+            ) from error
 
     def restore_stage(self, stage: Stage[Any]) -> None:
         """Give the stage the state of its optimizer and schedule."""

@@ -14,6 +14,7 @@ from vireid import __version__
 from vireid.errors import VireidError, explain_missing_module
 
 EXISTING = click.Path(exists=True, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TO_WRITE = click.Path(path_type=Path)
 MODALITIES = click.Choice(["visible", "infrared"])
 
@@ -76,7 +77,7 @@ def render(out: Path, processes: int | None, **plan: int) -> None:
         "torchrun --nproc_per_node 4 -m vireid train recipes/agw_sysu.toml",
     ),
 )
-@click.argument("recipe", type=EXISTING)
+@click.argument("recipe", type=EXISTING_FILE)
 @click.argument("overrides", nargs=-1, metavar="[key=value]...")
 @click.option(
     "--out", type=TO_WRITE, help="Run folder.  [default: runs/RECIPE-NUMBER, resumed: the last]"
@@ -191,6 +192,8 @@ def index(
     spectrum = Modality(modality) if modality else None
     report = finding.index(source, out, model, spectrum, camera, progress=True)
     click.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.as_text())
+    if not any(report.pictures.values()):
+        raise VireidError(f"no picture could be used, {out} is empty; mend them and do it again")
     if strict and report.skipped:
         raise VireidError(f"{len(report.skipped)} pictures were skipped; mend or remove them")
 
@@ -203,7 +206,7 @@ def index(
     ),
 )
 @click.argument("gallery", type=EXISTING)
-@click.argument("picture", type=EXISTING)
+@click.argument("picture", type=EXISTING_FILE)
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Answers.")
 @click.option("--query-modality", type=MODALITIES, help="Spectrum of PICTURE.")
 @click.option("--identity", type=int, help="Of the person of PICTURE, to mark right answers.")

@@ -15,6 +15,8 @@ import json
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from vireid import __version__, runs
@@ -31,6 +33,7 @@ from vireid.errors import VireidError
 from vireid.method import Method
 from vireid.recipe import Recipe
 from vireid.records import Modality
+from vireid.writing import writing_to
 
 WEIGHTS = "weights.bin"
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl")
@@ -56,20 +59,27 @@ def export(run: Path, out: Path) -> None:
     if out.exists():
         raise ExportError(f"{out} exists; remove it or choose another folder by --out")
     method, recipe = runs.load_method(run)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        folder = Path(scratch) / out.name
-        folder.mkdir()
+    with writing_to(out), _beside(out) as folder:
         for file in KEPT_FROM_RUN:
             if (run / file).exists():
                 shutil.copyfile(run / file, folder / file)
         write_graphs(method, recipe.data.height, recipe.data.width, folder)
         weights = _needed_to_embed(method, recipe.data.height, recipe.data.width)
-        save_file(weights, folder / "model.safetensors")
+        (folder / "model.safetensors").write_bytes(save(weights))
         files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
         facts = {**_facts(method, recipe), **_origin(run), "name": out.name, "files": files}
         (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         folder.rename(out)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A folder of the same name on the same disk, gone at the end unless it was moved."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        folder = Path(scratch) / out.name
+        folder.mkdir()
+        yield folder
 
 
 def _facts(method: Method, recipe: Recipe) -> dict[str, Any]:

@@ -171,6 +171,9 @@ def search(
         opened.check(embedder)
         embedding = embedder.embed([picture], query.modality)
         hits = opened.search(embedding, top, searched, camera)[0]
+        if not len(opened):
+            way_out = f"fill it with `vireid index FOLDER --out {gallery}`"
+            raise VireidError(f"{gallery} is empty; {way_out}")
         if not hits:
             raise VireidError(f"{gallery} has no {_searched_for(searched, camera)}; ask for others")
     return Answer(query, tuple(hits), gallery, embedder.facts, searched, camera)

@@ -1,8 +1,9 @@
 """From a recipe to a run folder: what `vireid train` does."""
 
 import logging
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vireid import datasets, runs
 from vireid.datasets import Dataset
 from vireid.devices import this_process
 from vireid.embedding import SHIPPED
+from vireid.errors import VireidError
 from vireid.loading import PackedTrainingData
 from vireid.method import Method
 from vireid.recipe import Recipe
@@ -47,7 +49,9 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     elif process.is_main_process:
         runs.start(folder, recipe, facts)
     process.wait_for_everyone()
-    with logging_to(folder / "log.txt" if process.is_main_process else None):
+    mine = process.is_main_process and not resume
+    log_file = folder / "log.txt" if process.is_main_process else None
+    with _removed_if_nothing_learnt(folder) if mine else nullcontext(), logging_to(log_file):
         log.info("%s: %d people on %d pictures of %s", folder, *_sizes(data), dataset.name)
         method = _begin(recipe, data.num_identities, anew=not (folder / CHECKPOINT).exists())
         fit(
@@ -127,6 +131,17 @@ def _begin(recipe: Recipe, num_identities: int, *, anew: bool) -> Method:
     if recipe.start_from and anew:
         start_from(method, recipe.start_from)
     return method
+
+
+@contextmanager
+def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
+    """A run that could not begin leaves no folder in the way of the next try."""
+    try:
+        yield
+    except VireidError:
+        if not any((folder / name).exists() for name in (CHECKPOINT, "losses.jsonl")):
+            shutil.rmtree(folder)
+        raise
 
 
 def _weights(source: str) -> dict[str, Tensor]:

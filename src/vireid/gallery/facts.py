@@ -232,6 +232,7 @@ MEANINGS = {
     "SQLITE_BUSY": "another process is writing to this gallery; wait until it has finished",
     "SQLITE_FULL": FULL,
     "SQLITE_IOERR_WRITE": FULL,
+    "SQLITE_IOERR_SHMSIZE": FULL,
     "SQLITE_READONLY": "it may not be written to; change its permissions or copy it",
     "SQLITE_CANTOPEN": "it may not be opened; change its permissions or copy it",
     "SQLITE_NOTADB": "it is damaged; index the pictures again into another gallery",

@@ -57,7 +57,8 @@ class Gallery:
         """See `open`, which also checks the model."""
         self.path = Path(path)
         if not (self.path / FILE).exists():
-            way_out = f"make one with `vireid index FOLDER --out {self.path}`"
+            free = f"make one with `vireid index FOLDER --out {self.path}`"
+            way_out = "give another path" if self.path.exists() else free
             raise GalleryError(f"{self.path} is not a gallery; {way_out}")
         self._facts = Facts(self.path, patience)
         self.model, self.storage = self._facts.model, self._facts.storage
