@@ -256,6 +256,17 @@ def test_a_run_that_could_not_begin_is_not_in_the_way(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is a matter of Linux")
+def test_a_log_that_cannot_be_written_stops_the_run_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+    wanted = r"log\.txt could not be written"
+    with pytest.raises(VireidError, match=wanted), learning.logging_to(tmp_path / "log.txt"):
+        learning.log.info("hello")
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_data_that_moved_are_the_same_data(tmp_path: Path) -> None:
     def records(root: Path) -> list[ImageRecord]:
         return [

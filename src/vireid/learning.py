@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from vireid.recipe import Recipe
 from vireid.reporting import console
 from vireid.runs import RunError
 from vireid.training import CHECKPOINT, fit, seed_of
+from vireid.writing import writing_to
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def logging_to(path: Path | None) -> Iterator[None]:
     logger = logging.getLogger("vireid")
     handlers: list[logging.Handler] = [_ToConsole(logging.INFO if path else logging.WARNING)]
     if path is not None:
-        file = logging.FileHandler(path, encoding="utf-8")
+        file = _ToFile(path, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
         handlers.append(file)
     before = logger.level
@@ -184,6 +185,19 @@ def _facts(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
 
 def _sizes(data: PackedTrainingData) -> tuple[int, int]:
     return data.num_identities, len(data.records)
+
+
+class _ToFile(logging.FileHandler):
+    """What cannot be written stops the run, in place of a traceback for each message."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  as logging has it
+        with writing_to(Path(self.baseFilename), "make room and go on with --resume"):
+            raise  # logging calls this where it has caught the error
+
+    def close(self) -> None:
+        """What could not be written has been told."""
+        with suppress(OSError):
+            super().close()
 
 
 class _ToConsole(logging.Handler):

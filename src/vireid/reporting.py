@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vireid.checkpoints import Position, Sums
 from vireid.method import Stage
-from vireid.writing import write_whole
+from vireid.writing import write_whole, writing_to
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)
@@ -100,7 +100,8 @@ class Report:
         line = {"stage": stage.name, "stage_number": position.stage, "epoch": position.epoch}
         line |= {"steps": sums.steps, "losses": sums.means, "learning_rates": rates}
         line |= {"seconds": round(seconds, 3), "pictures_per_second": round(self._speed, 1)}
-        with self._losses.open("a", encoding="utf-8") as file:
+        way_out = "make room and go on with --resume"
+        with writing_to(self._losses, way_out), self._losses.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self._board:
             for name, loss in sums.means.items():
