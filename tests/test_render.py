@@ -124,7 +124,15 @@ def test_a_broken_off_rendering_is_completed_and_keeps_what_is_there(tmp_path: P
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(VireidError, match="not empty"):
+    for out in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(VireidError, match="choose another --out"):
+            list(nightwalk.render(out, SMALL))
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_damaged_facts_are_refused(tmp_path: Path) -> None:
+    (tmp_path / nightwalk.FACTS_FILE).write_text("{")
+    with pytest.raises(VireidError, match="damaged"):
         list(nightwalk.render(tmp_path, SMALL))
 
 
@@ -134,9 +142,11 @@ def test_another_plan_is_refused(tmp_path: Path) -> None:
         list(nightwalk.render(tmp_path, replace(SMALL, seed=6)))
 
 
-@pytest.mark.parametrize("wrong", [{"train_people": 0}, {"visible_frames": 256}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"train_people": 0}, {"visible_frames": 256}, {"seed": -1}, {"test_people": 9_998}]
+)
 def test_a_plan_that_cannot_be_rendered_is_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(VireidError, match=str(*wrong.values())):
+    with pytest.raises(VireidError, match=r"give|numbered"):
         replace(SMALL, **wrong)
 
 

@@ -56,6 +56,8 @@ class Plan:
                 raise VireidError(f"{value} {what} cannot be rendered; give {least} to {most}")
         if self.seed < 0:
             raise VireidError(f"the seed is {self.seed}; give 0 or more")
+        if self.people > 9_999:
+            raise VireidError(f"{self.people} people in all; folders are numbered up to 9999")
 
     @property
     def people(self) -> int:
@@ -175,14 +177,19 @@ def _facts(plan: Plan, finished: bool) -> dict[str, Any]:
 def _begin(out: Path, plan: Plan) -> None:
     facts_file = out / FACTS_FILE
     if facts_file.exists():
-        there = json.loads(facts_file.read_text())["plan"]
+        try:
+            there = json.loads(facts_file.read_text())["plan"]
+        except (ValueError, KeyError, TypeError):
+            raise VireidError(f"{facts_file} is damaged; choose another --out") from None
         if there != asdict(plan):
             raise VireidError(
                 f"{out} holds a NightWalk of another plan ({there}); "
                 "choose another --out, or give the options it was begun with"
             )
-    elif out.exists() and any(out.iterdir()):
-        raise VireidError(f"{out} is not empty and holds no NightWalk; choose another --out")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise VireidError(
+            f"{out} is not an empty folder and holds no NightWalk; choose another --out"
+        )
     write_whole(facts_file, json.dumps(_facts(plan, finished=False), indent=1).encode())
 
 
