@@ -19,7 +19,7 @@ from typing import Any
 
 import faiss
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from vireid.embedding import ModelFacts
 from vireid.gallery import Gallery
