@@ -1,5 +1,4 @@
 import os
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -7,12 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.full_disk import full_disk
 
 from vireid.embedding import ModelFacts
 from vireid.gallery import Gallery, GalleryError, Hit
@@ -260,17 +259,6 @@ def test_a_second_writer_waits_and_then_is_told_why(gallery: Gallery) -> None:
         other.close()
         second.add(unit(2), people(2, start=2))
     assert len(gallery) == 4
-
-
-@contextmanager
-def full_disk(at: int) -> Iterator[None]:
-    """No file can grow beyond some bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (at, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("at", [2_000, 40_000])

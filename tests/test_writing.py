@@ -1,23 +1,10 @@
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.full_disk import full_disk
 
 from vireid.errors import VireidError
 from vireid.writing import write_whole
-
-
-@contextmanager
-def full_disk(at: int) -> Iterator[None]:
-    """No file can grow beyond some bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (at, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def names(folder: Path) -> list[str]:
