@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vireid.render.bodies import ARM, FOOT, HAND, HEAD, LEG, NECK, TORSO, Array, Body
-from vireid.render.people import Cloth, Person
+from vireid.render.materials import Cloth
+from vireid.render.people import Person
 
 Indices = NDArray[np.int64]
 

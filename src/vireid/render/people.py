@@ -1,72 +1,20 @@
-"""Who somebody is: a body, a way of walking, hair, clothes and things carried, drawn from a seed.
-
-Colour is what a dye does to visible light, and near infrared does not see most dyes. What both
-spectra share is shape (cut, length, folds, things carried), relief (quilting, ribs) and pigment
-that is not a dye. Hence every cloth has a visible colour and, drawn on its own, a reflectance
-in the near infrared; and a print is faint there.
-
-Reflectances at 850 nm: dyed cotton and polyester lie between 0.4 and 0.8 whatever their colour,
-pigment black and leather between 0.05 and 0.3; skin about 0.6; hair 0.2 to 0.6 and brighter than it
-looks. (Inferred from the ranges that material-classification studies in the near infrared give;
-not measured by us.)
-"""
+"""Who somebody is: body, gait, hair, clothes and things carried, drawn from a seed."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from vireid.render.bodies import Phenotype
+from vireid.render.materials import Cloth, Pattern, draw_cloth, draw_hair, draw_skin
 
-Colour = tuple[float, float, float]
-Pattern = Literal["plain", "stripes", "bands", "checks", "quilted", "ribbed", "print", "blocks"]
 Hair = Literal["bald", "short", "medium", "long", "bun", "ponytail"]
 Headgear = Literal["none", "cap", "beanie", "brim", "hood"]
 Top = Literal["tank", "t-shirt", "shirt", "sweater", "tunic"]
 Outer = Literal["none", "vest", "jacket", "coat"]
 Bottom = Literal["trousers", "wide trousers", "leggings", "shorts", "skirt", "long skirt", "dress"]
 Bag = Literal["none", "backpack", "shoulder bag", "handbag", "big backpack"]
-
-_DYES: tuple[Colour, ...] = (
-    (0.02, 0.02, 0.025),
-    (0.03, 0.035, 0.07),
-    (0.05, 0.08, 0.2),
-    (0.1, 0.18, 0.4),
-    (0.35, 0.36, 0.38),
-    (0.12, 0.12, 0.13),
-    (0.75, 0.74, 0.7),
-    (0.6, 0.52, 0.38),
-    (0.28, 0.18, 0.09),
-    (0.12, 0.16, 0.06),
-    (0.45, 0.03, 0.04),
-    (0.25, 0.02, 0.05),
-    (0.75, 0.3, 0.35),
-    (0.8, 0.6, 0.08),
-    (0.75, 0.25, 0.03),
-    (0.05, 0.3, 0.15),
-    (0.1, 0.4, 0.45),
-    (0.25, 0.12, 0.35),
-)
-
-
-@dataclass(frozen=True)
-class Cloth:
-    """A material, as two kinds of camera see it. Albedos are linear, in [0, 1]."""
-
-    colour: Colour
-    infrared: float
-    pattern: Pattern = "plain"
-    second_colour: Colour = (0.5, 0.5, 0.5)
-    second_infrared: float = 0.5
-    """What the pattern's other half reflects in the near infrared; near `infrared` for a print."""
-    pitch: float = 0.08
-    """Metres from one repetition of the pattern to the next."""
-    relief: float = 0.0
-    """How strongly the pattern is felt rather than seen: shading that both spectra share."""
-    gloss: float = 0.0
-    """Strength of the highlight."""
 
 
 @dataclass(frozen=True)
@@ -130,35 +78,35 @@ def draw_person(seed: int, identity: int) -> Person:
     return Person(
         identity=identity,
         phenotype=_phenotype(rng, female),
-        skin=_skin(rng),
+        skin=draw_skin(rng),
         hair=_choose(rng, _hair(female)),
-        hair_cloth=_hair_cloth(rng),
+        hair_cloth=draw_hair(rng),
         headgear=_choose(
             rng, {"none": 0.62, "cap": 0.12, "beanie": 0.1, "brim": 0.06, "hood": 0.1}
         ),
-        headgear_cloth=_cloth(rng, ("plain",)),
+        headgear_cloth=draw_cloth(rng, ("plain",)),
         top=top,
-        top_cloth=_cloth(rng, _TOP_PATTERNS),
+        top_cloth=draw_cloth(rng, _TOP_PATTERNS),
         sleeve=_sleeve(rng, top),
         hem=float(rng.uniform(0.0, 0.35)),
         outer=outer,
-        outer_cloth=_cloth(rng, _OUTER_PATTERNS),
+        outer_cloth=draw_cloth(rng, _OUTER_PATTERNS),
         outer_sleeve=-0.1 if outer == "vest" else float(rng.uniform(0.85, 1.0)),
         opening=float(rng.uniform(0.04, 0.12)) if rng.random() < 0.5 else 0.0,
         coat_length=float(rng.uniform(0.25, 0.8)),
         bottom=bottom,
-        bottom_cloth=_cloth(rng, _BOTTOM_PATTERNS),
+        bottom_cloth=draw_cloth(rng, _BOTTOM_PATTERNS),
         leg_length=_leg_length(rng, bottom),
         flare=float(rng.uniform(0.03, 0.09)) if bottom == "wide trousers" else 0.008,
         boots=float(rng.uniform(0.55, 0.8)) if rng.random() < (0.4 if bare_legs else 0.15) else 1.0,
-        shoe_cloth=_cloth(rng, ("plain",), gloss=0.3),
+        shoe_cloth=draw_cloth(rng, ("plain",), gloss=0.3),
         bag=_choose(rng, _BAGS),
-        bag_cloth=_cloth(rng, ("plain", "blocks"), gloss=0.15),
+        bag_cloth=draw_cloth(rng, ("plain", "blocks"), gloss=0.15),
         bag_side=int(rng.choice([-1, 1])),
         bag_size=float(rng.uniform(0.75, 1.25)),
         gloves=bool(rng.random() < 0.08),
         scarf=bool(rng.random() < 0.12),
-        scarf_cloth=_cloth(rng, ("plain", "stripes", "checks")),
+        scarf_cloth=draw_cloth(rng, ("plain", "stripes", "checks")),
         looseness=float(rng.uniform(0.002, 0.03)),
         stride=float(rng.uniform(0.28, 0.6)),
         arm_swing=float(rng.uniform(0.1, 0.7)),
@@ -229,47 +177,6 @@ def _phenotype(rng: Generator, female: bool) -> Phenotype:
     )
 
 
-def _skin(rng: Generator) -> Cloth:
-    melanin = rng.random()
-    light, dark = np.array([0.62, 0.4, 0.3]), np.array([0.1, 0.055, 0.035])
-    colour = light * (1 - melanin) + dark * melanin
-    return Cloth(
-        _colour(colour), infrared=float(0.62 - 0.15 * melanin + rng.normal(0, 0.02)), gloss=0.1
-    )
-
-
-def _hair_cloth(rng: Generator) -> Cloth:
-    shades = np.array([[0.01, 0.01, 0.01], [0.05, 0.025, 0.012], [0.3, 0.2, 0.09], [0.4, 0.4, 0.4]])
-    i = int(rng.choice(4, p=[0.5, 0.3, 0.1, 0.1]))
-    return Cloth(
-        _colour(shades[i] * rng.uniform(0.7, 1.4)),
-        infrared=float((0.22, 0.32, 0.5, 0.55)[i] + rng.normal(0, 0.04)),
-        gloss=0.1,
-    )
-
-
-def _cloth(rng: Generator, patterns: tuple[Pattern, ...], gloss: float | None = None) -> Cloth:
-    pattern = patterns[int(rng.integers(len(patterns)))]
-    infrared = float(rng.uniform(0.06, 0.25) if rng.random() < 0.25 else rng.uniform(0.35, 0.8))
-    woven_in = pattern == "blocks" or rng.random() < 0.35
-    fade = 1.0 if woven_in else float(rng.uniform(0.0, 0.25))
-    other = float(rng.uniform(0.06, 0.8))
-    return Cloth(
-        colour=_dye(rng),
-        infrared=infrared,
-        pattern=pattern,
-        second_colour=_dye(rng),
-        second_infrared=infrared + fade * (other - infrared),
-        pitch=float(rng.uniform(0.05, 0.16)),
-        relief=float(rng.uniform(0.35, 0.7)) if pattern in ("quilted", "ribbed") else 0.0,
-        gloss=float(rng.choice([0.0, 0.0, 0.15, 0.4])) if gloss is None else gloss,
-    )
-
-
-def _dye(rng: Generator) -> Colour:
-    return _colour(np.array(_DYES[int(rng.integers(len(_DYES)))]) * rng.uniform(0.7, 1.3, 3))
-
-
 def _sleeve(rng: Generator, top: str) -> float:
     low, high = {"tank": (-0.2, -0.05), "t-shirt": (0.2, 0.48)}.get(top, (0.8, 1.0))
     return float(rng.uniform(low, high))
@@ -284,8 +191,3 @@ def _leg_length(rng: Generator, bottom: str) -> float:
         "leggings": (0.75, 1.0),
     }.get(bottom, (0.9, 1.02))
     return float(rng.uniform(low, high))
-
-
-def _colour(values: NDArray[np.float64]) -> Colour:
-    r, g, b = np.clip(values, 0.005, 0.9)
-    return float(r), float(g), float(b)

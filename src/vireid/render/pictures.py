@@ -1,11 +1,5 @@
-"""What a camera records of a dressed person: one ray cast, two spectra.
+"""A picture of somebody at a place: view, rays, background, lens and sensor."""
 
-Visible: cloth's colour x (sky from above + sun or lamp, with shadows). Near infrared: the cloth's
-own reflectance under a lamp beside the lens, falling off with distance; no shadow is seen because
-lamp and lens look from one place.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +9,7 @@ from PIL import Image, ImageFilter
 
 from vireid.records import Modality
 from vireid.render.bodies import Array
-from vireid.render.outfits import Indices, Outfit, Slot, vertex_normals, worn_at
-from vireid.render.people import Cloth
+from vireid.render.outfits import Outfit, Slot, vertex_normals, worn_at
 from vireid.render.poses import draw_pose, posed
 from vireid.render.scenes import (
     FLOOR_METRES,
@@ -29,12 +22,19 @@ from vireid.render.scenes import (
     looked_up,
     place,
 )
+from vireid.render.shading import (
+    Seen,
+    Shadow,
+    dot,
+    dressed_surface,
+    in_daylight,
+    in_near_infrared,
+    lamp_at,
+    unit,
+)
 
 OVERSAMPLING = 2
 """Rays a pixel, in either direction."""
-
-_Shadow = Callable[[Array], NDArray[np.bool_]]
-"""Of points, n x 3: which of them the sun does not reach."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +52,9 @@ class View:
         """One ray a pixel: what is behind people needs no finer look."""
         rows, columns = self.shape
         pixels = self.directions.reshape(rows // OVERSAMPLING, OVERSAMPLING, -1, OVERSAMPLING, 3)
-        directions = _unit(pixels.sum((1, 3)).reshape(-1, 3))
+        directions = unit(pixels.sum((1, 3)).reshape(-1, 3))
         shape = (rows // OVERSAMPLING, columns // OVERSAMPLING)
         return replace(self, directions=directions, shape=shape)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the rays that met the person found."""
-
-    rays: Indices
-    """Which rays."""
-    points: Array
-    normals: Array
-    rest: Array
-    """The same points on the body at rest, where cloth is cut."""
-    slots: Indices
-    limbs: Array
 
 
 def photograph(
@@ -101,28 +87,17 @@ def photograph(
     origins = np.broadcast_to(view.eye, view.directions.shape).astype(np.float32).copy()
     cast = scene.run(origins, view.directions, output=True)
     seen = _seen(outfit, vertices, view, cast)
+    surface = dressed_surface(outfit, seen)
     there = place(seed, camera.place)
     if camera.modality is Modality.VISIBLE:
         behind = _background_in_daylight(there, view.coarser(), light, in_shadow, rng)
-        person = _in_daylight(outfit, seen, view, light, in_shadow)
+        person = in_daylight(surface, light, in_shadow)
     else:
         behind = _background_in_infrared(there, view.coarser(), light, rng)
-        person = _in_infrared(outfit, seen, view, light)
+        person = in_near_infrared(surface, light, view.eye, view.distance)[:, None]
     radiance = behind.reshape(height, width, 3).repeat(OVERSAMPLING, 0).repeat(OVERSAMPLING, 1)
     radiance.reshape(-1, 3)[seen.rays] = person
     return _developed(radiance, light, camera, rng, height)
-
-
-def _unit(vectors: Array) -> Array:
-    """Rows at length one; a zero row stays zero."""
-    length = np.sqrt(_dot(vectors, vectors))
-    unit: Array = vectors / np.maximum(length, 1e-9)[:, None]
-    return unit
-
-
-def _dot(a: Array, b: Array) -> Array:
-    product: Array = np.einsum("ij,ij->i", a, b)
-    return product
 
 
 def _placed(vertices: Array, rng: Generator) -> Array:
@@ -160,8 +135,8 @@ def _view(vertices: Array, camera: Camera, rng: Generator, rows: int, columns: i
     xs = cx + ((np.arange(columns) + 0.5) / columns - 0.5) * wide
     ys = cy - ((np.arange(rows) + 0.5) / rows - 0.5) * high
     directions = forward + xs[None, :, None] * right + ys[:, None, None] * up
-    unit = _unit(directions.reshape(-1, 3).astype(np.float32))
-    return View(eye.astype(np.float32), unit, (rows, columns), distance)
+    directions = unit(directions.reshape(-1, 3).astype(np.float32))
+    return View(eye.astype(np.float32), directions, (rows, columns), distance)
 
 
 def _seen(outfit: Outfit, vertices: Array, view: View, cast: dict[str, Array]) -> Seen:
@@ -179,8 +154,8 @@ def _seen(outfit: Outfit, vertices: Array, view: View, cast: dict[str, Array]) -
         blended: Array = (a + b + c).T
         return blended
 
-    normals = _unit(between(vertex_normals(vertices, outfit.triangles)))
-    normals[_dot(normals, view.directions[rays]) > 0] *= -1
+    normals = unit(between(vertex_normals(vertices, outfit.triangles)))
+    normals[dot(normals, view.directions[rays]) > 0] *= -1
     rest, limbs = between(outfit.vertices), between(outfit.limbs)
     slots = outfit.slots[met].copy()
     on_body = slots == Slot.ON_BODY
@@ -192,83 +167,15 @@ def _seen(outfit: Outfit, vertices: Array, view: View, cast: dict[str, Array]) -
         rest[on_body],
     )
     points = view.eye + view.directions[rays] * cast["tfar"][rays, None]
-    return Seen(rays, points.astype(np.float32), normals.astype(np.float32), rest, slots, limbs)
-
-
-def _pattern(cloth: Cloth, rest: Array, limbs: Array, middle: float) -> tuple[Array, Array]:
-    """Share of the second cloth, and height of the relief around 0, at points; n and n."""
-    x, _, z = rest.T / cloth.pitch
-    none = np.zeros(len(rest), np.float32)
-    match cloth.pattern:
-        case "stripes":
-            return ((x % 1) < 0.4).astype(np.float32), none
-        case "bands":
-            return ((z % 1) < 0.45).astype(np.float32), none
-        case "checks":
-            return (((x % 1) < 0.4) * 0.5 + ((z % 1) < 0.4) * 0.5).astype(np.float32), none
-        case "blocks":
-            return ((rest[:, 2] > middle) | (limbs > 0.3)).astype(np.float32), none
-        case "print":
-            on_front = rest[:, 1] < 0
-            patch = (np.abs(x) < 1.1) & (np.abs((rest[:, 2] - middle) / cloth.pitch) < 0.9)
-            return (on_front & patch).astype(np.float32), none
-        case "quilted":
-            return none, np.sin(2 * np.pi * z).astype(np.float32)
-        case "ribbed":
-            return none, np.sin(4 * np.pi * x).astype(np.float32)
-    return none, none
-
-
-def _materials(outfit: Outfit, seen: Seen) -> tuple[Array, Array, Array]:
-    """Albedo (n x 4: red, green, blue, near infrared), relief and gloss (n) of what was met."""
-    albedo = np.zeros((len(seen.rays), 4), np.float32)
-    relief, gloss = np.zeros(len(seen.rays), np.float32), np.zeros(len(seen.rays), np.float32)
-    middle = (outfit.landmarks.waist + outfit.landmarks.shoulder) / 2
-    for slot in np.unique(seen.slots):
-        here = seen.slots == slot
-        cloth = outfit.cloths[slot]
-        share, height = _pattern(cloth, seen.rest[here], seen.limbs[here], middle)
-        first = np.array([*cloth.colour, cloth.infrared])
-        second = np.array([*cloth.second_colour, cloth.second_infrared])
-        albedo[here] = first + share[:, None] * (second - first)
-        relief[here], gloss[here] = cloth.relief * height, cloth.gloss
-    return albedo, relief, gloss
-
-
-def _creased(seen: Seen, outfit: Outfit) -> Array:
-    """Normals with the folds of cloth in them."""
-    depth = (0.1 + 6 * outfit.person.looseness) * (seen.slots >= Slot.TOP)
-    waves = np.sin(seen.rest @ np.array([[41.0, 13.0, 7.0], [9.0, 37.0, 15.0], [23.0, 19.0, 29.0]]))
-    return _unit(seen.normals + (depth[:, None] * waves).astype(np.float32))
-
-
-def _in_daylight(outfit: Outfit, seen: Seen, view: View, light: Light, in_shadow: _Shadow) -> Array:
-    albedo, relief, gloss = _materials(outfit, seen)
-    normals = _creased(seen, outfit)
-    shaded = in_shadow(seen.points + 0.012 * seen.normals)
-    direct = np.clip(normals @ light.sun, 0, None) * ~shaded
-    sky = 0.65 + 0.35 * normals[:, 2]
-    halfway = _unit(light.sun.astype(np.float32) - view.directions[seen.rays])
-    shine = gloss * np.clip(_dot(normals, halfway), 0, 1) ** 24 * ~shaded
-    received = direct[:, None] * light.sun_colour + sky[:, None] * light.sky_colour
-    lit = albedo[:, :3] * received * (1 + relief[:, None]) + shine[:, None] * light.sun_colour
-    return lit.astype(np.float32)
-
-
-def _in_infrared(outfit: Outfit, seen: Seen, view: View, light: Light) -> Array:
-    albedo, relief, gloss = _materials(outfit, seen)
-    facing = np.clip(-_dot(_creased(seen, outfit), view.directions[seen.rays]), 0, 1)
-    lamp = _lamp(seen.points, view)
-    lit = albedo[:, 3] * (lamp * facing + light.sky_colour[0]) * (1 + relief)
-    lit += gloss * facing**24 * lamp
-    return np.repeat(lit[:, None], 3, 1).astype(np.float32)
-
-
-def _lamp(points: Array, view: View) -> Array:
-    """Light of the camera's own lamp, n; the camera's gain makes it 1 where the person is."""
-    away = points - view.eye
-    fallen_off: Array = np.minimum(view.distance**2 / np.maximum(_dot(away, away), 0.1), 3.0)
-    return fallen_off
+    return Seen(
+        rays,
+        points.astype(np.float32),
+        normals.astype(np.float32),
+        view.directions[rays],
+        rest,
+        slots,
+        limbs,
+    )
 
 
 def _behind(there: Place, view: View, rng: Generator) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -288,11 +195,11 @@ def _behind(there: Place, view: View, rng: Generator) -> tuple[Array, Array, NDA
 
 
 def _background_in_daylight(
-    there: Place, view: View, light: Light, in_shadow: _Shadow, rng: Generator
+    there: Place, view: View, light: Light, in_shadow: Shadow, rng: Generator
 ) -> Array:
     albedo, points, is_floor = _behind(there, view, rng)
     falls = np.where(is_floor, light.sun[2], max(-light.sun[1], 0.0))
-    near = is_floor & (_dot(points[:, :2], points[:, :2]) < 25)
+    near = is_floor & (dot(points[:, :2], points[:, :2]) < 25)
     shaded = np.zeros(len(points), bool)
     shaded[near] = in_shadow(points[near] + np.array([0, 0, 0.005], np.float32))
     received = (falls * ~shaded)[:, None] * light.sun_colour + 0.75 * light.sky_colour
@@ -303,7 +210,7 @@ def _background_in_daylight(
 def _background_in_infrared(there: Place, view: View, light: Light, rng: Generator) -> Array:
     albedo, points, is_floor = _behind(there, view, rng)
     facing = np.abs(np.where(is_floor, view.directions[:, 2], view.directions[:, 1]))
-    lamp = _lamp(points, view)
+    lamp = lamp_at(points, view.eye, view.distance)
     lit = albedo[:, 3] * (lamp * facing + light.sky_colour[0])
     return np.repeat(lit[:, None], 3, 1).astype(np.float32)
 
