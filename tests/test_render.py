@@ -35,7 +35,8 @@ SMALL = nightwalk.Plan(
 def picture(person: Person, camera: str, frame: int = 0) -> np.ndarray:
     outfit = dress(person, shop().body(person.phenotype))
     rng = np.random.default_rng(frame)
-    return np.asarray(photograph(outfit, BY_NAME[camera], 5, rng, 64, 32), np.float32)
+    taken = photograph(outfit, BY_NAME[camera], 5, rng, 64, 32).picture
+    return np.asarray(taken.convert("RGB"), np.float32)
 
 
 def test_the_same_seed_draws_the_same_person_whoever_else_is_drawn() -> None:

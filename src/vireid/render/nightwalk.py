@@ -158,7 +158,7 @@ def _render_person(work: tuple[Path, Plan, int, bool]) -> int:
 def _render_picture(out: Path, plan: Plan, outfit: Outfit, camera: Camera, frame: int) -> None:
     identity = outfit.person.identity
     rng = np.random.default_rng([plan.seed, identity, int(camera.name[-1]) + 10, frame])
-    picture = photograph(outfit, camera, plan.seed, rng, plan.height, plan.width)
+    picture = photograph(outfit, camera, plan.seed, rng, plan.height, plan.width).picture
     encoded = io.BytesIO()
     picture.convert("RGB").save(encoded, "JPEG", quality=int(rng.integers(68, 88)))
     write_whole(out / picture_path(camera, identity, frame), encoded.getvalue())

@@ -1,5 +1,6 @@
 """A picture of somebody at a place: view, rays, background, lens and sensor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +38,62 @@ OVERSAMPLING = 2
 """Rays a pixel, in either direction."""
 
 
+HOLDABLE = ("height", "background", "box", "camera", "light", "pose", "occluders")
+"""What can be kept the same in all pictures, to find how much of a result rests on it."""
+
+OBJECT, BYSTANDER = 255, 254
+"""In the parts mask: things and other people in front of the person; those behind are 0."""
+
+
+@dataclass(frozen=True)
+class Keypoint:
+    """Where a joint is in a picture: pixels from its upper left corner."""
+
+    x: float
+    y: float
+    visible: bool
+    """Inside the picture and not behind another person or thing."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """How well the picture's frame fits the person; shares of the person's height or width."""
+
+    cut_top: float = 0.0
+    cut_bottom: float = 0.0
+    cut_left: float = 0.0
+    cut_right: float = 0.0
+    looseness: float = 0.0
+    """Picture height over the person's height, minus 1."""
+    hidden: float = 0.0
+    """Share of the person's pixels in the frame that something stands in front of."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known about a picture because it was rendered."""
+
+    parts: NDArray[np.uint8]
+    """Rows x columns: 0 background, 1 + Slot on the person, `OBJECT` or `BYSTANDER`."""
+    keypoints: dict[str, Keypoint]
+    """By COCO's names: nose, left_eye, ... right_ankle."""
+    box: Box
+    pose: dict[str, float]
+    camera: dict[str, float]
+    """distance and height in metres; azimuth in radians from the person's front, to its left."""
+    light: dict[str, float]
+    """Of the light and the weather."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A picture and the truth about it."""
+
+    picture: Image.Image
+    """RGB for a visible camera, one channel for an infrared one."""
+    truth: Truth
+
+
 @dataclass(frozen=True)
 class View:
     """One ray a point of the enlarged picture, from the camera's eye."""
@@ -58,8 +115,15 @@ class View:
 
 
 def photograph(
-    outfit: Outfit, camera: Camera, seed: int, rng: Generator, height: int = 192, width: int = 96
-) -> Image.Image:
+    outfit: Outfit,
+    camera: Camera,
+    seed: int,
+    rng: Generator,
+    height: int = 192,
+    width: int = 96,
+    bystanders: Sequence[Outfit] = (),
+    hold: frozenset[str] = frozenset(),
+) -> Photograph:
     """A picture of somebody, with pose, place, light and crop drawn anew.
 
     Args:
@@ -69,6 +133,8 @@ def photograph(
         rng: Of this picture.
         height: Rows of the picture.
         width: Columns of the picture.
+        bystanders: Other people who may pass by.
+        hold: Names among `HOLDABLE` of what is to be the same in all pictures.
     """
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene
@@ -97,7 +163,8 @@ def photograph(
         person = in_near_infrared(surface, light, view.eye, view.distance)[:, None]
     radiance = behind.reshape(height, width, 3).repeat(OVERSAMPLING, 0).repeat(OVERSAMPLING, 1)
     radiance.reshape(-1, 3)[seen.rays] = person
-    return _developed(radiance, light, camera, rng, height)
+    truth = Truth(np.zeros((height, width), np.uint8), {}, Box(), {}, {}, {})
+    return Photograph(_developed(radiance, light, camera, rng, height), truth)
 
 
 def _placed(vertices: Array, rng: Generator) -> Array:

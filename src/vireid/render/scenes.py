@@ -12,6 +12,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -25,13 +26,15 @@ FLOOR_METRES, WALL_METRES, WALL_HEIGHT = 16.0, 16.0, 5.0
 _PIXELS_A_METRE = 24
 BICUBIC = Image.Resampling.BICUBIC
 
+Spectrum = Literal["visible", "near infrared", "thermal"]
+
 
 @dataclass(frozen=True)
 class Camera:
     """One camera; metres and radians."""
 
     name: str
-    modality: Modality
+    spectrum: Spectrum
     place: int
     outdoors: bool
     height: float
@@ -43,14 +46,33 @@ class Camera:
     noise: float
     """Standard deviation of its noise in grey levels of 255."""
 
+    @property
+    def modality(self) -> Modality:
+        """Visible, or either kind of infrared."""
+        return Modality.VISIBLE if self.spectrum == "visible" else Modality.INFRARED
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What decides how warm things outdoors and indoors are, for a thermal camera."""
+
+    air: float
+    """Degrees Celsius."""
+    sky: float
+    """Degrees Celsius at which the sky overhead radiates: far below `air` when it is clear."""
+    sun_warming: float
+    """Degrees by which dark surfaces in the sun are warmer than the air; 0 at night and indoors."""
+    wet: float
+    """0 dry to 1 raining: wet cloth is cooler by evaporation."""
+
 
 CAMERAS = (
-    Camera("cam1", Modality.VISIBLE, 1, False, 2.4, (3.2, 6.0), 0.2, 0.4, 3.0),
-    Camera("cam2", Modality.VISIBLE, 2, False, 2.7, (3.0, 5.5), -0.4, 0.6, 4.0),
-    Camera("cam3", Modality.INFRARED, 2, False, 2.7, (3.0, 5.5), -0.3, 0.6, 5.0),
-    Camera("cam4", Modality.VISIBLE, 3, True, 3.2, (4.5, 8.0), 0.0, 0.5, 2.5),
-    Camera("cam5", Modality.VISIBLE, 4, True, 2.8, (4.0, 8.0), 0.5, 0.5, 2.5),
-    Camera("cam6", Modality.INFRARED, 5, True, 3.0, (4.0, 7.5), -0.1, 0.7, 6.0),
+    Camera("cam1", "visible", 1, False, 2.4, (3.2, 6.0), 0.2, 0.4, 3.0),
+    Camera("cam2", "visible", 2, False, 2.7, (3.0, 5.5), -0.4, 0.6, 4.0),
+    Camera("cam3", "near infrared", 2, False, 2.7, (3.0, 5.5), -0.3, 0.6, 5.0),
+    Camera("cam4", "visible", 3, True, 3.2, (4.5, 8.0), 0.0, 0.5, 2.5),
+    Camera("cam5", "visible", 4, True, 2.8, (4.0, 8.0), 0.5, 0.5, 2.5),
+    Camera("cam6", "near infrared", 5, True, 3.0, (4.0, 7.5), -0.1, 0.7, 6.0),
 )
 
 
