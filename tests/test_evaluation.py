@@ -108,7 +108,7 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "similarity": "inner product of unit embeddings",
         "feature": "the method's embedding",
         "test_time_flip": "none",
-        "re_ranking": "none",
+        "re_ranking": None,
     }
     assert result["dataset"]["name"] == "sysu_mm01"
     assert result["dataset"]["counts"] == dataset.counts

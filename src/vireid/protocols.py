@@ -29,11 +29,13 @@ from jaxtyping import Bool, Integer
 
 from vireid.errors import MissingExtraError, VireidError
 from vireid.metrics import CmcVariant
+from vireid.re_ranking import KReciprocal
 from vireid.records import ImageRecord
 
 Mode = Literal["all", "indoor"]
 Shot = Literal["single", "multi"]
 Draw = Literal["official", "py-seed"]
+Flip = Literal["none", "mean", "sum", "concatenation"]
 
 PERMUTATIONS_URL = (
     "https://github.com/wuancong/SYSU-MM01/blob/master/evaluation/data_split/rand_perm_cam.mat"
@@ -81,9 +83,9 @@ class Protocol:
     cmc: CmcVariant = "identity"
     similarity: str = "inner product of unit embeddings"
     feature: str = "the method's embedding"
-    test_time_flip: Literal["none"] = "none"
-    """Not offered; said, because published numbers may have it. Likewise the next."""
-    re_ranking: Literal["none"] = "none"
+    test_time_flip: Flip = "none"
+    """How the embeddings of a picture and its mirror image become one; see `evaluation`."""
+    re_ranking: KReciprocal | None = None
 
     @property
     def title(self) -> str:
