@@ -27,3 +27,5 @@ class ImageRecord:
     """One person, as an integer; None where nobody has said who it is."""
     camera: str | None = None
     """Where it was taken, e.g. `cam3` or `north gate`; None where unknown."""
+    tracklet: str | None = None
+    """Names the stretch of video that it is a frame of, once in a data set; None for a still."""

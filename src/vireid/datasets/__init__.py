@@ -1,8 +1,9 @@
 """Data sets: who is on which picture, who is learnt from and who is scored on; no pixels.
 
 A data set is a module of this package with a function `read(root=None) -> Dataset`; its file name
-is the data set's name. Modules whose name begins with an underscore are no data sets but what
-several of them share.
+is the data set's name. One that was published with several splits names them in `TRIALS` and takes
+the number of one, `read(root=None, trial=1)`. Modules whose name begins with an underscore are no
+data sets but what several of them share.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import cast
 
 from vireid.errors import VireidError
 from vireid.records import ImageRecord
@@ -30,7 +32,14 @@ class Dataset:
     validation: tuple[ImageRecord, ...]
     test: tuple[ImageRecord, ...]
     facts: Mapping[str, object]
-    """What was published about it: title, url, licence, citation; `test_pictures` by camera."""
+    """What was published about it: title, url, licence, how to obtain it, citation; `counts`, of
+    the form of the property of this name."""
+    trial: int | None = None
+    """Which of several published splits this is (RegDB: 1 to 10); None where there is one."""
+    test_queries: tuple[ImageRecord, ...] | None = None
+    """Test pictures to search with, where the authors list them; None: all."""
+    test_gallery: tuple[ImageRecord, ...] | None = None
+    """Test pictures to search in, likewise."""
 
     @property
     def splits(self) -> dict[str, tuple[ImageRecord, ...]]:
@@ -38,20 +47,29 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
+    def label(self) -> str:
+        """The name, and the split where there are several: equal for the same people."""
+        return self.name if self.trial is None else f"{self.name} trial {self.trial}"
+
+    @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """People, and pictures by spectrum and camera, found on disk for every group."""
+        """People, pictures by spectrum and camera, tracklets, found on disk for every group."""
         return {name: _count(records) for name, records in self.splits.items()}
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """Where the test pictures on disk are not as many as were published."""
-        published = self.facts.get("test_pictures")
-        found = self.counts["test"]
+        """Where there are not as many people or pictures on disk as were published."""
+        found = self.counts
         return tuple(
-            f"{camera} has {found.get(camera, 0)} test pictures on disk, {count} were published"
-            for camera, count in (published.items() if isinstance(published, Mapping) else ())
-            if found.get(camera, 0) != count
+            _difference(group, what, found[group].get(what, 0), count)
+            for group, counts in self._published.items()
+            for what, count in counts.items()
+            if found[group].get(what, 0) != count
         )
+
+    @property
+    def _published(self) -> Mapping[str, Mapping[str, int]]:
+        return cast("Mapping[str, Mapping[str, int]]", self.facts.get("counts", {}))
 
 
 def available() -> list[str]:
@@ -59,29 +77,44 @@ def available() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__) if module.name[0] != "_")
 
 
-def read(name: str, root: Path | str | None = None) -> Dataset:
+def read(name: str, root: Path | str | None = None, trial: int | None = None) -> Dataset:
     """Find the pictures of a data set on disk.
 
     Args:
         name: one of `available()`.
         root: its folder; may be left out for data sets that come with vireid.
+        trial: which split, for data sets that were published with several; by default the first.
 
     Raises:
-        VireidError: there is no such data set, or its folder is not as it should be.
+        VireidError: there is no such data set or split, or its folder is not as it should be.
     """
     name = name.lower().replace("-", "_")
     if name not in available():
         close = get_close_matches(name, available(), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise VireidError(f"no data set '{name}'{hint} (there are: {', '.join(available())})")
-    dataset: Dataset = import_module(f"{__name__}.{name}").read(
-        None if root is None else Path(root)
-    )
+    module = import_module(f"{__name__}.{name}")
+    splits: Sequence[int] = getattr(module, "TRIALS", ())
+    if trial is not None and trial not in splits:
+        there = f"trials {splits[0]} to {splits[-1]}" if splits else "one split, without a number"
+        raise VireidError(f"there is no trial {trial} of {name}; it has {there}")
+    place = None if root is None else Path(root)
+    dataset: Dataset = module.read(place) if trial is None else module.read(place, trial)
     return dataset
 
 
+def _difference(group: str, what: str, found: int, published: int) -> str:
+    if what in ("identities", "tracklets"):
+        return f"{found} {group} {what} on disk, {published} were published"
+    return f"{what} has {found} {group} pictures on disk, {published} were published"
+
+
 def _count(records: Sequence[ImageRecord]) -> dict[str, int]:
-    by_modality = Counter(record.modality.value for record in records)
-    by_camera = Counter(record.camera for record in records if record.camera is not None)
-    people = len({record.identity for record in records})
-    return {"identities": people, **dict(sorted((by_modality + by_camera).items()))}
+    modalities = Counter(record.modality.value for record in records)
+    cameras = Counter(record.camera for record in records if record.camera is not None)
+    tracklets = {record.tracklet for record in records} - {None}
+    return {
+        "identities": len({record.identity for record in records}),
+        **({"tracklets": len(tracklets)} if tracklets else {}),
+        **dict(sorted({**cameras, **modalities}.items())),
+    }

@@ -9,19 +9,25 @@ FACTS = {
     "title": "SYSU-MM01",
     "url": "https://github.com/wuancong/SYSU-MM01",
     "licence": "academic use, by signed agreement with its authors",
+    "obtain": "sign the agreement named at the address above and send it to the authors",
     "citation": "Wu, Zheng, Yu, Gong, Lai: RGB-Infrared Cross-Modality Person Re-Identification, "
     "ICCV 2017",
     "pictures": {"visible": 30_071, "infrared": 15_792},
-    "test_pictures": {
-        "cam1": 1374,
-        "cam2": 1565,
-        "cam3": 1883,
-        "cam4": 1918,
-        "cam5": 1918,
-        "cam6": 1920,
+    "counts": {
+        "train": {"identities": 296, "visible": 20_284, "infrared": 9_929},
+        "validation": {"identities": 99},
+        "test": {
+            "identities": 96,
+            "cam1": 1374,
+            "cam2": 1565,
+            "cam3": 1883,
+            "cam4": 1918,
+            "cam5": 1918,
+            "cam6": 1920,
+        },
     },
 }
-"""Test pictures as in the authors' `rand_perm_cam.mat`, the length of each permutation."""
+"""Counts as in the authors' `rand_perm_cam.mat`, the length of each permutation."""
 
 
 def read(root: Path | None = None) -> Dataset:
