@@ -218,7 +218,7 @@ def test_weights_that_cannot_be_had_are_named(
 
 def test_weights_of_another_trunk_are_refused(run: Path, recipe: Path) -> None:
     method = runs.build(recipes.read(recipe, ["settings.width=0.25"]), 3)
-    with pytest.raises(RunError, match=r"of the \d+ weights of this method, \d+ are in .*trunk"):
+    with pytest.raises(RunError, match=r"of the \d+ weights in .*, \d+ fit this method.*trunk"):
         learning.start_from(method, str(run))
 
 

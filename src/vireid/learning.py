@@ -109,20 +109,19 @@ def start_from(method: Method, source: str) -> None:
         source: A shipped model (`small`), a run folder, or an exported model.
 
     Raises:
-        RunError: There are no such weights, or fewer than half of the method's are among them.
+        RunError: There are no such weights, or fewer than half of them fit the method.
     """
     state, own = _weights(source), method.state_dict()
     fitting = {name: v for name, v in state.items() if name in own and own[name].shape == v.shape}
-    if len(fitting) < len(own) / 2:
+    if len(fitting) < len(state) / 2:
         raise RunError(
-            f"of the {len(own)} weights of this method, {len(fitting)} are in {source}; "
+            f"of the {len(state)} weights in {source}, {len(fitting)} fit this method; "
             "use its [settings] (trunk, width), or leave out start_from"
         )
-    method.load_state_dict(fitting, strict=False)
+    fresh = method.load_state_dict(fitting, strict=False).missing_keys
     log.info("%d weights from %s", len(fitting), source)
-    fresh = sorted(own.keys() - fitting.keys())
     if fresh:
-        log.info("left fresh: %s", ", ".join(fresh))
+        log.info("left fresh: %s", ", ".join(sorted(fresh)))
 
 
 def _begin(recipe: Recipe, num_identities: int, *, anew: bool) -> Method:

@@ -26,9 +26,9 @@ AGW_NON_LOCAL = (0, 2, 3, 0)
 class TwoStreamResNet(nn.Module):
     """Images of both spectra to feature maps that can be compared.
 
-    Each spectrum has its own conv1, bn1, activation and maxpool; layer1 to layer4 are shared, and
-    see the images of both spectra as one batch. Source: Ye et al., Deep Learning for Person
-    Re-identification, TPAMI 2021 (AGW), section 4 and its released code.
+    Each spectrum has a stem of its own: conv1, bn1, activation and maxpool. layer1 to layer4 are
+    shared, and see the images of both spectra as one batch. Source: Ye et al., Deep Learning for
+    Person Re-identification, TPAMI 2021 (AGW), section 4 and its released code.
     """
 
     mean: Tensor
@@ -42,6 +42,8 @@ class TwoStreamResNet(nn.Module):
         pretrained: bool = False,
         last_stride: Literal[1, 2] = 1,
         non_local: tuple[int, int, int, int] = (0, 0, 0, 0),
+        share_from: Literal["layer1", "layer2", "layer3"] = "layer1",
+        more_stems: tuple[str, ...] = (),
     ) -> None:
         """Build it.
 
@@ -49,9 +51,11 @@ class TwoStreamResNet(nn.Module):
             trunk: timm's name of a ResNet, e.g. `resnet50.tv_in1k`.
             width: Multiplies all numbers of channels; only 1 can be pretrained. Any other also
                 means a plain stem, see `_scaled`.
-            pretrained: Start both stems and the rest from ImageNet.
+            pretrained: Start all stems and the rest from ImageNet.
             last_stride: 1 keeps layer4's maps at a 16th of the image's size, 2 makes it a 32nd.
             non_local: Non-local blocks in each of the four layers.
+            share_from: Layers before this one belong to the stems.
+            more_stems: Names of further stems, for what is of neither spectrum.
 
         Raises:
             VireidError: timm has no such ResNet, or its weights cannot be had.
@@ -62,13 +66,19 @@ class TwoStreamResNet(nn.Module):
             values = torch.tensor(cast("dict[str, Any]", network.pretrained_cfg)[name])
             self.register_buffer(name, values[:, None, None])
         parts = dict(network.named_children())
-        stem = nn.Sequential(*(parts[name] for name in ("conv1", "bn1", "act1", "maxpool")))
-        self.stems = nn.ModuleDict({m.value: deepcopy(stem) for m in Modality})
         layers = [cast("nn.Sequential", parts[f"layer{i}"]) for i in (1, 2, 3, 4)]
         if last_stride == 1:
             _keep_size(layers[-1])
-        self.shared = nn.Sequential(*map(_with_non_local, layers, non_local))
+        layers = list(map(_with_non_local, layers, non_local))
+        own = layers[: int(share_from[-1]) - 1]
+        stem = nn.Sequential(*(parts[name] for name in ("conv1", "bn1", "act1", "maxpool")), *own)
+        names = [*map(str, Modality), *more_stems]
+        self.stems = nn.ModuleDict({name: deepcopy(stem) for name in names})
+        # Nothing in place of a layer that stems have, so that weights keep their names.
+        self.shared = nn.Sequential(*(nn.Identity() for _ in own), *layers[len(own) :])
+        self.stem_channels = _channels_after(stem)
         self.channels: int = network.num_features
+        self.register_load_state_dict_pre_hook(_start_unknown_stems)
 
     def forward(self, images: Mapping[Modality, Images]) -> StackedMaps:
         """Feature maps, stacked in the order in which the spectra were given."""
@@ -77,12 +87,25 @@ class TwoStreamResNet(nn.Module):
         return maps
 
     def stem(self, images: Images, modality: Modality) -> FeatureMaps:
-        """What layer1 is given: images in [0, 1], normalised and through their own stem."""
-        normal = (images - self.mean) / self.std
-        maps: FeatureMaps = self.stems[modality.value](
-            normal.contiguous(memory_format=torch.channels_last)
-        )
+        """What the shared layers are given: images in [0, 1] through their own stem."""
+        maps: FeatureMaps = self.stems[modality.value](self.normalised(images))
         return maps
+
+    def normalised(self, images: Images) -> Images:
+        """What stems are given: images in [0, 1] less ImageNet's mean, over its deviation."""
+        normal = (images - self.mean) / self.std
+        return normal.contiguous(memory_format=torch.channels_last)
+
+
+def _start_unknown_stems(
+    trunk: TwoStreamResNet, state: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """A stem that weights do not know, as those of AGW, starts as their visible one."""
+    visible = f"{prefix}stems.{Modality.VISIBLE}."
+    known = {name.removeprefix(visible): v for name, v in state.items() if name.startswith(visible)}
+    for stem in trunk.stems:
+        for name, value in known.items():
+            state.setdefault(f"{prefix}stems.{stem}.{name}", value)
 
 
 def _create(trunk: str, width: float, pretrained: bool) -> ResNet:

@@ -5,16 +5,16 @@ TPAMI 2021, https://arxiv.org/abs/2001.04193. What their released code does is c
 below: https://github.com/mangye16/Cross-Modal-Re-ID-baseline at e817a26.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from jaxtyping import Float
-from torch import Tensor, nn, optim
+from torch import Tensor, optim
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
+from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
 from vireid.batches import PairedBatch
@@ -23,6 +23,7 @@ from vireid.gathering import gather
 from vireid.losses.identity import identity_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.optimizing import lr_factor, make_optimizer
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Images
 
@@ -106,12 +107,8 @@ class AGW(Method):
         )
         self.pool = GeneralisedMean(config.pooling_power, learn=config.learn_pooling_power)
         self.embedding_dim = self.trunk.channels
-        self.neck = nn.BatchNorm1d(self.embedding_dim)
-        # A bias that stays at zero (Luo et al., Bag of Tricks, CVPRW 2019) is no bias.
-        self.neck.register_parameter("bias", None)
-        nn.init.normal_(self.neck.weight, mean=1.0, std=0.01)
-        self.classifier = nn.Linear(self.embedding_dim, num_identities, bias=False)
-        nn.init.normal_(self.classifier.weight, std=0.001)
+        self.neck = batch_norm_neck(self.embedding_dim)
+        self.classifier = identity_classifier(self.embedding_dim, num_identities)
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
         """Features after the neck, at length one."""
@@ -128,7 +125,8 @@ class AGW(Method):
             data.paired(config.people, config.images_each),
             self._losses,
             optimizer,
-            LambdaLR(optimizer, lambda epoch: _lr_factor(epoch, config)),
+            # A checkpoint would hold the attributes of a bound method.
+            LambdaLR(optimizer, lambda epoch: self._lr_factor(epoch)),
         )
         return [stage]
 
@@ -155,18 +153,16 @@ class AGW(Method):
             {"params": trunk, "lr": config.learning_rate * config.trunk_lr_factor},
             {"params": heads, "lr": config.learning_rate},
         ]
-        if config.optimizer == "adamw":
-            return optim.AdamW(groups, weight_decay=config.weight_decay)
-        return optim.SGD(
-            groups, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=True
+        return make_optimizer(
+            config.optimizer, groups, momentum=config.momentum, weight_decay=config.weight_decay
         )
 
-
-def _lr_factor(epoch: int, config: AGW.Config) -> float:
-    """Share of the full learning rate in an epoch, counted from 0."""
-    if epoch < config.warm_up:
-        return (epoch + 1) / config.warm_up
-    if config.schedule == "steps":
-        return float(0.1 ** sum(epoch >= milestone for milestone in config.milestones))
-    done = (epoch - config.warm_up) / max(1, config.epochs - config.warm_up)
-    return (1 + math.cos(math.pi * min(1.0, done))) / 2
+    def _lr_factor(self, epoch: int) -> float:
+        config = self.config
+        return lr_factor(
+            epoch,
+            schedule=config.schedule,
+            warm_up=config.warm_up,
+            milestones=config.milestones,
+            epochs=config.epochs,
+        )

@@ -1,0 +1,23 @@
+"""What stands between pooled features and the losses: a neck without bias, and a classifier."""
+
+from torch import nn
+
+
+def batch_norm_neck(channels: int) -> nn.BatchNorm1d:
+    """Batch normalisation without bias: its output is the embedding and is classified.
+
+    Source: Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification,
+    CVPRW 2019; first weights as in the code of AGW.
+    """
+    neck = nn.BatchNorm1d(channels)
+    # A bias that stays at zero, as the paper has it, is no bias.
+    neck.register_parameter("bias", None)
+    nn.init.normal_(neck.weight, mean=1.0, std=0.01)
+    return neck
+
+
+def identity_classifier(channels: int, num_identities: int) -> nn.Linear:
+    """Linear, without bias, beginning close to zero, as in the code of AGW."""
+    classifier = nn.Linear(channels, num_identities, bias=False)
+    nn.init.normal_(classifier.weight, std=0.001)
+    return classifier
