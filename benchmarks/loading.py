@@ -74,7 +74,7 @@ class Files(Dataset[Tensor]):
     def picture(self, i: int) -> Image.Image:
         """One picture, resized."""
         picture = Image.open(self.paths[i]).convert("RGB")
-        return picture.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+        return picture.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
 
 
 class InMemory(Files):
