@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vireid.packs import PackError, UnreadablePicturesError, cache_folder, open_pack
+from vireid.caches import cache_folder
+from vireid.packs import PackError, UnreadablePicturesError, open_pack
 from vireid.pictures import read_resized
 
 SIZE = (24, 12)

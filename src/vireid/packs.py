@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import Progress
 
+from vireid.caches import CACHE_WAY_OUT, cache_folder
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized
 
@@ -62,17 +62,6 @@ class UnreadablePicturesError(VireidError):
         )
 
 
-def cache_folder() -> Path:
-    """Where packs are kept: `$VIREID_CACHE`, or the usual place of the platform."""
-    if chosen := os.environ.get("VIREID_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ["LOCALAPPDATA"]) / "vireid" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "vireid"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vireid"
-
-
 def open_pack(
     paths: Sequence[Path], height: int, width: int, *, skip_unreadable: bool = False
 ) -> Pack:
@@ -100,7 +89,7 @@ def open_pack(
     except OSError as error:
         raise PackError(
             f"cannot keep resized pictures in {pack.parent} ({error.strerror or error}); "
-            "set VIREID_CACHE to a folder with room that can be written to"
+            f"{CACHE_WAY_OUT}"
         ) from error
     opened = _open(pack)
     if opened.unreadable and not skip_unreadable:
