@@ -12,7 +12,7 @@ divided by the largest one that i has, and N(i, k) the picture i and its k neare
 * R*(i) = R(i, k1), and R(j, k1/2) of those j in it of which more than two thirds are in R(i, k1)
 * V(i, j) = exp(-d(i, j)) for j in R*(i), else 0; divided by the sum over j
 * W(i) = the mean of V over i and its k2 - 1 nearest (no mean if k2 is 1)
-* Jaccard distance J(i, j) = 1 - sum_l min(W(i, l), W(j, l)) / sum_l max(W(i, l), W(j, l))
+* J(i, j) = 1 - sum_l min(W(i, l), W(j, l)) / sum_l max(W(i, l), W(j, l)), Jaccard's distance
 * result = (1 - weight) J + weight d, for every query i and gallery picture j
 
 This is the authors' code (https://github.com/zhunzhong07/person-re-ranking); their paper takes
@@ -33,8 +33,7 @@ Vectors = Float[np.ndarray, "n d"]
 Neighbours = Int[np.ndarray, "n k"]
 
 _CELLS_AT_A_TIME = 1 << 20
-"""Of a matrix with a column for every picture; four megabytes of numbers."""
-_PAIRS_AT_A_TIME = 1 << 18
+"""Of a matrix, or pairs of pictures that are compared: eight megabytes of sorting keys."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +54,255 @@ class KReciprocal:
 
     def __str__(self) -> str:
         return f"{self.name} k1={self.k1} k2={self.k2} lambda={self.weight:g}"
+
+
+def re_rank(
+    queries: Float[np.ndarray, "q d"],
+    gallery: Float[np.ndarray, "g d"],
+    hidden: Bool[np.ndarray, "q g"] | None = None,
+    parameters: KReciprocal = KReciprocal(),
+) -> Float[np.ndarray, "q g"]:
+    """Similarities for `metrics.score_ranking`: 1 minus the result that the module describes.
+
+    Args:
+        queries: All of them: the more there are, the more the answer to each one knows.
+        gallery: Embeddings of the same kind; distances are Euclidean.
+        hidden: True where a gallery picture is not there for a query: such a query is re-ranked
+            as if the gallery held only the others. The time grows with the number of different
+            rows, so give what depends on cameras, not what depends on who is seen.
+        parameters: Of the method.
+
+    Returns:
+        Float32; minus infinity where hidden.
+
+    Raises:
+        VireidError: An embedding is not a number.
+    """
+    if not (np.isfinite(queries).all() and np.isfinite(gallery).all()):
+        raise VireidError(
+            "embeddings to re-rank are not numbers (NaN); look at the losses of the run"
+        )
+    similarity = np.full((len(queries), len(gallery)), -np.inf, np.float32)
+    for rows, seen in _seeing_the_same(hidden, len(queries), len(gallery)):
+        pictures = np.concatenate([queries, gallery[seen]]).astype(np.float32, copy=False)
+        distance = _distances(pictures, len(queries), rows, parameters)
+        similarity[np.ix_(rows, seen)] = 1 - distance
+    return similarity
+
+
+def _seeing_the_same(
+    hidden: Bool[np.ndarray, "q g"] | None, queries: int, pictures: int
+) -> Iterator[tuple[Int[np.ndarray, " some"], Int[np.ndarray, " seen"]]]:
+    """Queries from which the same is hidden, and the gallery pictures that they see."""
+    if hidden is None:
+        hidden = np.zeros((queries, pictures), bool)
+    _, first, group = np.unique(
+        np.packbits(hidden, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    for number, example in enumerate(first):
+        yield np.flatnonzero(group.ravel() == number), np.flatnonzero(~hidden[example])
+
+
+def _distances(
+    pictures: Vectors, queries: int, rows: Int[np.ndarray, " some"], parameters: KReciprocal
+) -> Float[np.ndarray, "some g"]:
+    """What the module describes, for some of the queries and all that comes after them."""
+    nearest = _nearest(pictures, max(parameters.k1 + 1, parameters.k2))
+    encoded, original = _encode(pictures, nearest, parameters.k1, queries)
+    if parameters.k2 > 1:
+        encoded = _averaged(encoded, nearest[:, : parameters.k2])
+    jaccard = _jaccard(encoded, rows, queries)
+    distance: Float[np.ndarray, "some g"] = (1 - parameters.weight) * jaccard
+    distance += parameters.weight * original[rows]
+    return distance
+
+
+@dataclass(frozen=True)
+class _Sparse:
+    """A matrix of n columns: entry i lies in column `columns[i]`, row r has `counts[r]` entries."""
+
+    counts: Int[np.ndarray, " rows"]
+    columns: Int[np.ndarray, " entries"]
+    values: Float[np.ndarray, " entries"]
+
+    @property
+    def rows(self) -> Int[np.ndarray, " entries"]:
+        """Of every entry; they rise."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+
+def _chunks(rows: int, columns: int) -> Iterator[slice]:
+    step = max(1, _CELLS_AT_A_TIME // max(1, columns))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def _squared_distances(
+    pictures: Vectors, squares: Float[np.ndarray, " n"], rows: slice
+) -> Float[np.ndarray, "rows n"]:
+    distance: Float[np.ndarray, "rows n"] = pictures[rows] @ pictures.T
+    distance *= -2
+    distance += squares
+    distance += squares[rows, None]
+    np.maximum(distance, 0, out=distance)
+    return distance
+
+
+def _squares(pictures: Vectors) -> Float[np.ndarray, " n"]:
+    squares: Float[np.ndarray, " n"] = np.einsum("nd,nd->n", pictures, pictures)
+    return squares
+
+
+def _nearest(pictures: Vectors, k: int) -> Neighbours:
+    """Row i: i itself, then the others by distance, then by position; k in all, or all."""
+    n = len(pictures)
+    squares = _squares(pictures)
+    nearest = np.empty((n, min(k, n)), np.int32)
+    for rows in _chunks(n, n):
+        # One integer per pair; bits of a float that is not negative rise with it.
+        keys = _squared_distances(pictures, squares, rows).view(np.uint32).astype(np.uint64)
+        keys += 1
+        keys <<= np.uint64(32)
+        keys |= np.arange(n, dtype=np.uint64)
+        own = np.arange(rows.start, rows.stop)
+        keys[own - rows.start, own] = own
+        if k < n:
+            keys = np.partition(keys, k - 1, axis=1)[:, :k]
+        keys.sort(axis=1)
+        nearest[rows] = keys & np.uint64(0xFFFFFFFF)
+    return nearest
+
+
+def _encode(
+    pictures: Vectors, nearest: Neighbours, k1: int, queries: int
+) -> tuple[_Sparse, Float[np.ndarray, "q g"]]:
+    """V, and d between queries and gallery."""
+    n, squares = len(pictures), _squares(pictures)
+    near, half = nearest[:, : k1 + 1], nearest[:, : round(k1 / 2) + 1]
+    mutual, mutual_half = _mutual(near), _mutual(half)
+    original = np.empty((queries, n - queries), np.float32)
+    parts = []
+    for rows in _chunks(n, max(n, near.shape[1] * half.shape[1])):
+        distance = _squared_distances(pictures, squares, rows)
+        distance /= np.maximum(distance.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        original[rows] = distance[: max(0, queries - rows.start), queries:]
+        members = _expanded(near[rows], mutual[rows], half, mutual_half)
+        parts.append(_weighted(members, distance))
+    return _joined(parts), original
+
+
+def _mutual(near: Neighbours) -> Bool[np.ndarray, "n k"]:
+    """Whether i is among the neighbours of its neighbour."""
+    mutual = np.empty(near.shape, bool)
+    for rows in _chunks(len(near), near.shape[1] ** 2):
+        own = np.arange(rows.start, rows.stop, dtype=np.int32)
+        mutual[rows] = (near[near[rows]] == own[:, None, None]).any(axis=2)
+    return mutual
+
+
+def _expanded(
+    near: Int[np.ndarray, "rows k"],
+    mutual: Bool[np.ndarray, "rows k"],
+    half: Int[np.ndarray, "n h"],
+    mutual_half: Bool[np.ndarray, "n h"],
+) -> Bool[np.ndarray, "rows n"]:
+    """Who is in R* of some pictures."""
+    members = np.zeros((len(near), len(half)), bool)
+    row, place = np.nonzero(mutual)
+    candidate = near[row, place]
+    members[row, candidate] = True
+    theirs, real = half[candidate], mutual_half[candidate]
+    shared = (members[row[:, None], theirs] & real).sum(axis=1)
+    real &= (3 * shared > 2 * real.sum(axis=1))[:, None]
+    members[np.broadcast_to(row[:, None], theirs.shape)[real], theirs[real]] = True
+    return members
+
+
+def _weighted(
+    members: Bool[np.ndarray, "rows n"], distance: Float[np.ndarray, "rows n"]
+) -> _Sparse:
+    row, column = np.nonzero(members)
+    weights = np.exp(-distance[row, column])
+    sums = np.bincount(row, weights, len(members))
+    values = (weights / sums[row]).astype(np.float32)
+    return _Sparse(np.bincount(row, minlength=len(members)), column.astype(np.int32), values)
+
+
+def _averaged(encoded: _Sparse, nearest: Int[np.ndarray, "n k2"]) -> _Sparse:
+    """Row i is the mean of the rows of i's nearest."""
+    n, k2 = nearest.shape
+    parts = []
+    for rows in _chunks(n, n):
+        count = rows.stop - rows.start
+        sources = _some_rows(encoded, nearest[rows].ravel())
+        cells = sources.rows // k2 * n + sources.columns
+        sums = np.bincount(cells, sources.values, count * n).reshape(count, n)
+        row, column = np.nonzero(sums)
+        values = (sums[row, column] / k2).astype(np.float32)
+        parts.append(_Sparse(np.bincount(row, minlength=count), column.astype(np.int32), values))
+    return _joined(parts)
+
+
+def _jaccard(
+    encoded: _Sparse, wanted: Int[np.ndarray, " some"], queries: int
+) -> Float[np.ndarray, "some g"]:
+    """Jaccard's distance of some queries to the gallery.
+
+    Only columns that both have count, so that each entry of a query meets the entries that the
+    gallery has in its column. Rows sum to 1: the sum of the maxima is 2 minus that of the minima.
+    """
+    n = len(encoded.counts)
+    mine, theirs = _some_rows(encoded, wanted), _some_rows(encoded, np.arange(queries, n))
+    order = np.argsort(theirs.columns, kind="stable")
+    their_rows, their_values = theirs.rows[order], theirs.values[order]
+    in_column = np.bincount(theirs.columns, minlength=n)
+    starts = np.cumsum(in_column) - in_column
+    shared = np.empty((len(wanted), n - queries), np.float32)
+    for rows, entries in _rows_at_a_time(mine, in_column, n - queries):
+        column, row = mine.columns[entries], mine.rows[entries] - rows.start
+        pairs, met = in_column[column], _ranges(starts[column], in_column[column])
+        minima = np.minimum(np.repeat(mine.values[entries], pairs), their_values[met])
+        cells = np.repeat(row, pairs) * (n - queries) + their_rows[met]
+        part = shared[rows]
+        part[:] = np.bincount(cells, minima, part.size).reshape(part.shape)
+    return 1 - shared / (2 - shared)
+
+
+def _rows_at_a_time(
+    mine: _Sparse, in_column: Int[np.ndarray, " n"], pictures: int
+) -> Iterator[tuple[slice, slice]]:
+    """Rows, and their entries, that have few enough pairs to be compared at once."""
+    begins = np.concatenate([[0], np.cumsum(mine.counts)])
+    pairs = np.concatenate([[0], np.cumsum(in_column[mine.columns])])[begins]
+    work = pairs + np.arange(len(begins)) * pictures
+    start = 0
+    while start < len(mine.counts):
+        reached = int(np.searchsorted(work, work[start] + _CELLS_AT_A_TIME, side="right")) - 1
+        stop = max(start + 1, reached)
+        yield slice(start, stop), slice(begins[start], begins[stop])
+        start = stop
+
+
+def _some_rows(matrix: _Sparse, rows: Int[np.ndarray, " some"]) -> _Sparse:
+    starts = np.cumsum(matrix.counts) - matrix.counts
+    entries = _ranges(starts[rows], matrix.counts[rows])
+    return _Sparse(matrix.counts[rows], matrix.columns[entries], matrix.values[entries])
+
+
+def _joined(parts: list[_Sparse]) -> _Sparse:
+    """One below the other."""
+    return _Sparse(
+        np.concatenate([part.counts for part in parts]),
+        np.concatenate([part.columns for part in parts]),
+        np.concatenate([part.values for part in parts]),
+    )
+
+
+def _ranges(
+    starts: Int[np.ndarray, " some"], lengths: Int[np.ndarray, " some"]
+) -> Int[np.ndarray, " total"]:
+    """All integers of some ranges, one range after the other."""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    ranges: Int[np.ndarray, " total"] = np.repeat(starts - (ends - lengths), lengths)
+    ranges += np.arange(total)
+    return ranges
