@@ -31,7 +31,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def scores(dataset: Dataset) -> list[Scores]:
-    return evaluation.score_all(baselines.chance(), dataset, protocols.choose(dataset.root))
+    return evaluation.score_all(baselines.chance(), dataset, protocols.choose(dataset))
 
 
 def shown(scores: Sequence[Scores], width: int = 100) -> str:
@@ -41,7 +41,7 @@ def shown(scores: Sequence[Scores], width: int = 100) -> str:
 
 
 def test_who_knows_everyone_scores_everything(dataset: Dataset) -> None:
-    for protocol in protocols.choose(dataset.root):
+    for protocol in protocols.choose(dataset):
         mean = evaluation.score(KNOWS_EVERYONE, dataset, protocol).mean
         assert {name: mean[name] for name in METRICS} == dict.fromkeys(METRICS, 1.0)
 
@@ -51,9 +51,7 @@ def test_a_trial_is_scored_on_its_own_gallery_and_what_is_hidden_from_it(dataset
     protocol = protocols.find("sysu/py-seed")
     embedder = baselines.chance(3)
     scores = evaluation.score(embedder, dataset, protocol)
-    for trial, drawn in zip(
-        scores.trials, protocol.trials(dataset.test, dataset.root), strict=True
-    ):
+    for trial, drawn in zip(scores.trials, protocol.trials(dataset), strict=True):
         right, valid = 0, 0
         for query in drawn.queries:
             seen = [
@@ -82,7 +80,7 @@ def test_every_picture_is_embedded_once_and_no_other(dataset: Dataset) -> None:
         return np.ones(4)
 
     evaluation.score_all(
-        Baseline("counts", embed), dataset, protocols.choose(dataset.root, "sysu/py-seed", "indoor")
+        Baseline("counts", embed), dataset, protocols.choose(dataset, "sysu/py-seed", "indoor")
     )
     assert len(seen) == len(set(seen))
     assert {record.camera for record in seen} == {"cam1", "cam2", "cam3", "cam6"}
@@ -103,7 +101,10 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "gallery_cameras": ["cam1", "cam2", "cam4", "cam5"],
         "draw": "official",
         "trial_numbers": list(range(10)),
+        "drawn": "gallery",
+        "removal": "same-room",
         "hidden_cameras": [["cam3", "cam2"]],
+        "frames": None,
         "cmc": "identity",
         "similarity": "inner product of unit embeddings",
         "feature": "the method's embedding",
@@ -116,6 +117,7 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "name": "chance",
         "fingerprint": "chance",
         "checkpoint": "nothing learnt",
+        "learnt_on": "nothing",
     }
     assert result["version"] == __version__
     assert len(result["trials"]) == 10
@@ -196,7 +198,7 @@ def test_colours_and_pixels_find_people_who_differ_in_them(dataset: Dataset) -> 
 def test_chance_scores_what_lots_would(dataset: Dataset) -> None:
     """Of an indoor gallery with one picture of each person per camera, any picture is first."""
     protocol = protocols.find("sysu/py-seed", "indoor")
-    trial = protocol.trials(dataset.test, dataset.root)[0]
+    trial = protocol.trials(dataset)[0]
     chances = [share_of_matches(query, trial.gallery) for query in trial.queries]
     expected = fmean(chance for chance in chances if chance)
     seeds = [evaluation.score(baselines.chance(s), dataset, protocol).mean["R1"] for s in range(20)]

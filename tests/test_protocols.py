@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ needs_permutations = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def sysu() -> list[ImageRecord]:
-    """Records of SYSU-MM01's test pictures, out of order; nobody needs the files."""
+def sysu(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
+    """SYSU-MM01's test pictures, out of order; nobody needs the files."""
     records = [
         ImageRecord(
             Path(f"/cam9/{camera}/{identity:04d}/{frame:04d}.jpg"), modality, identity, camera
@@ -48,16 +49,11 @@ def sysu() -> list[ImageRecord]:
         for frame in range(1, count + 1)
     ]
     random.Random(0).shuffle(records)
-    return records
-
-
-@pytest.fixture(scope="module")
-def sysu_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("sysu")
     (root / "exp").mkdir()
     if PERMUTATIONS:
         shutil.copy(PERMUTATIONS, root / "exp" / "rand_perm_cam.mat")
-    return root
+    return datasets.Dataset("sysu_mm01", root, (), (), tuple(records), {})
 
 
 def protocol_of(name: str) -> Protocol:
@@ -71,10 +67,8 @@ OFFICIAL = [name for name in PUBLISHED["galleries"] if "official" in name]
 @pytest.mark.parametrize(
     "name", [*SEEDED, *(pytest.param(n, marks=needs_permutations) for n in OFFICIAL)]
 )
-def test_galleries_are_those_of_the_published_code(
-    name: str, sysu: list[ImageRecord], sysu_root: Path
-) -> None:
-    trials = protocol_of(name).trials(sysu, sysu_root)
+def test_galleries_are_those_of_the_published_code(name: str, sysu: datasets.Dataset) -> None:
+    trials = protocol_of(name).trials(sysu)
     assert [protocols.fingerprint(t.gallery) for t in trials] == PUBLISHED["galleries"][name]
     assert {protocols.fingerprint(t.queries) for t in trials} == {PUBLISHED["queries"]}
 
@@ -135,12 +129,16 @@ def check_scores(protocol: Protocol, trial: Trial, expected: dict[str, Any]) -> 
     ],
 )
 def test_scores_are_those_of_the_published_evaluation_and_of_its_wrong_variants(
-    name: str, sysu: list[ImageRecord], sysu_root: Path
+    name: str, sysu: datasets.Dataset
 ) -> None:
     *protocol_name, number = name.split()
     protocol = replace(protocols.find(*protocol_name), trial_numbers=(int(number),))
-    (trial,) = protocol.trials(sysu, sysu_root)
+    (trial,) = protocol.trials(sysu)
     check_scores(protocol, trial, PUBLISHED["scores"][name])
+
+
+def only(dataset: datasets.Dataset, wanted: Callable[[ImageRecord], bool]) -> datasets.Dataset:
+    return replace(dataset, test=tuple(filter(wanted, dataset.test)))
 
 
 @pytest.fixture
@@ -156,7 +154,7 @@ from pathlib import Path
 from vireid import datasets, protocols
 dataset = datasets.read("sysu_mm01", Path({str(dataset.root)!r}))
 before = random.getstate()
-drawn = protocols.find("sysu/py-seed").trials(dataset.test, dataset.root)
+drawn = protocols.find("sysu/py-seed").trials(dataset)
 print(len(drawn), random.getstate() == before)
 """
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -165,7 +163,7 @@ print(len(drawn), random.getstate() == before)
 
 def test_only_the_pictures_of_one_room_are_hidden(dataset: datasets.Dataset) -> None:
     protocol = protocols.find("sysu/py-seed")
-    trial = protocol.trials(dataset.test, dataset.root)[0]
+    trial = protocol.trials(dataset)[0]
     hidden = protocol.hidden(trial)
     for q, query in enumerate(trial.queries):
         for g, picture in enumerate(trial.gallery):
@@ -177,7 +175,7 @@ def test_official_galleries_are_the_first_entries_of_each_permutation(
     dataset: datasets.Dataset,
 ) -> None:
     permutations = protocols.read_permutations(dataset.root)
-    trials = protocols.find("sysu/official", "all", "single").trials(dataset.test, dataset.root)
+    trials = protocols.find("sysu/official", "all", "single").trials(dataset)
     for trial in trials:
         keys = [(record.camera, record.identity) for record in trial.gallery]
         assert keys == sorted(keys)
@@ -193,8 +191,7 @@ def test_official_indoor_galleries_are_part_of_those_of_all_cameras(
     shot: str, dataset: datasets.Dataset
 ) -> None:
     everywhere, indoors = (
-        protocols.find("sysu/official", mode, shot).trials(dataset.test, dataset.root)
-        for mode in ("all", "indoor")
+        protocols.find("sysu/official", mode, shot).trials(dataset) for mode in ("all", "indoor")
     )
     for large, small in zip(everywhere, indoors, strict=True):
         assert set(small.gallery) < set(large.gallery)
@@ -202,7 +199,7 @@ def test_official_indoor_galleries_are_part_of_those_of_all_cameras(
 
 
 def test_multi_shot_takes_everything_where_there_are_not_ten(dataset: datasets.Dataset) -> None:
-    trial = protocols.find("sysu/official", "all", "multi").trials(dataset.test, dataset.root)[0]
+    trial = protocols.find("sysu/official", "all", "multi").trials(dataset)[0]
     visible = {record for record in dataset.test if record.modality == "visible"}
     assert set(trial.gallery) == visible
     assert len(trial.gallery) == len(visible)
@@ -219,7 +216,7 @@ def test_missing_permutations_say_where_to_get_them(dataset: datasets.Dataset) -
     with pytest.raises(
         VireidError, match=r"rand_perm_cam.mat is missing; .* download it from https"
     ):
-        protocols.find("sysu/official").trials(dataset.test, dataset.root)
+        protocols.find("sysu/official").trials(dataset)
 
 
 def test_without_scipy_permutations_say_what_to_install(
@@ -244,31 +241,29 @@ def test_damaged_permutations_are_refused(dataset: datasets.Dataset) -> None:
 
 
 def test_permutations_of_other_pictures_are_refused(dataset: datasets.Dataset) -> None:
-    fewer = [
-        record for record in dataset.test if record.path.parts[-3:] != ("cam4", "0012", "0001.jpg")
-    ]
+    fewer = only(dataset, lambda r: r.path.parts[-3:] != ("cam4", "0012", "0001.jpg"))
     with pytest.raises(VireidError, match=r"cam4/0012 has 2 pictures, but .* permutes 3"):
-        protocols.find("sysu/official").trials(fewer, dataset.root)
-    nobody = [record for record in dataset.test if (record.camera, record.identity) != ("cam5", 4)]
+        protocols.find("sysu/official").trials(fewer)
+    nobody = only(dataset, lambda r: (r.camera, r.identity) != ("cam5", 4))
     with pytest.raises(VireidError, match="cam5/0004 has 0 pictures"):
-        protocols.find("sysu/official").trials(nobody, dataset.root)
+        protocols.find("sysu/official").trials(nobody)
     sysu_layout.write_permutations(dataset.root, sysu_layout.COUNTS, trials=9)
     with pytest.raises(VireidError, match="9 rows for cam1/0004, trial 9 needs one more"):
-        protocols.find("sysu/official").trials(dataset.test, dataset.root)
+        protocols.find("sysu/official").trials(dataset)
 
 
 def test_a_set_without_queries_or_gallery_is_refused(dataset: datasets.Dataset) -> None:
     protocol = protocols.find("sysu/py-seed")
     for modality, cameras in (("visible", "cam3 or cam6"), ("infrared", "cam1 or cam2")):
-        records = [record for record in dataset.test if record.modality == modality]
+        one_spectrum = only(dataset, lambda r: r.modality == modality)  # noqa: B023
         with pytest.raises(VireidError, match=f"no test picture of {cameras}"):
-            protocol.trials(records, dataset.root)
+            protocol.trials(one_spectrum)
 
 
 def test_pictures_of_nobody_are_refused(dataset: datasets.Dataset) -> None:
-    records = [*dataset.test, replace(dataset.test[0], identity=None)]
+    records = (*dataset.test, replace(dataset.test[0], identity=None))
     with pytest.raises(VireidError, match="needs an identity and a camera"):
-        protocols.find("sysu/py-seed").trials(records, dataset.root)
+        protocols.find("sysu/py-seed").trials(replace(dataset, test=records))
 
 
 @pytest.mark.parametrize(
@@ -287,7 +282,7 @@ def test_what_is_not_offered_is_refused(asked: tuple[str, ...], why: str) -> Non
 
 def test_all_modes_and_shots_on_offer_are_chosen_by_default(dataset: datasets.Dataset) -> None:
     def titles(*asked: str) -> list[str]:
-        return [protocol.title for protocol in protocols.choose(dataset.root, *asked)]
+        return [protocol.title for protocol in protocols.choose(dataset, *asked)]
 
     modes = ("all", "indoor")
     official = [f"sysu/official {m} {s}-shot" for m in modes for s in ("single", "multi")]
@@ -296,7 +291,7 @@ def test_all_modes_and_shots_on_offer_are_chosen_by_default(dataset: datasets.Da
     assert titles("sysu/py-seed") == seeded
     assert titles("sysu/official", "indoor", "multi") == official[-1:]
     protocols.permutations_path(dataset.root).unlink()
-    assert [protocol.title for protocol in protocols.choose(dataset.root)] == seeded
+    assert [protocol.title for protocol in protocols.choose(dataset)] == seeded
 
 
 def test_the_worked_examples_hold() -> None:

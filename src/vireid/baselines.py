@@ -28,6 +28,7 @@ class Baseline:
     embed: Callable[[ImageRecord], Vector]
     """To a vector of any length."""
     checkpoint: str = "nothing learnt"
+    learnt_on: str = "nothing"
 
     @property
     def fingerprint(self) -> str:

@@ -138,7 +138,7 @@ def evaluate(
 
     embedder = Embedder.open(model)
     data = evaluation.dataset_of(model, dataset, root)
-    chosen = protocols.choose(data.root, protocol, mode, shot)
+    chosen = protocols.choose(data, protocol, mode, shot)
     scores = evaluation.score_all(embedder, data, chosen, progress=True)
     rich.print(evaluation.table(scores))
     out = out or (Path(model) / "scores.json" if Path(model).is_dir() else None)

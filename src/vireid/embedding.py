@@ -24,6 +24,7 @@ from rich.progress import track
 
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized, resize
+from vireid.recipe import data_of
 from vireid.records import ImageRecord, Modality
 
 Pictures = UInt8[np.ndarray, "n h w 3"]
@@ -76,8 +77,10 @@ class Embedder:
     checkpoint = "last epoch"
     """How the weights were chosen: runs and exported models hold those of the last epoch."""
 
-    def __init__(self, facts: ModelFacts, network: Network) -> None:
+    def __init__(self, facts: ModelFacts, network: Network, learnt_on: str = "unknown") -> None:
         self.facts = facts
+        self.learnt_on = learnt_on
+        """The data set, with the number of the split where there are several."""
         self._network = network
         self.name = facts.name
         self.fingerprint = facts.fingerprint
@@ -102,9 +105,10 @@ class Embedder:
         folder = shipped if (shipped / "model.json").exists() else Path(model)
         source = str(model) if folder is shipped else str(folder.absolute())
         if (folder / "model.json").exists():
-            return cls(*_open_exported(folder, source, threads or _processors()))
+            opened = _open_exported(folder, source, threads or _processors())
+            return cls(*opened, _learnt_on(folder))
         if (folder / "run.json").exists():
-            return cls(*_open_run(folder, source))
+            return cls(*_open_run(folder, source), _learnt_on(folder))
         there = [path.parent.name for path in SHIPPED.glob("*/model.json")]
         raise ModelError(
             f"there is no model {str(model)!r}; give a run folder, a folder written by "
@@ -220,6 +224,13 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _learnt_on(folder: Path) -> str:
+    """As `Dataset.label` says it."""
+    data = data_of(folder / "recipe.toml")
+    name, trial = data.get("dataset", "unknown"), data.get("trial")
+    return name if trial is None else f"{name} trial {trial}"
 
 
 def _open_exported(folder: Path, source: str, threads: int) -> tuple[ModelFacts, Network]:

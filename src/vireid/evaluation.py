@@ -5,10 +5,9 @@ print(scores.mean["R1"], scores.sd["R1"])
 """
 
 import json
-import tomllib
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -23,6 +22,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.metrics import RankingScores, score_ranking
 from vireid.protocols import Protocol, Trial, fingerprint
+from vireid.recipe import data_of
 from vireid.records import ImageRecord
 from vireid.writing import write_whole
 
@@ -49,6 +49,10 @@ class EmbedsRecords(typing.Protocol):
     def checkpoint(self) -> str:
         """How the weights were chosen."""
 
+    @property
+    def learnt_on(self) -> str:
+        """The data set, as its `label` says it; "nothing" or "unknown"."""
+
     def embed_records(self, records: Sequence[ImageRecord], progress: bool = False) -> Vectors:
         """Row i is the unit vector of record i."""
 
@@ -61,6 +65,8 @@ class ScoredModel:
     fingerprint: str
     checkpoint: str
     """How the weights were chosen; on the test people never."""
+    learnt_on: str = "unknown"
+    """The `label` of the data set, its split included; "nothing" for baselines."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ class ScoredDataset:
     """People and pictures, by group."""
     differences: tuple[str, ...]
     """Where these are not as many as were published."""
+    trial: int | None = None
+    """Of several published splits, which; None where there is one."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +156,14 @@ def score_all(
     embedder: EmbedsRecords, dataset: Dataset, protocols: Sequence[Protocol], progress: bool = False
 ) -> list[Scores]:
     """Score under several protocols; every picture that any of them needs is embedded once."""
-    trials = [t for protocol in protocols for t in protocol.trials(dataset.test, dataset.root)]
-    needed = list(dict.fromkeys(record for t in trials for record in (*t.queries, *t.gallery)))
+    trials = [t for protocol in protocols for t in protocol.trials(dataset)]
+    model = ScoredModel(
+        embedder.name, embedder.fingerprint, embedder.checkpoint, embedder.learnt_on
+    )
+    _check_split(dataset, model)
+    needed = list(dict.fromkeys(picture for trial in trials for picture in trial.pictures))
     vectors = embedder.embed_records(needed, progress=progress)
     embeddings = dict(zip(needed, vectors, strict=True))
-    model = ScoredModel(embedder.name, embedder.fingerprint, embedder.checkpoint)
     return [evaluate(embeddings, dataset, protocol, model) for protocol in protocols]
 
 
@@ -171,15 +182,54 @@ def evaluate(
         model: Where the embeddings come from, for the record.
 
     Raises:
-        VireidError: The protocol finds nothing to rank, or an embedding is not a number.
+        VireidError: The protocol finds nothing to rank, an embedding is not a number, or the model
+            has learnt on another split than it is to be scored on.
     """
-    drawn = protocol.trials(dataset.test, dataset.root)
+    _check_split(dataset, model)
+    drawn = protocol.trials(dataset)
     return Scores(
-        protocol=protocol,
+        protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
         trials=tuple(_score_trial(trial, protocol, embeddings) for trial in drawn),
-        dataset=ScoredDataset(dataset.name, dataset.counts, dataset.differences),
+        dataset=ScoredDataset(dataset.name, dataset.counts, dataset.differences, dataset.trial),
         model=model,
     )
+
+
+def joined(scores: Sequence[Scores]) -> Scores:
+    """The trials of several models, each scored on the split that it has learnt on, as one result.
+
+    Raises:
+        VireidError: They are not of one data set with splits and one protocol, or two are of one
+            split.
+    """
+    scores = sorted(scores, key=lambda each: each.protocol.trial_numbers)
+    first, trials = scores[0], tuple(trial for each in scores for trial in each.trials)
+    numbers = tuple(trial.number for trial in trials)
+    whole = replace(first.protocol, trial_numbers=numbers)
+    told = {(each.dataset.name, replace(each.protocol, trial_numbers=numbers)) for each in scores}
+    if len(scores) > 1 and (len(told) > 1 or first.dataset.trial is None):
+        raise VireidError(
+            "only models of the splits of one data set make one result, such as those of "
+            "`vireid train RECIPE --trials 1-10`; score others one at a time"
+        )
+    if len(set(numbers)) < len(numbers):
+        raise VireidError(f"trials {numbers} are not all different; give one model of each split")
+    differences = [line for each in scores for line in each.dataset.differences]
+    return replace(
+        first,
+        protocol=whole,
+        trials=trials,
+        dataset=replace(first.dataset, trial=None, differences=tuple(dict.fromkeys(differences))),
+        model=_joined_models([each.model for each in scores]),
+    )
+
+
+def models_in(folder: str) -> list[str]:
+    """The runs in a folder that `vireid train --trials` has left, by number; else the one given."""
+    runs = [path.parent for path in Path(folder).glob("trial-*/run.json")]
+    if not runs or (Path(folder) / "run.json").exists():
+        return [folder]
+    return [str(run) for run in sorted(runs, key=lambda run: (len(run.name), run.name))]
 
 
 def dataset_of(model: str, name: str | None = None, root: Path | None = None) -> Dataset:
@@ -193,11 +243,11 @@ def dataset_of(model: str, name: str | None = None, root: Path | None = None) ->
     Raises:
         VireidError: There is no such data set, or its folder is not as it should be.
     """
-    learnt_on = _data_of_recipe(Path(model) / "recipe.toml")
-    name = name or learnt_on.get("dataset", "nightwalk")
-    if root is None and name == learnt_on.get("dataset"):
-        root = learnt_on.get("root")
-    return datasets.read(name, root)
+    learnt_on = data_of(Path(model) / "recipe.toml")
+    name = (name or learnt_on.get("dataset", "nightwalk")).lower().replace("-", "_")
+    if name != learnt_on.get("dataset"):
+        return datasets.read(name, root)
+    return datasets.read(name, root or learnt_on.get("root"), learnt_on.get("trial"))
 
 
 def table(scores: Sequence[Scores]) -> Table:
@@ -226,16 +276,29 @@ def write(scores: Sequence[Scores], path: Path) -> None:
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _data_of_recipe(path: Path) -> dict[str, Any]:
-    """The table `[data]`; read without the method, which would need torch."""
-    try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except tomllib.TOMLDecodeError as error:
-        raise VireidError(f"{path} is not TOML: {error}") from error
-    data: dict[str, Any] = recipe.get("data", {})
-    return data
+def _check_split(dataset: Dataset, model: ScoredModel) -> None:
+    """A model of another split has learnt from people that it would be scored on."""
+    if dataset.trial is not None and model.learnt_on not in (dataset.label, "nothing"):
+        raise VireidError(
+            f"{model.name} has learnt on {model.learnt_on}, so it cannot be scored on "
+            f"{dataset.label}: every split needs a model of its own, which "
+            "`vireid train RECIPE --trials 1-10` makes"
+        )
+
+
+def _joined_models(models: Sequence[ScoredModel]) -> ScoredModel:
+    if len(models) == 1:
+        return models[0]
+    return ScoredModel(
+        name=_joined_words([model.name for model in models]),
+        fingerprint=" ".join(model.fingerprint for model in models),
+        checkpoint=_joined_words([model.checkpoint for model in models]),
+        learnt_on=_joined_words([model.learnt_on for model in models]),
+    )
+
+
+def _joined_words(words: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(words))
 
 
 def _head(scores: Scores) -> dict[str, str]:
@@ -245,7 +308,7 @@ def _head(scores: Scores) -> dict[str, str]:
         "model": scores.model.name,
         "data set": scores.dataset.name,
         "protocol": protocol.id,
-        "gallery": f"{protocol.mode} {protocol.shot}",
+        "variant": protocol.variant,
     }
 
 
@@ -261,8 +324,13 @@ def _caption(scores: Sequence[Scores]) -> str:
     trials = " or ".join(sorted({str(len(each.trials)) for each in scores}))
     checkpoints = ", ".join(sorted({each.model.checkpoint for each in scores}))
     differences = sorted({line for each in scores for line in each.dataset.differences})
+    notes = sorted({note for each in scores for note in each.protocol.notes})
     return "\n".join(
-        [f"percent, mean ± standard deviation over {trials} trials; {checkpoints}", *differences]
+        [
+            f"percent, mean ± standard deviation over {trials} trials; {checkpoints}",
+            *notes,
+            *differences,
+        ]
     )
 
 
@@ -270,7 +338,7 @@ def _score_trial(
     trial: Trial, protocol: Protocol, embeddings: Mapping[ImageRecord, Vector]
 ) -> TrialScores:
     queries, gallery = (
-        np.stack([embeddings[record] for record in records])
+        np.stack([_mean(trial.frames_of(record), embeddings) for record in records])
         for records in (trial.queries, trial.gallery)
     )
     ranking = score_ranking(
@@ -289,6 +357,15 @@ def _score_trial(
         gallery_identities=len(set(_identities(trial.gallery))),
         gallery_sha256=fingerprint(trial.gallery),
     )
+
+
+def _mean(frames: Sequence[ImageRecord], embeddings: Mapping[ImageRecord, Vector]) -> Vector:
+    """Of a tracklet: the mean over its frames, of unit length again."""
+    if len(frames) == 1:
+        return embeddings[frames[0]]
+    mean = np.mean([embeddings[frame] for frame in frames], axis=0)
+    unit: Vector = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return unit
 
 
 def _identities(records: Sequence[ImageRecord]) -> Int[np.ndarray, " n"]:

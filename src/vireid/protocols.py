@@ -1,8 +1,10 @@
 """Who is searched for, among whom, and how ranks are counted: protocols as data.
 
 `find` gives a protocol by its name, `Protocol.trials` draws its queries and galleries from the
-test pictures of a data set. Two draws of SYSU-MM01's galleries are in use; both sample the same
-distribution, so that means over ten trials compare, single trials do not:
+test pictures of a data set. What each name stands for is written in `OFFERED`, with its sources.
+
+SYSU-MM01. Two draws of its galleries are in use; both sample the same distribution, so that means
+over ten trials compare, single trials do not:
 
 * `sysu/official`: the first 1 (single-shot) or 10 (multi-shot) entries per person and camera of
   the permutations published with the data set
@@ -13,28 +15,45 @@ distribution, so that means over ten trials compare, single trials do not:
 
 Cameras 2 (visible) and 3 (infrared) stand in one room, so every picture of camera 2 is hidden from
 queries of camera 3, whoever is on it.
+
+RegDB. `regdb/10-trial`: a trial is a split of its own with a model of its own; all test pictures of
+one spectrum are searched for among all of the other (AGW's code, eval_regdb).
+
+LLCM. `llcm/two-way`: the gallery is one picture per person and camera, seeded as above
+(https://github.com/ZYK100/LLCM, train.py). `llcm/full-gallery`: all pictures (IDKL's code and
+others). `llcm/legacy-swapped`: what the public test.py of LLCM does under the name
+"visible to infrared": the *drawn infrared* pictures are searched for among *all visible* ones.
+
+Video. Queries and galleries are tracklets; the embedding of one is the mean of its frames', of unit
+length again. `vcm/tracklets` (https://github.com/VCM-project233/MITML), `bupt-campus/tracklets`
+(https://github.com/dyhBUPT/BUPTCampus, lists query.txt and gallery.txt).
+
+`folder/cross-spectrum`: anyone's own pictures; all of one spectrum among all of the other.
 """
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from operator import attrgetter
+from itertools import product
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Integer
 
+from vireid.datasets import Dataset
 from vireid.errors import MissingExtraError, VireidError
 from vireid.metrics import CmcVariant
 from vireid.re_ranking import KReciprocal
-from vireid.records import ImageRecord
+from vireid.records import ImageRecord, Modality
 
 Mode = Literal["all", "indoor"]
 Shot = Literal["single", "multi"]
-Draw = Literal["official", "py-seed"]
+Direction = Literal["infrared-to-visible", "visible-to-infrared"]
+Draw = Literal["official", "py-seed", "full", "split"]
+Removal = Literal["same-room", "same-id-and-camera", "none"]
 Flip = Literal["none", "mean", "sum", "concatenation"]
 
 PERMUTATIONS_URL = (
@@ -44,6 +63,12 @@ GALLERY_CAMERAS: Mapping[str, tuple[str, ...]] = {
     "all": ("cam1", "cam2", "cam4", "cam5"),
     "indoor": ("cam1", "cam2"),
 }
+"""Of SYSU-MM01, by mode."""
+LLCM_CAMERAS: Mapping[Modality, tuple[str, ...]] = {
+    Modality.VISIBLE: tuple(f"cam{number}" for number in range(1, 10)),
+    Modality.INFRARED: tuple(f"cam{number}" for number in (1, 2, 4, 5, 6, 7, 8, 9)),
+}
+"""Camera 3 has no infrared test pictures."""
 PICTURES_OF_SHOT: Mapping[str, int] = {"single": 1, "multi": 10}
 
 Folders = Mapping[tuple[int, str], Sequence[ImageRecord]]
@@ -60,6 +85,17 @@ class Trial:
     queries: tuple[ImageRecord, ...]
     gallery: tuple[ImageRecord, ...]
     """In the order of the draw, which decides between equal similarities."""
+    frames: Mapping[ImageRecord, tuple[ImageRecord, ...]] = field(default_factory=dict)
+    """Of video: a tracklet stands in the trial by its first frame; here are those to embed."""
+
+    def frames_of(self, record: ImageRecord) -> tuple[ImageRecord, ...]:
+        """The pictures whose mean embedding, of unit length again, is the record's."""
+        return self.frames.get(record, (record,))
+
+    @property
+    def pictures(self) -> Iterator[ImageRecord]:
+        """All that has to be embedded, some of it twice."""
+        return (f for record in (*self.queries, *self.gallery) for f in self.frames_of(record))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +103,32 @@ class Protocol:
     """All that two scores must agree in to be comparable; stands in every result."""
 
     id: str
-    dataset: str = "SYSU-MM01 and its layout"
-    mode: Mode
-    """Where the gallery's cameras are."""
-    shot: Shot
-    """Gallery pictures of a person per camera: 1, or 10 (all, where there are fewer)."""
-    direction: Literal["infrared-to-visible"] = "infrared-to-visible"
-    query_cameras: tuple[str, ...] = ("cam3", "cam6")
-    gallery_cameras: tuple[str, ...]
+    dataset: str
+    mode: Mode | None = None
+    """Where the gallery's cameras are (SYSU-MM01)."""
+    shot: Shot | None = None
+    """Gallery pictures of a person per camera (SYSU-MM01): 1, or 10; all where there are fewer."""
+    direction: Direction = "infrared-to-visible"
+    """From the spectrum of the queries to that of the gallery."""
+    query_cameras: tuple[str, ...] | None = None
+    """None: every one. Likewise the next."""
+    gallery_cameras: tuple[str, ...] | None = None
     draw: Draw
-    trial_numbers: tuple[int, ...] = tuple(range(10))
-    """Rows of the permutations, or seeds."""
-    hidden_cameras: tuple[tuple[str, str], ...] = (("cam3", "cam2"),)
-    """(query's camera, gallery's camera) that are one place."""
-    cmc: CmcVariant = "identity"
+    """Published permutations, a seeded choice, or everything there is, of one split or of the one
+    that a model was trained on."""
+    drawn: Literal["gallery", "queries"] = "gallery"
+    """What is drawn; the other is everything there is."""
+    trial_numbers: tuple[int, ...]
+    """Rows of the permutations, seeds, or numbers of splits."""
+    removal: Removal
+    """What is hidden from a query: what cameras in its own room saw, its own person under its own
+    camera, or nothing."""
+    hidden_cameras: tuple[tuple[str, str], ...] = ()
+    """(query's camera, gallery's camera) that are one room."""
+    frames: int | None = None
+    """Frames of a tracklet that are embedded, evenly spaced from its first on; None: all."""
+    cmc: CmcVariant
+    """Whether ranks count people or pictures."""
     similarity: str = "inner product of unit embeddings"
     feature: str = "the method's embedding"
     test_time_flip: Flip = "none"
@@ -90,62 +138,114 @@ class Protocol:
     @property
     def title(self) -> str:
         """The protocol's name with its parameters."""
-        return f"{self.id} {self.mode} {self.shot}-shot"
+        return f"{self.id} {self.variant}" + ("-shot" if self.mode else "")
 
-    def trials(self, test: Sequence[ImageRecord], root: Path) -> tuple[Trial, ...]:
-        """Draw the trials.
+    @property
+    def variant(self) -> str:
+        """Its parameters: what tells it from others of its name."""
+        if self.drawn == "queries":
+            return "published as visible-to-infrared"
+        said = [f"{self.mode} {self.shot}" if self.mode else self.direction]
+        usual = OFFERED[self.id].usual.removal if self.id in OFFERED else self.removal
+        if self.removal != usual:
+            said.append("nothing hidden" if self.removal == "none" else f"hiding {self.removal}")
+        if self.frames:
+            said.append(f"{self.frames} frames")
+        return ", ".join(said)
 
-        Args:
-            test: the test pictures of a data set, in any order.
-            root: the data set's folder, where the official draw finds `exp/rand_perm_cam.mat`.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be told with its numbers."""
+        if self.drawn == "queries":
+            return (
+                f"{self.id} is for reproducing published numbers only: drawn infrared pictures are "
+                "searched for among all visible ones; never compare it with llcm/two-way",
+            )
+        return ()
+
+    @property
+    def modalities(self) -> tuple[Modality, Modality]:
+        """Of the queries, of the gallery."""
+        infrared_first = self.direction == "infrared-to-visible"
+        query = Modality.INFRARED if infrared_first else Modality.VISIBLE
+        return query, query.other
+
+    def trials(self, dataset: Dataset) -> tuple[Trial, ...]:
+        """Draw the trials from the test pictures of a data set, in whatever order these are.
 
         Raises:
-            VireidError: the permutations are needed and missing or made for other pictures, or
-                no query or no gallery picture is left.
+            VireidError: the permutations are needed and missing or made for other pictures, the
+                data set has no splits where they are needed, or no query or no gallery picture is
+                left.
         """
-        folders = _folders(test)
-        queries = tuple(
-            record
-            for (_, camera), records in folders.items()
-            for record in records
-            if camera in self.query_cameras
+        frames = _frames([r for part in _parts(dataset) for r in part], self.frames)
+        queries, gallery = (
+            _folders([r for r in part if r in frames and r.modality is modality], cameras)
+            for part, modality, cameras in zip(
+                _parts(dataset),
+                self.modalities,
+                (self.query_cameras, self.gallery_cameras),
+                strict=True,
+            )
         )
-        if self.draw == "official":
-            galleries = self._official_galleries(folders, read_permutations(root))
-        else:
-            galleries = [self._seeded_gallery(folders, number) for number in self.trial_numbers]
-        if not queries or not all(galleries):
-            cameras = self.gallery_cameras if queries else self.query_cameras
-            raise VireidError(f"{self.title}: {root} has no test picture of {' or '.join(cameras)}")
-        return tuple(
-            Trial(number, queries, gallery)
-            for number, gallery in zip(self.trial_numbers, galleries, strict=True)
-        )
+        drawn = [
+            Trial(number, searching, searched, {r: f for r, f in frames.items() if f != (r,)})
+            for number, searching, searched in self._draw(dataset, queries, gallery)
+        ]
+        for trial in drawn:
+            if not trial.queries or not trial.gallery:
+                raise VireidError(
+                    f"{self.title}: {dataset.root} has no test picture of {self._of(trial)}"
+                )
+        return tuple(drawn)
 
     def hidden(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
-        """True where a gallery picture was taken in the place of the query."""
-        query_cameras = np.array([record.camera for record in trial.queries])
-        gallery_cameras = np.array([record.camera for record in trial.gallery])
-        hidden = np.zeros((len(query_cameras), len(gallery_cameras)), dtype=bool)
+        """True where a gallery picture is left out of the ranking of a query."""
+        query_cameras = np.array([record.camera or "" for record in trial.queries])[:, None]
+        gallery_cameras = np.array([record.camera or "" for record in trial.gallery])
+        hidden = np.zeros((len(trial.queries), len(trial.gallery)), dtype=bool)
         for query_camera, gallery_camera in self.hidden_cameras:
-            hidden |= (query_cameras == query_camera)[:, None] & (gallery_cameras == gallery_camera)
+            hidden |= (query_cameras == query_camera) & (gallery_cameras == gallery_camera)
+        if self.removal == "same-id-and-camera":
+            queries = np.array([record.identity for record in trial.queries])[:, None]
+            gallery = np.array([record.identity for record in trial.gallery])
+            same_camera = (query_cameras == gallery_cameras) & (query_cameras != "")
+            hidden |= same_camera & (queries == gallery)
         return hidden
 
-    def _seeded_gallery(self, folders: Folders, seed: int) -> tuple[ImageRecord, ...]:
-        """Persons outside, cameras inside: every choice moves the generator for the next."""
-        generator = random.Random(seed)
-        return tuple(
-            generator.choice(records)
-            for (_, camera), records in folders.items()
-            if camera in self.gallery_cameras
-        )
+    def _draw(
+        self, dataset: Dataset, queries: Folders, gallery: Folders
+    ) -> list[tuple[int, tuple[ImageRecord, ...], tuple[ImageRecord, ...]]]:
+        """Number, queries and gallery of every trial."""
+        if self.draw == "official":
+            return [
+                (number, _everything(queries), drawn)
+                for number, drawn in zip(
+                    self.trial_numbers, self._official_galleries(dataset, gallery), strict=True
+                )
+            ]
+        if self.draw == "py-seed" and self.drawn == "gallery":
+            return [(n, _everything(queries), _choice(gallery, n)) for n in self.trial_numbers]
+        if self.draw == "py-seed":
+            return [(n, _choice(queries, n), _everything(gallery)) for n in self.trial_numbers]
+        if self.draw == "split" and dataset.trial not in self.trial_numbers:
+            raise VireidError(f"{self.id} needs a data set with splits; {dataset.name} has none")
+        number = dataset.trial if self.draw == "split" else self.trial_numbers[0]
+        return [(number or 0, _everything(queries), _everything(gallery))]
+
+    def _of(self, trial: Trial) -> str:
+        """Of what there is no picture in a trial."""
+        missing = 1 if trial.queries else 0
+        cameras = (self.query_cameras, self.gallery_cameras)[missing]
+        return " or ".join(cameras) if cameras else f"the {self.modalities[missing]} spectrum"
 
     def _official_galleries(
-        self, folders: Folders, permutations: Permutations
+        self, dataset: Dataset, folders: Folders
     ) -> list[tuple[ImageRecord, ...]]:
         """Cameras outside, persons inside, as the published code lists them."""
-        people = sorted({identity for identity, _ in folders})
-        keys = [(person, camera) for camera in self.gallery_cameras for person in people]
+        permutations = read_permutations(dataset.root)
+        people = sorted({r.identity for r in dataset.test if r.identity is not None})
+        keys = [(person, camera) for camera in self.gallery_cameras or () for person in people]
         for key in keys:
             _check_permutation(key, folders.get(key, ()), permutations.get(key), self.trial_numbers)
         return [
@@ -153,71 +253,258 @@ class Protocol:
                 folders[key][place - 1]
                 for key in keys
                 if key in folders
-                for place in permutations[key][number, : PICTURES_OF_SHOT[self.shot]]
+                for place in permutations[key][number, : PICTURES_OF_SHOT[self.shot or "single"]]
             )
             for number in self.trial_numbers
         ]
 
 
-_DRAWS: Mapping[str, Draw] = {"sysu/official": "official", "sysu/py-seed": "py-seed"}
+@dataclass(frozen=True)
+class Offer:
+    """A protocol by its name, and what can be chosen about it."""
+
+    usual: Protocol
+    choices: Mapping[str, tuple[str, ...]]
+    """The values on offer of `mode`, `shot`, `direction`, `removal`; the first is the usual."""
 
 
-def find(name: str, mode: str = "all", shot: str = "single") -> Protocol:
+_BOTH_WAYS: tuple[Direction, ...] = ("visible-to-infrared", "infrared-to-visible")
+_TEN = tuple(range(10))
+_SYSU = Protocol(
+    id="sysu/official",
+    dataset="SYSU-MM01 and its layout",
+    mode="all",
+    shot="single",
+    query_cameras=("cam3", "cam6"),
+    gallery_cameras=GALLERY_CAMERAS["all"],
+    draw="official",
+    trial_numbers=_TEN,
+    removal="same-room",
+    hidden_cameras=(("cam3", "cam2"),),
+    cmc="identity",
+)
+_LLCM = Protocol(
+    id="llcm/two-way",
+    dataset="LLCM",
+    draw="py-seed",
+    trial_numbers=_TEN,
+    removal="same-id-and-camera",
+    cmc="identity",
+)
+_WHOLE = Protocol(
+    id="folder/cross-spectrum",
+    dataset="any pictures",
+    draw="full",
+    trial_numbers=(0,),
+    removal="none",
+    cmc="identity",
+)
+_VIDEO_REMOVALS = ("same-id-and-camera", "none")
+OFFERED: Mapping[str, Offer] = {
+    "sysu/official": Offer(
+        _SYSU,
+        {
+            "mode": tuple(GALLERY_CAMERAS),
+            "shot": tuple(PICTURES_OF_SHOT),
+            "direction": ("infrared-to-visible",),
+        },
+    ),
+    "sysu/py-seed": Offer(
+        replace(_SYSU, id="sysu/py-seed", draw="py-seed"),
+        {
+            "mode": tuple(GALLERY_CAMERAS),
+            "shot": ("single",),
+            "direction": ("infrared-to-visible",),
+        },
+    ),
+    "regdb/10-trial": Offer(
+        replace(
+            _WHOLE,
+            id="regdb/10-trial",
+            dataset="RegDB",
+            draw="split",
+            trial_numbers=tuple(range(1, 11)),
+            cmc="plain",
+        ),
+        {"direction": _BOTH_WAYS},
+    ),
+    "llcm/two-way": Offer(_LLCM, {"direction": _BOTH_WAYS}),
+    "llcm/full-gallery": Offer(
+        replace(_LLCM, id="llcm/full-gallery", draw="full", trial_numbers=(0,)),
+        {"direction": _BOTH_WAYS, "removal": ("same-id-and-camera", "none")},
+    ),
+    "llcm/legacy-swapped": Offer(replace(_LLCM, id="llcm/legacy-swapped", drawn="queries"), {}),
+    "vcm/tracklets": Offer(
+        replace(
+            _WHOLE,
+            id="vcm/tracklets",
+            dataset="HITSZ-VCM",
+            removal="same-id-and-camera",
+            cmc="plain",
+        ),
+        {"direction": _BOTH_WAYS},
+    ),
+    "bupt-campus/tracklets": Offer(
+        replace(
+            _WHOLE,
+            id="bupt-campus/tracklets",
+            dataset="BUPTCampus",
+            cmc="plain",
+        ),
+        {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")},
+    ),
+    "folder/cross-spectrum": Offer(
+        _WHOLE, {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")}
+    ),
+}
+"""The first protocol of a family is that of its data sets unless another is asked for."""
+FAMILIES: Mapping[str, str] = {
+    "sysu_mm01": "sysu",
+    "nightwalk": "sysu",
+    "regdb": "regdb",
+    "llcm": "llcm",
+    "hitsz_vcm": "vcm",
+    "bupt_campus": "bupt-campus",
+    "folder": "folder",
+}
+"""By data set: what its protocols' names begin with."""
+_WHY_NOT = {
+    ("sysu/py-seed", "multi"): "sysu/py-seed is single-shot only: no published code draws several "
+    "pictures reproducibly; use sysu/official for multi-shot",
+    ("sysu", "visible-to-infrared"): "visible-to-infrared is not offered on SYSU-MM01: it is not "
+    "standard there, and its few numbers do not say how galleries were drawn",
+}
+
+
+def find(
+    name: str,
+    mode: str | None = None,
+    shot: str | None = None,
+    *,
+    direction: str | None = None,
+    removal: str | None = None,
+    frames: int | None = None,
+) -> Protocol:
     """The protocol of a name.
 
+    Args:
+        name: One of `OFFERED`.
+        mode: Cameras that are searched, of SYSU-MM01: `all`, or `indoor`.
+        shot: Pictures per person and camera, of SYSU-MM01: `single`, or `multi`.
+        direction: `visible-to-infrared`, or `infrared-to-visible`.
+        removal: What is hidden, where it can be chosen: `same-id-and-camera`, or `none`.
+        frames: How many of a tracklet are embedded; by default all.
+
     Raises:
-        VireidError: there is none of that name, mode or shot, or the draw does not offer it.
+        VireidError: there is none of that name, or it does not offer what is asked for.
 
     >>> find("sysu/official", mode="indoor", shot="multi").title
     'sysu/official indoor multi-shot'
+    >>> find("llcm/two-way", direction="infrared-to-visible").title
+    'llcm/two-way infrared-to-visible'
     """
-    _check_offered("protocol", name, _DRAWS)
-    _check_offered("mode", mode, GALLERY_CAMERAS)
-    _check_offered("shot", shot, PICTURES_OF_SHOT)
-    draw = _DRAWS[name]
-    if draw == "py-seed" and shot == "multi":
-        raise VireidError(
-            "sysu/py-seed is single-shot only: no published code draws several pictures "
-            "reproducibly; use sysu/official for multi-shot"
-        )
-    return Protocol(
-        id=name,
-        mode=cast("Mode", mode),
-        shot=cast("Shot", shot),
-        gallery_cameras=GALLERY_CAMERAS[mode],
-        draw=draw,
-    )
+    _check_offered("protocol", name, OFFERED)
+    usual, choices = OFFERED[name].usual, OFFERED[name].choices
+    asked = {"mode": mode, "shot": shot, "direction": direction, "removal": removal}
+    for option, value in asked.items():
+        if value is not None:
+            _check_choice(name, option, value, choices.get(option, ()))
+    said = {option: value for option, value in asked.items() if value is not None}
+    chosen: dict[str, Any] = {option: values[0] for option, values in choices.items()} | said
+    if frames is not None:
+        _check_frames(name, frames)
+    return _with_cameras(replace(usual, **chosen, frames=frames))
 
 
 def choose(
-    root: Path, name: str | None = None, mode: str = "both", shot: str = "both"
+    dataset: Dataset,
+    name: str | None = None,
+    mode: str = "both",
+    shot: str = "both",
+    *,
+    direction: str = "both",
+    removal: str | None = None,
+    frames: int | None = None,
 ) -> list[Protocol]:
-    """All protocols that are asked for; `both` stands for every mode, or every shot on offer.
+    """All protocols that are asked for; `both` stands for every value on offer.
 
     Args:
-        root: The data set's folder.
-        name: By default `sysu/official` where the folder has its permutations, else
-            `sysu/py-seed`.
+        dataset: What is scored on.
+        name: By default that of the data set: of SYSU-MM01 and NightWalk `sysu/official` where the
+            folder has its permutations, else `sysu/py-seed`; `folder/cross-spectrum` for sets that
+            have none of their own.
         mode: `all`, `indoor` or `both`.
         shot: `single`, `multi` or `both`.
+        direction: `visible-to-infrared`, `infrared-to-visible` or `both`.
+        removal: By default the protocol's usual.
+        frames: How many of a tracklet are embedded; by default all.
 
     Raises:
-        VireidError: What `find` raises.
+        VireidError: What `find` raises; the protocol is that of another data set.
     """
-    if name is None:
-        name = "sysu/official" if permutations_path(root).is_file() else "sysu/py-seed"
-    shots = ("single",) if name == "sysu/py-seed" else tuple(PICTURES_OF_SHOT)
+    name = name or _usual_name(dataset)
+    _check_offered("protocol", name, OFFERED)
+    _check_family(dataset, name)
+    asked = {"mode": mode, "shot": shot, "direction": direction}
+    values = [
+        OFFERED[name].choices.get(option, (None,)) if value == "both" else (value,)
+        for option, value in asked.items()
+    ]
     return [
-        find(name, each_mode, each_shot)
-        for each_mode in (GALLERY_CAMERAS if mode == "both" else [mode])
-        for each_shot in (shots if shot == "both" else [shot])
+        find(name, each_mode, each_shot, direction=each_way, removal=removal, frames=frames)
+        for each_mode, each_shot, each_way in product(*values)
     ]
 
 
+def _usual_name(dataset: Dataset) -> str:
+    family = FAMILIES.get(dataset.name, "folder")
+    names = [name for name in OFFERED if name.startswith(f"{family}/")]
+    seeded = family == "sysu" and not permutations_path(dataset.root).is_file()
+    return names[1] if seeded else names[0]
+
+
+def _check_family(dataset: Dataset, name: str) -> None:
+    """A data set that came with a protocol is scored under it; one's own under any that fits."""
+    family = FAMILIES.get(dataset.name)
+    if family and not name.startswith(f"{family}/"):
+        fitting = ", ".join(each for each in OFFERED if each.startswith(f"{family}/"))
+        raise VireidError(f"{name} is not a protocol of {dataset.name}; there are: {fitting}")
+
+
+def _check_choice(name: str, option: str, value: str, offered: Sequence[str]) -> None:
+    for about in (name, name.partition("/")[0]):
+        if value not in offered and (about, value) in _WHY_NOT:
+            raise VireidError(_WHY_NOT[about, value])
+    if not offered:
+        raise VireidError(f"{name} has no {option} to choose; leave out '{value}'")
+    _check_offered(option, value, offered)
+
+
+def _check_frames(name: str, frames: int) -> None:
+    if not name.endswith("/tracklets"):
+        raise VireidError(f"{name} is of still pictures; leave out the number of frames")
+    if frames < 1:
+        raise VireidError(f"frames is {frames}; it has to be 1 or more")
+
+
+def _with_cameras(protocol: Protocol) -> Protocol:
+    """Those of SYSU-MM01's mode, or of LLCM's direction."""
+    if protocol.mode:
+        return replace(protocol, gallery_cameras=GALLERY_CAMERAS[protocol.mode])
+    if protocol.dataset == "LLCM":
+        query, gallery = (LLCM_CAMERAS[modality] for modality in protocol.modalities)
+        return replace(protocol, query_cameras=query, gallery_cameras=gallery)
+    return protocol
+
+
 def listing(records: Sequence[ImageRecord]) -> str:
-    """One line a picture, `cam1/0006/0025.jpg`: the same on every machine and for every suffix."""
+    """One line a picture, `cam1/0006/0025.jpg`: the same on every machine and for every suffix.
+
+    A tracklet's line is its name.
+    """
     return "\n".join(
-        "/".join((*record.path.parts[-3:-1], f"{record.path.stem}.jpg")) for record in records
+        record.tracklet or "/".join((*record.path.parts[-3:-1], f"{record.path.stem}.jpg"))
+        for record in records
     )
 
 
@@ -297,15 +584,56 @@ def _check_permutation(
         )
 
 
-def _folders(records: Sequence[ImageRecord]) -> Folders:
+def _parts(dataset: Dataset) -> tuple[Sequence[ImageRecord], Sequence[ImageRecord]]:
+    """Who may be searched for, and searched in."""
+    queries, gallery = dataset.test_queries, dataset.test_gallery
+    return (
+        dataset.test if queries is None else queries,
+        dataset.test if gallery is None else gallery,
+    )
+
+
+def _frames(
+    records: Iterable[ImageRecord], count: int | None
+) -> dict[ImageRecord, tuple[ImageRecord, ...]]:
+    """By the first frame of every tracklet, those to embed; a still picture is its only frame."""
+    tracklets: dict[str | ImageRecord, list[ImageRecord]] = {}
+    for record in dict.fromkeys(records):
+        tracklets.setdefault(record.tracklet or record, []).append(record)
+    return {frames[0]: _spaced(frames, count) for frames in tracklets.values()}
+
+
+def _spaced(frames: Sequence[ImageRecord], count: int | None) -> tuple[ImageRecord, ...]:
+    if count is None or count >= len(frames):
+        return tuple(frames)
+    places = np.linspace(0, len(frames), count, endpoint=False, dtype=int)
+    return tuple(frames[place] for place in places)
+
+
+def _folders(records: Sequence[ImageRecord], cameras: Sequence[str] | None) -> Folders:
     """Sorted by person, then camera; in each, by file name."""
     folders: dict[tuple[int, str], list[ImageRecord]] = {}
     for record in records:
-        if record.identity is None or record.camera is None:
+        if record.identity is None or (record.camera is None and cameras is not None):
             raise VireidError(f"{record.path}: a test picture needs an identity and a camera")
-        folders.setdefault((record.identity, record.camera), []).append(record)
-    by_name = attrgetter("path.name")
-    return {key: sorted(folders[key], key=by_name) for key in sorted(folders)}
+        if cameras is None or record.camera in cameras:
+            folders.setdefault((record.identity, record.camera or ""), []).append(record)
+    return {key: sorted(folders[key], key=_by_name) for key in sorted(folders)}
+
+
+def _by_name(record: ImageRecord) -> tuple[str, str]:
+    """The path breaks ties between pictures of one name."""
+    return record.path.name, str(record.path)
+
+
+def _everything(folders: Folders) -> tuple[ImageRecord, ...]:
+    return tuple(record for records in folders.values() for record in records)
+
+
+def _choice(folders: Folders, seed: int) -> tuple[ImageRecord, ...]:
+    """One picture a folder, by a generator of its own: every choice moves it for the next."""
+    generator = random.Random(seed)
+    return tuple(generator.choice(records) for records in folders.values())
 
 
 def _check_offered(what: str, name: str, offered: Iterable[str]) -> None:

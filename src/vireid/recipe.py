@@ -32,6 +32,8 @@ class Data:
     """A file in `vireid/datasets`, e.g. `sysu_mm01` or `nightwalk`."""
     root: str | None = None
     """Folder of the data set. NightWalk mini comes with the package and needs none."""
+    trial: int | None = None
+    """Which split of a data set that was published with several (RegDB: 1 to 10); by default 1."""
     height: int = 288
     """Rows of a picture as the method sees it (AGW's code: 288)."""
     width: int = 144
@@ -105,6 +107,22 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         return from_dict(table)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
+
+
+def data_of(path: Path) -> dict[str, Any]:
+    """The table `[data]` of a recipe, if there is one; read without the method, so without torch.
+
+    Raises:
+        RecipeError: Not TOML.
+    """
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    data: dict[str, Any] = recipe.get("data", {})
+    return data
 
 
 def from_dict(table: Mapping[str, Any]) -> Recipe:

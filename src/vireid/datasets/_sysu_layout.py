@@ -43,7 +43,14 @@ def read_folder(name: str, root: Path, facts: Mapping[str, object]) -> Dataset:
             f"{root} has no pictures of the people in its exp/ folder; is it unpacked?"
         )
     _check_everyone_is_there(root, people, splits)
-    return Dataset(name=name, root=root, facts=facts, **splits)
+    return Dataset(
+        name=name,
+        root=root,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        facts=facts,
+    )
 
 
 def _check_folders(name: str, root: Path) -> None:
