@@ -15,5 +15,7 @@ FeatureMaps = Float[Tensor, "n c y x"]
 Embeddings = Float[Tensor, "n d"]
 Identities = Int[Tensor, " n"]
 """Training identities, numbered 0 .. k-1."""
+Modalities = Int[Tensor, " n"]
+"""Of each row: 0 visible, 1 infrared, 2 auxiliary."""
 Logits = Float[Tensor, "n k"]
 Scalar = Float[Tensor, ""]

@@ -78,7 +78,9 @@ class TwoStreamResNet(nn.Module):
         self.shared = nn.Sequential(*(nn.Identity() for _ in own), *layers[len(own) :])
         self.stem_channels = _channels_after(stem)
         self.channels: int = network.num_features
-        self.register_load_state_dict_pre_hook(_start_unknown_stems)
+        self.register_load_state_dict_pre_hook(  # type: ignore[no-untyped-call]
+            _start_unknown_stems
+        )
 
     def forward(self, images: Mapping[Modality, Images]) -> StackedMaps:
         """Feature maps, stacked in the order in which the spectra were given."""

@@ -1,0 +1,169 @@
+"""An auxiliary modality, made of a visible and an infrared picture of one person.
+
+Yu, Cheng, Peng, Liu, Zhao: Modality Unifying Network for Visible-Infrared Person
+Re-Identification, ICCV 2023, https://arxiv.org/abs/2309.06262, says that one learner within each
+modality and one across both are combined. The layers in here are inferred, see
+docs/methods/mun.md. Everything works on pictures and on feature maps alike: what is given has
+`outer` channels, and so has what is made.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Outer = Float[Tensor, "n outer y x"]
+"""Pictures or maps as they are given and made."""
+Inner = Float[Tensor, "n channels y x"]
+"""Maps within the generator."""
+Gate = Float[Tensor, "n 2 channels"]
+"""How much of each channel comes from visible, how much from infrared; they sum to 1."""
+
+
+class IntraModality(nn.Module):
+    """What is particular to one modality, at several scales.
+
+    h = ReLU BN conv1x1(x),  y_k = ReLU BN depthwise_k(h),  F = ReLU(h + BN conv1x1([y_k, ...]))
+    """
+
+    def __init__(self, outer: int, channels: int, kernels: tuple[int, ...]) -> None:
+        """Look with kernels of these odd sizes; with none, F is h."""
+        super().__init__()
+        self.enter = _convolution(outer, channels)
+        self.scales = nn.ModuleList(_convolution(channels, channels, k, each=True) for k in kernels)
+        several = nn.Conv2d(len(kernels) * channels, channels, 1, bias=False) if kernels else None
+        self.join = several and nn.Sequential(several, nn.BatchNorm2d(channels))
+
+    def forward(self, maps: Outer) -> Inner:
+        """Maps of `channels` channels and the same size."""
+        entered: Inner = self.enter(maps)
+        if self.join is None:
+            return entered
+        joined: Inner = self.join(torch.cat([scale(entered) for scale in self.scales], dim=1))
+        found: Inner = (entered + joined).relu()
+        return found
+
+
+class CrossModality(nn.Module):
+    """What both modalities have in common, and of what each has alone as much as helps.
+
+    specific = g_v F_v + g_r F_r, where the gate g depends on both pictures and is a softmax over
+    the two modalities, channel by channel; shared = ReLU BN depthwise_3(ReLU BN conv1x1([F_v,
+    F_r])). The sum of the two parts is returned.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // 4)
+        self.gate = nn.Sequential(
+            nn.Linear(2 * channels, hidden), nn.ReLU(), nn.Linear(hidden, 2 * channels)
+        )
+        self.shared = nn.Sequential(
+            _convolution(2 * channels, channels), _convolution(channels, channels, 3, each=True)
+        )
+
+    def forward(self, visible: Inner, infrared: Inner) -> Inner:
+        """Maps of the same shape as either."""
+        gate = self.weigh(visible, infrared)[..., None, None]
+        specific = gate[:, 0] * visible + gate[:, 1] * infrared
+        shared: Inner = self.shared(torch.cat([visible, infrared], dim=1))
+        return specific + shared
+
+    def weigh(self, visible: Inner, infrared: Inner) -> Gate:
+        """The gate of every pair."""
+        seen = torch.cat([maps.mean(dim=(2, 3)) for maps in (visible, infrared)], dim=1)
+        logits: Tensor = self.gate(seen)
+        return logits.reshape(len(seen), 2, -1).softmax(dim=1)
+
+
+class LearntMixture(nn.Module):
+    """The mean of a pair, and what the learners add to it.
+
+    x_a = 0.5 (x_v + x_r) + conv1x1(what the learners found), where the convolution begins at zero,
+    so that training begins with the mean, which a pretrained network can see.
+    """
+
+    def __init__(
+        self,
+        outer: int,
+        channels: int,
+        *,
+        kernels: tuple[int, ...] = (1, 3, 5, 7),
+        cross: bool = True,
+        base_mix: bool = True,
+    ) -> None:
+        """Build it.
+
+        Args:
+            outer: Channels of what is given and made.
+            channels: Within.
+            kernels: Of the learners within each modality; none: there are no such learners.
+            cross: Whether there is a learner across; without it what the others find is averaged.
+            base_mix: Whether to begin with the mean; otherwise x_a is the convolution alone, and
+                begins at random.
+        """
+        super().__init__()
+        self.visible = IntraModality(outer, channels, kernels)
+        self.infrared = IntraModality(outer, channels, kernels)
+        self.across = CrossModality(channels) if cross else Mean()
+        self.leave = nn.Conv2d(channels, outer, 1)
+        self.base = Mean() if base_mix else None
+        if base_mix:
+            nn.init.zeros_(self.leave.weight)
+            nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, visible: Outer, infrared: Outer) -> Outer:
+        """An auxiliary picture, or map, for every pair."""
+        found = self.across(self.visible(visible), self.infrared(infrared))
+        made: Outer = self.leave(found)
+        return made if self.base is None else self.base(visible, infrared) + made
+
+
+class Mean(nn.Module):
+    """Halfway between the two; nothing to learn."""
+
+    def forward(self, visible: Outer, infrared: Outer) -> Outer:
+        """Maps of the same shape as either."""
+        return (visible + infrared) / 2
+
+
+class OneByOne(nn.Module):
+    """Convolutions that see one pixel and weigh all pairs alike, after MMN.
+
+    Each modality goes to one channel by 1x1 convolution, ReLU, 1x1 convolution, ReLU and batch
+    normalisation; both share the way back, 1x1 convolution and ReLU. All weights begin as
+    1/`outer`. Source: Zhang et al., Towards a Unified Middle Modality Learning for
+    Visible-Infrared Person Re-Identification, ACM MM 2021, and
+    https://github.com/ZYK100/MMN at 01d70d5. MMN makes one picture of each modality; here the two
+    are averaged before the way back, as a pair has one auxiliary picture.
+    """
+
+    def __init__(self, outer: int) -> None:
+        super().__init__()
+        self.visible, self.infrared = (
+            nn.Sequential(
+                *(nn.Conv2d(outer, 1, 1), nn.ReLU()),
+                *(nn.Conv2d(1, 1, 1), nn.ReLU()),
+                nn.BatchNorm2d(1),
+            )
+            for _ in range(2)
+        )
+        self.back = nn.Sequential(nn.Conv2d(1, outer, 1), nn.ReLU())
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.constant_(module.weight, 1 / outer)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, visible: Outer, infrared: Outer) -> Outer:
+        """Maps of the same shape as either."""
+        made: Outer = self.back((self.visible(visible) + self.infrared(infrared)) / 2)
+        return made
+
+
+def _convolution(before: int, after: int, kernel: int = 1, *, each: bool = False) -> nn.Sequential:
+    """A convolution that keeps the size, batch normalisation, ReLU; `each` channel by itself."""
+    groups = before if each else 1
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )

@@ -1,0 +1,87 @@
+"""Brings modalities together as wholes: one prototype each, remembered from batch to batch."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from vireid.shapes import Embeddings, Modalities, Scalar
+
+Prototypes = Float[Tensor, "m d"]
+
+
+class ModalityAlignment(nn.Module):
+    """Squared distances between prototypes of the modalities.
+
+    b_m, the mean of the normalised embeddings of modality m in this batch, moves the prototype:
+
+        q_m = mu stopgrad(p_m) + (1 - mu) b_m,   p_m <- stopgrad(q_m)
+        loss = 1/(1 - mu) * mean over pairs of modalities of |q_m - q_m'|^2
+
+    All prototypes move at once and with one mu, so q_m - q_m' is the moving average of b_m - b_m',
+    in which the people of a batch, who are the same in all modalities, cancel out. Only b_m has a
+    gradient; 1/(1 - mu) makes it as large as it would be without memory. In the first step
+    mu is 0. Prototypes move in training mode alone. Computed in float32 or better, also under
+    autocast.
+
+    MUN (Yu et al., ICCV 2023) reduces the distance between modalities by their prototypes; its
+    formula is not known to us.
+    """
+
+    prototypes: Prototypes
+    begun: Tensor
+
+    def __init__(
+        self, modalities: int, dim: int, momentum: float = 0.9, aligned: int | None = None
+    ) -> None:
+        """Begin without prototypes.
+
+        Args:
+            modalities: How many there are.
+            dim: Numbers in an embedding.
+            momentum: mu, how much of a prototype stays from step to step.
+            aligned: How many of the modalities, from the first, are to come together; by
+                default all.
+
+        Raises:
+            ValueError: The momentum is not in [0, 1).
+        """
+        super().__init__()
+        if not 0 <= momentum < 1:
+            raise ValueError(f"the momentum has to be 0 or more and below 1, not {momentum}")
+        self.momentum = momentum
+        self.aligned = aligned or modalities
+        self.register_buffer("prototypes", torch.zeros(modalities, dim))
+        self.register_buffer("begun", torch.tensor(False))
+
+    def forward(self, embeddings: Embeddings, modalities: Modalities) -> Scalar:
+        """The loss; moves the prototypes.
+
+        Args:
+            embeddings: Of the whole batch, with as many rows of each modality; their lengths do
+                not matter.
+            modalities: Of each row, 0 for the first.
+        """
+        with torch.autocast(embeddings.device.type, enabled=False):
+            points = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+            means = self._means(F.normalize(points, dim=1), modalities)
+            # Not `if`: a GPU would have to be waited for.
+            momentum = torch.where(self.begun, self.momentum, 0.0)
+            moved = momentum * self.prototypes + (1 - momentum) * means
+            self._remember(moved.detach())
+            return _spread(moved[: self.aligned]) / (1 - momentum)
+
+    def _means(self, points: Embeddings, modalities: Modalities) -> Prototypes:
+        rows = F.one_hot(modalities, len(self.prototypes)).to(points.dtype)
+        return rows.T @ points / rows.sum(dim=0)[:, None]
+
+    def _remember(self, moved: Prototypes) -> None:
+        if self.training:
+            self.prototypes.copy_(moved)
+            self.begun.fill_(True)
+
+
+def _spread(points: Prototypes) -> Scalar:
+    """Mean over pairs of squared distances."""
+    first, second = torch.triu_indices(len(points), len(points), 1, device=points.device)
+    return (points[first] - points[second]).square().sum(dim=1).mean()

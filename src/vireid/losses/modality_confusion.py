@@ -1,0 +1,30 @@
+"""Makes it impossible to tell from an embedding which modality it came from."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from vireid.shapes import Embeddings, Scalar
+
+
+def modality_confusion(
+    embeddings: Embeddings, prototypes: Float[Tensor, "m d"], temperature: float = 0.1
+) -> Scalar:
+    """Mean over rows of KL(uniform || q), where q = softmax_m(cos(row, prototype m) / temperature).
+
+    Zero where every row is equally like all prototypes. Computed in float32 or better, also under
+    autocast. Ours; nothing published asks for it.
+
+    Args:
+        embeddings: Their lengths do not matter.
+        prototypes: One for each modality; get no gradient.
+        temperature: Small ones make small differences count.
+    """
+    with torch.autocast(embeddings.device.type, enabled=False):
+        dtype = torch.promote_types(embeddings.dtype, torch.float32)
+        rows = F.normalize(embeddings.to(dtype), dim=1)
+        wholes = F.normalize(prototypes.detach().to(dtype), dim=1)
+        log_q = (rows @ wholes.T / temperature).log_softmax(dim=1)
+        uniform = torch.full_like(log_q, 1 / len(prototypes))
+        return F.kl_div(log_q, uniform, reduction="batchmean")

@@ -1,0 +1,367 @@
+"""MUN: a third modality between visible and infrared, and losses that align all three.
+
+Yu, Cheng, Peng, Liu, Zhao: Modality Unifying Network for Visible-Infrared Person
+Re-Identification, ICCV 2023, https://arxiv.org/abs/2309.06262. This is MUN after the published
+abstract: the authors of this file did not have the paper, and there is no public code. What is
+inferred is told below as "ours", and with its alternatives in docs/methods/mun.md.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn, optim
+from torch.nn import functional as F  # noqa: N812
+from torch.optim.lr_scheduler import LambdaLR
+
+from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
+from vireid.backbones.neck import batch_norm_neck, identity_classifier
+from vireid.backbones.pooling import GeneralisedMean
+from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
+from vireid.batches import PairedBatch
+from vireid.errors import VireidError
+from vireid.gathering import gather
+from vireid.losses.hard_triplet import hard_triplet
+from vireid.losses.identity import identity_loss
+from vireid.losses.identity_alignment import identity_alignment
+from vireid.losses.modality_alignment import ModalityAlignment
+from vireid.losses.modality_confusion import modality_confusion
+from vireid.losses.weighted_triplet import weighted_triplet
+from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.optimizing import lr_factor, make_optimizer
+from vireid.records import Modality
+from vireid.shapes import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
+
+AUXILIARY = "auxiliary"
+CHANNELS = {"image": 32, "stem": 64}
+"""Of the generator, by level."""
+
+
+class MUN(Method):
+    """One stage: AGW's losses over three modalities, and two alignments of these."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings of MUN; those that AGW has too mean the same and are documented there."""
+
+        trunk: str = "resnet50.tv_in1k"
+        """timm's name of a ResNet."""
+        width: float = 1.0
+        """Multiplies the trunk's channels."""
+        pretrained: bool = True
+        """Start from ImageNet. With false, set `trunk_lr_factor` to 1."""
+        last_stride: Literal[1, 2] = 1
+        """Of the trunk's last layer."""
+        non_local: bool = False
+        """AGW's non-local attention; ours is without."""
+        share_from: Literal["layer1", "layer2", "layer3"] = "layer1"
+        """Layers before this one are each modality's own (AGW: layer1; DNS: layer3)."""
+        pooling_power: float = 3.0
+        """Of the generalised mean over each feature map."""
+        aux_level: Literal["image", "stem"] = "image"
+        """What the auxiliary modality is made of and as: pictures, which then have a stem of their
+        own, or what the stems give."""
+        generator: Literal["mun", "mean", "mmn", "iml_only", "cml_only", "none"] = "mun"
+        """Makes the auxiliary modality: both learners; the plain mean; 1x1 convolutions after MMN;
+        the learners within modalities alone; the one across alone. With "none" there is no
+        auxiliary modality, and without alignments that is AGW."""
+        generator_kernels: tuple[int, ...] = (1, 3, 5, 7)
+        """Sizes, all odd, at which the learners within modalities look."""
+        generator_channels: int | None = None
+        """Within the generator; by default 32 for pictures and 64 after the stem."""
+        base_mix: bool = True
+        """Begin with the mean of the pair and learn what to add to it."""
+        people: int = 8
+        """Identities in a batch."""
+        images_each: int = 4
+        """Images of each identity in a batch, of either spectrum."""
+        epochs: int = 100
+        """As CAJ."""
+        optimizer: Literal["sgd", "adamw"] = "sgd"
+        """`sgd` has Nesterov momentum; `adamw` wants a learning rate near 1e-3."""
+        learning_rate: float = 0.1
+        """Of neck and classifier, at its height."""
+        trunk_lr_factor: float = 0.1
+        """The trunk's learning rate as a share of `learning_rate`."""
+        generator_lr_factor: float = 1.0
+        """The generator's, likewise; it begins at random."""
+        momentum: float = 0.9
+        """Of `sgd`."""
+        weight_decay: float = 5e-4
+        """Of all that is trained."""
+        schedule: Literal["steps", "cosine"] = "steps"
+        """After warming up: lowered at `milestones`, or along half a cosine to zero."""
+        warm_up: int = 10
+        """Epochs over which the learning rate grows to its height."""
+        milestones: tuple[int, ...] = (20, 50)
+        """Epochs from which the learning rate is a tenth of what it was before."""
+        label_smoothing: float = 0.0
+        """Share of the truth spread over all identities."""
+        identity_weight: float = 1.0
+        """Of the cross-entropy over identities, auxiliary images among them."""
+        triplet_weight: float = 1.0
+        """Of the triplet."""
+        triplet_form: Literal["weighted", "hard"] = "weighted"
+        """AGW's weighted triplet, or the hardest pairs with a margin of 0.3."""
+        triplet_auxiliary: bool = False
+        """Whether auxiliary images take part in the triplet."""
+        identity_alignment_weight: float = 1.0
+        """Lambda 1: 1 on SYSU-MM01 and 2 on RegDB, after the hetero-centre triplet."""
+        identity_alignment_form: Literal["triplet", "pull", "aux_anchor"] = "triplet"
+        """See `vireid.losses.identity_alignment`."""
+        margin: float = 0.3
+        """Rho, of the identity alignment."""
+        modality_alignment_weight: float = 0.5
+        """Lambda 2."""
+        modality_alignment_auxiliary: bool = True
+        """Whether the auxiliary prototype takes part, or only those of the two spectra."""
+        prototype_momentum: float = 0.9
+        """Mu: how much of a modality's prototype stays from step to step; 0.95 at most is wise."""
+        confusion_weight: float = 0.0
+        """Of a loss that makes modalities hard to tell apart; off, as nothing asks for it."""
+        confusion_temperature: float = 0.1
+        """Tau, of that loss."""
+        ramp: int = 10
+        """Epochs over which the weights of the alignments grow to what they are."""
+
+        def __post_init__(self) -> None:
+            _check_batch(self)
+            _check_numbers(self)
+            _check_generator(self)
+
+    def __init__(self, config: Config, num_identities: int) -> None:
+        """Build trunk, generator, neck and classifier.
+
+        Raises:
+            VireidError: timm has no such trunk, or its weights cannot be had.
+        """
+        super().__init__(config, num_identities)
+        self.config = config
+        self.modalities = 2 if config.generator == "none" else 3
+        self.trunk = TwoStreamResNet(
+            config.trunk,
+            width=config.width,
+            pretrained=config.pretrained,
+            last_stride=config.last_stride,
+            non_local=AGW_NON_LOCAL if config.non_local else (0, 0, 0, 0),
+            share_from=config.share_from,
+            more_stems=(AUXILIARY,) if self._makes_pictures else (),
+        )
+        self.pool = GeneralisedMean(config.pooling_power)
+        self.embedding_dim = self.trunk.channels
+        self.neck = batch_norm_neck(self.embedding_dim)
+        self.classifier = identity_classifier(self.embedding_dim, num_identities)
+        outer = 3 if config.aux_level == "image" else self.trunk.stem_channels
+        self.generator = _generator(config, outer)
+        self.modality_alignment = ModalityAlignment(
+            self.modalities,
+            self.embedding_dim,
+            config.prototype_momentum,
+            None if config.modality_alignment_auxiliary else 2,
+        )
+
+    @property
+    def _makes_pictures(self) -> bool:
+        return self.config.aux_level == "image" and self.config.generator != "none"
+
+    def embed(self, images: Images, modality: Modality) -> Embeddings:
+        """Features after the neck, at length one; there is no auxiliary modality in here."""
+        return self._embedded(self.trunk({modality: images}))
+
+    def auxiliary(self, visible: Images, infrared: Images) -> FeatureMaps:
+        """What is made of each pair: pictures about in [0, 1], or maps after the stem."""
+        if self._makes_pictures and self.generator is not None:
+            made: Images = self.generator(*map(self.trunk.normalised, (visible, infrared)))
+            return made * self.trunk.std + self.trunk.mean
+        return self._auxiliary_after_stem(visible, infrared)
+
+    def embed_auxiliary(self, visible: Images, infrared: Images) -> Embeddings:
+        """Embeddings of what is made of each pair, to look at; nobody can be searched by them."""
+        return self._embedded(self.trunk.shared(self._auxiliary_after_stem(visible, infrared)))
+
+    def stages(self, data: TrainingData) -> list[Stage[Any]]:
+        """All of it at once."""
+        config = self.config
+        optimizer = self._optimizer()
+        stage = Stage(
+            "three modalities" if self.modalities == 3 else "both spectra",
+            config.epochs,
+            (self,),
+            data.paired(config.people, config.images_each),
+            self._losses,
+            optimizer,
+            # A checkpoint would hold the attributes of a bound method.
+            LambdaLR(optimizer, lambda epoch: self._lr_factor(epoch)),
+        )
+        return [stage]
+
+    def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
+        _check_pairs(batch)
+        embeddings = gather(self._pooled(batch))
+        identities = gather(batch.identities.repeat(self.modalities))
+        modalities = gather(self._modalities_of(batch))
+        logits = self.classifier(self.neck(embeddings))
+        config = self.config
+        smoothing = config.label_smoothing
+        return {
+            "identity": config.identity_weight * identity_loss(logits, identities, smoothing),
+            "triplet": config.triplet_weight * self._triplet(embeddings, identities, modalities),
+            **self._alignments(embeddings, identities, modalities, epoch),
+        }
+
+    def _triplet(
+        self, embeddings: Embeddings, identities: Identities, modalities: Modalities
+    ) -> Scalar:
+        if not self.config.triplet_auxiliary:
+            photographed = modalities < 2
+            embeddings, identities = embeddings[photographed], identities[photographed]
+        if self.config.triplet_form == "hard":
+            return hard_triplet(embeddings, identities)
+        return weighted_triplet(embeddings, identities)
+
+    def _alignments(
+        self, embeddings: Embeddings, identities: Identities, modalities: Modalities, epoch: int
+    ) -> Losses:
+        config = self.config
+        grown = min(1.0, (epoch + 1) / config.ramp) if config.ramp else 1.0
+        losses: Losses = {}
+        if config.identity_alignment_weight:
+            losses["identity alignment"] = config.identity_alignment_weight * identity_alignment(
+                embeddings,
+                identities,
+                modalities,
+                config.identity_alignment_form,
+                config.margin,
+            )
+        if config.modality_alignment_weight or config.confusion_weight:
+            # Moves the prototypes, which the confusion needs too.
+            apart = self.modality_alignment(embeddings, modalities)
+            losses["modality alignment"] = config.modality_alignment_weight * apart
+        if config.confusion_weight:
+            losses["modality confusion"] = config.confusion_weight * modality_confusion(
+                embeddings, self.modality_alignment.prototypes, config.confusion_temperature
+            )
+        return {name: grown * loss for name, loss in losses.items()}
+
+    def _pooled(self, batch: PairedBatch) -> Float[Tensor, "stacked d"]:
+        """Visible, infrared and, where there is one, the auxiliary modality, one after another."""
+        stems = self._stems(batch.visible, batch.infrared)
+        pooled: Embeddings = self.pool(self.trunk.shared(torch.cat(stems)))
+        return pooled
+
+    def _modalities_of(self, batch: PairedBatch) -> Modalities:
+        """Of each row that `_pooled` gives."""
+        numbers = torch.arange(self.modalities, device=batch.identities.device)
+        return numbers.repeat_interleave(len(batch.identities))
+
+    def _stems(self, visible: Images, infrared: Images) -> list[FeatureMaps]:
+        """What the shared layers are given, modality by modality."""
+        stems = self.trunk.stems
+        pictures = [self.trunk.normalised(images) for images in (visible, infrared)]
+        maps = [stems[m.value](images) for m, images in zip(Modality, pictures, strict=True)]
+        if self.generator is None:
+            return maps
+        if self._makes_pictures:
+            return [*maps, stems[AUXILIARY](self.generator(*pictures))]
+        return [*maps, self.generator(*maps)]
+
+    def _auxiliary_after_stem(self, visible: Images, infrared: Images) -> FeatureMaps:
+        if self.generator is None:
+            raise VireidError(
+                "this model has no auxiliary modality, as its settings.generator is 'none'"
+            )
+        return self._stems(visible, infrared)[2]
+
+    def _embedded(self, maps: FeatureMaps) -> Embeddings:
+        return F.normalize(self.neck(self.pool(maps)), dim=1)
+
+    def _optimizer(self) -> optim.Optimizer:
+        config = self.config
+        heads = [*self.neck.parameters(), *self.classifier.parameters()]
+        made = [] if self.generator is None else list(self.generator.parameters())
+        groups = [
+            (list(self.trunk.parameters()), config.trunk_lr_factor),
+            (heads, 1.0),
+            (made, config.generator_lr_factor),
+        ]
+        return make_optimizer(
+            config.optimizer,
+            [{"params": p, "lr": config.learning_rate * factor} for p, factor in groups if p],
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+
+    def _lr_factor(self, epoch: int) -> float:
+        config = self.config
+        return lr_factor(
+            epoch,
+            schedule=config.schedule,
+            warm_up=config.warm_up,
+            milestones=config.milestones,
+            epochs=config.epochs,
+        )
+
+
+def _generator(config: MUN.Config, outer: int) -> nn.Module | None:
+    """What the settings name, for pictures or maps of so many channels."""
+    if config.generator in ("mun", "iml_only", "cml_only"):
+        return LearntMixture(
+            outer,
+            config.generator_channels or CHANNELS[config.aux_level],
+            kernels=() if config.generator == "cml_only" else config.generator_kernels,
+            cross=config.generator != "iml_only",
+            base_mix=config.base_mix,
+        )
+    if config.generator == "mmn":
+        return OneByOne(outer)
+    return Mean() if config.generator == "mean" else None
+
+
+def _check_pairs(batch: PairedBatch) -> None:
+    if batch.visible.shape != batch.infrared.shape:
+        raise VireidError(
+            f"visible images of shape {tuple(batch.visible.shape)} and infrared ones of shape "
+            f"{tuple(batch.infrared.shape)} cannot be paired; a batch needs as many of either, "
+            "all of one size"
+        )
+
+
+def _check_batch(config: MUN.Config) -> None:
+    if config.people < 2:
+        raise VireidError(f"settings.people is {config.people}; a triplet needs at least 2")
+    if config.images_each < 2 and config.identity_alignment_weight:
+        raise VireidError(
+            f"settings.images_each is {config.images_each}; the centre of an identity needs at "
+            "least 2 images of either spectrum, or set settings.identity_alignment_weight to 0"
+        )
+
+
+def _check_numbers(config: MUN.Config) -> None:
+    positive = ("width", "images_each", "epochs", "learning_rate", "pooling_power")
+    for name in (*positive, "confusion_temperature"):
+        _check(config, name, getattr(config, name) > 0, "positive")
+    weights = [name for name in vars(config) if name.endswith("_weight")]
+    for name in (*weights, "margin", "ramp", "warm_up", "generator_lr_factor"):
+        _check(config, name, getattr(config, name) >= 0, "0 or more")
+    in_range = 0 <= config.prototype_momentum < 1
+    _check(config, "prototype_momentum", in_range, "0 or more and below 1")
+    rising = list(config.milestones) == sorted(config.milestones)
+    _check(config, "milestones", rising, "rising")
+
+
+def _check_generator(config: MUN.Config) -> None:
+    odd = all(kernel > 0 and kernel % 2 for kernel in config.generator_kernels)
+    _check(config, "generator_kernels", bool(config.generator_kernels) and odd, "odd numbers")
+    channels = config.generator_channels
+    _check(config, "generator_channels", channels is None or channels > 0, "positive")
+    if config.generator == "none" and config.identity_alignment_form == "aux_anchor":
+        raise VireidError(
+            "settings.identity_alignment_form is 'aux_anchor', but settings.generator is 'none', "
+            "so there is no auxiliary modality; choose another of the two"
+        )
+
+
+def _check(config: MUN.Config, name: str, right: bool, rule: str) -> None:
+    if not right:
+        raise VireidError(f"settings.{name} is {getattr(config, name)}; it has to be {rule}")
