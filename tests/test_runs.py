@@ -17,7 +17,7 @@ from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.loading import PackedTrainingData
 from vireid.recipe import Recipe
-from vireid.records import ImageRecord, Modality
+from vireid.records import ImageRecord, Modality, fingerprint
 from vireid.runs import RunError
 
 TINY = """
@@ -279,7 +279,7 @@ def test_data_that_moved_are_the_same_data(tmp_path: Path) -> None:
         for record in records(tmp_path / folder):
             record.path.write_bytes(b"same")
     here, there = (tmp_path / "here", tmp_path / "there")
-    before = runs.data_fingerprint(records(here), here)
-    assert before == runs.data_fingerprint(records(there)[::-1], there)
+    before = fingerprint(records(here), here)
+    assert before == fingerprint(records(there)[::-1], there)
     (there / "b.jpg").write_bytes(b"another")
-    assert before != runs.data_fingerprint(records(there), there)
+    assert before != fingerprint(records(there), there)

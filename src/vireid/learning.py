@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vireid import datasets, runs
+from vireid import datasets, records, runs
 from vireid.datasets import Dataset
 from vireid.devices import this_process
 from vireid.embedding import SHIPPED
@@ -176,7 +176,7 @@ def _facts(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
     people, pictures = _sizes(data)
     return {
         "dataset": dataset.name,
-        "data": runs.data_fingerprint(data.records, dataset.root),
+        "data": records.fingerprint(data.records, dataset.root),
         "num_identities": people,
         "pictures": pictures,
     }

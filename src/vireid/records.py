@@ -1,5 +1,8 @@
 """Who was seen where, in which spectrum: the facts about pictures, without their pixels."""
 
+import hashlib
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,3 +32,16 @@ class ImageRecord:
     """Where it was taken, e.g. `cam3` or `north gate`; None where unknown."""
     tracklet: str | None = None
     """Names the stretch of video that it is a frame of, once in a data set; None for a still."""
+
+
+def fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
+    """16 hexadecimal digits that are the same for the same pictures, wherever they lie.
+
+    Goes by path below the root, size of the file, modality, identity and camera.
+    """
+    lines = sorted(
+        f"{os.path.relpath(r.path, root)} {r.path.stat().st_size} {r.modality} {r.identity} "
+        f"{r.camera}\n"
+        for r in records
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]

@@ -13,10 +13,9 @@ scores.json        written by `vireid evaluate`
 import dataclasses
 import hashlib
 import json
-import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.method import Method
 from vireid.recipe import Recipe
-from vireid.records import ImageRecord
 from vireid.writing import write_whole
 
 FORMAT = 1
@@ -61,19 +59,6 @@ def fingerprint(
         values = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(values.view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
-
-
-def data_fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
-    """16 hexadecimal digits that are the same for the same pictures, wherever they lie.
-
-    Goes by path below the root, size of the file, modality, identity and camera.
-    """
-    lines = sorted(
-        f"{os.path.relpath(r.path, root)} {r.path.stat().st_size} {r.modality} {r.identity} "
-        f"{r.camera}\n"
-        for r in records
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
 def next_folder(name: str, below: Path = Path("runs")) -> Path:
