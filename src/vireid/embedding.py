@@ -132,12 +132,15 @@ class Embedder:
         )
         return self._joined(list(batches))
 
-    def embed_records(self, records: Sequence[ImageRecord], progress: bool = False) -> Vectors:
+    def embed_records(
+        self, records: Sequence[ImageRecord], progress: bool = False, *, mirrored: bool = False
+    ) -> Vectors:
         """Embed the pictures of records, whatever their spectra.
 
         Args:
             records: In any order.
             progress: Show a progress bar, if standard error is a terminal.
+            mirrored: Embed the mirror images, left for right.
 
         Returns:
             Row i is the unit vector of record i.
@@ -148,8 +151,8 @@ class Embedder:
         embeddings = []
         console = Console(stderr=True)
         shown = track(
-            self.in_batches(records),
-            "embedding pictures",
+            self.in_batches(records, mirrored=mirrored),
+            "embedding mirror images" if mirrored else "embedding pictures",
             -(-len(records) // BATCH),
             console=console,
             transient=True,
@@ -161,21 +164,24 @@ class Embedder:
             embeddings.append(batch.embeddings)
         return self._joined(embeddings)
 
-    def in_batches(self, records: Iterable[ImageRecord]) -> Iterator[Embedded]:
+    def in_batches(
+        self, records: Iterable[ImageRecord], *, mirrored: bool = False
+    ) -> Iterator[Embedded]:
         """Embed the pictures of records a few at a time, leaving out those that are bad."""
         for batch in self._read_ahead(records, lambda record: record.path):
             sound = [(r, pixels) for r, pixels in batch if not isinstance(pixels, PictureError)]
             bad = [pixels for _, pixels in batch if isinstance(pixels, PictureError)]
             kept = tuple(record for record, _ in sound)
-            yield Embedded(self._embed_mixed(sound), kept, tuple(bad))
+            yield Embedded(self._embed_mixed(sound, mirrored), kept, tuple(bad))
 
-    def _embed_mixed(self, read: list[tuple[ImageRecord, Pixels]]) -> Vectors:
+    def _embed_mixed(self, read: list[tuple[ImageRecord, Pixels]], mirrored: bool) -> Vectors:
         embeddings = np.zeros((len(read), self.embedding_dim), np.float32)
         for modality in Modality:
             rows = [i for i, (record, _) in enumerate(read) if record.modality is modality]
             if rows:
                 pictures = np.stack([read[i][1] for i in rows])
-                embeddings[rows] = self._network(pictures, modality)
+                seen = np.ascontiguousarray(pictures[:, :, ::-1]) if mirrored else pictures
+                embeddings[rows] = self._network(seen, modality)
         return self._checked(embeddings)
 
     def _joined(self, batches: list[Float[np.ndarray, "_ d"]]) -> Vectors:

@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Integer
+from jaxtyping import Bool, Integer, Shaped
 
 from vireid.datasets import Dataset
 from vireid.errors import MissingExtraError, VireidError
@@ -138,7 +138,14 @@ class Protocol:
     @property
     def title(self) -> str:
         """The protocol's name with its parameters."""
-        return f"{self.id} {self.variant}" + ("-shot" if self.mode else "")
+        options = "" if self.test_time == "plain" else f", {self.test_time}"
+        return f"{self.id} {self.variant}" + ("-shot" if self.mode else "") + options
+
+    @property
+    def test_time(self) -> str:
+        """What is done beyond comparing two embeddings: `plain` if nothing."""
+        flip = "" if self.test_time_flip == "none" else f"flip {self.test_time_flip}"
+        return ", ".join(filter(None, [flip, str(self.re_ranking or "")])) or "plain"
 
     @property
     def variant(self) -> str:
@@ -201,16 +208,21 @@ class Protocol:
 
     def hidden(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
         """True where a gallery picture is left out of the ranking of a query."""
-        query_cameras = np.array([record.camera or "" for record in trial.queries])[:, None]
-        gallery_cameras = np.array([record.camera or "" for record in trial.gallery])
-        hidden = np.zeros((len(trial.queries), len(trial.gallery)), dtype=bool)
-        for query_camera, gallery_camera in self.hidden_cameras:
-            hidden |= (query_cameras == query_camera) & (gallery_cameras == gallery_camera)
+        hidden = self.hidden_by_camera(trial)
         if self.removal == "same-id-and-camera":
+            query_cameras, gallery_cameras = _cameras(trial)
             queries = np.array([record.identity for record in trial.queries])[:, None]
             gallery = np.array([record.identity for record in trial.gallery])
             same_camera = (query_cameras == gallery_cameras) & (query_cameras != "")
             hidden |= same_camera & (queries == gallery)
+        return hidden
+
+    def hidden_by_camera(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
+        """The part of it that one knows without knowing anybody's identity."""
+        query_cameras, gallery_cameras = _cameras(trial)
+        hidden = np.zeros((len(trial.queries), len(trial.gallery)), dtype=bool)
+        for query_camera, gallery_camera in self.hidden_cameras:
+            hidden |= (query_cameras == query_camera) & (gallery_cameras == gallery_camera)
         return hidden
 
     def _draw(
@@ -582,6 +594,12 @@ def _check_permutation(
             f"rand_perm_cam.mat has {trials} rows for {camera}/{person:04d}, "
             f"trial {max(trial_numbers)} needs one more"
         )
+
+
+def _cameras(trial: Trial) -> tuple[Shaped[np.ndarray, "q 1"], Shaped[np.ndarray, " g"]]:
+    """Of queries and gallery; empty where nobody has said which."""
+    queries = np.array([record.camera or "" for record in trial.queries])[:, None]
+    return queries, np.array([record.camera or "" for record in trial.gallery])
 
 
 def _parts(dataset: Dataset) -> tuple[Sequence[ImageRecord], Sequence[ImageRecord]]:
