@@ -2,6 +2,13 @@
 
 scores = evaluation.score(Embedder.open("small"), datasets.read("nightwalk"), protocol)
 print(scores.mean["R1"], scores.sd["R1"])
+
+Flip averaging. Let u be the embedding of a picture and v that of its mirror image, both of length
+one. Published code makes one of them in three ways, which rank differently:
+
+* mean: (u + v) / |u + v|
+* sum: u + v, whose length, and so its similarity, is less where u and v disagree
+* concatenation: (u, v) / sqrt(2), so that mirror images are compared with mirror images only
 """
 
 import json
@@ -19,9 +26,11 @@ from rich.table import Table
 
 from vireid import __version__, datasets
 from vireid.datasets import Dataset
+from vireid.embedding import Embedder
 from vireid.errors import VireidError
 from vireid.metrics import RankingScores, score_ranking
-from vireid.protocols import Protocol, Trial, fingerprint
+from vireid.protocols import Flip, Protocol, Trial, fingerprint
+from vireid.re_ranking import re_rank
 from vireid.recipe import data_of
 from vireid.records import ImageRecord
 from vireid.writing import write_whole
@@ -31,6 +40,7 @@ FORMAT = 1
 METRICS = ("R1", "R5", "R10", "R20", "mAP", "mINP")
 Vector = Float[np.ndarray, " d"]
 Vectors = Float[np.ndarray, "n d"]
+Embeddings = Mapping[ImageRecord, Vector]
 
 
 @typing.runtime_checkable
@@ -156,22 +166,23 @@ def score_all(
     embedder: EmbedsRecords, dataset: Dataset, protocols: Sequence[Protocol], progress: bool = False
 ) -> list[Scores]:
     """Score under several protocols; every picture that any of them needs is embedded once."""
-    trials = [t for protocol in protocols for t in protocol.trials(dataset)]
     model = ScoredModel(
         embedder.name, embedder.fingerprint, embedder.checkpoint, embedder.learnt_on
     )
     _check_split(dataset, model)
-    needed = list(dict.fromkeys(picture for trial in trials for picture in trial.pictures))
-    vectors = embedder.embed_records(needed, progress=progress)
-    embeddings = dict(zip(needed, vectors, strict=True))
-    return [evaluate(embeddings, dataset, protocol, model) for protocol in protocols]
+    trials = {protocol: protocol.trials(dataset) for protocol in protocols}
+    flipped = {p: drawn for p, drawn in trials.items() if p.test_time_flip != "none"}
+    embeddings = _embed(embedder, trials, progress)
+    mirrored = _embed(embedder, flipped, progress, mirrored=True) if flipped else {}
+    return [evaluate(embeddings, dataset, p, model, mirrored) for p in protocols]
 
 
 def evaluate(
-    embeddings: Mapping[ImageRecord, Vector],
+    embeddings: Embeddings,
     dataset: Dataset,
     protocol: Protocol,
     model: ScoredModel,
+    mirrored: Embeddings | None = None,
 ) -> Scores:
     """Score embeddings that are already there.
 
@@ -180,6 +191,7 @@ def evaluate(
         dataset: Whose test pictures.
         protocol: How.
         model: Where the embeddings come from, for the record.
+        mirrored: Likewise of the mirror images, if the protocol averages over flips.
 
     Raises:
         VireidError: The protocol finds nothing to rank, an embedding is not a number, or the model
@@ -189,7 +201,7 @@ def evaluate(
     drawn = protocol.trials(dataset)
     return Scores(
         protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
-        trials=tuple(_score_trial(trial, protocol, embeddings) for trial in drawn),
+        trials=tuple(_score_trial(t, protocol, embeddings, mirrored or {}) for t in drawn),
         dataset=ScoredDataset(dataset.name, dataset.counts, dataset.differences, dataset.trial),
         model=model,
     )
@@ -202,12 +214,14 @@ def joined(scores: Sequence[Scores]) -> Scores:
         VireidError: They are not of one data set with splits and one protocol, or two are of one
             split.
     """
+    if len(scores) == 1:
+        return scores[0]
     scores = sorted(scores, key=lambda each: each.protocol.trial_numbers)
     first, trials = scores[0], tuple(trial for each in scores for trial in each.trials)
     numbers = tuple(trial.number for trial in trials)
     whole = replace(first.protocol, trial_numbers=numbers)
     told = {(each.dataset.name, replace(each.protocol, trial_numbers=numbers)) for each in scores}
-    if len(scores) > 1 and (len(told) > 1 or first.dataset.trial is None):
+    if len(told) > 1 or first.dataset.trial is None:
         raise VireidError(
             "only models of the splits of one data set make one result, such as those of "
             "`vireid train RECIPE --trials 1-10`; score others one at a time"
@@ -287,8 +301,6 @@ def _check_split(dataset: Dataset, model: ScoredModel) -> None:
 
 
 def _joined_models(models: Sequence[ScoredModel]) -> ScoredModel:
-    if len(models) == 1:
-        return models[0]
     return ScoredModel(
         name=_joined_words([model.name for model in models]),
         fingerprint=" ".join(model.fingerprint for model in models),
@@ -334,15 +346,33 @@ def _caption(scores: Sequence[Scores]) -> str:
     )
 
 
+def _embed(
+    embedder: EmbedsRecords,
+    trials: Mapping[Protocol, Sequence[Trial]],
+    progress: bool,
+    *,
+    mirrored: bool = False,
+) -> Embeddings:
+    """Every picture that is needed, once."""
+    drawn = [trial for of_protocol in trials.values() for trial in of_protocol]
+    needed = list(dict.fromkeys(picture for trial in drawn for picture in trial.pictures))
+    if not mirrored:
+        return dict(zip(needed, embedder.embed_records(needed, progress), strict=True))
+    if not isinstance(embedder, Embedder):
+        raise VireidError(f"{embedder.name} cannot be averaged over flips; only models can")
+    vectors = embedder.embed_records(needed, progress, mirrored=True)
+    return dict(zip(needed, vectors, strict=True))
+
+
 def _score_trial(
-    trial: Trial, protocol: Protocol, embeddings: Mapping[ImageRecord, Vector]
+    trial: Trial, protocol: Protocol, embeddings: Embeddings, mirrored: Embeddings
 ) -> TrialScores:
     queries, gallery = (
-        np.stack([_mean(trial.frames_of(record), embeddings) for record in records])
+        _vectors(trial, records, embeddings, mirrored, protocol.test_time_flip)
         for records in (trial.queries, trial.gallery)
     )
     ranking = score_ranking(
-        queries @ gallery.T,
+        _similarity(trial, protocol, queries, gallery),
         _identities(trial.queries),
         _identities(trial.gallery),
         protocol.hidden(trial),
@@ -359,7 +389,40 @@ def _score_trial(
     )
 
 
-def _mean(frames: Sequence[ImageRecord], embeddings: Mapping[ImageRecord, Vector]) -> Vector:
+def _similarity(
+    trial: Trial,
+    protocol: Protocol,
+    queries: Float[np.ndarray, "q d"],
+    gallery: Float[np.ndarray, "g d"],
+) -> Float[np.ndarray, "q g"]:
+    """Re-ranking may know what cameras a query is not compared with, but not who is seen."""
+    if protocol.re_ranking:
+        return re_rank(queries, gallery, protocol.hidden_by_camera(trial), protocol.re_ranking)
+    return queries @ gallery.T
+
+
+def _vectors(
+    trial: Trial,
+    records: Sequence[ImageRecord],
+    embeddings: Embeddings,
+    mirrored: Embeddings,
+    flip: Flip,
+) -> Float[np.ndarray, "n _"]:
+    """Of pictures, or of their mirror images too; the module's docstring has the formulas."""
+    plain = np.stack([_mean(trial.frames_of(record), embeddings) for record in records])
+    if flip == "none":
+        return plain
+    turned = np.stack([_mean(trial.frames_of(record), mirrored) for record in records])
+    if flip == "concatenation":
+        return np.concatenate([plain, turned], axis=1) / np.float32(np.sqrt(2))
+    total = plain + turned
+    if flip == "sum":
+        return total
+    mean: Vectors = total / np.linalg.norm(total, axis=1, keepdims=True).clip(min=1e-12)
+    return mean
+
+
+def _mean(frames: Sequence[ImageRecord], embeddings: Embeddings) -> Vector:
     """Of a tracklet: the mean over its frames, of unit length again."""
     if len(frames) == 1:
         return embeddings[frames[0]]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vireid.datasets import Dataset
+from vireid.datasets._files import PICTURES
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
 
@@ -23,8 +24,6 @@ MODALITIES = {
     "cam6": Modality.INFRARED,
 }
 ID_FILES = {"train": "train_id.txt", "validation": "val_id.txt", "test": "test_id.txt"}
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-"""Other files (Thumbs.db, .DS_Store) are not there: one more would change every seeded draw."""
 
 
 def read_folder(name: str, root: Path, facts: Mapping[str, object]) -> Dataset:

@@ -24,11 +24,11 @@ from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 
-from vireid.datasets import Dataset, _sysu_layout
+from vireid.datasets import Dataset, _files, _sysu_layout
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
 
-PICTURES = _sysu_layout.PICTURES | {".avif", ".gif", ".jp2", ".pgm", ".pnm", ".ppm"}
+PICTURES = _files.PICTURES | {".avif", ".gif", ".jp2", ".pgm", ".pnm", ".ppm"}
 MODALITIES = {
     **dict.fromkeys(["visible", "vis", "rgb", "color", "colour"], Modality.VISIBLE),
     **dict.fromkeys(["infrared", "ir", "nir", "swir", "lwir", "thermal"], Modality.INFRARED),

@@ -1,0 +1,167 @@
+"""Finding the pictures that a data set's lists name, however a copy of it spells them.
+
+Copies differ in the case of names, in suffixes (`.jpg`, `.jpeg`, `.JPG`, converted `.png`), in what
+else lies beside the pictures, and in how a list separates folders. None of it may change which
+pictures there are; a picture that is listed and not there is an error.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from vireid.errors import VireidError
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+"""Other files (Thumbs.db, .DS_Store) are not there: one more would change every seeded draw."""
+SHOWN = 20
+"""Of a long list of what is missing."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The folders below a root, each listed once."""
+
+    root: Path
+    _names: dict[Path, dict[str, Path]] = field(default_factory=dict)
+    _stems: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
+
+    def find(self, *parts: str) -> Path | None:
+        """A folder, or a file that is no picture; the case of letters does not matter."""
+        place = self.root
+        for part in parts:
+            names = self._names_in(place)
+            found = names.get(part) or names.get(part.casefold())
+            if found is None:
+                return None
+            place = found
+        return place
+
+    def picture(self, *parts: str) -> Path | None:
+        """A picture; with another suffix too, if there is but one of its name."""
+        folder = self.find(*parts[:-1])
+        if folder is None:
+            return None
+        exact = self._names_in(folder).get(parts[-1])
+        same = self._stems_in(folder).get(Path(parts[-1]).stem.casefold(), [])
+        return exact or (same[0] if len(same) == 1 else None)
+
+    def pictures(self, *parts: str) -> list[Path]:
+        """All pictures of a folder, by name; none if it is not there."""
+        folder = self.find(*parts)
+        if folder is None:
+            return []
+        return sorted(path for paths in self._stems_in(folder).values() for path in paths)
+
+    def folders(self, *parts: str) -> list[Path]:
+        """All folders in a folder, by name; none if it is not there."""
+        folder = self.find(*parts)
+        return [] if folder is None else sorted({p for p in self._below(folder) if p.is_dir()})
+
+    def _below(self, folder: Path) -> Iterable[Path]:
+        return self._names_in(folder).values()
+
+    def _names_in(self, folder: Path) -> dict[str, Path]:
+        """By name as it is, and in small letters where no other name is that."""
+        if folder not in self._names:
+            there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+            small = {name.casefold(): folder / name for name in reversed(there)}
+            self._names[folder] = small | {name: folder / name for name in there}
+        return self._names[folder]
+
+    def _stems_in(self, folder: Path) -> dict[str, list[Path]]:
+        if folder not in self._stems:
+            stems: dict[str, list[Path]] = {}
+            for path in sorted(set(self._below(folder))):
+                if path.suffix.lower() in PICTURES and not path.name.startswith("."):
+                    stems.setdefault(path.stem.casefold(), []).append(path)
+            self._stems[folder] = stems
+        return self._stems[folder]
+
+
+def need_root(name: str, root: Path | None, facts: Mapping[str, object]) -> Path:
+    """The folder of a data set that does not come with vireid.
+
+    Raises:
+        VireidError: None is given.
+    """
+    if root is None:
+        raise VireidError(
+            f"{name} does not come with vireid: give its folder as root; "
+            f"how to get it: {facts['obtain']} ({facts['url']})"
+        )
+    return root
+
+
+def need(name: str, tree: Tree, wanted: Sequence[str], holds: str) -> None:
+    """Refuse a root that lacks files or folders of the data set's layout.
+
+    Args:
+        name: Of the data set.
+        tree: Of its root.
+        wanted: Paths below the root.
+        holds: What the right folder holds, in words.
+
+    Raises:
+        VireidError: Some are not there.
+    """
+    missing = [path for path in wanted if tree.find(*parts_of(path)) is None]
+    if missing:
+        raise VireidError(
+            f"{tree.root} is not a whole {name} folder: {', '.join(missing[:SHOWN])} not found; "
+            f"give the folder that holds {holds}, and unpack all of it"
+        )
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    r"""The components of a listed path, whatever separates them: `Visible\1\a.bmp`."""
+    return tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def lines_of(path: Path) -> list[tuple[int, str]]:
+    """The lines of a list that are not blank, with their numbers from 1.
+
+    Raises:
+        VireidError: Not a text in UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise VireidError(f"{path} is not a text in UTF-8 ({error}); unpack it again") from error
+    numbered = enumerate((line.strip() for line in text.splitlines()), start=1)
+    return [(number, line) for number, line in numbered if line]
+
+
+def identity_of(word: str, where: str) -> int:
+    """A person's number.
+
+    Raises:
+        VireidError: It is none.
+    """
+    if not (word.isascii() and word.isdigit()):
+        raise VireidError(f"{where}: '{word}' is not an identity, which is a whole number")
+    return int(word)
+
+
+def refuse(culprit: Path, what: str, listed: Sequence[object], way_out: str) -> None:
+    """Stop if anything is listed, showing the beginning of the list.
+
+    Raises:
+        VireidError: Something is listed.
+    """
+    if listed:
+        shown = "".join(f"\n  {each}" for each in islice(listed, SHOWN))
+        more = f"\n  and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+        raise VireidError(f"{culprit}: {len(listed)} {what}; {way_out}:{shown}{more}")
+
+
+def refuse_people_in_both(
+    root: Path, learnt: Iterable[int | None], scored: Iterable[int | None]
+) -> None:
+    """Nobody may be learnt from and scored on.
+
+    Raises:
+        VireidError: Someone is.
+    """
+    both = sorted(set(learnt) & set(scored) - {None}, key=lambda identity: identity or 0)
+    refuse(root, "people are both learnt from and scored on", both, "take the published lists")

@@ -1,0 +1,96 @@
+"""Lists of pictures as RegDB and LLCM have them: a path and a label, 0 first, on every line.
+
+Visible/1/female_back_v_00011_1.bmp 0
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vireid.datasets._files import Tree, identity_of, lines_of, parts_of, refuse
+from vireid.errors import VireidError
+from vireid.records import ImageRecord, Modality
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line whose picture is there."""
+
+    record: ImageRecord
+    label: int
+
+
+def read_index(tree: Tree, name: str, folder: str, modality: Modality) -> list[Listed]:
+    """The pictures that a list names, each a path `folder/<identity>/<file>`, in its order.
+
+    Args:
+        tree: Of the data set's root.
+        name: Of the list, below the root.
+        folder: That all its paths begin with.
+        modality: Of the pictures in that folder.
+
+    Raises:
+        VireidError: A line that is none, a path in another folder, twice, or without a file.
+    """
+    path = tree.find(*parts_of(name))
+    if path is None:
+        raise VireidError(f"{tree.root / name} is missing; unpack the data set again")
+    listed, missing, again, seen = [], [], [], dict[tuple[str, ...], int]()
+    for number, line in lines_of(path):
+        where = f"{path}, line {number}"
+        parts, label = _parsed(line, folder, where)
+        first = seen.setdefault(tuple(part.casefold() for part in parts), number)
+        if first < number:
+            again.append(f"line {number}, as in line {first}: {line}")
+        picture = tree.picture(*parts)
+        if picture is None:
+            missing.append(f"line {number}: {'/'.join(parts)}")
+        else:
+            identity = identity_of(parts[1], where)
+            camera = _camera(parts)
+            listed.append(Listed(ImageRecord(picture, modality, identity, camera), label))
+    refuse(path, "pictures are listed twice", again, "take the published list")
+    refuse(path, "listed pictures are not there", missing, "unpack the data set again")
+    return listed
+
+
+def refuse_mixed_labels(path: Path, listed: Iterable[Listed]) -> None:
+    """A label is one person, and a person one label, in both spectra.
+
+    Raises:
+        VireidError: They contradict; then a list belongs to another copy of the data set.
+    """
+    pairs = {(each.record.identity, each.label) for each in listed}
+    by_identity: dict[int | None, set[int]] = {}
+    by_label: dict[int, set[int | None]] = {}
+    for identity, label in pairs:
+        by_identity.setdefault(identity, set()).add(label)
+        by_label.setdefault(label, set()).add(identity)
+    mixed = [f"person {k} has labels {sorted(v)}" for k, v in by_identity.items() if len(v) > 1]
+    mixed += [
+        f"label {k} is persons {sorted(map(str, v))}" for k, v in by_label.items() if len(v) > 1
+    ]
+    refuse(path, "labels contradict the folders", sorted(mixed), "take the published lists")
+
+
+def _parsed(line: str, folder: str, where: str) -> tuple[tuple[str, ...], int]:
+    path, _, label = line.replace("\t", " ").rpartition(" ")
+    parts = parts_of(path.strip())
+    if not label.isdecimal() or len(parts) != 3:
+        raise VireidError(
+            f"{where}: '{line}' is not '{folder}/<identity>/<file> <label>'; "
+            "take the published list"
+        )
+    if parts[0].casefold() != folder.casefold():
+        raise VireidError(
+            f"{where} names a picture in '{parts[0]}', but this list is of '{folder}'; "
+            "take the published list"
+        )
+    return parts, int(label)
+
+
+def _camera(parts: tuple[str, ...]) -> str:
+    """LLCM's file names tell it, `0001_c3_s1_f1_vis.jpg`; RegDB has one a spectrum, its folder."""
+    words = parts[-1].casefold().split("_")
+    numbers = [word[1:] for word in words[1:] if word[:1] == "c" and word[1:].isdecimal()]
+    return f"cam{int(numbers[0])}" if numbers else parts[0]

@@ -1,0 +1,82 @@
+"""RegDB: 412 people, ten visible and ten thermal pictures each, in ten splits into halves.
+
+    Visible/<identity>/*.bmp   Thermal/<identity>/*.bmp
+    idx/{train,test}_{visible,thermal}_{1..10}.txt      a path and a label on every line
+
+A trial is a split of its own *with a model of its own*: who trains on split 1 and scores on split 2
+scores on people it has learnt from. The splits come with the copy that the AGW authors hand out.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from vireid.datasets import Dataset
+from vireid.datasets._files import Tree, need, need_root, refuse, refuse_people_in_both
+from vireid.datasets._index import Listed, read_index, refuse_mixed_labels
+from vireid.records import ImageRecord, Modality
+
+TRIALS = range(1, 11)
+FOLDERS = {Modality.VISIBLE: "Visible", Modality.INFRARED: "Thermal"}
+HALF = {"identities": 206, "visible": 2060, "infrared": 2060}
+FACTS = {
+    "title": "RegDB",
+    "url": "http://dm.dongguk.edu/link.html",
+    "licence": "academic use, by signed agreement with its authors",
+    "obtain": "ask for DBPerson-Recog-DB1 there; the ten splits come with the copy that "
+    "https://github.com/mangye16/Cross-Modal-Re-ID-baseline tells how to ask for",
+    "citation": "Nguyen, Hong, Kim, Park: Person Recognition System Based on a Combination of Body "
+    "Images from Visible Light and Thermal Cameras, Sensors 2017",
+    "counts": {"train": HALF, "test": HALF},
+}
+
+
+def read(root: Path | None = None, trial: int = 1) -> Dataset:
+    """Read one split of RegDB; 206 people to train, 206 to test.
+
+    Raises:
+        VireidError: A list or a picture is missing, a list names a picture twice or in the wrong
+            spectrum, people have unequal numbers of pictures, or someone is in both halves.
+    """
+    root = need_root("regdb", root, FACTS)
+    tree = Tree(root)
+    names = {
+        (half, modality): f"idx/{half}_{folder.lower()}_{trial}.txt"
+        for half in ("train", "test")
+        for modality, folder in FOLDERS.items()
+    }
+    need("RegDB", tree, [*FOLDERS.values(), *names.values()], "Visible, Thermal and idx")
+    halves = {
+        half: _half(tree, {modality: names[half, modality] for modality in FOLDERS})
+        for half in ("train", "test")
+    }
+    train, test = halves["train"], halves["test"]
+    refuse_people_in_both(root, (r.identity for r in train), (r.identity for r in test))
+    return Dataset(
+        name="regdb", root=root, train=train, validation=(), test=test, facts=FACTS, trial=trial
+    )
+
+
+def _half(tree: Tree, names: Mapping[Modality, str]) -> tuple[ImageRecord, ...]:
+    """The people of a split's half, in both spectra."""
+    listed: list[Listed] = []
+    for modality, name in names.items():
+        listed += read_index(tree, name, FOLDERS[modality], modality)
+    first = tree.root / names[Modality.VISIBLE]
+    refuse_mixed_labels(first, listed)
+    records = tuple(each.record for each in listed)
+    _refuse_unequal(first, records)
+    return records
+
+
+def _refuse_unequal(path: Path, records: tuple[ImageRecord, ...]) -> None:
+    """Everybody has as many pictures as everybody else, in either spectrum (published: 10)."""
+    counts = Counter((record.identity, record.modality) for record in records)
+    usual = Counter(counts.values()).most_common(1)[0][0] if counts else 0
+    unequal = [
+        f"person {identity}: {counts[identity, modality]} {modality}, others have {usual}"
+        for identity in sorted({identity or 0 for identity, _ in counts})
+        for modality in Modality
+        if counts[identity, modality] != usual
+    ]
+    refuse(path, "people have too few or too many pictures", unequal, "take the published lists")
