@@ -1,20 +1,23 @@
 """How light, lamps and warmth make what a camera sees of a surface: one function a spectrum.
 
 Visible: colour x (sky from above + sun or lamp, with shadows). Near infrared: the material's
-own reflectance under a lamp beside the lens, falling off with distance; no shadow is seen because
-lamp and lens look from one place.
+own reflectance under a lamp beside the lens, falling off with the square of the distance; no shadow
+is seen because lamp and lens look from one place, eyes and reflective strips send the light back.
+Thermal: the temperature of the surface, see `warmth`, and a little of what it mirrors.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vireid.render.bodies import Array
-from vireid.render.materials import pattern_at
+from vireid.render.materials import OnCloth, pattern_at
 from vireid.render.outfits import Indices, Outfit, Slot
-from vireid.render.scenes import Light
+from vireid.render.scenes import Light, Weather
+from vireid.render.warmth import worn_temperature
 
 Shadow = Callable[[Array], NDArray[np.bool_]]
 """Of points, n x 3: which of them the sun does not reach."""
@@ -38,7 +41,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Surface:
-    """Points of anything that a camera sees; n of each."""
+    """Points of anything that a camera sees; n of each, or one number for all."""
 
     points: Array
     """n x 3, metres"""
@@ -50,26 +53,167 @@ class Surface:
     """Linear albedo, n x 3."""
     infrared: Array
     """Near infrared reflectance, n."""
-    relief: Array
-    """Brighter and darker by what is felt rather than seen, around 0, n."""
-    gloss: Array
-    """Strength of the highlight, n."""
+    relief: Array | float = 0.0
+    """Brighter and darker by what is felt rather than seen, around 0."""
+    gloss: Array | float = 0.0
+    """Strength of the highlight."""
+    softness: Array | float = 0.0
+    """How far light wanders beneath the surface, 0 to 1: shades are softened by it."""
+    retroreflection: Array | float = 0.0
+    """How many times brighter than white paper beside the lamp."""
+    emissivity: Array | float = 0.95
+    """8 to 14 um; 0.95 is brick, concrete, asphalt, soil and leaves; bare metal is 0.1 to 0.3."""
+    temperature: Array | float = 20.0
+    """Degrees Celsius."""
 
 
-def dressed_surface(outfit: Outfit, seen: Seen) -> Surface:
-    """What a camera sees of somebody."""
+def in_daylight(surface: Surface, light: Light, in_shadow: Shadow) -> Array:
+    """Visible radiance, n x 3; linear, 1 is a white sheet in full light."""
+    sun = light.sun.astype(np.float32)
+    lit = ~in_shadow(surface.points + np.float32(0.012) * surface.normals)
+    direct = _softened(surface.normals @ sun, 0.4 * surface.softness) * lit
+    sky = np.float32(0.65) + np.float32(0.35) * surface.normals[:, 2]
+    received = direct[:, None] * light.sun_colour.astype(np.float32)
+    received += sky[:, None] * light.sky_colour.astype(np.float32)
+    radiance: Array = surface.colour * received * _column(1 + surface.relief)
+    if np.any(surface.gloss):
+        halfway = unit(sun - surface.directions)
+        shine = surface.gloss * _narrow(np.clip(dot(surface.normals, halfway), 0, 1)) * lit
+        radiance += shine[:, None] * light.sun_colour.astype(np.float32)
+    return radiance
+
+
+def in_near_infrared(surface: Surface, light: Light, eye: Array, distance: float) -> Array:
+    """Near infrared radiance under the camera's own lamp, n."""
+    cosine = np.clip(-dot(surface.normals, surface.directions), 0, 1)
+    lamp = lamp_at(surface.points, eye, distance)
+    facing = _softened(cosine, surface.softness)
+    ambient = np.float32(light.sky_colour[0])
+    radiance: Array = surface.infrared * (lamp * facing + ambient) * (1 + surface.relief)
+    radiance += surface.gloss * _narrow(cosine) * lamp
+    return radiance + surface.retroreflection * np.sqrt(cosine) * lamp
+
+
+def lamp_at(points: Array, eye: Array, distance: float) -> Array:
+    """Light of the camera's own lamp, n; the camera's gain makes it 1 where the person is."""
+    away = points - eye
+    fallen_off: Array = np.minimum(np.float32(distance**2) / np.maximum(dot(away, away), 0.1), 3.0)
+    return fallen_off
+
+
+def in_thermal(surface: Surface, weather: Weather) -> Array:
+    """Apparent temperature in degrees Celsius, n: what a thermal camera takes a surface for.
+
+    What a surface does not emit it mirrors: the sky where it looks up, else things as warm as the
+    air. Both add up as radiance between 8 and 14 um. Surfaces seen at a slant mirror more (Hejazi
+    and Spangler, Theoretical modeling of skin emissivity; the form is Schlick's, halved for rough
+    surfaces: inferred).
+    """
+    cosine = np.clip(-dot(surface.normals, surface.directions), 0, 1)
+    slant = np.float32(1) - cosine
+    slant *= slant * slant * slant * slant
+    emissivity = surface.emissivity * (1 - np.float32(0.5) * slant)
+    upward = np.float32(0.5) + np.float32(0.5) * surface.normals[:, 2]
+    sky, around = band_radiance(np.array([weather.sky, weather.air]))
+    mirrored = around + upward * (sky - around)
+    return apparent_temperature(
+        emissivity * band_radiance(surface.temperature) + (1 - emissivity) * mirrored
+    )
+
+
+def sunned(albedo: Array, normals: Array, weather: Weather) -> Array:
+    """Degrees by which the sun warms a surface, n: dark ones more, and those that look up.
+
+    Args:
+        albedo: Red, green, blue and near infrared, n x 4: each about a quarter of the sun's power.
+        normals: n x 3.
+        weather: Its `sun_warming` is that of something black that lies flat; people move in and
+            out of the sun, which halves it (inferred).
+    """
+    upward = np.float32(0.6) + np.float32(0.4) * normals[:, 2]
+    warmer: Array = np.float32(0.5 * weather.sun_warming) * (1 - albedo.mean(1)) * upward
+    return warmer
+
+
+def band_radiance(celsius: Array | float) -> Array:
+    """What a black body radiates between 8 and 14 um, W/(m2 sr); Planck's law, integrated."""
+    temperatures, radiances = _planck()
+    found: Array = np.interp(celsius, temperatures, radiances).astype(np.float32)
+    return found
+
+
+def apparent_temperature(radiance: Array) -> Array:
+    """Degrees Celsius of the black body that radiates so between 8 and 14 um."""
+    temperatures, radiances = _planck()
+    found: Array = np.interp(radiance, radiances, temperatures).astype(np.float32)
+    return found
+
+
+@cache
+def _planck() -> tuple[Array, Array]:
+    celsius = np.linspace(-90, 150, 481)
+    wave = np.linspace(8e-6, 14e-6, 121)
+    first, second = 1.191042972e-16, 1.438776877e-2
+    exponent = second / (wave * (celsius[:, None] + 273.15))
+    return celsius, np.trapezoid(first / wave**5 / np.expm1(exponent), wave, axis=1)
+
+
+def auto_gain(celsius: Array, tail: float = 0.01, least_span: float = 8.0) -> Array:
+    """White-hot picture in [0, 1] from apparent temperatures, stretched as thermal cameras do.
+
+    Linear between two tails of the histogram, and no steeper than `least_span` degrees over the
+    whole range; the linear mode of FLIR's Tau 2 (application note 102-PS242-100-01: tail rejection,
+    maximum gain, midpoint). Add the sensor's noise before: NOISE_KELVIN.
+
+    Args:
+        celsius: Rows x columns.
+        tail: Share of pixels beyond either end.
+        least_span: Degrees from black to white at least.
+    """
+    low, high = np.quantile(celsius, [tail, 1 - tail])
+    span = max(float(high - low), least_span)
+    stretched: Array = np.clip((celsius - (low + high) / 2) / np.float32(span) + 0.5, 0, 1)
+    return stretched.astype(np.float32)
+
+
+NOISE_KELVIN = 0.05
+"""Standard deviation of an uncooled thermal sensor's noise: 50 mK is what data sheets promise."""
+
+
+def dressed_surface(
+    outfit: Outfit, seen: Seen, weather: Weather | None = None, settled: float = 1.0
+) -> Surface:
+    """What a camera sees of somebody.
+
+    Args:
+        outfit: The dressed person.
+        seen: Where rays met them.
+        weather: Wanted for temperatures only, that is for a thermal camera.
+        settled: 0 just came from a heated house, 1 has been outside for long.
+    """
     n = len(seen.rays)
     albedo = np.zeros((n, 4), np.float32)
-    relief, gloss = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    middle = (outfit.landmarks.waist + outfit.landmarks.shoulder) / 2
-    for slot in np.unique(seen.slots):
-        here = seen.slots == slot
+    relief, gloss, softness, back = np.zeros((4, n), np.float32)
+    emissivity = np.full(n, 0.9, np.float32)
+    grain = _grain(seen.rest)
+    for slot in np.flatnonzero(np.bincount(seen.slots)):
+        here = np.flatnonzero(seen.slots == slot)
         cloth = outfit.cloths[slot]
-        share, height = pattern_at(cloth, seen.rest[here], seen.limbs[here], middle)
-        first = np.array([*cloth.colour, cloth.infrared])
-        second = np.array([*cloth.second_colour, cloth.second_infrared])
+        share, height = pattern_at(cloth, _on_cloth(outfit, seen, slot, here))
+        first = np.array([*cloth.colour, cloth.infrared], np.float32)
+        second = np.array([*cloth.second_colour, cloth.second_infrared], np.float32)
         albedo[here] = first + share[:, None] * (second - first)
-        relief[here], gloss[here] = cloth.relief * height, cloth.gloss
+        relief[here] = cloth.relief * height + cloth.grain * grain[here]
+        gloss[here], softness[here] = cloth.gloss, cloth.softness
+        back[here] = cloth.retroreflection * share
+        emissivity[here] = cloth.emissivity
+    if Slot.SKIN in seen.slots:
+        _paint_face(outfit, seen, albedo, back)
+    temperature: Array | float = 20.0
+    if weather is not None:
+        temperature = worn_temperature(
+            outfit, seen.slots, seen.rest, seen.limbs, weather, settled
+        ) + sunned(albedo, seen.normals, weather)
     return Surface(
         seen.points,
         _creased(seen, outfit),
@@ -78,37 +222,79 @@ def dressed_surface(outfit: Outfit, seen: Seen) -> Surface:
         albedo[:, 3],
         relief,
         gloss,
+        softness,
+        back,
+        emissivity,
+        temperature,
     )
 
 
-def in_daylight(surface: Surface, light: Light, in_shadow: Shadow) -> Array:
-    """Visible radiance, n x 3; linear, 1 is a white sheet in full light."""
-    shaded = in_shadow(surface.points + 0.012 * surface.normals)
-    direct = np.clip(surface.normals @ light.sun, 0, None) * ~shaded
-    sky = 0.65 + 0.35 * surface.normals[:, 2]
-    halfway = unit(light.sun.astype(np.float32) - surface.directions)
-    shine = surface.gloss * np.clip(dot(surface.normals, halfway), 0, 1) ** 24 * ~shaded
-    received = direct[:, None] * light.sun_colour + sky[:, None] * light.sky_colour
-    lit = surface.colour * received * (1 + surface.relief[:, None])
-    lit += shine[:, None] * light.sun_colour
-    return lit.astype(np.float32)
+def _on_cloth(outfit: Outfit, seen: Seen, slot: int, here: Indices) -> OnCloth:
+    marks, rest, limbs = outfit.landmarks, seen.rest[here], seen.limbs[here]
+    x, y, z = rest.T
+    sleeve = (limbs > 0) & ((z > marks.hip + 0.06) | (np.abs(x) > 0.36))
+    leg = (limbs > 0) & ~sleeve
+    plain = outfit.cloths[slot].pattern == "plain"
+    front = np.float32(marks.head_centre[1] + 0.04) - y
+    if plain:
+        return OnCloth(x, z, front, sleeve, leg, 0.0)
+    off_axis = np.where(leg, np.float32(0.11) * np.sign(x), np.float32(0))
+    radius = np.where(leg, np.float32(0.075), np.float32(0.16))
+    around = np.where(sleeve, y, np.arctan2(x - off_axis, front) * radius)
+    along = np.where(sleeve, np.float32(marks.shoulder) - np.float32(0.5) * limbs, z)
+    middle = (marks.waist + marks.shoulder) / 2
+    return OnCloth(around, along, front, sleeve, leg, middle)
 
 
-def in_near_infrared(surface: Surface, light: Light, eye: Array, distance: float) -> Array:
-    """Near infrared radiance under the camera's own lamp, n."""
-    facing = np.clip(-dot(surface.normals, surface.directions), 0, 1)
-    lamp = lamp_at(surface.points, eye, distance)
-    lit = surface.infrared * (lamp * facing + light.sky_colour[0]) * (1 + surface.relief)
-    lit += surface.gloss * facing**24 * lamp
-    shone: Array = lit.astype(np.float32)
-    return shone
+def _paint_face(outfit: Outfit, seen: Seen, albedo: Array, back: Array) -> None:
+    """Eyes, brows and lips. The back of the eye returns the light of a lamp beside the lens.
+
+    How bright pupils get differs a lot between people (Nguyen et al. 2002, Differences in the
+    infrared bright pupil response of human eyes, ETRA); 1.5 is inferred. Lips are red by blood,
+    which the near infrared hardly sees.
+    """
+    here = np.flatnonzero(seen.slots == Slot.SKIN)
+    here = here[seen.rest[here, 2] > outfit.landmarks.chin - 0.03]
+    eye, mouth = outfit.body.joint("eye.L"), outfit.body.joint("jaw")
+    aside = np.abs(seen.rest[here, 0])
+    up = seen.rest[here, 2] - np.float32(eye[2])
+    front = seen.rest[here, 1] < outfit.landmarks.head_centre[1] - 0.045
+    across = (aside - np.float32(eye[0])) / np.float32(0.015)
+    of_eye = across**2 + (up / np.float32(0.007)) ** 2
+    pupil = front & (of_eye < 1) & (np.abs(across) < 0.3)
+    albedo[here[front & (of_eye < 1)]] = (0.45, 0.42, 0.4, 0.4)
+    albedo[here[pupil]] = (0.03, 0.02, 0.015, 0.08)
+    brow = front & (np.abs(across) < 1.25) & (np.abs(up - 0.019 + 0.003 * across**2) < 0.0045)
+    hair = outfit.cloths[Slot.HAIR]
+    albedo[here[brow]] = (*hair.colour, hair.infrared)
+    low = up - np.float32(mouth[2] - eye[2])
+    lips = front & (aside < 0.024) & (np.abs(low + 0.014) < 0.008)
+    albedo[here[lips]] *= np.array([0.85, 0.55, 0.6, 0.97], np.float32)
+    back[here[pupil]] = 1.5
 
 
-def lamp_at(points: Array, eye: Array, distance: float) -> Array:
-    """Light of the camera's own lamp, n; the camera's gain makes it 1 where the person is."""
-    away = points - eye
-    fallen_off: Array = np.minimum(distance**2 / np.maximum(dot(away, away), 0.1), 3.0)
-    return fallen_off
+def _grain(rest: Array) -> Array:
+    """Mottle of cloth about a centimetre across, around 0, n."""
+    x, y, z = rest.T
+    coarse = np.sin(310 * x + 4 * np.sin(170 * z)) * np.sin(290 * z + 3 * np.sin(190 * (x + y)))
+    fine: Array = np.sin(730 * (x - y)) * np.sin(690 * z + 5 * x)
+    return np.float32(0.8) * coarse + np.float32(0.6) * fine
+
+
+def _softened(cosine: Array, softness: Array | float) -> Array:
+    """Shade of a surface beneath which light wanders: it reaches round into the dark."""
+    lit: Array = np.clip(cosine + softness, 0, None) / (1 + softness)
+    return lit
+
+
+def _narrow(cosine: Array) -> Array:
+    """The 24th power, cheaply: the shape of a highlight."""
+    eighth: Array = np.square(np.square(np.square(cosine)))
+    return eighth * eighth * eighth
+
+
+def _column(values: Array | float) -> Array | float:
+    return values[:, None] if isinstance(values, np.ndarray) else values
 
 
 def unit(vectors: Array) -> Array:
@@ -124,8 +310,11 @@ def dot(a: Array, b: Array) -> Array:
     return product
 
 
+_FOLDS = np.array([[41.0, 13.0, 7.0], [9.0, 37.0, 15.0], [23.0, 19.0, 29.0]], np.float32)
+
+
 def _creased(seen: Seen, outfit: Outfit) -> Array:
     """Normals with the folds of cloth in them."""
-    depth = (0.1 + 6 * outfit.person.looseness) * (seen.slots >= Slot.TOP)
-    waves = np.sin(seen.rest @ np.array([[41.0, 13.0, 7.0], [9.0, 37.0, 15.0], [23.0, 19.0, 29.0]]))
-    return unit(seen.normals + (depth[:, None] * waves).astype(np.float32))
+    deep = np.float32(0.1 + 6 * outfit.person.looseness)
+    depth = np.where(seen.slots >= Slot.TOP, deep, np.float32(0))
+    return unit(seen.normals + depth[:, None] * np.sin(seen.rest @ _FOLDS))
