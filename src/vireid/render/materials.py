@@ -457,6 +457,11 @@ GLASS = Cloth(
 hence the thickness, which is that of still air. Emissivity: inferred."""
 
 
+LEG_RADIUS = 0.075
+"""Metres; what distances around a leg are measured with."""
+QUARTER_LEG = LEG_RADIUS * np.pi / 2
+
+
 @dataclass(frozen=True)
 class OnCloth:
     """Where on a garment points are, n of each; metres."""
@@ -473,28 +478,27 @@ class OnCloth:
     """Height of the chest's middle, as `along`."""
 
 
-def pattern_at(cloth: Cloth, on: OnCloth) -> tuple[Array, Array]:
-    """Share of the second cloth, and height of the relief around 0; n and n."""
-    none = np.zeros(len(on.around), np.float32)
+def pattern_at(cloth: Cloth, on: OnCloth) -> tuple[Array | None, Array | None]:
+    """Share of the second cloth, and height of the relief around 0; n and n, None without any."""
+    u, v = on.around / np.float32(cloth.pitch), on.along / np.float32(cloth.pitch)
     if cloth.pattern == "plain":
-        return none, none
+        return None, None
     if cloth.pattern in _RELIEF:
-        return none, _relief_at(cloth.pattern, on.around / cloth.pitch, on.along / cloth.pitch)
-    return _share_at(cloth, on).astype(np.float32), none
+        return None, _relief_at(cloth.pattern, u, v)
+    return np.asarray(_share_at(cloth, on, u, v), np.float32), None
 
 
-def _share_at(cloth: Cloth, on: OnCloth) -> Array:
-    u, v = on.around / cloth.pitch, on.along / cloth.pitch
+def _share_at(cloth: Cloth, on: OnCloth, u: Array, v: Array) -> Array | NDArray[np.bool_]:
     match cloth.pattern:
         case "stripes":
             return (u % 1) < 0.4
         case "bands":
             return (v % 1) < 0.45
         case "checks":
-            return ((u % 1) < 0.4) * np.float32(0.5) + ((v % 1) < 0.4) * np.float32(0.5)
+            return np.asarray(((u % 1) < 0.4) * 0.5 + ((v % 1) < 0.4) * 0.5, np.float32)
         case "dots":
             row = np.floor(v)
-            return ((u + 0.5 * row) % 1 - 0.5) ** 2 + (v - row - 0.5) ** 2 < 0.07
+            return np.square((u + 0.5 * row) % 1 - 0.5) + np.square(v - row - 0.5) < 0.07
         case "camouflage":
             return _patches(u, v) > 0.15
         case "blocks":
@@ -502,7 +506,8 @@ def _share_at(cloth: Cloth, on: OnCloth) -> Array:
         case "sleeves":
             return on.sleeve
         case "side stripes":
-            return np.abs(on.around - 0.22 * np.sign(on.around)) < 0.5 * cloth.pitch
+            # A quarter of the way around the leg.
+            return np.abs(np.abs(on.around) - QUARTER_LEG) < 0.5 * cloth.pitch
         case "worn":
             return _worn(on)
         case "reflective":
@@ -512,33 +517,37 @@ def _share_at(cloth: Cloth, on: OnCloth) -> Array:
 
 
 def _relief_at(pattern: Pattern, u: Array, v: Array) -> Array:
-    turn = np.float32(2 * np.pi)
+    turn = 2 * np.pi
+    height: Array
     match pattern:
         case "quilted":
-            return np.sqrt(np.abs(np.sin(turn / 2 * v))) * np.float32(2) - np.float32(1.5)
+            height = np.sqrt(np.abs(np.sin(turn / 2 * v))) * 2 - 1.5
         case "ribbed":
-            return np.sin(turn * u)
-    rope = np.sin(turn * u + np.sin(turn * v))
-    return rope * (np.float32(0.6) + np.float32(0.4) * np.sin(turn * (v + u)))
+            height = np.sin(turn * u)
+        case _:
+            rope = np.sin(turn * u + np.sin(turn * v))
+            height = rope * (0.6 + 0.4 * np.sin(turn * (v + u)))
+    return height
 
 
 def _patches(u: Array, v: Array) -> Array:
     """Blotches about 1 across, around 0."""
-    return (
-        np.sin(6.3 * u + 2 * np.sin(2.9 * v)) + np.sin(5.1 * v + 2 * np.sin(3.7 * u + 1))
-    ) * np.float32(0.5)
+    blotches: Array = np.sin(6.3 * u + 2 * np.sin(2.9 * v)) + np.sin(
+        5.1 * v + 2 * np.sin(3.7 * u + 1)
+    )
+    return blotches / 2
 
 
 def _worn(on: OnCloth) -> Array:
     """Denim fades on thighs and behind knees."""
-    side = np.abs(on.around) - np.float32(0.06)
-    fade = np.exp(-np.square(side / np.float32(0.05))) * np.float32(0.7)
-    return fade * (np.float32(0.75) + np.float32(0.25) * np.sin(on.along * 21))
+    faded: Array = np.exp(-np.square((np.abs(on.around) - 0.05) / 0.05))
+    return faded * (0.5 + 0.2 * np.sin(on.along * 21))
 
 
-def _printed(motif: int, u: Array, v: Array, on: OnCloth) -> Array:
+def _printed(motif: int, u: Array, v: Array, on: OnCloth) -> NDArray[np.bool_]:
     """One of six shapes on the chest."""
     far = u * u + v * v
+    shape: NDArray[np.bool_]
     match motif:
         case 0:
             shape = far < 0.8

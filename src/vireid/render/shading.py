@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vireid.render.bodies import Array
-from vireid.render.materials import OnCloth, pattern_at
+from vireid.render.materials import LEG_RADIUS, Cloth, OnCloth, pattern_at
 from vireid.render.outfits import Indices, Outfit, Slot
 from vireid.render.scenes import Light, Weather
 from vireid.render.warmth import worn_temperature
@@ -71,15 +71,17 @@ def in_daylight(surface: Surface, light: Light, in_shadow: Shadow) -> Array:
     """Visible radiance, n x 3; linear, 1 is a white sheet in full light."""
     sun = light.sun.astype(np.float32)
     lit = ~in_shadow(surface.points + np.float32(0.012) * surface.normals)
-    direct = _softened(surface.normals @ sun, 0.4 * surface.softness) * lit
+    towards = surface.normals @ sun
+    direct = _softened(towards, 0.4 * surface.softness) * lit
     sky = np.float32(0.65) + np.float32(0.35) * surface.normals[:, 2]
-    received = direct[:, None] * light.sun_colour.astype(np.float32)
-    received += sky[:, None] * light.sky_colour.astype(np.float32)
-    radiance: Array = surface.colour * received * _column(1 + surface.relief)
+    received = np.stack([direct, sky]) * (1 + surface.relief)
+    radiance: Array = surface.colour * (received.T @ _rows(light.sun_colour, light.sky_colour))
     if np.any(surface.gloss):
-        halfway = unit(sun - surface.directions)
-        shine = surface.gloss * _narrow(np.clip(dot(surface.normals, halfway), 0, 1)) * lit
-        radiance += shine[:, None] * light.sun_colour.astype(np.float32)
+        # The halfway vector between sun and eye, without ever making it.
+        to_eye = dot(surface.normals, surface.directions)
+        length = np.sqrt(np.maximum(2 - 2 * (surface.directions @ sun), 1e-6))
+        shine = surface.gloss * _narrow(np.clip((towards - to_eye) / length, 0, 1)) * lit
+        radiance += np.multiply.outer(shine, light.sun_colour.astype(np.float32))
     return radiance
 
 
@@ -114,7 +116,7 @@ def in_thermal(surface: Surface, weather: Weather) -> Array:
     slant *= slant * slant * slant * slant
     emissivity = surface.emissivity * (1 - np.float32(0.5) * slant)
     upward = np.float32(0.5) + np.float32(0.5) * surface.normals[:, 2]
-    sky, around = band_radiance(np.array([weather.sky, weather.air]))
+    sky, around = float(band_radiance(weather.sky)), float(band_radiance(weather.air))
     mirrored = around + upward * (sky - around)
     return apparent_temperature(
         emissivity * band_radiance(surface.temperature) + (1 - emissivity) * mirrored
@@ -155,7 +157,8 @@ def _planck() -> tuple[Array, Array]:
     wave = np.linspace(8e-6, 14e-6, 121)
     first, second = 1.191042972e-16, 1.438776877e-2
     exponent = second / (wave * (celsius[:, None] + 273.15))
-    return celsius, np.trapezoid(first / wave**5 / np.expm1(exponent), wave, axis=1)
+    radiance = np.trapezoid(first / wave**5 / np.expm1(exponent), wave, axis=1)
+    return celsius, np.asarray(radiance)
 
 
 def auto_gain(celsius: Array, tail: float = 0.01, least_span: float = 8.0) -> Array:
@@ -191,24 +194,23 @@ def dressed_surface(
         weather: Wanted for temperatures only, that is for a thermal camera.
         settled: 0 just came from a heated house, 1 has been outside for long.
     """
-    n = len(seen.rays)
-    albedo = np.zeros((n, 4), np.float32)
-    relief, gloss, softness, back = np.zeros((4, n), np.float32)
-    emissivity = np.full(n, 0.9, np.float32)
-    grain = _grain(seen.rest)
-    for slot in np.flatnonzero(np.bincount(seen.slots)):
-        here = np.flatnonzero(seen.slots == slot)
+    made_of = _table(outfit.cloths)[seen.slots]
+    albedo, grain, gloss, softness, emissivity = np.split(made_of, [4, 5, 6, 7], axis=1)
+    relief = grain[:, 0] * _grain(seen.rest)
+    back = np.zeros(len(seen.rays), np.float32)
+    for slot in np.flatnonzero(np.bincount(seen.slots)).tolist():
         cloth = outfit.cloths[slot]
-        share, height = pattern_at(cloth, _on_cloth(outfit, seen, slot, here))
-        first = np.array([*cloth.colour, cloth.infrared], np.float32)
-        second = np.array([*cloth.second_colour, cloth.second_infrared], np.float32)
-        albedo[here] = first + share[:, None] * (second - first)
-        relief[here] = cloth.relief * height + cloth.grain * grain[here]
-        gloss[here], softness[here] = cloth.gloss, cloth.softness
-        back[here] = cloth.retroreflection * share
-        emissivity[here] = cloth.emissivity
-    if Slot.SKIN in seen.slots:
-        _paint_face(outfit, seen, albedo, back)
+        if cloth.pattern == "plain":
+            continue
+        here = np.flatnonzero(seen.slots == slot)
+        share, height = pattern_at(cloth, _on_cloth(outfit, seen, here))
+        if share is not None:
+            second = np.array([*cloth.second_colour, cloth.second_infrared], np.float32)
+            albedo[here] += share[:, None] * (second - albedo[here[0]])
+            back[here] = cloth.retroreflection * share
+        if height is not None:
+            relief[here] += cloth.relief * height
+    _paint_face(outfit, seen, albedo, back)
     temperature: Array | float = 20.0
     if weather is not None:
         temperature = worn_temperature(
@@ -221,25 +223,28 @@ def dressed_surface(
         albedo[:, :3],
         albedo[:, 3],
         relief,
-        gloss,
-        softness,
+        gloss[:, 0],
+        softness[:, 0],
         back,
-        emissivity,
+        emissivity[:, 0],
         temperature,
     )
 
 
-def _on_cloth(outfit: Outfit, seen: Seen, slot: int, here: Indices) -> OnCloth:
+def _table(cloths: tuple[Cloth, ...]) -> Array:
+    """Red, green, blue, near infrared, grain, gloss, softness and emissivity of each, k x 8."""
+    rows = [(*c.colour, c.infrared, c.grain, c.gloss, c.softness, c.emissivity) for c in cloths]
+    return np.array(rows, np.float32)
+
+
+def _on_cloth(outfit: Outfit, seen: Seen, here: Indices) -> OnCloth:
     marks, rest, limbs = outfit.landmarks, seen.rest[here], seen.limbs[here]
     x, y, z = rest.T
     sleeve = (limbs > 0) & ((z > marks.hip + 0.06) | (np.abs(x) > 0.36))
     leg = (limbs > 0) & ~sleeve
-    plain = outfit.cloths[slot].pattern == "plain"
     front = np.float32(marks.head_centre[1] + 0.04) - y
-    if plain:
-        return OnCloth(x, z, front, sleeve, leg, 0.0)
     off_axis = np.where(leg, np.float32(0.11) * np.sign(x), np.float32(0))
-    radius = np.where(leg, np.float32(0.075), np.float32(0.16))
+    radius = np.where(leg, np.float32(LEG_RADIUS), np.float32(0.16))
     around = np.where(sleeve, y, np.arctan2(x - off_axis, front) * radius)
     along = np.where(sleeve, np.float32(marks.shoulder) - np.float32(0.5) * limbs, z)
     middle = (marks.waist + marks.shoulder) / 2
@@ -277,8 +282,9 @@ def _grain(rest: Array) -> Array:
     """Mottle of cloth about a centimetre across, around 0, n."""
     x, y, z = rest.T
     coarse = np.sin(310 * x + 4 * np.sin(170 * z)) * np.sin(290 * z + 3 * np.sin(190 * (x + y)))
-    fine: Array = np.sin(730 * (x - y)) * np.sin(690 * z + 5 * x)
-    return np.float32(0.8) * coarse + np.float32(0.6) * fine
+    fine = np.sin(730 * (x - y)) * np.sin(690 * z + 5 * x)
+    mottle: Array = 0.8 * coarse + 0.6 * fine
+    return mottle
 
 
 def _softened(cosine: Array, softness: Array | float) -> Array:
@@ -293,8 +299,8 @@ def _narrow(cosine: Array) -> Array:
     return eighth * eighth * eighth
 
 
-def _column(values: Array | float) -> Array | float:
-    return values[:, None] if isinstance(values, np.ndarray) else values
+def _rows(*vectors: Array) -> Array:
+    return np.array(vectors, np.float32)
 
 
 def unit(vectors: Array) -> Array:

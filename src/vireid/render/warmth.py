@@ -12,8 +12,8 @@ surface lies between skin and air as the resistances on either side do. Sources:
   convective exchange; vapour pressure by Magnus' formula.
 * Skin at rest is at 34 on average (35.7 - 0.028 x metabolic rate; Fanger 1970, ISO 7730), warmest
   on head and trunk. In the cold hands and feet cool most, fingers by 2 to 17 degrees more than
-  hands at 0 (doi:10.1007/BF00599699), nose and cheeks faster than neck and eyes (Briggs, Gillespie and
-  Brown 2017, doi:10.1007/s00484-017-1368-3). The numbers by part are inferred.
+  hands at 0 (doi:10.1007/BF00599699), nose and cheeks faster than neck and eyes (Briggs, Gillespie
+  and Brown 2017, doi:10.1007/s00484-017-1368-3). The numbers by part are inferred.
 """
 
 import numpy as np
