@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Generic, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from jaxtyping import Int
 
 from vireid.augmentation import Augmentation, augment, draw_changes
 from vireid.batches import B, EpochOfBatches, ImageBatch, PairedBatch
-from vireid.packs import open_pack
+from vireid.packs import open_packed
 from vireid.records import ImageRecord, Modality
 from vireid.sampling import (
     Draw,
@@ -56,6 +57,7 @@ class PackedTrainingData:
         *,
         height: int,
         width: int,
+        root: Path | None = None,
         augmentation: Augmentation,
         seed: int,
         steps_per_epoch: int | None = None,
@@ -65,12 +67,13 @@ class PackedTrainingData:
         world: int = 1,
         workers: int = 2,
     ) -> None:
-        """Open the pack of these pictures, building it the first time.
+        """Find these pictures in packs; what is in none is packed now.
 
         Args:
             records: Pictures to learn from; each has an identity.
             height: Rows of a picture as it is given to the method.
             width: Columns.
+            root: Folder of the data set; by default the one that all pictures share.
             augmentation: How pictures are changed.
             seed: 0 or more; another seed, other batches.
             steps_per_epoch: Paired batches in an epoch. Not given: as many as it takes to draw
@@ -91,20 +94,21 @@ class PackedTrainingData:
         _check(records, seed, steps_per_epoch)
         _check_pad(augmentation.pad, height, width)
         paths = [record.path for record in records]
-        pack = open_pack(paths, height, width, skip_unreadable=unreadable == "skip")
-        self._pictures = pack.pictures
-        self.records = tuple(r for i, r in enumerate(records) if i not in pack.unreadable)
+        skip = unreadable == "skip"
+        self._pictures = open_packed(paths, height, width, root=root, skip_unreadable=skip)
+        self.records = tuple(r for i, r in enumerate(records) if i not in self._pictures.unreadable)
         """Those whose pictures could be read, people left out for `unpaired` among them."""
         self.unpaired = seen_in_one_spectrum(self.records)
         """Identities with pictures of one modality only, and which."""
         left_out = set(self.unpaired) if unpaired == "drop" else set()
-        _log_left_out(pack.unreadable, left_out)
+        _log_left_out(self._pictures.unreadable, left_out)
         self._numbering = number_identities(self.records, left_out)
         self.num_identities = len(self._numbering)
         self._refuses_unpaired = unpaired == "error"
         self._augmentation = augmentation
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch
+        self._height, self._width = height, width
         self._rank, self._world = rank, world
         self._workers = workers
 
@@ -175,8 +179,8 @@ class PackedTrainingData:
         self, drawn: Int[np.ndarray, " all"], modality: Modality, rng: np.random.Generator
     ) -> Images:
         """This process's share of the pictures of a batch, changed."""
-        _, height, width, _ = self._pictures.shape
-        changes = draw_changes(self._augmentation, modality, (len(drawn), height, width), rng)
+        size = (len(drawn), self._height, self._width)
+        changes = draw_changes(self._augmentation, modality, size, rng)
         mine = share(len(drawn), self._rank, self._world)
         pixels = augment([self._pictures[n] for n in drawn[mine]], changes.of(mine))
         # numpy divides bytes in one pass, in this thread alone; the tensor is "channels last".

@@ -1,48 +1,48 @@
-"""Pictures of a data set, resized once and kept in one memory-mapped file.
+"""Pictures of a data set, resized once and kept in memory-mapped files.
 
-Decoding JPEG files anew in every epoch costs more than all augmentation. A pack is a folder
-with `pictures.u8` (rows of uint8 [height, width, 3], nothing else) and `pack.json`; its name
-says which pictures it holds, their sizes and times of change included, so a pack that no longer
-fits is never opened.
+Decoding JPEG files anew in every epoch costs more than all augmentation. A pack is a folder with
+`pictures.u8` (rows of uint8 [height, width, 3], nothing else) and `pack.json`, which says whose
+pictures they are: the folder of the data set, and of each file its name, size and time of change.
+A picture whose file is another now is not taken from it.
+
+Packs are found by what they hold: who asks for pictures gets them from all packs in the cache
+that have some of them; what none has is packed then. A pack that lies elsewhere
+(`vireid data pack --out`) is known to the cache by a file that says where.
 """
 
 import hashlib
 import json
 import logging
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from rich.console import Console
 from rich.progress import Progress
 
 from vireid.caches import CACHE_WAY_OUT, cache_folder
 from vireid.errors import VireidError
-from vireid.pictures import PictureError, Pixels, read_resized
+from vireid.pictures import PictureError, Pixels, decoding_threads, read_resized
+from vireid.writing import write_whole
 
-FORMAT = 1
+FORMAT = 2
 PICTURES, FACTS = "pictures.u8", "pack.json"
+IN_ONE_GO = 16
+"""Pictures that a thread reads before it gives them back."""
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Pack:
-    """Resized pictures, in the order in which their paths were given."""
-
-    pictures: UInt8[np.ndarray, "n h w 3"]
-    """Mapped from the file: only what is looked at is read."""
-    unreadable: dict[int, str]
-    """Positions of the paths that are missing from `pictures`, and why."""
+State = tuple[int, int]
+"""Size of a file, and when it was last changed, in nanoseconds."""
 
 
 class PackError(VireidError):
@@ -52,8 +52,8 @@ class PackError(VireidError):
 class UnreadablePicturesError(VireidError):
     """Some pictures of a data set cannot be read."""
 
-    def __init__(self, paths: Sequence[Path], reasons: dict[int, str]) -> None:
-        listed = [f"  {paths[i]}: {reason}" for i, reason in islice(reasons.items(), 20)]
+    def __init__(self, reasons: dict[Path, str]) -> None:
+        listed = [f"  {path}: {reason}" for path, reason in islice(reasons.items(), 20)]
         if len(reasons) > 20:
             listed.append(f"  and {len(reasons) - 20} more")
         super().__init__(
@@ -62,9 +62,54 @@ class UnreadablePicturesError(VireidError):
         )
 
 
-def open_pack(
-    paths: Sequence[Path], height: int, width: int, *, skip_unreadable: bool = False
-) -> Pack:
+@dataclass(frozen=True)
+class PackedPictures:
+    """Resized pictures in the order in which their paths were given, unreadable ones left out."""
+
+    files: tuple[UInt8[np.ndarray, "_ h w 3"], ...]
+    """Mapped from the disk: only what is looked at is read."""
+    places: Int[np.ndarray, "n 2"]
+    """Of every picture: which file, and which row of it."""
+    unreadable: dict[int, str]
+    """Positions of the paths that are left out, and why."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, number: int | np.integer) -> Pixels:
+        file, row = self.places[number]
+        picture: Pixels = self.files[file][row]
+        return picture
+
+
+@dataclass(frozen=True)
+class Pack:
+    """One pack on disk."""
+
+    folder: Path
+    height: int
+    width: int
+    root: str
+    """Folder of the data set when it was packed."""
+    states: dict[str, State]
+    """Of the files when they were packed, by name from the root, in the order of rows."""
+
+    def pictures(self) -> UInt8[np.ndarray, "n h w 3"]:
+        """All of them, mapped."""
+        shape = (len(self.states), self.height, self.width, 3)
+        pictures = np.memmap(self.folder / PICTURES, np.uint8, mode="r", shape=shape)
+        # A plain array on the same memory: numpy slices it several times faster.
+        return np.asarray(pictures)
+
+
+def open_packed(
+    paths: Sequence[Path],
+    height: int,
+    width: int,
+    *,
+    root: Path | None = None,
+    skip_unreadable: bool = False,
+) -> PackedPictures:
     """The pictures at these paths in one size; read and resized the first time, then kept.
 
     Any number of processes may ask at once: one builds and shows how far it is, the others wait.
@@ -73,107 +118,267 @@ def open_pack(
         paths: Pictures, in the order in which they are wanted.
         height: Rows of every picture.
         width: Columns.
+        root: Folder of the data set; by default the one that the pictures share. A data set that
+            was moved as a whole is not packed again.
         skip_unreadable: Leave out pictures that cannot be read instead of raising.
 
     Raises:
         UnreadablePicturesError: Pictures are missing or damaged, and are not to be skipped.
         PackError: There are no pictures, there is no room for them, or they change meanwhile.
     """
-    if not paths:
-        raise PackError("there are no pictures to pack")
-    wanted = _Wanted(paths, height, width, _states(paths))
-    pack = cache_folder() / "packs" / wanted.name
-    try:
-        if not _is_whole(pack):
-            _build_once(wanted, pack)
-    except OSError as error:
-        raise PackError(
-            f"cannot keep resized pictures in {pack.parent} ({error.strerror or error}); "
-            f"{CACHE_WAY_OUT}"
-        ) from error
-    opened = _open(pack)
-    if opened.unreadable and not skip_unreadable:
-        # Whatever was wrong may be mended without a trace in the files: look again next time.
-        shutil.rmtree(pack, ignore_errors=True)
-        raise UnreadablePicturesError(paths, opened.unreadable)
-    return opened
+    wanted = _want(paths, height, width, root)
+    shelf = cache_folder() / "packs"
+    unreadable: dict[str, str] = {}
+    with _told(shelf, CACHE_WAY_OUT):
+        found = _find(shelf, wanted)
+        if wanted.without(found):
+            with _alone_with_packs_of(wanted.root, shelf):
+                found = _find(shelf, wanted)  # another process may have packed them meanwhile
+                if missing := wanted.without(found):
+                    unreadable = _add(shelf, missing)
+                    found = _find(shelf, wanted)
+    _refuse_unreadable(wanted, unreadable, skip_unreadable)
+    return _in_order(wanted, found, unreadable)
+
+
+def make_pack(
+    paths: Sequence[Path],
+    height: int,
+    width: int,
+    *,
+    root: Path,
+    folder: Path | None = None,
+    skip_unreadable: bool = False,
+) -> PackedPictures:
+    """Have exactly these pictures in one pack; it is only made if there is none that still fits.
+
+    Args:
+        paths: Pictures.
+        height: Rows of every picture.
+        width: Columns.
+        root: Folder of the data set.
+        folder: Where the pack is to lie; by default in the cache. An old pack there is replaced
+            when the new one is whole. `open_packed` will find it.
+        skip_unreadable: Leave out pictures that cannot be read instead of raising.
+
+    Raises:
+        UnreadablePicturesError: Pictures are missing or damaged, and are not to be skipped.
+        PackError: There are no pictures, there is something else in `folder`, there is no room,
+            or pictures change meanwhile.
+    """
+    wanted = _want(paths, height, width, root)
+    shelf = cache_folder() / "packs"
+    place = folder.absolute() if folder else shelf / wanted.name
+    with _told(shelf, CACHE_WAY_OUT), _alone_with_packs_of(wanted.root, shelf):
+        with _told(place, "make room, or name another folder"):
+            pack, unreadable = _renew(place, wanted)
+        _refuse_unreadable(wanted, unreadable, skip_unreadable)
+        if folder:
+            write_whole(shelf / f"{wanted.name}.path", os.fsencode(place))
+    return _in_order(wanted, [_Found(pack, _rows(pack, wanted))], unreadable)
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Which pictures to pack, and what was known about their files."""
+    """Which pictures to find or to pack, and what is known about their files."""
 
-    paths: Sequence[Path]
+    root: str
     height: int
     width: int
-    states: list[tuple[int, int] | None]
-
-    @property
-    def whose(self) -> str:
-        """Digest of which pictures in which size."""
-        # Paths from the folder that all share: a data set moved as a whole is not packed again.
-        absolute = [path.absolute() for path in self.paths]
-        root = os.path.commonpath([path.parent for path in absolute])
-        names = [os.path.relpath(path, root) for path in absolute]
-        return _digest([FORMAT, self.height, self.width, names])
+    names: Sequence[str]
+    """From the root; one may come twice."""
+    states: dict[str, State]
+    """Of the files that are there."""
 
     @property
     def name(self) -> str:
-        """Name of the pack, different when any file is."""
-        return f"{self.whose}-{_digest(self.states)}"
+        """Of a pack of these; another one when any picture or its file is another."""
+        return f"{self.prefix}-{_digest([FORMAT, list(self.states.items())])}"
+
+    @property
+    def prefix(self) -> str:
+        """What the name of every pack of this size from this folder begins with."""
+        return f"{self.height}x{self.width}-{_digest(self.root)}"
+
+    def only(self, names: Iterable[str]) -> "_Wanted":
+        """Some of them, each once."""
+        names = list(dict.fromkeys(names))
+        states = {name: self.states[name] for name in names if name in self.states}
+        return _Wanted(self.root, self.height, self.width, names, states)
+
+    def without(self, found: Sequence["_Found"]) -> "_Wanted | None":
+        """Those that are in no pack; None if all are."""
+        missing = [name for name in self.names if not any(name in f.rows for f in found)]
+        return self.only(missing) if missing else None
 
 
-def _states(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
-    """Size and time of change of each file; None where there is no file."""
+@dataclass(frozen=True)
+class _Found:
+    """A pack that has some of the pictures wanted, as they are now."""
 
-    def state(path: Path) -> tuple[int, int] | None:
+    pack: Pack
+    rows: dict[str, int]
+    """By name."""
+
+
+def _want(paths: Sequence[Path], height: int, width: int, root: Path | None) -> _Wanted:
+    if not paths:
+        raise PackError("there are no pictures to pack")
+    absolute = [os.path.abspath(path) for path in paths]  # noqa: PTH100  links keep their names
+    shared = root or os.path.commonpath([os.path.dirname(path) for path in absolute])  # noqa: PTH120
+    folder = os.path.abspath(shared)  # noqa: PTH100
+    names = [_from(folder, path) for path in absolute]
+    return _Wanted(folder, height, width, names, _states(folder, names))
+
+
+def _from(folder: str, path: str) -> str:
+    """`os.path.relpath`, which is slow."""
+    start = folder + os.sep
+    return path[len(start) :] if path.startswith(start) else os.path.relpath(path, folder)
+
+
+def _states(root: str, names: Iterable[str]) -> dict[str, State]:
+    found = {}
+    for name in names:
         try:
-            found = path.stat()
+            file = os.stat(f"{root}/{name}")  # noqa: PTH116  half the time of a Path, of which there are many
         except OSError:
-            return None
-        return found.st_size, found.st_mtime_ns
-
-    return [state(path) for path in paths]
+            continue
+        found[name] = (file.st_size, file.st_mtime_ns)
+    return found
 
 
 def _digest(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _open(pack: Path) -> Pack:
-    facts = json.loads((pack / FACTS).read_text())
-    pictures = np.memmap(pack / PICTURES, np.uint8, mode="r", shape=tuple(facts["shape"]))
-    # A plain array on the same memory: numpy slices it several times faster.
-    return Pack(np.asarray(pictures), {int(i): why for i, why in facts["unreadable"].items()})
+@contextmanager
+def _told(place: Path, way_out: str) -> Iterator[None]:
+    """Turn what the operating system says meanwhile into what can be done about it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise PackError(f"cannot keep resized pictures in {place} ({reason}); {way_out}") from error
 
 
-def _is_whole(pack: Path) -> bool:
-    """Whether there is a pack, and nothing has cut off its pictures since."""
-    if not (pack / FACTS).exists():
-        return False
-    shape = json.loads((pack / FACTS).read_text())["shape"]
-    return (pack / PICTURES).stat().st_size == int(math.prod(shape))
+@contextmanager
+def _alone_with_packs_of(root: str, shelf: Path) -> Iterator[None]:
+    """One process at a time; the system lets go when the holder dies, however it dies."""
+    shelf.mkdir(parents=True, exist_ok=True)
+    with FileLock(shelf / f"{_digest(root)}.lock"):
+        yield
 
 
-def _build_once(wanted: _Wanted, pack: Path) -> None:
-    """Build a pack unless another process does so meanwhile."""
-    pack.parent.mkdir(parents=True, exist_ok=True)
-    # Released by the system when its holder dies, however it dies.
-    with FileLock(pack.parent / f"{wanted.whose}.lock"):
-        if _is_whole(pack):
-            return
-        _remove_leftovers(pack.parent, wanted.whose)
-        _check_room(pack.parent, len(wanted.paths) * wanted.height * wanted.width * 3)
-        with _new_folder(pack) as building:
-            _build(wanted, building)
+def _find(shelf: Path, wanted: _Wanted) -> list[_Found]:
+    """Packs that have some of the pictures wanted."""
+    found = []
+    for entry in sorted(shelf.glob(f"{wanted.height}x{wanted.width}-*")):
+        elsewhere = entry.suffix == ".path"
+        pack = _read_pack(Path(os.fsdecode(entry.read_bytes())) if elsewhere else entry)
+        if pack and (rows := _rows(pack, wanted)):
+            found.append(_Found(pack, rows))
+    return found
 
 
-def _remove_leftovers(folder: Path, whose: str) -> None:
-    """Remove what a killed process left, and packs of these pictures in a former state."""
-    for old in folder.glob(f"{whose}-*"):
-        if not old.name.endswith(".part"):
-            log.info("pictures have changed since %s was packed; packing them again", old)
-        shutil.rmtree(old, ignore_errors=True)
+def _read_pack(folder: Path) -> Pack | None:
+    """The pack in a folder, if there is one and nothing has cut off its pictures since."""
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        size = (folder / PICTURES).stat().st_size
+        height, width, root, files = (facts[k] for k in ("height", "width", "root", "files"))
+        states = {name: (bytes_, changed) for name, bytes_, changed in files}
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+        return None
+    whole = facts.get("format") == FORMAT and size == len(states) * height * width * 3
+    return Pack(folder, height, width, root, states) if whole else None
+
+
+def _rows(pack: Pack, wanted: _Wanted) -> dict[str, int]:
+    """Which rows of a pack are pictures that are wanted, their files being as they were."""
+    there = enumerate(pack.states.items())
+    rows = {name: row for row, (name, state) in there if wanted.states.get(name) == state}
+    if pack.root == wanted.root:
+        return rows
+    # Names, sizes and even times may be those of another data set of the same layout by chance;
+    # all of them are not.
+    moved = not Path(pack.root).exists() and all(name in rows for name in wanted.names)
+    return rows if moved else {}
+
+
+def _in_order(
+    wanted: _Wanted, found: Sequence[_Found], unreadable: dict[str, str]
+) -> PackedPictures:
+    place = {name: (i, row) for i, f in enumerate(found) for name, row in f.rows.items()}
+    places = [place[name] for name in wanted.names if name not in unreadable]
+    return PackedPictures(
+        tuple(f.pack.pictures() for f in found),
+        np.array(places),
+        {i: unreadable[name] for i, name in enumerate(wanted.names) if name in unreadable},
+    )
+
+
+def _refuse_unreadable(wanted: _Wanted, reasons: dict[str, str], skip: bool) -> None:
+    if reasons and (not skip or len(reasons) == len(set(wanted.names))):
+        raise UnreadablePicturesError({Path(wanted.root, k): why for k, why in reasons.items()})
+
+
+def _add(shelf: Path, missing: _Wanted) -> dict[str, str]:
+    """Pack what no pack has; the names of what cannot be read, and why."""
+    _remove_outdated(shelf, missing)
+    _, unreadable = _build(shelf / missing.name, missing)
+    return unreadable
+
+
+def _remove_outdated(shelf: Path, missing: _Wanted) -> None:
+    """Remove what a killed process left, and packs whose pictures have all changed."""
+    _remove_parts(shelf, missing.prefix)
+    for old in shelf.glob(f"{missing.prefix}-*"):
+        pack = _read_pack(old)
+        changed = [name for name in pack.states if name in missing.states] if pack else []
+        if changed:
+            log.info("%d pictures changed since they were packed; packing them again", len(changed))
+        if pack and len(changed) == len(pack.states):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_parts(shelf: Path, prefix: str) -> None:
+    for left in shelf.glob(f"{prefix}*.part"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _renew(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
+    """The pack at a place, built unless it holds what is wanted; what is unreadable, and why."""
+    if place.exists() and not (place / FACTS).exists() and any(place.iterdir()):
+        raise PackError(f"{place} holds something else than a pack; name another folder")
+    old = _read_pack(place)
+    if old and (old.height, old.width) == (wanted.height, wanted.width):
+        unreadable = _read_in_vain(wanted.only(k for k in wanted.names if k not in old.states))
+        if old.states == wanted.only(k for k in wanted.names if k not in unreadable).states:
+            moved = replace(old, root=wanted.root)
+            _write_facts(moved)
+            return moved, unreadable
+    _remove_parts(place.parent, f"{place.name}.")
+    return _build(place, wanted.only(wanted.names))
+
+
+def _read_in_vain(wanted: _Wanted) -> dict[str, str]:
+    read = zip(wanted.names, _read_all(wanted), strict=True)
+    return {name: picture for name, picture in read if isinstance(picture, str)}
+
+
+def _build(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
+    """Pack what can be read, whole or not at all; what cannot be read, and why."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _check_room(place.parent, len(wanted.names) * wanted.height * wanted.width * 3)
+    with _new_folder(place) as building:
+        unreadable = _write_pictures(building / PICTURES, wanted)
+        _refuse_changed(wanted)
+        packed = wanted.only(name for name in wanted.names if name not in unreadable)
+        pack = Pack(building, wanted.height, wanted.width, wanted.root, packed.states)
+        if packed.names:
+            _write_facts(pack)
+    return replace(pack, folder=place), unreadable
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -181,63 +386,75 @@ def _check_room(folder: Path, needed: int) -> None:
     if needed > free:
         raise PackError(
             f"the resized pictures need {needed / 1e9:.1f} GB in {folder}, where "
-            f"{free / 1e9:.1f} GB are free; set VIREID_CACHE to a folder with more room"
+            f"{free / 1e9:.1f} GB are free; {CACHE_WAY_OUT}"
         )
 
 
 @contextmanager
 def _new_folder(final: Path) -> Iterator[Path]:
-    """A folder that gets its final name when everything in it is written, or else vanishes."""
+    """A folder that gets its final name when there is a whole pack in it, or else vanishes."""
     building = Path(tempfile.mkdtemp(prefix=f"{final.name}.", suffix=".part", dir=final.parent))
     try:
         yield building
-        building.rename(final)
+        if (building / FACTS).exists():
+            shutil.rmtree(final, ignore_errors=True)
+            building.rename(final)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _build(wanted: _Wanted, folder: Path) -> None:
-    unreadable: dict[int, str] = {}
-    with (folder / PICTURES).open("wb") as file:
-        for i, picture in enumerate(_read_all(wanted)):
+def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
+    unreadable: dict[str, str] = {}
+    with path.open("wb") as file:
+        for name, picture in zip(wanted.names, _read_all(wanted), strict=True):
             if isinstance(picture, str):
-                unreadable[i] = picture
+                unreadable[name] = picture
             else:
                 file.write(picture.data)
         # The disk has everything before the folder gets its name.
         file.flush()
         os.fsync(file.fileno())
-    _refuse_changed(wanted)
-    if len(unreadable) == len(wanted.paths):
-        raise UnreadablePicturesError(wanted.paths, unreadable)
-    shape = (len(wanted.paths) - len(unreadable), wanted.height, wanted.width, 3)
-    (folder / FACTS).write_text(json.dumps({"shape": shape, "unreadable": unreadable}))
+    return unreadable
 
 
 def _refuse_changed(wanted: _Wanted) -> None:
-    now = _states(wanted.paths)
-    both = zip(wanted.paths, wanted.states, now, strict=True)
-    changed = [str(path) for path, before, after in both if before != after]
+    now = _states(wanted.root, wanted.names)
+    changed = [name for name in wanted.names if now.get(name) != wanted.states.get(name)]
     if changed:
+        named = ", ".join(str(Path(wanted.root, name)) for name in changed[:5])
         raise PackError(
-            f"{len(changed)} pictures changed while they were packed ({', '.join(changed[:5])}); "
+            f"{len(changed)} pictures changed while they were packed ({named}); "
             "start again when nothing writes to them any more"
         )
+
+
+def _write_facts(pack: Pack) -> None:
+    facts = {"format": FORMAT, "root": pack.root, "height": pack.height, "width": pack.width}
+    files = [[name, *state] for name, state in pack.states.items()]
+    write_whole(pack.folder / FACTS, json.dumps({**facts, "files": files}).encode())
 
 
 def _read_all(wanted: _Wanted) -> Iterator[Pixels | str]:
     """Resized pictures in order, or why there is none; a few are held at a time."""
 
-    def read(path: Path) -> Pixels | str:
-        try:
-            return np.ascontiguousarray(read_resized(path, wanted.height, wanted.width))
-        except PictureError as error:
-            return error.reason
+    def read(names: Sequence[str]) -> list[Pixels | str]:
+        return [_read(Path(wanted.root, name), wanted.height, wanted.width) for name in names]
 
-    workers = os.cpu_count() or 1
-    with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(workers) as pool:
-        task = bar.add_task("packing pictures", total=len(wanted.paths))
-        for start in range(0, len(wanted.paths), 32 * workers):
-            chunk = wanted.paths[start : start + 32 * workers]
-            yield from pool.map(read, chunk)
-            bar.advance(task, len(chunk))
+    starts = range(0, len(wanted.names), IN_ONE_GO)
+    threads = decoding_threads()
+    ahead: deque[Future[list[Pixels | str]]] = deque()
+    with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(threads) as pool:
+        task = bar.add_task("packing pictures", total=len(wanted.names))
+        for start in starts:
+            ahead.append(pool.submit(read, wanted.names[start : start + IN_ONE_GO]))
+            while len(ahead) > (2 * threads if start < starts[-1] else 0):
+                done = ahead.popleft().result()
+                yield from done
+                bar.advance(task, len(done))
+
+
+def _read(path: Path, height: int, width: int) -> Pixels | str:
+    try:
+        return read_resized(path, height, width)
+    except PictureError as error:
+        return error.reason

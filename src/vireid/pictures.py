@@ -4,6 +4,7 @@ Training, scoring and searching all go through `read_resized` (or `resize`, for 
 already in memory), so that a figure in a table and a hit in a search come from the same pixels.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,13 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
         raise
     except Exception as error:  # decoders raise almost anything when a file is damaged
         raise _explained(path, error) from error
+
+
+def decoding_threads() -> int:
+    """As many as processors that this process may use: decoders let go of the interpreter."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
