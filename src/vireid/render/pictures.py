@@ -1,48 +1,48 @@
-"""A picture of somebody at a place: view, rays, background, lens and sensor."""
+"""A picture of somebody at a place: who and what stands where, what each ray meets, what is hidden."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from vireid.records import Modality
 from vireid.render.bodies import Array
-from vireid.render.outfits import Outfit, Slot, vertex_normals, worn_at
-from vireid.render.poses import draw_pose, posed
-from vireid.render.scenes import (
-    FLOOR_METRES,
-    WALL_HEIGHT,
-    WALL_METRES,
-    Camera,
-    Light,
-    Place,
-    draw_light,
-    looked_up,
-    place,
-)
+from vireid.render.outfits import Indices, Outfit, Slot, vertex_normals, worn_at
+from vireid.render.people import draw_person
+from vireid.render.places import Place, backdrop, bare_place, place
+from vireid.render.poses import Pose, draw_pose, posed
+from vireid.render.scenes import Camera, Light, Weather, draw_light, draw_weather, held_still
+from vireid.render.sensors import Exposed, developed
 from vireid.render.shading import (
     Seen,
     Shadow,
+    Surface,
     dot,
     dressed_surface,
     in_daylight,
     in_near_infrared,
-    lamp_at,
+    in_thermal,
+    sunned,
     unit,
 )
-
-OVERSAMPLING = 2
-"""Rays a pixel, in either direction."""
-
+from vireid.render.things import BEFORE, BEHIND, Thing, thing
+from vireid.render.views import Box, View, draw_view
 
 HOLDABLE = ("height", "background", "box", "camera", "light", "pose", "occluders")
 """What can be kept the same in all pictures, to find how much of a result rests on it."""
-
+HELD_HEIGHT = 1.7
 OBJECT, BYSTANDER = 255, 254
 """In the parts mask: things and other people in front of the person; those behind are 0."""
+MOST_HIDDEN = 0.35
+"""What hides more of the person is taken away."""
+WALKING_SPEED = 1.35
+"""Metres a second at a usual stride (Bohannon, "Comfortable and maximum walking speed of adults",
+Age and Ageing 26, 1997: 1.3 to 1.46)."""
+_EDGE_RAYS = ((0.125, 0.375), (0.625, 0.125), (0.375, 0.875), (0.875, 0.625))
+"""Column and row, within a pixel, of the rays that smooth an edge."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,7 @@ class Keypoint:
     x: float
     y: float
     visible: bool
-    """Inside the picture and not behind another person or thing."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """How well the picture's frame fits the person; shares of the person's height or width."""
-
-    cut_top: float = 0.0
-    cut_bottom: float = 0.0
-    cut_left: float = 0.0
-    cut_right: float = 0.0
-    looseness: float = 0.0
-    """Picture height over the person's height, minus 1."""
-    hidden: float = 0.0
-    """Share of the person's pixels in the frame that something stands in front of."""
+    """Inside the picture and not behind another person, a thing or the person's own body."""
 
 
 @dataclass(frozen=True)
@@ -95,23 +81,98 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class View:
-    """One ray a point of the enlarged picture, from the camera's eye."""
+class Solid:
+    """Somebody or something that rays may meet."""
 
-    eye: Array
-    directions: Array
-    """n x 3, unit length"""
-    shape: tuple[int, int]
-    distance: float
-    """Metres to the person."""
+    vertices: Array
+    triangles: NDArray[np.integer[Any]]
+    outfit: Outfit | None = None
+    thing: Thing | None = None
+    before: bool = False
+    """Between the camera and the person."""
 
-    def coarser(self) -> "View":
-        """One ray a pixel: what is behind people needs no finer look."""
-        rows, columns = self.shape
-        pixels = self.directions.reshape(rows // OVERSAMPLING, OVERSAMPLING, -1, OVERSAMPLING, 3)
-        directions = unit(pixels.sum((1, 3)).reshape(-1, 3))
-        shape = (rows // OVERSAMPLING, columns // OVERSAMPLING)
-        return replace(self, directions=directions, shape=shape)
+
+@dataclass(frozen=True)
+class Hits:
+    """What rays meet first; n of each."""
+
+    solids: NDArray[np.integer[Any]]
+    """Index of the solid, -1 for none; 0 is the person."""
+    triangles: NDArray[np.integer[Any]]
+    u: Array
+    v: Array
+    distances: Array
+    person_behind: NDArray[np.bool_]
+    """Whether the person is met, be it behind something."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What there is to see, by which light, and from where."""
+
+    camera: Camera
+    view: View
+    there: Place
+    shift: Array
+    """Metres by which the place's floor (2) and walls (1) are moved."""
+    light: Light
+    weather: Weather
+    settled: float
+    """How long the person has been out of doors, for their warmth: 0 just came out, 1 long."""
+    in_shadow: Shadow
+
+    def light_from(self, surface: Surface) -> Array:
+        """What the camera receives, n x channels; for a thermal one degrees Celsius."""
+        if self.camera.spectrum == "visible":
+            return in_daylight(surface, self.light, self.in_shadow)
+        if self.camera.spectrum == "thermal":
+            return in_thermal(surface, self.weather)[:, None]
+        return in_near_infrared(surface, self.light, self.view.eye, self.view.distance)[:, None]
+
+
+class Stage:
+    """Solids that rays can be cast at; the first is the person."""
+
+    def __init__(self, solids: Sequence[Solid]) -> None:
+        from embreex.mesh_construction import TriangleMesh
+        from embreex.rtcore_scene import EmbreeScene
+
+        self.solids = solids
+        self._person, self._others = EmbreeScene(), EmbreeScene()
+        for i, solid in enumerate(solids):
+            TriangleMesh(self._others if i else self._person, solid.vertices, solid.triangles)
+
+    def cast(self, eye: Array, directions: Array) -> Hits:
+        """What rays from the camera meet."""
+        origins = np.broadcast_to(eye, directions.shape).astype(np.float32).copy()
+        met = self._person.run(origins, directions, output=True)
+        first = Hits(
+            np.where(met["primID"] >= 0, 0, -1),
+            met["primID"],
+            met["u"],
+            met["v"],
+            met["tfar"],
+            met["primID"] >= 0,
+        )
+        if len(self.solids) == 1:
+            return first
+        other = self._others.run(origins, directions, output=True)
+        nearer = (other["primID"] >= 0) & ((first.solids < 0) | (other["tfar"] < first.distances))
+        return Hits(
+            np.where(nearer, other["geomID"] + 1, first.solids),
+            np.where(nearer, other["primID"], first.triangles),
+            np.where(nearer, other["u"], first.u),
+            np.where(nearer, other["v"], first.v),
+            np.where(nearer, other["tfar"], first.distances),
+            first.person_behind,
+        )
+
+    def blocks(self, points: Array, directions: Array) -> NDArray[np.bool_]:
+        """Which points see somebody or something in some directions."""
+        blocked: NDArray[np.bool_] = self._person.run(points, directions, query="OCCLUDED") >= 0
+        if len(self.solids) > 1:
+            blocked |= self._others.run(points, directions, query="OCCLUDED") >= 0
+        return blocked
 
 
 def photograph(
@@ -126,6 +187,9 @@ def photograph(
 ) -> Photograph:
     """A picture of somebody, with pose, place, light and crop drawn anew.
 
+    Two cameras of one place that differ in spectrum alone take the same moment when given equal
+    generators: that is how aligned pairs are made.
+
     Args:
         outfit: The dressed person.
         camera: Which camera takes it.
@@ -136,81 +200,340 @@ def photograph(
         bystanders: Other people who may pass by.
         hold: Names among `HOLDABLE` of what is to be the same in all pictures.
     """
-    from embreex.mesh_construction import TriangleMesh
-    from embreex.rtcore_scene import EmbreeScene
+    dice = _dice(rng, hold)
+    camera = held_still(camera) if "camera" in hold else camera
+    pose = _pose(outfit, dice["pose"], held="pose" in hold)
+    yaw = float(dice["pose"].uniform(0, 2 * np.pi))
+    scale = HELD_HEIGHT / outfit.landmarks.crown if "height" in hold else 1.0
+    person = Solid(
+        _placed(posed(outfit, pose) * scale, yaw, dice["camera"].uniform(-1.3, 1.3, 2)),
+        outfit.triangles,
+        outfit,
+    )
+    boxing = None if "box" in hold else dice["box"]
+    view, box = draw_view(person.vertices, camera, dice["camera"], boxing, height, width)
+    there = bare_place() if "background" in hold else place(seed, camera.place, camera.scenery)
+    others = [] if "background" in hold else _behind(there, camera, view, person, bystanders, dice)
+    if "occluders" not in hold:
+        others += _before(camera, view, person, bystanders, dice["occluders"])
+    stage, first, box = _staged([person, *others], view, box)
+    moment = _moment(camera, view, there, stage, dice)
+    radiance, parts = _traced(stage, first, moment)
+    moved = _motion(camera, view, person, pose, yaw)
+    axis_cosines = (_pixel_rays(view) @ view.axes[2]).reshape(height, width).astype(np.float32)
+    exposed = Exposed(radiance, parts > 0, moved, axis_cosines, view.distance)
+    truth = Truth(
+        parts,
+        {},
+        box,
+        {**vars(pose), "yaw": yaw},
+        _camera_numbers(view, person, yaw),
+        _light_numbers(moment),
+    )
+    return Photograph(developed(exposed, moment.light, camera, dice["sensor"]), truth)
 
-    vertices = _placed(posed(outfit, draw_pose(outfit.person, rng)), rng)
-    view = _view(vertices, camera, rng, height * OVERSAMPLING, width * OVERSAMPLING)
-    light = draw_light(camera, rng)
-    scene = EmbreeScene()
-    TriangleMesh(scene, vertices, outfit.triangles)
 
-    def in_shadow(points: Array) -> NDArray[np.bool_]:
-        towards = np.broadcast_to(light.sun.astype(np.float32), points.shape).copy()
-        blocked: NDArray[np.bool_] = scene.run(points, towards, query="OCCLUDED") >= 0
-        return blocked
-
-    origins = np.broadcast_to(view.eye, view.directions.shape).astype(np.float32).copy()
-    cast = scene.run(origins, view.directions, output=True)
-    seen = _seen(outfit, vertices, view, cast)
-    surface = dressed_surface(outfit, seen)
-    there = place(seed, camera.place)
-    if camera.modality is Modality.VISIBLE:
-        behind = _background_in_daylight(there, view.coarser(), light, in_shadow, rng)
-        person = in_daylight(surface, light, in_shadow)
-    else:
-        behind = _background_in_infrared(there, view.coarser(), light, rng)
-        person = in_near_infrared(surface, light, view.eye, view.distance)[:, None]
-    radiance = behind.reshape(height, width, 3).repeat(OVERSAMPLING, 0).repeat(OVERSAMPLING, 1)
-    radiance.reshape(-1, 3)[seen.rays] = person
-    truth = Truth(np.zeros((height, width), np.uint8), {}, Box(), {}, {}, {})
-    return Photograph(_developed(radiance, light, camera, rng, height), truth)
+_DICE = ("pose", "camera", "box", "background", "occluders", "light", "sensor")
 
 
-def _placed(vertices: Array, rng: Generator) -> Array:
-    """Turned and moved to somewhere in front of the camera."""
-    yaw = rng.uniform(0, 2 * np.pi)
+def _dice(rng: Generator, hold: frozenset[str]) -> dict[str, Generator]:
+    """A generator for each thing that is drawn; what is held draws the same in every picture."""
+    seeds = rng.integers(2**62, size=len(_DICE))
+    return {
+        name: np.random.default_rng(0 if name in hold else int(seed))
+        for name, seed in zip(_DICE, seeds, strict=True)
+    }
+
+
+def _pose(outfit: Outfit, rng: Generator, held: bool) -> Pose:
+    return draw_pose(draw_person(0, 1) if held else outfit.person, rng)
+
+
+def _placed(vertices: Array, yaw: float, at: Array) -> Array:
+    """Turned about the vertical and moved to somewhere in front of the camera."""
     c, s = np.cos(yaw), np.sin(yaw)
     turned = vertices @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]], np.float32)
-    turned[:, :2] += rng.uniform(-1.5, 1.5, 2)
+    turned[:, :2] += at
     return np.ascontiguousarray(turned, np.float32)
 
 
-def _view(vertices: Array, camera: Camera, rng: Generator, rows: int, columns: int) -> View:
-    """Rays through a loose and shifted box around the person."""
-    azimuth = camera.azimuth + rng.normal(0, 0.12)
-    middle = vertices.mean(0)
-    distance = rng.uniform(*camera.distance)
-    eye = middle + distance * np.array([np.sin(azimuth), -np.cos(azimuth), 0])
-    eye[2] = camera.height + rng.normal(0, 0.1)
-    forward = middle - eye
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0, 0, 1.0])
-    right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
-    relative = vertices - eye
-    depth = relative @ forward
-    x, y = relative @ right / depth, relative @ up / depth
-    tall = float(np.ptp(y))
-    high = max(tall, float(np.ptp(x)) * rows / columns * 0.85) * rng.uniform(1.0, 1.16)
-    cx = (x.max() + x.min()) / 2 + rng.normal(0, 0.03) * tall
-    cy = (y.max() + y.min()) / 2 + rng.normal(0, 0.025) * tall
-    if rng.random() < 0.12:
-        cut = rng.uniform(0.06, 0.2) * tall
-        high, cy = high - cut, cy + cut / 2
-    wide = high * columns / rows
-    xs = cx + ((np.arange(columns) + 0.5) / columns - 0.5) * wide
-    ys = cy - ((np.arange(rows) + 0.5) / rows - 0.5) * high
-    directions = forward + xs[None, :, None] * right + ys[:, None, None] * up
-    directions = unit(directions.reshape(-1, 3).astype(np.float32))
-    return View(eye.astype(np.float32), directions, (rows, columns), distance)
+def _ahead(view: View) -> tuple[Array, Array]:
+    """Away from the camera and to its right, on the ground; unit length."""
+    right = view.axes[0][:2] / np.linalg.norm(view.axes[0][:2])
+    return np.array([-right[1], right[0]]), right
 
 
-def _seen(outfit: Outfit, vertices: Array, view: View, cast: dict[str, Array]) -> Seen:
-    triangles_met = cast["primID"]
-    rays = np.flatnonzero(triangles_met >= 0)
-    met = triangles_met[rays]
-    u, v = cast["u"][rays], cast["v"][rays]
+def _behind(
+    there: Place,
+    camera: Camera,
+    view: View,
+    person: Solid,
+    bystanders: Sequence[Outfit],
+    dice: dict[str, Generator],
+) -> list[Solid]:
+    """Things and people farther off than the person, where the camera may see them."""
+    rng = dice["background"]
+    middle = person.vertices[:, :2].mean(0)
+    forward, right = middle - view.eye[:2], _ahead(view)[1]
+    forward = forward / np.linalg.norm(forward)
+    found = []
+    for _ in range(int(rng.choice(4, p=[0.3, 0.35, 0.25, 0.1]))):
+        name = BEHIND[camera.scenery][int(rng.integers(len(BEHIND[camera.scenery])))]
+        least = 2.4 if name == "car" else 0.9
+        at = middle + rng.uniform(least, 5.0) * forward + rng.uniform(-1.3, 1.3) * right
+        made = thing(name, rng).at(*at, float(rng.uniform(-0.5, 0.5)) + np.pi * rng.integers(2))
+        if _inside(there, at):
+            found.append(Solid(made.vertices, made.triangles, thing=made))
+    for outfit in bystanders:
+        if rng.random() < 0.35 / max(1, len(bystanders)) * 1.5:
+            at = middle + rng.uniform(0.8, 4.0) * forward + rng.uniform(-1.0, 1.0) * right
+            if _inside(there, at):
+                found.append(_passer_by(outfit, at, rng))
+    return found
+
+
+def _inside(there: Place, at: Array) -> bool:
+    return bool(at[1] < there.depth - 0.25 and abs(at[0]) < there.half_width - 0.25)
+
+
+def _passer_by(outfit: Outfit, at: Array, rng: Generator, before: bool = False) -> Solid:
+    vertices = posed(outfit, draw_pose(outfit.person, rng))
+    return Solid(
+        _placed(vertices, float(rng.uniform(0, 2 * np.pi)), at),
+        outfit.triangles,
+        outfit,
+        before=before,
+    )
+
+
+def _before(
+    camera: Camera, view: View, person: Solid, bystanders: Sequence[Outfit], rng: Generator
+) -> list[Solid]:
+    """In a third of the pictures, something or somebody between the camera and the person."""
+    middle = person.vertices[:, :2].mean(0)
+    eye = view.eye[:2].astype(np.float64)
+    away = float(np.linalg.norm(middle - eye))
+    _, right = _ahead(view)
+    kind = rng.random()
+    if kind < 0.07 and len(bystanders) > 0:
+        near = 1 - rng.uniform(0.6, 1.3) / away
+        side = rng.choice([-1, 1]) * rng.uniform(0.25, 0.5)
+        other = bystanders[int(rng.integers(len(bystanders)))]
+        return [_passer_by(other, eye + near * (middle - eye) + side * right, rng, before=True)]
+    if kind > 0.33:
+        return []
+    name = BEFORE[camera.scenery][int(rng.integers(len(BEFORE[camera.scenery])))]
+    made = thing(name, rng)
+    top, up_to = float(made.vertices[:, 2].max()), rng.uniform(0.15, 0.75)
+    near = (view.eye[2] - top) / (view.eye[2] - up_to) if top < 1.6 else rng.uniform(0.4, 0.85)
+    clear = 1.6 if name == "car" else 0.55
+    near = float(np.clip(near, 0.3, 1 - clear / away))
+    aside = rng.uniform(-0.45, 0.45) * near
+    x, y = eye + near * (middle - eye) + aside * right
+    turned = float(np.arctan2(*(middle - eye))) * -1 + rng.normal(0, 0.25)
+    made = made.at(float(x), float(y), turned)
+    return [Solid(made.vertices, made.triangles, thing=made, before=True)]
+
+
+def _staged(solids: list[Solid], view: View, box: Box) -> tuple[Stage, Hits, Box]:
+    """The stage, what one ray a pixel meets, and the box with how much of the person is hidden."""
+    stage = Stage(solids)
+    first = stage.cast(view.eye, _pixel_rays(view))
+    of_person = int(first.person_behind.sum())
+    hidden = int((first.person_behind & (first.solids > 0)).sum()) / max(of_person, 1)
+    if hidden > MOST_HIDDEN:
+        return _staged([s for s in solids if not s.before], view, box)
+    return stage, first, replace(box, hidden=hidden)
+
+
+def _pixel_rays(view: View) -> Array:
+    pixels = np.arange(view.rows * view.columns)
+    return view.rays(pixels % view.columns + 0.5, pixels // view.columns + 0.5)
+
+
+def _shadow(stage: Stage, light: Light, camera: Camera, rng: Generator) -> Shadow:
+    """Which points the sun or lamp does not reach; edges are as soft as it is wide."""
+    leafy = camera.scenery == "garden" and camera.spectrum == "visible" and rng.random() < 0.5
+    phases = rng.uniform(0, 2 * np.pi, 4)
+    sun = light.sun.astype(np.float32)
+
+    def in_shadow(points: Array) -> NDArray[np.bool_]:
+        towards = unit(sun + light.softness * _scattered(len(points)))
+        blocked = stage.blocks(points.astype(np.float32), towards)
+        return blocked | _under_leaves(points, sun, phases) if leafy else blocked
+
+    return in_shadow
+
+
+def _scattered(n: int) -> Array:
+    """Points all over a ball; neighbours lie far apart, so that a little blur makes them even.
+
+    Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018), in three dimensions.
+    """
+    steps = np.array([0.8191725134, 0.6710436067, 0.5497004779])
+    scattered: Array = ((np.arange(n)[:, None] * steps) % 1 * 2 - 1).astype(np.float32)
+    return scattered
+
+
+def _under_leaves(points: Array, sun: Array, phases: Array) -> NDArray[np.bool_]:
+    """Dappled shade of trees outside the picture."""
+    x, y = (points[:, :2] - points[:, 2:] * (sun[:2] / max(float(sun[2]), 0.2))).T
+    a, b, c, d = phases
+    waves = np.sin(7 * x + 3 * y + a) + np.sin(-4 * x + 9 * y + b)
+    waves += np.sin(17 * x - 6 * y + c) + np.sin(5 * x + 19 * y + d)
+    shade: NDArray[np.bool_] = waves > 0.4
+    return shade
+
+
+def _moment(
+    camera: Camera, view: View, there: Place, stage: Stage, dice: dict[str, Generator]
+) -> Moment:
+    rng = dice["light"]
+    light = draw_light(camera, rng)
+    return Moment(
+        camera,
+        view,
+        there,
+        dice["background"].uniform(0, 12, 3),
+        light,
+        draw_weather(camera, rng),
+        float(rng.random()),
+        _shadow(stage, light, camera, rng),
+    )
+
+
+def _traced(stage: Stage, first: Hits, moment: Moment) -> tuple[Array, NDArray[np.uint8]]:
+    """The light in each pixel, rows x columns x channels, and the parts mask.
+
+    One ray a pixel, four where the pixel's neighbours see something else.
+    """
+    view = moment.view
+    edges = _edges(first, view)
+    inside = np.flatnonzero(~edges)
+    at_edge = np.repeat(np.flatnonzero(edges), len(_EDGE_RAYS))
+    within = np.tile(np.array(_EDGE_RAYS), (len(at_edge) // len(_EDGE_RAYS), 1))
+    finer = view.rays(at_edge % view.columns + within[:, 0], at_edge // view.columns + within[:, 1])
+    directions = np.concatenate([_pixel_rays(view)[inside], finer])
+    hits = _both(first, inside, stage.cast(view.eye, finer))
+    light, parts = _met(stage, hits, directions, moment)
+    channels = light.shape[1]
+    image = np.empty((view.rows * view.columns, channels), np.float32)
+    image[inside] = light[: len(inside)]
+    mask = np.empty(len(image), np.uint8)
+    mask[inside] = parts[: len(inside)]
+    n = len(_EDGE_RAYS)
+    image[at_edge[::n]] = light[len(inside) :].reshape(-1, n, channels).mean(1)
+    mask[at_edge[::n]] = parts[len(inside) :: n]
+    shape = (view.rows, view.columns)
+    return image.reshape(*shape, channels), mask.reshape(shape)
+
+
+def _edges(first: Hits, view: View) -> NDArray[np.bool_]:
+    """Pixels beside one that sees another solid, or the same much farther off; n."""
+    solids = first.solids.reshape(view.rows, view.columns)
+    depth = np.where(first.solids < 0, 0, first.distances).reshape(solids.shape)
+    edges = np.zeros(solids.shape, bool)
+    for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = (solids[a] != solids[b]) | (np.abs(depth[a] - depth[b]) > 0.06)
+        edges[a] |= differ
+        edges[b] |= differ
+    return edges.reshape(-1)
+
+
+def _both(first: Hits, kept: Indices, finer: Hits) -> Hits:
+    return Hits(
+        *(
+            np.concatenate([a[kept], b])
+            for a, b in zip(vars(first).values(), vars(finer).values(), strict=True)
+        )
+    )
+
+
+def _met(
+    stage: Stage, hits: Hits, directions: Array, moment: Moment
+) -> tuple[Array, NDArray[np.uint8]]:
+    """Light along each ray, n x channels, and what it meets in the mask's numbers, n."""
+    parts = np.zeros(len(directions), np.uint8)
+    nothing = np.flatnonzero(hits.solids < 0)
+    shone = moment.light_from(_background_surface(moment, directions[nothing]))
+    light = np.empty((len(directions), shone.shape[1]), np.float32)
+    light[nothing] = shone
+    for i, solid in enumerate(stage.solids):
+        rays = np.flatnonzero(hits.solids == i)
+        if len(rays) == 0:
+            continue
+        if solid.outfit is not None:
+            seen = _seen(solid.outfit, solid.vertices, moment.view.eye, directions, hits, rays)
+            light[rays] = moment.light_from(_dressed(solid.outfit, seen, moment))
+            parts[rays] = 1 + seen.slots if i == 0 else BYSTANDER * solid.before
+        elif solid.thing is not None:
+            light[rays] = moment.light_from(
+                _thing_surface(solid.thing, directions, hits, rays, moment)
+            )
+            parts[rays] = OBJECT * solid.before
+    return light, parts
+
+
+def _dressed(outfit: Outfit, seen: Seen, moment: Moment) -> Surface:
+    if moment.camera.spectrum == "thermal":
+        return dressed_surface(outfit, seen, moment.weather, moment.settled)
+    return dressed_surface(outfit, seen)
+
+
+def _background_surface(moment: Moment, directions: Array) -> Surface:
+    behind = backdrop(moment.there, moment.view.eye, directions, moment.shift)
+    return Surface(
+        behind.points,
+        behind.normals,
+        directions,
+        behind.albedo[:, :3],
+        behind.albedo[:, 3],
+        temperature=_standing_temperature(behind.albedo, behind.normals, moment),
+    )
+
+
+def _standing_temperature(albedo: Array, normals: Array, moment: Moment) -> Array | float:
+    """Degrees Celsius of what stands in sun and wind all day.
+
+    What looks up cools towards a clear sky by a tenth of the difference (inferred); `sunned` is for
+    people, who spend half their time in the shade.
+    """
+    weather = moment.weather
+    if moment.camera.spectrum != "thermal":
+        return weather.air
+    upward = np.clip(normals[:, 2], 0, 1)
+    temperature: Array = weather.air + 2 * sunned(albedo, normals, weather)
+    return temperature - np.float32(0.1 * (weather.air - weather.sky)) * upward
+
+
+def _thing_surface(
+    made: Thing, directions: Array, hits: Hits, rays: Indices, moment: Moment
+) -> Surface:
+    a, b, c = (made.vertices[made.triangles[hits.triangles[rays], i]] for i in range(3))
+    normals = unit(np.cross(b - a, c - a)).astype(np.float32)
+    normals[dot(normals, directions[rays]) > 0] *= -1
+    points = moment.view.eye + directions[rays] * hits.distances[rays, None]
+    wave = np.sin(points @ _WAVES) * np.sin(points @ _WAVES[:, ::-1] * np.float32(2.3))
+    mottled = 1 + np.float32(made.mottle) * wave.sum(1)
+    albedo = np.clip(made.albedo[hits.triangles[rays]] * mottled[:, None], 0.004, 0.9)
+    return Surface(
+        points,
+        normals,
+        directions[rays],
+        albedo[:, :3],
+        albedo[:, 3],
+        gloss=made.gloss,
+        temperature=_standing_temperature(albedo, normals, moment) + made.warmth,
+    )
+
+
+_WAVES = np.array([[31.0, 13.0, 7.0], [9.0, 27.0, 15.0], [23.0, 19.0, 29.0]], np.float32)
+
+
+def _seen(
+    outfit: Outfit, vertices: Array, eye: Array, directions: Array, hits: Hits, rays: Indices
+) -> Seen:
+    met, u, v = hits.triangles[rays], hits.u[rays], hits.v[rays]
     shares = np.stack([1 - u - v, u, v])
     corners = outfit.triangles[met].T
 
@@ -222,7 +545,7 @@ def _seen(outfit: Outfit, vertices: Array, view: View, cast: dict[str, Array]) -
         return blended
 
     normals = unit(between(vertex_normals(vertices, outfit.triangles)))
-    normals[dot(normals, view.directions[rays]) > 0] *= -1
+    normals[dot(normals, directions[rays]) > 0] *= -1
     rest, limbs = between(outfit.vertices), between(outfit.limbs)
     slots = outfit.slots[met].copy()
     on_body = slots == Slot.ON_BODY
@@ -233,65 +556,43 @@ def _seen(outfit: Outfit, vertices: Array, view: View, cast: dict[str, Array]) -
         limbs[on_body],
         rest[on_body],
     )
-    points = view.eye + view.directions[rays] * cast["tfar"][rays, None]
+    points = eye + directions[rays] * hits.distances[rays, None]
     return Seen(
         rays,
         points.astype(np.float32),
         normals.astype(np.float32),
-        view.directions[rays],
+        directions[rays],
         rest,
         slots,
         limbs,
     )
 
 
-def _behind(there: Place, view: View, rng: Generator) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Albedo, point and whether it is floor, for every ray as if nobody were there."""
-    d = view.directions
-    to_floor = np.where(d[:, 2] < -1e-4, -view.eye[2] / np.minimum(d[:, 2], -1e-4), 1e4)
-    wall_y = there.wall_distance
-    to_wall = np.where(d[:, 1] > 1e-4, (wall_y - view.eye[1]) / np.maximum(d[:, 1], 1e-4), 1e4)
-    is_floor = to_floor < to_wall
-    points = view.eye + d * np.minimum(np.minimum(to_floor, to_wall), 60.0)[:, None]
-    moved = rng.uniform(-6, 6)
-    floor = looked_up(
-        there.floor, points[:, 0] + moved, points[:, 1] + 8, FLOOR_METRES, FLOOR_METRES
-    )
-    wall = looked_up(there.wall, points[:, 0] + moved, points[:, 2], WALL_METRES, WALL_HEIGHT)
-    return np.where(is_floor[:, None], floor, wall), points.astype(np.float32), is_floor
+def _motion(
+    camera: Camera, view: View, person: Solid, pose: Pose, yaw: float
+) -> tuple[float, float]:
+    """Columns and rows by which the person moves while the shutter is open."""
+    facing = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    speed = WALKING_SPEED * min(pose.stride / 0.45, 1.4)
+    middle = person.vertices.mean(0)
+    ends = view.seen_at(np.stack([middle, middle + speed * camera.exposure * facing]))
+    columns, rows = ends[1] - ends[0]
+    return float(columns), float(rows)
 
 
-def _background_in_daylight(
-    there: Place, view: View, light: Light, in_shadow: Shadow, rng: Generator
-) -> Array:
-    albedo, points, is_floor = _behind(there, view, rng)
-    falls = np.where(is_floor, light.sun[2], max(-light.sun[1], 0.0))
-    near = is_floor & (dot(points[:, :2], points[:, :2]) < 25)
-    shaded = np.zeros(len(points), bool)
-    shaded[near] = in_shadow(points[near] + np.array([0, 0, 0.005], np.float32))
-    received = (falls * ~shaded)[:, None] * light.sun_colour + 0.75 * light.sky_colour
-    lit: Array = (albedo[:, :3] * received).astype(np.float32)
-    return lit
+def _camera_numbers(view: View, person: Solid, yaw: float) -> dict[str, float]:
+    x, y = view.eye[:2] - person.vertices[:, :2].mean(0)
+    azimuth = float((np.arctan2(x, -y) - yaw + np.pi) % (2 * np.pi) - np.pi)
+    return {"distance": view.distance, "height": float(view.eye[2]), "azimuth": azimuth}
 
 
-def _background_in_infrared(there: Place, view: View, light: Light, rng: Generator) -> Array:
-    albedo, points, is_floor = _behind(there, view, rng)
-    facing = np.abs(np.where(is_floor, view.directions[:, 2], view.directions[:, 1]))
-    lamp = lamp_at(points, view.eye, view.distance)
-    lit = albedo[:, 3] * (lamp * facing + light.sky_colour[0])
-    return np.repeat(lit[:, None], 3, 1).astype(np.float32)
-
-
-def _developed(
-    radiance: Array, light: Light, camera: Camera, rng: Generator, height: int
-) -> Image.Image:
-    """Down to the picture's size, then exposure, gamma, blur and noise of a sensor."""
-    rows, columns = radiance.shape[0] // OVERSAMPLING, radiance.shape[1] // OVERSAMPLING
-    small = radiance.reshape(rows, OVERSAMPLING, columns, OVERSAMPLING, 3).mean((1, 3))
-    grey = np.clip(small * light.exposure, 0, 1) ** (1 / 2.2) * 255
-    picture = Image.fromarray(grey.astype(np.uint8))
-    blur = camera.blur * rng.uniform(0.5, 2.0) * height / 192
-    sharp = np.asarray(picture.filter(ImageFilter.GaussianBlur(blur)), np.float32)
-    channels = 1 if camera.modality is Modality.INFRARED else 3
-    noise = rng.normal(0, camera.noise * rng.uniform(0.5, 1.5), (rows, columns, channels))
-    return Image.fromarray(np.clip(sharp + noise, 0, 255).astype(np.uint8))
+def _light_numbers(moment: Moment) -> dict[str, float]:
+    light = moment.light
+    numbers: dict[str, Any] = {
+        "exposure": light.exposure,
+        "sun_elevation": float(np.arcsin(light.sun[2])),
+        "direct": float(np.mean(light.sun_colour)),
+        "diffuse": float(np.mean(light.sky_colour)),
+        **vars(moment.weather),
+    }
+    return numbers

@@ -1,4 +1,4 @@
-"""Six cameras, as in SYSU-MM01: where they stand, what is behind the people, what light there is.
+"""Cameras, light and weather.
 
 | camera | spectrum | place |
 |---|---|---|
@@ -8,25 +8,24 @@
 | cam4 | visible | gate, outdoors |
 | cam5 | visible | garden, outdoors |
 | cam6 | near infrared | passage at night, outdoors |
+
+Places and spectra are SYSU-MM01's (Wu et al., "RGB-Infrared Cross-Modality Person
+Re-Identification", ICCV 2017, section 3: Kinect V1 cameras indoors, surveillance cameras
+outdoors). Heights, distances, blur and noise are inferred, for the paper gives none; the Kinect's
+field of view of 62 degrees over 640 pixels is a focal length of about 530 pixels.
 """
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
-from PIL import Image
 
 from vireid.records import Modality
 from vireid.render.bodies import Array
 
-FLOOR_METRES, WALL_METRES, WALL_HEIGHT = 16.0, 16.0, 5.0
-_PIXELS_A_METRE = 24
-BICUBIC = Image.Resampling.BICUBIC
-
 Spectrum = Literal["visible", "near infrared", "thermal"]
+Scenery = Literal["room", "gate", "garden", "passage"]
 
 
 @dataclass(frozen=True)
@@ -36,20 +35,65 @@ class Camera:
     name: str
     spectrum: Spectrum
     place: int
-    outdoors: bool
+    scenery: Scenery
     height: float
     distance: tuple[float, float]
+    """Nearest and farthest that people pass."""
     azimuth: float
     """Direction it looks from: 0 is in front of the place's long wall."""
+    focal: float
+    """Focal length in pixels of its sensor: how many rows somebody fills."""
+    distortion: float
+    """Barrel distortion: image radius r becomes r (1 + distortion r^2), r in focal lengths."""
+    exposure: float
+    """Seconds that its shutter is open: how far somebody walks meanwhile."""
     blur: float
-    """Standard deviation of its blur in pixels of a 192-pixel picture."""
+    """Standard deviation of its defocus in pixels of a 192-pixel picture."""
     noise: float
-    """Standard deviation of its noise in grey levels of 255."""
+    """Standard deviation of its noise at middle grey, in grey levels of 255."""
+    dim: float = 0.0
+    """0 well lit to 1 hardly lit, for a visible camera at night."""
+    beside: float = 0.0
+    """Metres that it sits to the right of the camera it is paired with."""
 
     @property
     def modality(self) -> Modality:
         """Visible, or either kind of infrared."""
         return Modality.VISIBLE if self.spectrum == "visible" else Modality.INFRARED
+
+    @property
+    def outdoors(self) -> bool:
+        """Under the sky."""
+        return self.scenery != "room"
+
+
+CAMERAS = (
+    Camera("cam1", "visible", 1, "room", 2.0, (3.0, 6.0), 0.2, 530, -0.06, 1 / 60, 0.35, 2.5),
+    Camera("cam2", "visible", 2, "room", 2.3, (2.8, 5.5), -0.4, 530, -0.06, 1 / 50, 0.5, 3.0),
+    Camera("cam3", "near infrared", 2, "room", 2.2, (2.8, 5.5), -0.3, 530, -0.04, 1 / 40, 0.5, 3.0),
+    Camera("cam4", "visible", 3, "gate", 3.3, (4.5, 9.0), 0.0, 900, -0.1, 1 / 200, 0.45, 2.2),
+    Camera("cam5", "visible", 4, "garden", 2.9, (4.0, 8.5), 0.5, 850, -0.1, 1 / 120, 0.45, 2.5),
+    Camera(
+        "cam6", "near infrared", 5, "passage", 2.8, (3.8, 7.5), -0.1, 700, -0.12, 1 / 30, 0.6, 3.5
+    ),
+)
+"""As in SYSU-MM01."""
+
+
+def held_still(camera: Camera) -> Camera:
+    """The same height, distance, lens and sensor for every camera; its spectrum and place stay."""
+    return replace(
+        camera,
+        height=2.4,
+        distance=(5.0, 5.0),
+        azimuth=0.0,
+        focal=700,
+        distortion=0.0,
+        exposure=0.0,
+        blur=0.5,
+        noise=3.0,
+        beside=0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -66,127 +110,161 @@ class Weather:
     """0 dry to 1 raining: wet cloth is cooler by evaporation."""
 
 
-CAMERAS = (
-    Camera("cam1", "visible", 1, False, 2.4, (3.2, 6.0), 0.2, 0.4, 3.0),
-    Camera("cam2", "visible", 2, False, 2.7, (3.0, 5.5), -0.4, 0.6, 4.0),
-    Camera("cam3", "near infrared", 2, False, 2.7, (3.0, 5.5), -0.3, 0.6, 5.0),
-    Camera("cam4", "visible", 3, True, 3.2, (4.5, 8.0), 0.0, 0.5, 2.5),
-    Camera("cam5", "visible", 4, True, 2.8, (4.0, 8.0), 0.5, 0.5, 2.5),
-    Camera("cam6", "near infrared", 5, True, 3.0, (4.0, 7.5), -0.1, 0.7, 6.0),
-)
-
-
 @dataclass(frozen=True)
 class Light:
     """The light of one picture; linear, 1 is what turns a white sheet white."""
 
     sun: Array
-    """Direction towards the sun or lamp, unit length."""
+    """Direction towards the sun or the nearest lamp, unit length."""
     sun_colour: Array
     sky_colour: Array
+    """Of the light from all around."""
     exposure: float
+    softness: float = 0.005
+    """Angular radius of the sun or lamp in radians: how soft its shadows are."""
+    second: Array = field(default_factory=lambda: np.array([0, 0, 1.0]))
+    """Direction towards another lamp; it casts no shadow."""
+    second_colour: Array = field(default_factory=lambda: np.zeros(3))
+    balance: Array = field(default_factory=lambda: np.ones(3))
+    """What the camera multiplies red, green and blue by to make white of the light's colour."""
 
 
 def draw_light(camera: Camera, rng: Generator) -> Light:
     """Daylight or lamps for a visible camera; the camera's own lamp for an infrared one."""
-    if camera.modality is Modality.INFRARED:
-        ambient = float(rng.uniform(0.02, 0.08))
-        return Light(
-            np.array([0, 0, 1.0]), np.zeros(3), np.full(3, ambient), float(rng.uniform(0.6, 1.1))
-        )
-    elevation = rng.uniform(0.5, 1.1) if camera.outdoors else rng.uniform(0.9, 1.4)
-    azimuth = rng.uniform(0, 2 * np.pi)
-    sun = np.array(
+    if camera.spectrum != "visible":
+        ambient = float(rng.uniform(0.005, 0.04))
+        exposure = float(np.exp(rng.normal(-0.15, 0.2)))
+        return Light(np.array([0, 0, 1.0]), np.zeros(3), np.full(3, ambient), exposure)
+    if camera.dim > 0:
+        return _dim(camera, rng)
+    return _daylight(rng) if camera.outdoors else _lamps(rng)
+
+
+def draw_weather(camera: Camera, rng: Generator) -> Weather:
+    """A day's weather; indoors a heated room.
+
+    A clear sky radiates as if 20 degrees colder than the air, a cloudy one about as warm (Swinbank,
+    "Long-wave radiation from clear skies", QJRMS 89, 1963: 0.0552 air^1.5 in kelvin).
+    """
+    if not camera.outdoors:
+        room = float(rng.uniform(17, 26))
+        return Weather(room, room, 0.0, 0.0)
+    air, cloud = float(rng.uniform(2, 30)), float(rng.random())
+    clear_sky = 0.0552 * (air + 273.15) ** 1.5 - 273.15
+    sky = clear_sky + cloud * (air - 2 - clear_sky)
+    rain = float(rng.uniform(0.2, 1.0)) if cloud > 0.8 and rng.random() < 0.5 else 0.0
+    sun = float(rng.uniform(0, 14) * (1 - cloud))
+    return Weather(air, sky, sun, rain)
+
+
+def colour_of(kelvin: float) -> Array:
+    """Linear sRGB of a black body at a colour temperature, green at 1; 3.
+
+    Kim et al., "Design of advanced color temperature control system for HDTV applications"
+    (J. Korean Phys. Soc. 41, 2002): cubic fits to the Planckian locus, 1667 to 25000 K; then the
+    matrix of IEC 61966-2-1 (sRGB). Red and blue are kept above 0.05.
+    """
+    t = 1e3 / kelvin
+    if kelvin < 4000:
+        x = ((-0.2661239 * t - 0.2343589) * t + 0.8776956) * t + 0.179910
+        y = ((-0.9549476 * x - 1.37418593) * x + 2.09137015) * x - 0.16748867
+    else:
+        x = ((-3.0258469 * t + 2.1070379) * t + 0.2226347) * t + 0.240390
+        y = ((3.0817580 * x - 5.8733867) * x + 3.75112997) * x - 0.37001483
+    xyz = np.array([x / y, 1.0, (1 - x - y) / y])
+    rgb = _XYZ_TO_SRGB @ xyz
+    colour: Array = np.maximum(rgb / rgb[1], 0.05)
+    return colour
+
+
+_XYZ_TO_SRGB = np.array(
+    [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
+)
+
+
+def _daylight(rng: Generator) -> Light:
+    """Sun and sky by the sun's height and by cloud.
+
+    The direct beam is weakened by the air it crosses as 0.7^(AM^0.678) (Meinel and Meinel, "Applied
+    Solar Energy", 1976), AM = 1 / sin(elevation). Sunlight of 4300 to 5700 K, blue sky of 8000 to
+    12000 K, cloud of 6500 K (CIE daylight); the sky gives a fifth of what a high sun gives.
+    """
+    elevation, cloud = rng.uniform(0.3, 1.2), rng.beta(0.8, 0.8)
+    high = np.sin(elevation)
+    direct = 1.25 * 0.7 ** (high**-0.678) / 0.7 * (1 - cloud) ** 1.5
+    diffuse = 0.28 * (1 - cloud) + 0.95 * cloud
+    beam = direct * colour_of(3900 + 1800 * high)
+    sky = diffuse * colour_of(6500 + (1 - cloud) * rng.uniform(800, 3500))
+    return Light(
+        _towards(rng.uniform(0, 2 * np.pi), elevation),
+        beam,
+        sky,
+        _exposure(beam * (0.3 + 0.5 * high) + sky, rng),
+        softness=0.005 + 0.2 * float(cloud),
+        balance=_balance(0.7 * beam + sky, 0.85, rng),
+    )
+
+
+def _lamps(rng: Generator) -> Light:
+    """A lamp near by, another on the other side, and what walls throw back; 2900 to 6500 K."""
+    kelvin = rng.uniform(2900, 6500)
+    lamp = rng.uniform(0.3, 0.75) * colour_of(kelvin)
+    lamp[1] *= rng.uniform(1.0, 1.06)
+    other = rng.uniform(0.1, 0.45) * colour_of(kelvin if rng.random() < 0.7 else 7500)
+    around = rng.uniform(0.3, 0.5) * colour_of(kelvin * 0.95)
+    side = rng.uniform(0, 2 * np.pi)
+    return Light(
+        _towards(side, rng.uniform(0.75, 1.4)),
+        lamp,
+        around,
+        _exposure(0.6 * lamp + 0.4 * other + around, rng),
+        softness=float(rng.uniform(0.08, 0.25)),
+        second=_towards(side + np.pi + rng.normal(0, 0.6), rng.uniform(0.4, 1.2)),
+        second_colour=other,
+        balance=_balance(lamp + other + around, 0.75, rng),
+    )
+
+
+def _dim(camera: Camera, rng: Generator) -> Light:
+    """Street lamps at night: sodium of 2000 K, light-emitting diodes of 3000 to 5000 K, shop fronts.
+
+    The camera opens up as far as it can: pictures stay dark, by up to `dim` stops times three.
+    """
+    kelvins = [2000.0, float(rng.uniform(3000, 5000)), 6000.0]
+    lamp = rng.uniform(0.4, 1.0) * colour_of(kelvins[int(rng.integers(3))])
+    other = rng.uniform(0.1, 0.6) * colour_of(kelvins[int(rng.integers(3))])
+    around = rng.uniform(0.08, 0.25) * colour_of(4000)
+    side = rng.uniform(0, 2 * np.pi)
+    return Light(
+        _towards(side, rng.uniform(0.6, 1.4)),
+        lamp,
+        around,
+        _exposure(0.6 * lamp + 0.4 * other + around, rng)
+        * float(2 ** (-3 * camera.dim * rng.uniform(0.3, 1.0))),
+        softness=float(rng.uniform(0.02, 0.15)),
+        second=_towards(side + np.pi + rng.normal(0, 1.0), rng.uniform(0.3, 1.0)),
+        second_colour=other,
+        balance=_balance(lamp + other + around, 0.6, rng),
+    )
+
+
+def _towards(azimuth: float, elevation: float) -> Array:
+    return np.array(
         [
             np.cos(elevation) * np.cos(azimuth),
             np.cos(elevation) * np.sin(azimuth),
             np.sin(elevation),
         ]
     )
-    warmth = rng.uniform(-0.12, 0.12) if camera.outdoors else rng.uniform(-0.05, 0.25)
-    tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    cloud = rng.uniform(0.3, 1.0)
-    direct = (1.3 if camera.outdoors else 0.7) * (1.1 - cloud)
-    return Light(
-        sun,
-        direct * tint,
-        (0.45 + 0.35 * cloud) * np.array([1 - warmth / 2, 1.0, 1 + warmth / 2]),
-        float(rng.uniform(0.8, 1.2)),
-    )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Floor and wall as pictures: red, green, blue and near infrared albedo, rows x columns x 4."""
-
-    floor: Array
-    wall: Array
-    wall_distance: float
+def _exposure(received: Array, rng: Generator) -> float:
+    """What brings a white sheet near white, half a stop off now and then."""
+    return float(1.2 / received.mean() * 2 ** rng.normal(-0.1, 0.3))
 
 
-@cache
-def place(seed: int, number: int) -> Place:
-    """Where some cameras stand; the same for the same seed."""
-    rng = np.random.default_rng([seed, 1_000_003, number])
-    outdoors = number >= 3
-    return Place(
-        floor=_floor(rng, outdoors),
-        wall=_wall(rng, outdoors, leafy=number == 4),
-        wall_distance=2.5 if not outdoors else 4.0,
-    )
-
-
-def looked_up(texture: Array, across: Array, up: Array, metres: float, height: float) -> Array:
-    """Albedo at points of a floor or wall, n x 4; outside its edge the texture repeats."""
-    rows, columns = texture.shape[:2]
-    column = (np.floor((across / metres + 0.5) * columns).astype(np.int64)) % columns
-    row = (np.floor(up / height * rows).astype(np.int64)) % rows
-    found: Array = texture[row, column]
-    return found
-
-
-def _floor(rng: Generator, outdoors: bool) -> Array:
-    side = int(FLOOR_METRES * _PIXELS_A_METRE)
-    texture = _plain(rng, side, side, 0.1 if outdoors else 0.25, 0.45)
-    tile = int(rng.integers(8, 30))
-    if rng.random() < 0.7:
-        texture[::tile] *= 0.75
-        texture[:, ::tile] *= 0.75
-    return _clipped(texture * _mottle(rng, side, side, 0.25))
-
-
-def _wall(rng: Generator, outdoors: bool, leafy: bool) -> Array:
-    rows, columns = int(WALL_HEIGHT * _PIXELS_A_METRE), int(WALL_METRES * _PIXELS_A_METRE)
-    texture = _plain(rng, rows, columns, 0.15, 0.6)
-    for _ in range(int(rng.integers(8, 18))):
-        h, w = int(rng.integers(10, 70)), int(rng.integers(8, 60))
-        row, column = int(rng.integers(0, rows - h)), int(rng.integers(0, columns - w))
-        texture[row : row + h, column : column + w] = _plain(rng, h, w, 0.03, 0.7)
-    if leafy:
-        leaves = np.clip(_mottle(rng, rows, columns, 1.2), 0, 1)
-        green = np.array([0.05, 0.12, 0.03, 0.6]) * _mottle(rng, rows, columns, 0.8)
-        texture = (leaves * green + (1 - leaves) * texture).astype(np.float32)
-    return _clipped(texture * _mottle(rng, rows, columns, 0.3 if outdoors else 0.12))
-
-
-def _plain(rng: Generator, rows: int, columns: int, low: float, high: float) -> Array:
-    grey = rng.uniform(low, high)
-    colour = grey * rng.uniform(0.75, 1.25, 3)
-    infrared = 0.4 * grey + 0.6 * rng.uniform(0.1, 0.6)
-    return (
-        np.broadcast_to(np.append(colour, infrared), (rows, columns, 4)).astype(np.float32).copy()
-    )
-
-
-def _mottle(rng: Generator, rows: int, columns: int, strength: float) -> Array:
-    """Clouds of two sizes, around 1, rows x columns x 1."""
-    cloud = np.ones((rows, columns))
-    for grain in (3, 24):
-        coarse = rng.normal(0, strength / 2, (rows // grain + 2, columns // grain + 2))
-        smooth = Image.fromarray(coarse.astype(np.float32)).resize((columns, rows), BICUBIC)
-        cloud += np.asarray(smooth)
-    return cloud[..., None].astype(np.float32)
-
-
-def _clipped(texture: Array) -> NDArray[np.float32]:
-    return np.clip(texture, 0.01, 0.9).astype(np.float32)
+def _balance(received: Array, corrected: float, rng: Generator) -> Array:
+    """Automatic white balance takes away most of the light's colour, and errs by 3 %."""
+    cast = received / received[1]
+    balance: Array = cast**-corrected * np.exp(rng.normal(0, 0.03, 3))
+    return balance / balance[1]
