@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import cast
 
 from vireid.errors import VireidError
@@ -88,12 +89,7 @@ def read(name: str, root: Path | str | None = None, trial: int | None = None) ->
     Raises:
         VireidError: there is no such data set or split, or its folder is not as it should be.
     """
-    name = name.lower().replace("-", "_")
-    if name not in available():
-        close = get_close_matches(name, available(), n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise VireidError(f"no data set '{name}'{hint} (there are: {', '.join(available())})")
-    module = import_module(f"{__name__}.{name}")
+    module = _module(name)
     splits: Sequence[int] = getattr(module, "TRIALS", ())
     if trial is not None and trial not in splits:
         there = f"trials {splits[0]} to {splits[-1]}" if splits else "one split, without a number"
@@ -101,6 +97,25 @@ def read(name: str, root: Path | str | None = None, trial: int | None = None) ->
     place = None if root is None else Path(root)
     dataset: Dataset = module.read(place) if trial is None else module.read(place, trial)
     return dataset
+
+
+def facts(name: str) -> Mapping[str, object]:
+    """What was published about a data set, whether or not it is on disk; nothing about `folder`.
+
+    Raises:
+        VireidError: there is no such data set.
+    """
+    found: Mapping[str, object] = getattr(_module(name), "FACTS", {})
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    name = name.lower().replace("-", "_")
+    if name not in available():
+        close = get_close_matches(name, available(), n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise VireidError(f"no data set '{name}'{hint} (there are: {', '.join(available())})")
+    return import_module(f"{__name__}.{name}")
 
 
 def _difference(group: str, what: str, found: int, published: int) -> str:
