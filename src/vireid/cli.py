@@ -5,6 +5,8 @@ A command imports what it needs when it runs, so that `vireid --help` answers at
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,32 +43,52 @@ def vireid() -> None:
 @vireid.command(
     epilog=examples(
         "vireid render --out nightwalk_mini                       the set that vireid ships, again",
+        "vireid render --size standard --out nightwalk            as many people as in SYSU-MM01",
         "vireid render --out nightwalk_mine --people 1000 --seed 7",
+        "vireid render --out flat --hold background --hold light  how much rests on them?",
     ),
 )
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the data set to.")
-@click.option("--people", default=80, show_default=True, help="How many people to learn from.")
-@click.option("--validation-people", default=20, show_default=True, help="To choose settings on.")
-@click.option("--test-people", default=50, show_default=True, help="To score on.")
-@click.option("--visible-frames", default=2, show_default=True, help="Per camera, to learn from.")
-@click.option("--infrared-frames", default=4, show_default=True, help="Per camera, likewise.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same pictures.")
+@click.option(
+    "--size",
+    type=click.Choice(["mini", "standard"]),
+    default="mini",
+    show_default=True,
+    help="What the options below default to; standard has SYSU-MM01's people and pictures.",
+)
+@click.option("--people", "train_people", type=int, help="To learn from.  [mini: 80]")
+@click.option("--validation-people", type=int, help="To choose settings on.  [mini: 20]")
+@click.option("--test-people", type=int, help="To score on.  [mini: 50]")
+@click.option("--visible-frames", type=int, help="Per camera, to learn from.  [mini: 2]")
+@click.option("--infrared-frames", type=int, help="Per camera, likewise.  [mini: 4]")
+@click.option("--test-visible-frames", type=int, help="Per camera, to score on.  [mini: 4]")
+@click.option("--test-infrared-frames", type=int, help="Per camera, likewise.  [mini: 4]")
+@click.option("--height", type=int, help="Rows of a picture.  [mini: 192, standard: 288]")
+@click.option("--width", type=int, help="Columns of a picture.  [mini: 96, standard: 144]")
+@click.option("--hold", multiple=True, help="What is to be the same in all pictures.")
+@click.option("--masks/--no-masks", default=None, help="Masks of parts.  [standard: yes]")
+@click.option("--seed", type=int, help="Same seed, same pictures.  [default: 0]")
 @click.option("--processes", type=click.IntRange(min=1), help="[default: one a core]")
-def render(out: Path, processes: int | None, **plan: int) -> None:
+def render(out: Path, size: str, processes: int | None, **asked: Any) -> None:
     """Render NightWalk, a data set.
 
-    Walking people, seen by four visible and two near-infrared cameras, in SYSU-MM01's layout.
-    Give the same command again to go on with a rendering that was broken off.
+    Walking people, seen by four visible and two near-infrared cameras, in SYSU-MM01's layout, with
+    all that is known about every picture. Give the same command again to go on with a rendering
+    that was broken off.
     """
-    from rich.progress import track
+    from vireid.render import nightwalk, plans
 
-    from vireid.render import nightwalk
-
-    planned = nightwalk.Plan(train_people=plan.pop("people"), **plan)
-    click.echo(f"{nightwalk.pictures_in(planned)} pictures of {planned.people} people", err=True)
-    done = nightwalk.render(out, planned, processes)
-    pictures = sum(track(done, "rendering", planned.people))
-    click.echo(f"{out}: {pictures} pictures; train with data.root={out}")
+    plan = plans.choose(size, **asked)
+    total = nightwalk.pictures_in(plan)
+    click.echo(f"{total} pictures of {plan.people} people", err=True)
+    try:
+        with progress_bar("rendering", total) as advance:
+            for pictures in nightwalk.render(out, plan, processes):
+                advance(pictures)
+    except KeyboardInterrupt:
+        click.secho(f"vireid: {out} is not finished; the same command goes on", fg="yellow")
+        sys.exit(130)
+    click.echo(f"{out}: {total} pictures; train with data.root={out}")
 
 
 @vireid.command(
@@ -74,6 +96,7 @@ def render(out: Path, processes: int | None, **plan: int) -> None:
         "vireid train recipes/agw_nightwalk_mini.toml",
         "vireid train recipes/agw_sysu.toml data.root=/data/SYSU-MM01 settings.epochs=40",
         "vireid train recipes/agw_nightwalk_mini.toml --resume",
+        "vireid train recipes/agw_regdb.toml data.root=/data/RegDB --trials 1-10",
         "torchrun --nproc_per_node 4 -m vireid train recipes/agw_sysu.toml",
     ),
 )
@@ -83,19 +106,28 @@ def render(out: Path, processes: int | None, **plan: int) -> None:
     "--out", type=TO_WRITE, help="Run folder.  [default: runs/RECIPE-NUMBER, resumed: the last]"
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was broken off.")
-def train(recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bool) -> None:
+@click.option(
+    "--trials", help="A run for each of these splits of the data set, e.g. 1-10 of RegDB."
+)
+def train(
+    recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, trials: str | None
+) -> None:
     """Learn what RECIPE says.
 
     Any setting of the recipe can be given anew as key=value. Ctrl-C saves; --resume goes on.
     """
     from vireid import recipe as recipes
     from vireid.interruption import Interrupted
-    from vireid.learning import folder_for, learn
+    from vireid.learning import folder_for, learn, learn_trials
 
     wanted = recipes.read(recipe, overrides)
+    splits = recipes.numbers(trials) if trials else None
     folder = out or folder_for(recipe.stem, resume=resume)
     try:
-        learn(wanted, folder, resume=resume)
+        if splits:
+            learn_trials(wanted, folder, splits, resume=resume)
+        else:
+            learn(wanted, folder, resume=resume)
     except Interrupted as stopped:
         click.secho(f"vireid: {stopped}", fg="yellow", err=True)
         sys.exit(130)
@@ -105,43 +137,49 @@ def train(recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bo
     epilog=examples(
         "vireid evaluate runs/agw_nightwalk_mini-1",
         "vireid evaluate runs/agw_sysu --protocol sysu/official --mode indoor --shot multi",
-        "vireid evaluate small --dataset nightwalk",
+        "vireid evaluate runs/agw_regdb-1                      its ten trials as one result",
+        "vireid evaluate runs/agw_llcm-1 --protocol llcm/full-gallery --removal none",
+        "vireid evaluate small --dataset folder --root photos",
     ),
 )
-@click.argument("model")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--dataset", help="Data set to score on.  [default: the one of the run]")
 @click.option("--root", type=EXISTING, help="Where that data set lies.")
-@click.option(
-    "--protocol",
-    help="How to score.  [default: sysu/official; sysu/py-seed for data without permutations]",
-)
+@click.option("--protocol", help="How to score.  [default: the usual one of the data set]")
 @click.option("--mode", default="both", show_default=True, help="all or indoor cameras, or both.")
 @click.option("--shot", default="both", show_default=True, help="single or multi, or both.")
+@click.option(
+    "--direction",
+    default="both",
+    show_default=True,
+    help="visible-to-infrared, infrared-to-visible, or both.",
+)
+@click.option("--removal", help="What is hidden from a query: same-id-and-camera, or none.")
+@click.option("--frames", type=int, help="How many of a tracklet are embedded.  [default: all]")
 @click.option("--out", type=TO_WRITE, help="scores.json to write.  [default: in the run folder]")
 def evaluate(
-    model: str,
-    dataset: str | None,
-    root: Path | None,
-    protocol: str | None,
-    mode: str,
-    shot: str,
-    out: Path | None,
+    models: tuple[str, ...], dataset: str | None, root: Path | None, out: Path | None, **asked: Any
 ) -> None:
     """Score MODEL on people it has not seen.
 
-    MODEL is a run folder, an exported model or `small`.
+    MODEL is a run folder, an exported model or `small`; or the models of the splits of a data set,
+    one by one or as the folder that `train --trials` has left, which make one result.
     """
     import rich
 
     from vireid import evaluation, protocols
-    from vireid.embedding import Embedder
 
-    embedder = Embedder.open(model)
-    data = evaluation.dataset_of(model, dataset, root)
-    chosen = protocols.choose(data, protocol, mode, shot)
-    scores = evaluation.score_all(embedder, data, chosen, progress=True)
+    name = asked.pop("protocol")
+    scores = evaluation.score_models(
+        models,
+        dataset,
+        root,
+        choose=lambda data: protocols.choose(data, name, **asked),
+        progress=True,
+    )
     rich.print(evaluation.table(scores))
-    out = out or (Path(model) / "scores.json" if Path(model).is_dir() else None)
+    folder = Path(models[0]) if len(models) == 1 and Path(models[0]).is_dir() else None
+    out = out or (folder / "scores.json" if folder else None)
     if out:
         evaluation.write(scores, out)
 
@@ -234,6 +272,19 @@ def search(gallery: Path, picture: Path, as_json: bool, sheet: Path | None, **as
         click.echo(json.dumps(answer.as_dict(), indent=2))
     else:
         answer.show()
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """On standard error: how many of how many, and how long it will still take."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 def main() -> None:

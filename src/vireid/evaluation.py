@@ -13,7 +13,7 @@ one. Published code makes one of them in three ways, which rank differently:
 
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -26,17 +26,20 @@ from rich.table import Table
 
 from vireid import __version__, datasets
 from vireid.datasets import Dataset
-from vireid.embedding import Embedder
+from vireid.embedding import Embedder, Training
 from vireid.errors import VireidError
 from vireid.metrics import RankingScores, score_ranking
-from vireid.protocols import Flip, Protocol, Trial, fingerprint
+from vireid.protocols import Flip, Protocol, Trial, choose, fingerprint
 from vireid.re_ranking import re_rank
 from vireid.recipe import data_of
 from vireid.records import ImageRecord
+from vireid.records import fingerprint as fingerprint_of
 from vireid.writing import write_whole
 
-FORMAT = 1
+FORMAT = 2
 """Of `scores.json`."""
+People = typing.Literal["test", "validation"]
+"""Whom to score on: those whom nobody may choose anything by, or those who are there for it."""
 METRICS = ("R1", "R5", "R10", "R20", "mAP", "mINP")
 Vector = Float[np.ndarray, " d"]
 Vectors = Float[np.ndarray, "n d"]
@@ -77,6 +80,8 @@ class ScoredModel:
     """How the weights were chosen; on the test people never."""
     learnt_on: str = "unknown"
     """The `label` of the data set, its split included; "nothing" for baselines."""
+    training: Training | None = None
+    """From how many people and of which group, and the seed; None where unknown."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,9 @@ class ScoredDataset:
     """What was found on disk."""
 
     name: str
+    people: People
+    fingerprint: str
+    """Of the pictures of these people: paths, sizes, identities and cameras."""
     counts: Mapping[str, Mapping[str, int]]
     """People and pictures, by group."""
     differences: tuple[str, ...]
@@ -118,6 +126,11 @@ class Scores:
     version: str = __version__
 
     @property
+    def key(self) -> str:
+        """What it is a score of, in words; a score with options has another key than without."""
+        return f"{self.dataset.name} {self.dataset.people}: {self.protocol.title}"
+
+    @property
     def mean(self) -> dict[str, float]:
         """Over the trials."""
         return {name: fmean(self._of_trials(name)) for name in METRICS}
@@ -132,6 +145,7 @@ class Scores:
     def as_dict(self) -> dict[str, Any]:
         """What `scores.json` holds of it."""
         return {
+            "key": self.key,
             "protocol": asdict(self.protocol),
             "dataset": asdict(self.dataset),
             "model": asdict(self.model),
@@ -152,29 +166,36 @@ class Scores:
 
 
 def score(
-    embedder: EmbedsRecords, dataset: Dataset, protocol: Protocol, progress: bool = False
+    embedder: EmbedsRecords,
+    dataset: Dataset,
+    protocol: Protocol,
+    progress: bool = False,
+    people: People = "test",
 ) -> Scores:
-    """Embed what a protocol needs of a data set's test pictures, and score every trial.
+    """Embed what a protocol needs of a data set's pictures, and score every trial.
 
     Raises:
-        VireidError: A picture cannot be read, or the protocol finds nothing to rank.
+        VireidError: A picture cannot be read, the protocol finds nothing to rank, or the model has
+            learnt from those people.
     """
-    return score_all(embedder, dataset, [protocol], progress)[0]
+    return score_all(embedder, dataset, [protocol], progress, people)[0]
 
 
 def score_all(
-    embedder: EmbedsRecords, dataset: Dataset, protocols: Sequence[Protocol], progress: bool = False
+    embedder: EmbedsRecords,
+    dataset: Dataset,
+    protocols: Sequence[Protocol],
+    progress: bool = False,
+    people: People = "test",
 ) -> list[Scores]:
     """Score under several protocols; every picture that any of them needs is embedded once."""
-    model = ScoredModel(
-        embedder.name, embedder.fingerprint, embedder.checkpoint, embedder.learnt_on
-    )
-    _check_split(dataset, model)
-    trials = {protocol: protocol.trials(dataset) for protocol in protocols}
+    model = _scored(embedder)
+    _check_unseen(dataset, people, model)
+    trials = {protocol: protocol.trials(_with(dataset, people)) for protocol in protocols}
     flipped = {p: drawn for p, drawn in trials.items() if p.test_time_flip != "none"}
     embeddings = _embed(embedder, trials, progress)
     mirrored = _embed(embedder, flipped, progress, mirrored=True) if flipped else {}
-    return [evaluate(embeddings, dataset, p, model, mirrored) for p in protocols]
+    return [evaluate(embeddings, dataset, p, model, mirrored, people) for p in protocols]
 
 
 def evaluate(
@@ -183,58 +204,104 @@ def evaluate(
     protocol: Protocol,
     model: ScoredModel,
     mirrored: Embeddings | None = None,
+    people: People = "test",
 ) -> Scores:
     """Score embeddings that are already there.
 
     Args:
-        embeddings: Unit vectors of at least the test pictures that the protocol draws.
-        dataset: Whose test pictures.
+        embeddings: Unit vectors of at least the pictures that the protocol draws.
+        dataset: Whose pictures.
         protocol: How.
         model: Where the embeddings come from, for the record.
         mirrored: Likewise of the mirror images, if the protocol averages over flips.
+        people: Of the data set's test people, or of its validation people.
 
     Raises:
         VireidError: The protocol finds nothing to rank, an embedding is not a number, or the model
-            has learnt on another split than it is to be scored on.
+            has learnt from people that it is to be scored on.
     """
-    _check_split(dataset, model)
-    drawn = protocol.trials(dataset)
+    _check_unseen(dataset, people, model)
+    drawn = protocol.trials(_with(dataset, people))
     return Scores(
         protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
         trials=tuple(_score_trial(t, protocol, embeddings, mirrored or {}) for t in drawn),
-        dataset=ScoredDataset(dataset.name, dataset.counts, dataset.differences, dataset.trial),
+        dataset=ScoredDataset(
+            name=dataset.name,
+            people=people,
+            fingerprint=fingerprint_of(dataset.splits[people], dataset.root),
+            counts=dataset.counts,
+            differences=dataset.differences,
+            trial=dataset.trial,
+        ),
         model=model,
     )
 
 
-def joined(scores: Sequence[Scores]) -> Scores:
-    """The trials of several models, each scored on the split that it has learnt on, as one result.
+def score_models(
+    models: Sequence[str],
+    dataset: str | None = None,
+    root: Path | None = None,
+    *,
+    choose: Callable[[Dataset], Sequence[Protocol]] = choose,
+    progress: bool = False,
+    people: People = "test",
+) -> list[Scores]:
+    """Score a model, or those of the splits of a data set as one; a result for every protocol.
+
+    Args:
+        models: What `Embedder.open` takes, or a folder that `vireid train --trials` has left.
+        dataset: See `dataset_of`.
+        root: Likewise.
+        choose: The protocols for a data set; by default all variants of its usual one.
+        progress: Show a progress bar.
+        people: Whom to score on.
 
     Raises:
-        VireidError: They are not of one data set with splits and one protocol, or two are of one
-            split.
+        VireidError: What `score_all` raises; several models that are not of one data set's splits.
+    """
+    each = [model for given in models for model in models_in(given)]
+    data = [dataset_of(model, dataset, root) for model in each]
+    _check_splits(data)
+    scores = [
+        score_all(Embedder.open(model), found, choose(found), progress, people)
+        for model, found in zip(each, data, strict=True)
+    ]
+    name = Path(models[0]).absolute().name if len(models) == 1 else f"{len(each)} models"
+    return [joined(of_one, name) for of_one in zip(*scores, strict=True)]
+
+
+def joined(scores: Sequence[Scores], name: str) -> Scores:
+    """The trials of several models, each scored on the split that it has learnt on, as one result.
+
+    A single one is left as it is.
+
+    Args:
+        scores: Of one protocol and the splits of one data set.
+        name: Of all models together.
     """
     if len(scores) == 1:
         return scores[0]
     scores = sorted(scores, key=lambda each: each.protocol.trial_numbers)
-    first, trials = scores[0], tuple(trial for each in scores for trial in each.trials)
-    numbers = tuple(trial.number for trial in trials)
-    whole = replace(first.protocol, trial_numbers=numbers)
-    told = {(each.dataset.name, replace(each.protocol, trial_numbers=numbers)) for each in scores}
-    if len(told) > 1 or first.dataset.trial is None:
-        raise VireidError(
-            "only models of the splits of one data set make one result, such as those of "
-            "`vireid train RECIPE --trials 1-10`; score others one at a time"
-        )
-    if len(set(numbers)) < len(numbers):
-        raise VireidError(f"trials {numbers} are not all different; give one model of each split")
-    differences = [line for each in scores for line in each.dataset.differences]
+    first, models = scores[0], [each.model for each in scores]
+    trials = tuple(trial for each in scores for trial in each.trials)
+    differences = dict.fromkeys(line for each in scores for line in each.dataset.differences)
     return replace(
         first,
-        protocol=whole,
+        protocol=replace(first.protocol, trial_numbers=tuple(trial.number for trial in trials)),
         trials=trials,
-        dataset=replace(first.dataset, trial=None, differences=tuple(dict.fromkeys(differences))),
-        model=_joined_models([each.model for each in scores]),
+        dataset=replace(
+            first.dataset,
+            fingerprint=" ".join(each.dataset.fingerprint for each in scores),
+            differences=tuple(differences),
+            trial=None,
+        ),
+        model=ScoredModel(
+            name=name,
+            fingerprint=" ".join(model.fingerprint for model in models),
+            checkpoint=", ".join(dict.fromkeys(model.checkpoint for model in models)),
+            learnt_on=", ".join(model.learnt_on for model in models),
+            training=models[0].training if len({model.training for model in models}) == 1 else None,
+        ),
     )
 
 
@@ -264,23 +331,32 @@ def dataset_of(model: str, name: str | None = None, root: Path | None = None) ->
     return datasets.read(name, root or learnt_on.get("root"), learnt_on.get("trial"))
 
 
+def tables(scores: Sequence[Scores]) -> list[Table]:
+    """A table for every way of using the embeddings at test time, the plain one first."""
+    ways = sorted(
+        {each.protocol.test_time for each in scores}, key=lambda way: (way != "plain", way)
+    )
+    return [table([each for each in scores if each.protocol.test_time == way]) for way in ways]
+
+
 def table(scores: Sequence[Scores]) -> Table:
     """For people: a row per model and protocol, in percent; what rows have in common on top."""
     heads = [_head(each) for each in scores]
-    common = [name for name in heads[0] if len({head[name] for head in heads}) == 1]
+    names = list(dict.fromkeys(name for head in heads for name in head))
+    common = [name for name in names if len({head.get(name) for head in heads}) == 1]
     shown = Table(
         title=", ".join(heads[0][name] for name in common),
         caption=_caption(scores),
         box=box.SIMPLE_HEAD,
         padding=0,
     )
-    differing = [name for name in heads[0] if name not in common]
+    differing = [name for name in names if name not in common]
     for name in differing:
         shown.add_column(name)
     for name in METRICS:
         shown.add_column(name, justify="right", no_wrap=True)
     for each, head in zip(scores, heads, strict=True):
-        shown.add_row(*(head[name] for name in differing), *_cells(each))
+        shown.add_row(*(head.get(name, "") for name in differing), *_cells(each))
     return shown
 
 
@@ -290,8 +366,27 @@ def write(scores: Sequence[Scores], path: Path) -> None:
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _check_split(dataset: Dataset, model: ScoredModel) -> None:
-    """A model of another split has learnt from people that it would be scored on."""
+def _scored(embedder: EmbedsRecords) -> ScoredModel:
+    return ScoredModel(
+        embedder.name,
+        embedder.fingerprint,
+        embedder.checkpoint,
+        embedder.learnt_on,
+        embedder.training if isinstance(embedder, Embedder) else None,
+    )
+
+
+def _with(dataset: Dataset, people: People) -> Dataset:
+    """The data set with those people to search for and among."""
+    if people == "test":
+        return dataset
+    return replace(dataset, test=dataset.validation, test_queries=None, test_gallery=None)
+
+
+def _check_unseen(dataset: Dataset, people: People, model: ScoredModel) -> None:
+    """Who has learnt from people cannot be scored on them."""
+    if people == "validation":
+        _check_validation(dataset, model)
     if dataset.trial is not None and model.learnt_on not in (dataset.label, "nothing"):
         raise VireidError(
             f"{model.name} has learnt on {model.learnt_on}, so it cannot be scored on "
@@ -300,27 +395,47 @@ def _check_split(dataset: Dataset, model: ScoredModel) -> None:
         )
 
 
-def _joined_models(models: Sequence[ScoredModel]) -> ScoredModel:
-    return ScoredModel(
-        name=_joined_words([model.name for model in models]),
-        fingerprint=" ".join(model.fingerprint for model in models),
-        checkpoint=_joined_words([model.checkpoint for model in models]),
-        learnt_on=_joined_words([model.learnt_on for model in models]),
-    )
+def _check_validation(dataset: Dataset, model: ScoredModel) -> None:
+    if not dataset.validation:
+        raise VireidError(
+            f"{dataset.label} has no validation people; choose settings on a data set that has, "
+            "such as sysu_mm01 or nightwalk"
+        )
+    if model.learnt_on == "unknown":
+        raise VireidError(
+            f"nothing says whom {model.name} has learnt from (it has no recipe.toml), and it may "
+            "be the validation people; train a model with --validate"
+        )
+    learnt_from = model.training.learnt_from if model.training else None
+    if model.learnt_on == dataset.label and learnt_from != "train":
+        raise VireidError(
+            f"{model.name} has learnt from the validation people of {dataset.label} too, so they "
+            "cannot judge it; train a model with --validate, which leaves them out"
+        )
 
 
-def _joined_words(words: Sequence[str]) -> str:
-    return ", ".join(dict.fromkeys(words))
+def _check_splits(data: Sequence[Dataset]) -> None:
+    """Several models make one result only if each is of another split of one data set."""
+    labels = [dataset.label for dataset in data]
+    if len(data) > 1 and len({dataset.name for dataset in data if dataset.trial}) != 1:
+        raise VireidError(
+            "several models make one result only if they are of the splits of one data set, as "
+            "`vireid train RECIPE --trials 1-10` makes them; score others one at a time"
+        )
+    if len(set(labels)) < len(labels):
+        raise VireidError(f"give one model of each split; these are of {', '.join(labels)}")
 
 
 def _head(scores: Scores) -> dict[str, str]:
     """What tells one row of a table from another."""
     protocol = scores.protocol
+    people = "" if scores.dataset.people == "test" else ", validation people"
     return {
         "model": scores.model.name,
-        "data set": scores.dataset.name,
+        "data set": scores.dataset.name + people,
         "protocol": protocol.id,
         "variant": protocol.variant,
+        **({} if protocol.test_time == "plain" else {"test time": protocol.test_time}),
     }
 
 
@@ -332,11 +447,20 @@ def _cells(scores: Scores) -> list[str]:
     ]
 
 
+def _learnt(scores: Sequence[Scores]) -> set[str]:
+    """Said where a model has learnt from fewer people than it might have."""
+    return {
+        f"{each.model.name} has learnt from {each.model.training} only"
+        for each in scores
+        if each.model.training and each.model.training.learnt_from == "train"
+    }
+
+
 def _caption(scores: Sequence[Scores]) -> str:
     trials = " or ".join(sorted({str(len(each.trials)) for each in scores}))
     checkpoints = ", ".join(sorted({each.model.checkpoint for each in scores}))
     differences = sorted({line for each in scores for line in each.dataset.differences})
-    notes = sorted({note for each in scores for note in each.protocol.notes})
+    notes = sorted({note for each in scores for note in each.protocol.notes} | _learnt(scores))
     return "\n".join(
         [
             f"percent, mean ± standard deviation over {trials} trials; {checkpoints}",
@@ -398,7 +522,8 @@ def _similarity(
     """Re-ranking may know what cameras a query is not compared with, but not who is seen."""
     if protocol.re_ranking:
         return re_rank(queries, gallery, protocol.hidden_by_camera(trial), protocol.re_ranking)
-    return queries @ gallery.T
+    similarity: Float[np.ndarray, "q g"] = queries @ gallery.T
+    return similarity
 
 
 def _vectors(
@@ -415,7 +540,7 @@ def _vectors(
     turned = np.stack([_mean(trial.frames_of(record), mirrored) for record in records])
     if flip == "concatenation":
         return np.concatenate([plain, turned], axis=1) / np.float32(np.sqrt(2))
-    total = plain + turned
+    total: Vectors = plain + turned
     if flip == "sum":
         return total
     mean: Vectors = total / np.linalg.norm(total, axis=1, keepdims=True).clip(min=1e-12)

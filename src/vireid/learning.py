@@ -1,8 +1,9 @@
 """From a recipe to a run folder: what `vireid train` does."""
 
+import dataclasses
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vireid import datasets, records, runs
+from vireid import recipe as recipes
 from vireid.datasets import Dataset
 from vireid.devices import this_process
 from vireid.embedding import SHIPPED
@@ -42,7 +44,9 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         VireidError: There is a run already, or it is another's; data or weights are missing.
     """
     process = this_process()
-    dataset = datasets.read(recipe.data.dataset, recipe.data.root)
+    dataset = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
+    recipe = _of_trial(recipe, dataset.trial)
+    _check_start(recipe, dataset)
     data = _open(dataset, recipe, process)
     facts = _facts(dataset, data)
     if resume:
@@ -53,7 +57,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     mine = process.is_main_process and not resume
     log_file = folder / "log.txt" if process.is_main_process else None
     with _removed_if_nothing_learnt(folder) if mine else nullcontext(), logging_to(log_file):
-        log.info("%s: %d people on %d pictures of %s", folder, *_sizes(data), dataset.name)
+        log.info("%s: %d people on %d pictures of %s", folder, *_sizes(data), dataset.label)
         method = _begin(recipe, data.num_identities, anew=not (folder / CHECKPOINT).exists())
         fit(
             method,
@@ -69,6 +73,27 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
             runs.finish(folder, method)
             log.info("%s has finished; score it with: vireid evaluate %s", folder, folder)
     return method
+
+
+def learn_trials(
+    recipe: Recipe, folder: Path, trials: Sequence[int], *, resume: bool = False
+) -> None:
+    """One run for every split of a data set, in folders `trial-<number>`.
+
+    Args:
+        recipe: What to learn, from what, how; all but the number of the split.
+        folder: Of these folders.
+        trials: Numbers of splits.
+        resume: Leave runs that have finished, go on with one that was broken off, begin the rest.
+
+    Raises:
+        VireidError: What `learn` raises.
+    """
+    folders = {trial: folder / f"trial-{trial}" for trial in trials}
+    begun = {trial for trial in trials if resume and (folders[trial] / "run.json").exists()}
+    this_process().wait_for_everyone()
+    for trial in trials:
+        learn(_of_trial(recipe, trial), folders[trial], resume=trial in begun)
 
 
 def folder_for(name: str, *, resume: bool) -> Path:
@@ -124,6 +149,27 @@ def start_from(method: Method, source: str) -> None:
         log.info("left fresh: %s", ", ".join(sorted(fresh)))
 
 
+def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
+    """With the number of the split, so that what was learnt knows whom it has seen."""
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, trial=trial))
+
+
+def _check_start(recipe: Recipe, dataset: Dataset) -> None:
+    """Weights of another split have seen the people that this run is to be scored on."""
+    source, seen = recipe.start_from, set[str]()
+    while source and source not in seen and dataset.trial is not None:
+        table = recipes.table_of(_folder_of(source) / "recipe.toml")
+        data = table.get("data", {})
+        if data.get("dataset") == dataset.name and data.get("trial") != dataset.trial:
+            raise RunError(
+                f"start_from leads to {source}, which has learnt on trial {data.get('trial')} of "
+                f"{dataset.name}, and with it from people that trial {dataset.trial} is scored on; "
+                "start from other weights"
+            )
+        seen.add(source)
+        source = table.get("start_from")
+
+
 def _begin(recipe: Recipe, num_identities: int, *, anew: bool) -> Method:
     """The method before its first step; one that is given a checkpoint needs no other weights."""
     torch.manual_seed(seed_of(recipe.seed, "weights"))
@@ -144,9 +190,13 @@ def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
         raise
 
 
-def _weights(source: str) -> dict[str, Tensor]:
+def _folder_of(source: str) -> Path:
     shipped = SHIPPED / source
-    path = (shipped if shipped.is_dir() else Path(source)) / "model.safetensors"
+    return shipped if shipped.is_dir() else Path(source)
+
+
+def _weights(source: str) -> dict[str, Tensor]:
+    path = _folder_of(source) / "model.safetensors"
     if not path.is_file():
         raise RunError(f"start_from is '{source}', but there is no {path}; is that run finished?")
     try:
@@ -161,6 +211,7 @@ def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrai
         dataset.train + dataset.validation,
         height=data.height,
         width=data.width,
+        root=dataset.root,
         augmentation=recipe.augmentation,
         seed=recipe.seed,
         steps_per_epoch=data.steps_per_epoch,
@@ -176,6 +227,7 @@ def _facts(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
     people, pictures = _sizes(data)
     return {
         "dataset": dataset.name,
+        "trial": dataset.trial,
         "data": records.fingerprint(data.records, dataset.root),
         "num_identities": people,
         "pictures": pictures,

@@ -109,20 +109,44 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def data_of(path: Path) -> dict[str, Any]:
-    """The table `[data]` of a recipe, if there is one; read without the method, so without torch.
+def table_of(path: Path) -> dict[str, Any]:
+    """A recipe as its tables, unchecked: read without its method, and so without torch.
 
     Raises:
-        RecipeError: Not TOML.
+        RecipeError: Not TOML. A file that is not there is an empty recipe.
     """
     try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
-    data: dict[str, Any] = recipe.get("data", {})
+
+
+def data_of(path: Path) -> dict[str, Any]:
+    """The table `[data]` of a recipe, likewise."""
+    data: dict[str, Any] = table_of(path).get("data", {})
     return data
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers of trials as people write them.
+
+    Raises:
+        RecipeError: Something else.
+
+    >>> numbers("1-3,7")
+    [1, 2, 3, 7]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal()):
+            raise RecipeError(f"'{text}' is not a list of numbers such as 1-10 or 1,3,5")
+        found += range(int(first), int(last or first) + 1)
+    if not found or len(set(found)) < len(found):
+        raise RecipeError(f"'{text}' names a number twice, or none; write for example 1-10")
+    return found
 
 
 def from_dict(table: Mapping[str, Any]) -> Recipe:
