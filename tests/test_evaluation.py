@@ -14,7 +14,7 @@ from rich.console import Console
 from tests import sysu_layout
 from tests.onnx_model import write_model
 
-from vireid import __version__, baselines, cli, datasets, evaluation, protocols
+from vireid import __version__, baselines, cli, datasets, evaluation, protocols, records
 from vireid.baselines import Baseline
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
@@ -111,13 +111,16 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "test_time_flip": "none",
         "re_ranking": None,
     }
-    assert result["dataset"]["name"] == "sysu_mm01"
+    assert result["key"] == "sysu_mm01 test: sysu/official all multi-shot"
+    assert (result["dataset"]["name"], result["dataset"]["people"]) == ("sysu_mm01", "test")
+    assert result["dataset"]["fingerprint"] == records.fingerprint(dataset.test, dataset.root)
     assert result["dataset"]["counts"] == dataset.counts
     assert result["model"] == {
         "name": "chance",
         "fingerprint": "chance",
         "checkpoint": "nothing learnt",
         "learnt_on": "nothing",
+        "training": None,
     }
     assert result["version"] == __version__
     assert len(result["trials"]) == 10

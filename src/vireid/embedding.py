@@ -24,7 +24,7 @@ from rich.progress import track
 
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized, resize
-from vireid.recipe import data_of
+from vireid.recipe import data_of, table_of
 from vireid.records import ImageRecord, Modality
 
 Pictures = UInt8[np.ndarray, "n h w 3"]
@@ -62,6 +62,21 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
+class Training:
+    """What a model has learnt from, as its recipe tells it."""
+
+    learnt_from: str
+    """Groups of people: `train and validation`, or `train` where the others were left out."""
+    people: int | None
+    """How many of them; None where nothing says it."""
+    seed: int
+
+    def __str__(self) -> str:
+        counted = "" if self.people is None else f"{self.people} "
+        return f"the {counted}people of {self.learnt_from}"
+
+
+@dataclass(frozen=True)
 class Embedded:
     """Some records with their embeddings, and those that could not be read."""
 
@@ -77,10 +92,17 @@ class Embedder:
     checkpoint = "last epoch"
     """How the weights were chosen: runs and exported models hold those of the last epoch."""
 
-    def __init__(self, facts: ModelFacts, network: Network, learnt_on: str = "unknown") -> None:
+    def __init__(
+        self,
+        facts: ModelFacts,
+        network: Network,
+        learnt_on: str = "unknown",
+        training: Training | None = None,
+    ) -> None:
         self.facts = facts
         self.learnt_on = learnt_on
         """The data set, with the number of the split where there are several."""
+        self.training = training
         self._network = network
         self.name = facts.name
         self.fingerprint = facts.fingerprint
@@ -106,9 +128,10 @@ class Embedder:
         source = str(model) if folder is shipped else str(folder.absolute())
         if (folder / "model.json").exists():
             opened = _open_exported(folder, source, threads or _processors())
-            return cls(*opened, _learnt_on(folder))
+            return cls(*opened, _learnt_on(folder), _training(folder, "model.json"))
         if (folder / "run.json").exists():
-            return cls(*_open_run(folder, source), _learnt_on(folder))
+            opened = _open_run(folder, source)
+            return cls(*opened, _learnt_on(folder), _training(folder, "run.json"))
         there = [path.parent.name for path in SHIPPED.glob("*/model.json")]
         raise ModelError(
             f"there is no model {str(model)!r}; give a run folder, a folder written by "
@@ -237,6 +260,15 @@ def _learnt_on(folder: Path) -> str:
     data = data_of(folder / "recipe.toml")
     name, trial = data.get("dataset", "unknown"), data.get("trial")
     return name if trial is None else f"{name} trial {trial}"
+
+
+def _training(folder: Path, facts: str) -> Training | None:
+    recipe = table_of(folder / "recipe.toml")
+    if "data" not in recipe:
+        return None
+    people = json.loads((folder / facts).read_text(encoding="utf-8")).get("num_identities")
+    groups = recipe["data"].get("learn_from", "train and validation")
+    return Training(groups, people, recipe.get("seed", 0))
 
 
 def _open_exported(folder: Path, source: str, threads: int) -> tuple[ModelFacts, Network]:

@@ -34,6 +34,9 @@ class Data:
     """Folder of the data set. NightWalk mini comes with the package and needs none."""
     trial: int | None = None
     """Which split of a data set that was published with several (RegDB: 1 to 10); by default 1."""
+    learn_from: Literal["train and validation", "train"] = "train and validation"
+    """Groups of people. `train` leaves the validation people for choosing settings, which is what
+    `vireid train --validate` sets."""
     height: int = 288
     """Rows of a picture as the method sees it (AGW's code: 288)."""
     width: int = 144
