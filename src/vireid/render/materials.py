@@ -75,25 +75,25 @@ class Fabric:
 
 
 FABRICS: Mapping[str, Fabric] = {
-    "jersey": Fabric(0.62, 0.88, 0.0008, 0.05),
-    "poplin": Fabric(0.60, 0.88, 0.0004, 0.03),
-    "flannel": Fabric(0.62, 0.88, 0.0010, 0.06),
-    "wool knit": Fabric(0.58, 0.90, 0.0035, 0.14),
+    "jersey": Fabric(0.60, 0.88, 0.0008, 0.05),
+    "poplin": Fabric(0.66, 0.88, 0.0004, 0.03),
+    "flannel": Fabric(0.58, 0.88, 0.0010, 0.06),
+    "wool knit": Fabric(0.50, 0.90, 0.0035, 0.14),
     "acrylic knit": Fabric(0.60, 0.82, 0.0035, 0.14),
-    "fleece": Fabric(0.62, 0.88, 0.0040, 0.10),
-    "sweatshirt cotton": Fabric(0.60, 0.88, 0.0020, 0.06),
-    "polyester": Fabric(0.58, 0.88, 0.0005, 0.03, 0.08),
-    "nylon": Fabric(0.52, 0.87, 0.0006, 0.03, 0.15),
-    "softshell": Fabric(0.50, 0.88, 0.0020, 0.04, 0.05),
-    "down": Fabric(0.52, 0.87, 0.0220, 0.05, 0.20),
-    "wool cloth": Fabric(0.52, 0.90, 0.0022, 0.07),
-    "suiting": Fabric(0.52, 0.90, 0.0007, 0.03),
-    "chino": Fabric(0.60, 0.88, 0.0007, 0.04),
-    "denim": Fabric(0.58, 0.88, 0.0011, 0.09),
-    "corduroy": Fabric(0.58, 0.88, 0.0016, 0.06),
-    "stretch": Fabric(0.56, 0.88, 0.0008, 0.02, 0.10),
-    "canvas": Fabric(0.56, 0.88, 0.0012, 0.07),
-    "leather": Fabric(0.46, 0.95, 0.0014, 0.05, 0.35),
+    "fleece": Fabric(0.64, 0.88, 0.0040, 0.10),
+    "sweatshirt cotton": Fabric(0.58, 0.88, 0.0020, 0.06),
+    "polyester": Fabric(0.54, 0.88, 0.0005, 0.03, 0.08),
+    "nylon": Fabric(0.44, 0.87, 0.0006, 0.03, 0.15),
+    "softshell": Fabric(0.42, 0.88, 0.0020, 0.04, 0.05),
+    "down": Fabric(0.48, 0.87, 0.0220, 0.05, 0.20),
+    "wool cloth": Fabric(0.42, 0.90, 0.0022, 0.07),
+    "suiting": Fabric(0.40, 0.90, 0.0007, 0.03),
+    "chino": Fabric(0.56, 0.88, 0.0007, 0.04),
+    "denim": Fabric(0.52, 0.88, 0.0011, 0.09),
+    "corduroy": Fabric(0.50, 0.88, 0.0016, 0.06),
+    "stretch": Fabric(0.46, 0.88, 0.0008, 0.02, 0.10),
+    "canvas": Fabric(0.52, 0.88, 0.0012, 0.07),
+    "leather": Fabric(0.40, 0.95, 0.0014, 0.05, 0.35),
     "rubber and cloth": Fabric(0.40, 0.93, 0.0040, 0.06, 0.15),
     "straw": Fabric(0.65, 0.93, 0.0020, 0.15),
     "hard shell": Fabric(0.45, 0.92, 0.0030, 0.0, 0.35),
@@ -236,7 +236,7 @@ class Cloth:
     softness: float = 0.0
     """How far light wanders beneath the surface: shades are softened by it."""
     retroreflection: float = 0.0
-    """Of the pattern's other half, see RETROREFLECTION."""
+    """Of the pattern's other half, or of all where there is no pattern; see RETROREFLECTION."""
     emissivity: float = 0.88
     thickness: float = 0.0008
     """Metres."""
@@ -421,8 +421,9 @@ def _dyeing(rng: Generator, fabric: str, dye: str, colour: Colour) -> Dyeing:
 
 
 def _infrared(rng: Generator, fabric: Fabric, dyeing: Dyeing) -> float:
+    """Of cloth as dyed; how densely it is made counts too (Bauer, Gresser and Mark 2021)."""
     of_dyeing = {"bright": fabric.infrared, "middle": 0.55 * fabric.infrared, "dark": 0.08}
-    return float(np.clip(of_dyeing[dyeing] * rng.normal(1, 0.07), 0.03, 0.8))
+    return float(np.clip(of_dyeing[dyeing] * rng.lognormal(-0.05, 0.15), 0.03, 0.75))
 
 
 def _second_infrared(
@@ -446,6 +447,13 @@ def _second_infrared(
     return own if rng.random() < 0.3 else infrared * float(rng.uniform(0.9, 1.1))
 
 
+EYE = Cloth(
+    (0.1, 0.09, 0.08), 0.3, fabric="skin", grain=0.0, gloss=0.4, emissivity=0.98, thickness=0.0,
+    retroreflection=0.6,
+)  # fmt: skip
+"""Half iris, half white. Its back returns the light of a lamp beside the lens; how much differs a
+lot between people (Nguyen et al. 2002, Differences in the infrared bright pupil response of human
+eyes, ETRA); 0.6 over the whole eye is inferred."""
 METAL = Cloth(
     (0.3, 0.3, 0.31), 0.35, fabric="metal", grain=0.0, gloss=0.4, emissivity=0.2, thickness=0.001
 )
@@ -498,7 +506,7 @@ def _share_at(cloth: Cloth, on: OnCloth, u: Array, v: Array) -> Array | NDArray[
             return np.asarray(((u % 1) < 0.4) * 0.5 + ((v % 1) < 0.4) * 0.5, np.float32)
         case "dots":
             row = np.floor(v)
-            return np.square((u + 0.5 * row) % 1 - 0.5) + np.square(v - row - 0.5) < 0.07
+            return np.asarray(np.hypot((u + 0.5 * row) % 1 - 0.5, v - row - 0.5) < 0.27)
         case "camouflage":
             return _patches(u, v) > 0.15
         case "blocks":

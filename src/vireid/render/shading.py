@@ -74,8 +74,10 @@ def in_daylight(surface: Surface, light: Light, in_shadow: Shadow) -> Array:
     towards = surface.normals @ sun
     direct = _softened(towards, 0.4 * surface.softness) * lit
     sky = np.float32(0.65) + np.float32(0.35) * surface.normals[:, 2]
-    received = np.stack([direct, sky]) * (1 + surface.relief)
-    radiance: Array = surface.colour * (received.T @ _rows(light.sun_colour, light.sky_colour))
+    second = np.clip(surface.normals @ light.second.astype(np.float32), 0, None)
+    received = np.stack([direct, sky, second]) * (1 + surface.relief)
+    colours = np.array([light.sun_colour, light.sky_colour, light.second_colour], np.float32)
+    radiance: Array = surface.colour * (received.T @ colours)
     if np.any(surface.gloss):
         # The halfway vector between sun and eye, without ever making it.
         to_eye = dot(surface.normals, surface.directions)
@@ -112,15 +114,13 @@ def in_thermal(surface: Surface, weather: Weather) -> Array:
     surfaces: inferred).
     """
     cosine = np.clip(-dot(surface.normals, surface.directions), 0, 1)
-    slant = np.float32(1) - cosine
-    slant *= slant * slant * slant * slant
+    slant: Array = (np.float32(1) - cosine) ** 5
     emissivity = surface.emissivity * (1 - np.float32(0.5) * slant)
     upward = np.float32(0.5) + np.float32(0.5) * surface.normals[:, 2]
     sky, around = float(band_radiance(weather.sky)), float(band_radiance(weather.air))
     mirrored = around + upward * (sky - around)
-    return apparent_temperature(
-        emissivity * band_radiance(surface.temperature) + (1 - emissivity) * mirrored
-    )
+    emitted = band_radiance(np.asarray(surface.temperature))
+    return apparent_temperature(emissivity * emitted + (1 - emissivity) * mirrored)
 
 
 def sunned(albedo: Array, normals: Array, weather: Weather) -> Array:
@@ -140,7 +140,7 @@ def sunned(albedo: Array, normals: Array, weather: Weather) -> Array:
 def band_radiance(celsius: Array | float) -> Array:
     """What a black body radiates between 8 and 14 um, W/(m2 sr); Planck's law, integrated."""
     temperatures, radiances = _planck()
-    found: Array = np.interp(celsius, temperatures, radiances).astype(np.float32)
+    found: Array = np.asarray(np.interp(celsius, temperatures, radiances), np.float32)
     return found
 
 
@@ -195,9 +195,9 @@ def dressed_surface(
         settled: 0 just came from a heated house, 1 has been outside for long.
     """
     made_of = _table(outfit.cloths)[seen.slots]
-    albedo, grain, gloss, softness, emissivity = np.split(made_of, [4, 5, 6, 7], axis=1)
-    relief = grain[:, 0] * _grain(seen.rest)
-    back = np.zeros(len(seen.rays), np.float32)
+    albedo = made_of[:, :4]
+    grain, gloss, softness, emissivity, back = made_of[:, 4:].T
+    relief = grain * _grain(seen.rest)
     for slot in np.flatnonzero(np.bincount(seen.slots)).tolist():
         cloth = outfit.cloths[slot]
         if cloth.pattern == "plain":
@@ -207,10 +207,10 @@ def dressed_surface(
         if share is not None:
             second = np.array([*cloth.second_colour, cloth.second_infrared], np.float32)
             albedo[here] += share[:, None] * (second - albedo[here[0]])
-            back[here] = cloth.retroreflection * share
+            back[here] *= share
         if height is not None:
             relief[here] += cloth.relief * height
-    _paint_face(outfit, seen, albedo, back)
+    relief -= _seams(outfit, seen)
     temperature: Array | float = 20.0
     if weather is not None:
         temperature = worn_temperature(
@@ -223,18 +223,38 @@ def dressed_surface(
         albedo[:, :3],
         albedo[:, 3],
         relief,
-        gloss[:, 0],
-        softness[:, 0],
+        gloss,
+        softness,
         back,
-        emissivity[:, 0],
+        emissivity,
         temperature,
     )
 
 
 def _table(cloths: tuple[Cloth, ...]) -> Array:
-    """Red, green, blue, near infrared, grain, gloss, softness and emissivity of each, k x 8."""
-    rows = [(*c.colour, c.infrared, c.grain, c.gloss, c.softness, c.emissivity) for c in cloths]
+    """Red, green, blue, near infrared and what else a `Surface` wants of each cloth, k x 9."""
+    rows = [
+        (*c.colour, c.infrared, c.grain, c.gloss, c.softness, c.emissivity, c.retroreflection)
+        for c in cloths
+    ]
     return np.array(rows, np.float32)
+
+
+def _seams(outfit: Outfit, seen: Seen) -> Array:
+    """How much darker seams are, n: around the arm's hole and at the ends of sleeves and legs.
+
+    A hem is a fold: the cloth is double there and ends in a shadow. Both spectra see it.
+    """
+    person, limbs, slots = outfit.person, seen.limbs, seen.slots
+    ends = np.full(len(Slot), 9.0, np.float32)
+    ends[[Slot.TOP, Slot.OUTER]] = person.sleeve, person.outer_sleeve
+    ends[Slot.BOTTOM] = person.leg_length
+    before_end = ends[slots] - limbs
+    hem = (before_end < 0.07) & (before_end > -0.02) & (limbs > 0)
+    above = hem & (before_end > 0.055)
+    hole = (limbs > 0) & (limbs < 0.04) & ((slots == Slot.TOP) | (slots == Slot.OUTER))
+    seams: Array = np.float32(0.3) * (hole | above) + np.float32(0.12) * (hem & ~above)
+    return seams
 
 
 def _on_cloth(outfit: Outfit, seen: Seen, here: Indices) -> OnCloth:
@@ -249,33 +269,6 @@ def _on_cloth(outfit: Outfit, seen: Seen, here: Indices) -> OnCloth:
     along = np.where(sleeve, np.float32(marks.shoulder) - np.float32(0.5) * limbs, z)
     middle = (marks.waist + marks.shoulder) / 2
     return OnCloth(around, along, front, sleeve, leg, middle)
-
-
-def _paint_face(outfit: Outfit, seen: Seen, albedo: Array, back: Array) -> None:
-    """Eyes, brows and lips. The back of the eye returns the light of a lamp beside the lens.
-
-    How bright pupils get differs a lot between people (Nguyen et al. 2002, Differences in the
-    infrared bright pupil response of human eyes, ETRA); 1.5 is inferred. Lips are red by blood,
-    which the near infrared hardly sees.
-    """
-    here = np.flatnonzero(seen.slots == Slot.SKIN)
-    here = here[seen.rest[here, 2] > outfit.landmarks.chin - 0.03]
-    eye, mouth = outfit.body.joint("eye.L"), outfit.body.joint("jaw")
-    aside = np.abs(seen.rest[here, 0])
-    up = seen.rest[here, 2] - np.float32(eye[2])
-    front = seen.rest[here, 1] < outfit.landmarks.head_centre[1] - 0.045
-    across = (aside - np.float32(eye[0])) / np.float32(0.015)
-    of_eye = across**2 + (up / np.float32(0.007)) ** 2
-    pupil = front & (of_eye < 1) & (np.abs(across) < 0.3)
-    albedo[here[front & (of_eye < 1)]] = (0.45, 0.42, 0.4, 0.4)
-    albedo[here[pupil]] = (0.03, 0.02, 0.015, 0.08)
-    brow = front & (np.abs(across) < 1.25) & (np.abs(up - 0.019 + 0.003 * across**2) < 0.0045)
-    hair = outfit.cloths[Slot.HAIR]
-    albedo[here[brow]] = (*hair.colour, hair.infrared)
-    low = up - np.float32(mouth[2] - eye[2])
-    lips = front & (aside < 0.024) & (np.abs(low + 0.014) < 0.008)
-    albedo[here[lips]] *= np.array([0.85, 0.55, 0.6, 0.97], np.float32)
-    back[here[pupil]] = 1.5
 
 
 def _grain(rest: Array) -> Array:
@@ -297,10 +290,6 @@ def _narrow(cosine: Array) -> Array:
     """The 24th power, cheaply: the shape of a highlight."""
     eighth: Array = np.square(np.square(np.square(cosine)))
     return eighth * eighth * eighth
-
-
-def _rows(*vectors: Array) -> Array:
-    return np.array(vectors, np.float32)
 
 
 def unit(vectors: Array) -> Array:

@@ -102,13 +102,14 @@ def worn_temperature(
         settled: 0 just came from a heated house, so that clothes are warmer; 1 long outside.
     """
     parts = _parts(outfit, rest, limbs)
-    skin = skin_temperature(parts, weather.air, slots != Slot.SKIN)
-    folds = 1 + np.float32(0.3) * np.sin(rest @ np.array([31.0, 27.0, 19.0], np.float32))
-    between = resistances(outfit)[slots] * folds
+    between = resistances(outfit)[slots]
+    bare = between == 0
+    skin = skin_temperature(parts, weather.air, ~bare)
+    between *= _folds(rest)
     outside = cloth_temperature(skin, between, weather)
     inside = HEATED + (skin - HEATED) * _OUTSIDE / (_OUTSIDE + between)
     warm = outside + (1 - settled) * _KEPT * np.maximum(inside - outside, 0)
-    return np.where(slots == Slot.SKIN, skin - _cool_nose(outfit, rest, weather.air), warm)
+    return np.where(bare, skin - _cool_nose(outfit, rest, weather.air), warm)
 
 
 _KEPT = 0.7
@@ -125,6 +126,14 @@ def _parts(outfit: Outfit, rest: Array, limbs: Array) -> Array:
     trunk = np.where(height > marks.neck, 0, 1)
     parts: Array = np.where(limbs > 0, limb, trunk).astype(np.float32)
     return parts
+
+
+def _folds(rest: Array) -> Array:
+    """How much more or less insulates where cloth stands off in folds or lies on, around 1, n."""
+    x, y, z = rest.T
+    waves = np.sin(37 * x + 2 * np.sin(13 * z)) * np.sin(23 * z + 3 * np.sin(17 * (x + y)))
+    folded: Array = 1 + 0.45 * waves
+    return folded
 
 
 def _cool_nose(outfit: Outfit, rest: Array, air: float) -> Array:
