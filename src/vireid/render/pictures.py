@@ -1,4 +1,4 @@
-"""A picture of somebody at a place: who and what stands where, what each ray meets, what is hidden."""
+"""A picture of somebody: who and what stands where, what each ray meets, what is hidden."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -226,7 +226,7 @@ def photograph(
         parts,
         {},
         box,
-        {**vars(pose), "yaw": yaw},
+        _pose_numbers(pose, yaw),
         _camera_numbers(view, person, yaw),
         _light_numbers(moment),
     )
@@ -246,7 +246,13 @@ def _dice(rng: Generator, hold: frozenset[str]) -> dict[str, Generator]:
 
 
 def _pose(outfit: Outfit, rng: Generator, held: bool) -> Pose:
-    return draw_pose(draw_person(0, 1) if held else outfit.person, rng)
+    """The person's own walk, or a stranger's: a held pose must not tell whose gait it is."""
+    own = draw_pose(outfit.person, rng)
+    if not held:
+        return own
+    stranger = draw_pose(draw_person(0, 1), np.random.default_rng(0))
+    angles = {name: value for name, value in vars(stranger).items() if isinstance(value, float)}
+    return replace(own, **angles)
 
 
 def _placed(vertices: Array, yaw: float, at: Array) -> Array:
@@ -281,7 +287,8 @@ def _behind(
         name = BEHIND[camera.scenery][int(rng.integers(len(BEHIND[camera.scenery])))]
         least = 2.4 if name == "car" else 0.9
         at = middle + rng.uniform(least, 5.0) * forward + rng.uniform(-1.3, 1.3) * right
-        made = thing(name, rng).at(*at, float(rng.uniform(-0.5, 0.5)) + np.pi * rng.integers(2))
+        turned = float(rng.uniform(-0.5, 0.5) + np.pi * rng.integers(2))
+        made = thing(name, rng).at(float(at[0]), float(at[1]), turned)
         if _inside(there, at):
             found.append(Solid(made.vertices, made.triangles, thing=made))
     for outfit in bystanders:
@@ -578,6 +585,11 @@ def _motion(
     ends = view.seen_at(np.stack([middle, middle + speed * camera.exposure * facing]))
     columns, rows = ends[1] - ends[0]
     return float(columns), float(rows)
+
+
+def _pose_numbers(pose: Pose, yaw: float) -> dict[str, float]:
+    angles = {name: value for name, value in vars(pose).items() if isinstance(value, float)}
+    return {**angles, "yaw": yaw}
 
 
 def _camera_numbers(view: View, person: Solid, yaw: float) -> dict[str, float]:

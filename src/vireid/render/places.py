@@ -156,7 +156,7 @@ def _paint(rng: Generator) -> Albedo:
     """Wall paint: mostly pale; white pigment stays bright in the near infrared."""
     pale = rng.random() < 0.7
     grey = rng.uniform(0.45, 0.75) if pale else rng.uniform(0.12, 0.4)
-    r, g, b = np.clip(grey * (1 + rng.normal(0, 0.04 if pale else 0.12, 3)), 0.02, 0.9)
+    r, g, b = np.clip(grey * (1 + rng.normal(0, 0.04 if pale else 0.08, 3)), 0.02, 0.9)
     return float(r), float(g), float(b), float(np.clip(grey * rng.uniform(0.6, 1.0), 0.1, 0.6))
 
 
@@ -213,9 +213,8 @@ def _room_walls(rng: Generator, canvas: Array) -> Array:
     door, at = _wood(rng) if rng.random() < 0.6 else _paint(rng), 0.0
     while at < WALL_METRES - 2:
         at += rng.uniform(0.3, 1.6)
-        at += _PIECES[int(rng.choice(len(_PIECES), p=[0.25, 0.2, 0.4, 0.15]))](
-            rng, canvas, at, door
-        )
+        piece = _PIECES[int(rng.choice(len(_PIECES), p=[0.2, 0.4, 0.15, 0.25]))]
+        at += piece(rng, canvas, at) if piece else _door(rng, canvas, at, door)
     return canvas
 
 
@@ -229,7 +228,7 @@ def _door(rng: Generator, canvas: Array, at: float, door: Albedo) -> float:
     return 1.1
 
 
-def _window(rng: Generator, canvas: Array, at: float, door: Albedo) -> float:
+def _window(rng: Generator, canvas: Array, at: float) -> float:
     width = rng.uniform(1.0, 2.2)
     _fill(canvas, at, 0.9, width, 1.5, _grey(rng, 0.3, 0.8))
     bright = rng.random() < 0.5
@@ -241,7 +240,7 @@ def _window(rng: Generator, canvas: Array, at: float, door: Albedo) -> float:
     return float(width)
 
 
-def _poster(rng: Generator, canvas: Array, at: float, door: Albedo) -> float:
+def _poster(rng: Generator, canvas: Array, at: float) -> float:
     width, height = rng.uniform(0.3, 1.2), rng.uniform(0.4, 1.0)
     low = rng.uniform(1.0, 1.6)
     _fill(canvas, at, low, width, height, _any_colour(rng))
@@ -255,7 +254,7 @@ def _poster(rng: Generator, canvas: Array, at: float, door: Albedo) -> float:
     return float(width)
 
 
-def _cupboard(rng: Generator, canvas: Array, at: float, door: Albedo) -> float:
+def _cupboard(rng: Generator, canvas: Array, at: float) -> float:
     width, height = rng.uniform(0.6, 1.6), rng.uniform(0.8, 2.0)
     body = _wood(rng) if rng.random() < 0.6 else _grey(rng, 0.2, 0.6)
     _fill(canvas, at, 0, width, height, body)
@@ -265,7 +264,7 @@ def _cupboard(rng: Generator, canvas: Array, at: float, door: Albedo) -> float:
     return float(width)
 
 
-_PIECES = (_door, _window, _poster, _cupboard)
+_PIECES = (_window, _poster, _cupboard, None)
 
 
 def _tiles(rng: Generator, canvas: Array, side: float, joint: float) -> None:
@@ -300,7 +299,7 @@ def _gate_walls(rng: Generator, canvas: Array) -> Array:
         at += rng.uniform(0.6, 2.0)
         kind = rng.random()
         if kind < 0.35:
-            at += _window(rng, canvas, at, _GLASS)
+            at += _window(rng, canvas, at)
         elif kind < 0.55:
             at += _door(rng, canvas, at, _any_colour(rng))
         elif kind < 0.8:
@@ -387,11 +386,11 @@ def _passage_walls(rng: Generator, canvas: Array) -> Array:
         if kind < 0.3:
             at += _door(rng, canvas, at, _any_colour(rng))
         elif kind < 0.5:
-            at += _poster(rng, canvas, at, _GLASS)
+            at += _poster(rng, canvas, at)
         elif kind < 0.75:
             _fill(canvas, at, 0, 0.1, WALL_HEIGHT, _grey(rng, 0.1, 0.6))
         else:
-            at += _window(rng, canvas, at, _GLASS)
+            at += _window(rng, canvas, at)
     return canvas
 
 

@@ -12,7 +12,7 @@ from vireid.render.scenes import Camera, Light
 from vireid.render.shading import NOISE_KELVIN, auto_gain
 
 GAMMA = 2.2
-SHOT = 0.9
+SHOT = 0.97
 """Share of the noise's variance at middle grey that comes from the number of photons (and so grows
 with brightness); the rest is read-out noise. Inferred."""
 MIDDLE_GREY = 0.2

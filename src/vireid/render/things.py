@@ -128,7 +128,7 @@ def _leaves(rng: Generator, centre: Array, half: Array, count: int, size: float)
     corners = np.stack([middles - along, middles + across, middles + along, middles - across], 1)
     corners[..., 2] = np.maximum(corners[..., 2], 0.01)
     i = 4 * np.arange(count)[:, None]
-    triangles = np.concatenate([i + [0, 1, 2], i + [0, 2, 3]])
+    triangles = np.concatenate([i + np.array([0, 1, 2]), i + np.array([0, 2, 3])])
     green = np.array([0.06, 0.13, 0.03]) * rng.uniform(0.6, 1.6, 3)
     shade = rng.uniform(0.6, 1.3, (count, 1))
     one = np.concatenate([green * shade, 0.5 * np.sqrt(shade)], 1)
@@ -166,17 +166,15 @@ def _railing(rng: Generator) -> Thing:
     albedo, height, length = _painted(rng), rng.uniform(0.85, 1.15), rng.uniform(1.5, 3.0)
     pieces = [_block((length, 0.05, 0.05), (0, 0, height - 0.05), albedo)]
     pieces.append(_block((length, 0.03, 0.03), (0, 0, 0.12), albedo))
-    for x in np.arange(-length / 2, length / 2 + 0.01, rng.uniform(0.12, 0.3)):
-        pieces.append(_block((0.025, 0.025, height), (float(x), 0, 0), albedo))
+    bars = np.arange(-length / 2, length / 2 + 0.01, rng.uniform(0.12, 0.3))
+    pieces += [_block((0.025, 0.025, height), (float(x), 0, 0), albedo) for x in bars]
     return _joined("railing", pieces, gloss=0.1)
 
 
 def _desk(rng: Generator) -> Thing:
     albedo, width, height = _woody(rng), rng.uniform(1.0, 1.6), rng.uniform(0.7, 0.78)
     pieces = [_block((width, 0.7, 0.03), (0, 0, height), albedo)]
-    for x in (-width / 2 + 0.05, width / 2 - 0.05):
-        for y in (-0.3, 0.3):
-            pieces.append(_block((0.05, 0.05, height), (x, y, 0), albedo * 0.5))
+    pieces += _legs(width / 2 - 0.05, 0.3, height, 0.05, albedo * 0.5)
     if rng.random() < 0.6:
         pieces.append(_block((width * 0.95, 0.02, 0.4), (0, -0.28, height - 0.42), albedo * 0.8))
     if rng.random() < 0.6:
@@ -187,15 +185,19 @@ def _desk(rng: Generator) -> Thing:
     return _joined("desk", pieces)
 
 
+def _legs(x: float, y: float, height: float, thick: float, albedo: Albedo) -> list[Thing]:
+    """Four legs at (+-x, +-y)."""
+    corners = [(a, b) for a in (-x, x) for b in (-y, y)]
+    return [_block((thick, thick, height), (a, b, 0), albedo) for a, b in corners]
+
+
 def _chair(rng: Generator) -> Thing:
     albedo = _painted(rng)
     pieces = [
         _block((0.46, 0.46, 0.06), (0, 0, 0.42), albedo),
         _block((0.44, 0.05, 0.5), (0, 0.22, 0.5), albedo),
     ]
-    for x in (-0.2, 0.2):
-        for y in (-0.2, 0.2):
-            pieces.append(_block((0.03, 0.03, 0.42), (x, y, 0), albedo * 0.4))
+    pieces += _legs(0.2, 0.2, 0.42, 0.03, albedo * 0.4)
     return _joined("chair", pieces)
 
 
@@ -203,8 +205,8 @@ def _cabinet(rng: Generator) -> Thing:
     albedo = _painted(rng) if rng.random() < 0.5 else _woody(rng)
     width, height = rng.uniform(0.5, 1.0), rng.uniform(0.8, 1.9)
     pieces = [_block((width, 0.45, height), (0, 0, 0), albedo)]
-    for i in range(1, 4):
-        pieces.append(_block((width * 0.96, 0.01, 0.012), (0, -0.23, height * i / 4), albedo * 0.3))
+    gaps = [(0.0, -0.23, height * i / 4) for i in range(1, 4)]
+    pieces += [_block((width * 0.96, 0.01, 0.012), at, albedo * 0.3) for at in gaps]
     return _joined("cabinet", pieces)
 
 
@@ -286,7 +288,10 @@ def _wheel(x: float, albedo: Albedo, radius: float = 0.33, thick: float = 0.03) 
 
 
 _CAR = np.array(
-    [[-2.1, 0.35], [2.1, 0.35], [2.15, 0.75], [1.9, 0.92], [1.0, 1.0], [0.35, 1.45], [-1.2, 1.45], [-1.9, 0.98], [-2.15, 0.9]]
+    [
+        [-2.1, 0.35], [2.1, 0.35], [2.15, 0.75], [1.9, 0.92], [1.0, 1.0],
+        [0.35, 1.45], [-1.2, 1.45], [-1.9, 0.98], [-2.15, 0.9],
+    ]
 )  # fmt: skip
 _CAR_WINDOWS = np.array([[0.85, 1.0], [0.3, 1.38], [-1.1, 1.38], [-1.65, 1.0]])
 
