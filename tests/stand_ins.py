@@ -108,7 +108,7 @@ def write_llcm(root: Path, train: int = 4, test: int = 4, cameras: int = 4) -> P
     return root
 
 
-def write_hitsz_vcm(root: Path, train: int = 3, test: int = 3, frames: int = 12) -> Path:
+def write_hitsz_vcm(root: Path, train: int = 2, test: int = 2, frames: int = 12) -> Path:
     """Two cameras a spectrum, of which the second is the same; one track each, and a short one."""
     folders = {Modality.INFRARED: ("ir", 1, (1, 2)), Modality.VISIBLE: ("rgb", 2, (2, 3))}
     names: dict[str, list[str]] = {"train": [], "test": []}

@@ -15,6 +15,7 @@ the authors' code: https://github.com/VCM-project233/MITML (data_manager.py).
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from vireid.datasets import Dataset
@@ -91,6 +92,7 @@ def _half(tree: Tree, half: str) -> Iterator[ImageRecord]:
     tracks = [_track(number, line, f"{path}, line {at}") for number, (at, line) in numbered]
     if half == "test":
         _check_queries(tree, tracks)
+    _check_overlap(path, tracks)
     above = (half,) if tree.find(half) else ()
     missing: list[str] = []
     for track in tracks:
@@ -127,6 +129,17 @@ def _check_queries(tree: Tree, tracks: Sequence[Track]) -> None:
         sorted(listed ^ infrared),
         "take the published lists",
     )
+
+
+def _check_overlap(path: Path, tracks: Sequence[Track]) -> None:
+    """No frame is in two tracks."""
+    ordered = sorted(tracks, key=lambda track: track.first)
+    overlapping = [
+        f"{after.number}, which begins at {after.first}; {before.number} ends at {before.last}"
+        for before, after in pairwise(ordered)
+        if after.first <= before.last
+    ]
+    refuse(path, "tracks begin in another", overlapping, "take the published lists")
 
 
 def _check_frames(path: Path, track: Track, frames: Sequence[str]) -> None:
