@@ -86,7 +86,9 @@ def render(out: Path, size: str, processes: int | None, **asked: Any) -> None:
             for pictures in nightwalk.render(out, plan, processes):
                 advance(pictures)
     except KeyboardInterrupt:
-        click.secho(f"vireid: {out} is not finished; the same command goes on", fg="yellow")
+        click.secho(
+            f"vireid: {out} is not finished; the same command goes on", fg="yellow", err=True
+        )
         sys.exit(130)
     click.echo(f"{out}: {total} pictures; train with data.root={out}")
 
@@ -97,6 +99,7 @@ def render(out: Path, size: str, processes: int | None, **asked: Any) -> None:
         "vireid train recipes/agw_sysu.toml data.root=/data/SYSU-MM01 settings.epochs=40",
         "vireid train recipes/agw_nightwalk_mini.toml --resume",
         "vireid train recipes/agw_regdb.toml data.root=/data/RegDB --trials 1-10",
+        "vireid train recipes/agw_sysu.toml settings.width=0.5 --validate    to choose a setting",
         "torchrun --nproc_per_node 4 -m vireid train recipes/agw_sysu.toml",
     ),
 )
@@ -109,8 +112,18 @@ def render(out: Path, size: str, processes: int | None, **asked: Any) -> None:
 @click.option(
     "--trials", help="A run for each of these splits of the data set, e.g. 1-10 of RegDB."
 )
+@click.option(
+    "--validate",
+    is_flag=True,
+    help="Leave out the validation people, to choose settings on: evaluate with --validate.",
+)
 def train(
-    recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, trials: str | None
+    recipe: Path,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    trials: str | None,
+    validate: bool,
 ) -> None:
     """Learn what RECIPE says.
 
@@ -120,7 +133,8 @@ def train(
     from vireid.interruption import Interrupted
     from vireid.learning import folder_for, learn, learn_trials
 
-    wanted = recipes.read(recipe, overrides)
+    left_out = ("data.learn_from=train",) if validate else ()
+    wanted = recipes.read(recipe, (*overrides, *left_out))
     splits = recipes.numbers(trials) if trials else None
     folder = out or folder_for(recipe.stem, resume=resume)
     try:
@@ -285,6 +299,104 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@vireid.group(
+    epilog=examples(
+        "vireid data check sysu_mm01 /data/SYSU-MM01       is it whole, and the published one?",
+        "vireid data pack sysu_mm01 /data/SYSU-MM01        decode it once, before training",
+        "vireid data show nightwalk --out people.png       people by cameras",
+    ),
+)
+def data() -> None:
+    """Check a data set, pack its pictures, look at it."""
+
+
+DATASET = click.argument("dataset")
+ROOT = click.argument("root", type=EXISTING, required=False)
+
+
+@data.command(
+    epilog=examples(
+        "vireid data check sysu_mm01 /data/SYSU-MM01 --full",
+        "vireid data check regdb /data/RegDB --json",
+    ),
+)
+@DATASET
+@ROOT
+@click.option("--full", is_flag=True, help="Decode every picture, not only its header.")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def check(dataset: str, root: Path | None, full: bool, as_json: bool) -> None:
+    """Is the copy of DATASET in ROOT whole, and the one that was published?
+
+    Folders, lists, counts of people and pictures, files that cannot be read, the same picture in
+    two places. Exit status 1 if scores on it would not be comparable.
+    """
+    from vireid import checking
+
+    found = checking.check(dataset, root, full=full)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        found.show()
+    sys.exit(0 if found.sound else 1)
+
+
+@data.command(
+    epilog=examples(
+        "vireid data pack sysu_mm01 /data/SYSU-MM01 --height 256 --width 128",
+        "vireid data pack regdb /data/RegDB --out /fast/packs",
+    ),
+)
+@DATASET
+@ROOT
+@click.option("--out", type=TO_WRITE, help="Folder for the packs.  [default: in the cache folder]")
+@click.option("--height", default=288, show_default=True, help="Rows of a picture.")
+@click.option("--width", default=144, show_default=True, help="Columns.")
+@click.option("--trial", type=int, help="Which split, where there are several.  [default: 1]")
+@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read.")
+def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, **how: Any) -> None:
+    """Decode and resize the pictures of DATASET once.
+
+    One file for every group of people; training on pictures of this size finds them by itself.
+    Pictures that have changed are noticed, and packed again.
+    """
+    from vireid import datasets, packs
+
+    data = datasets.read(dataset, root, trial)
+    for group, records in data.splits.items():
+        if records:
+            packed = packs.pack_group(data, group, out, **how)
+            click.echo(f"{group}: {len(packed)} pictures in {packed.folder}")
+
+
+@data.command(
+    epilog=examples(
+        "vireid data show nightwalk --out people.png --people 12",
+        "vireid data show llcm /data/LLCM --out some.png --split test --identities 3,7",
+    ),
+)
+@DATASET
+@ROOT
+@click.option("--out", type=TO_WRITE, required=True, help="Contact sheet (PNG) to write.")
+@click.option("--people", type=click.IntRange(min=1), default=8, show_default=True, help="Rows.")
+@click.option("--identities", help="Who, e.g. 3,7.  [default: people spread over all]")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="train",
+    show_default=True,
+    help="Of whom.",
+)
+@click.option("--trial", type=int, help="Which split, where there are several.  [default: 1]")
+def show(
+    dataset: str, root: Path | None, out: Path, split: str, trial: int | None, **who: Any
+) -> None:
+    """Draw people of DATASET by cameras."""
+    from vireid import contact_sheet, datasets
+
+    data = datasets.read(dataset, root, trial)
+    contact_sheet.save(contact_sheet.draw_group(data, split, **who), out)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from vireid.errors import VireidError
 from vireid.loading import PackedTrainingData
 from vireid.method import Method
 from vireid.recipe import Recipe
+from vireid.records import ImageRecord
 from vireid.reporting import console
 from vireid.runs import RunError
 from vireid.training import CHECKPOINT, fit, seed_of
@@ -71,7 +72,9 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         )
         if process.is_main_process:
             runs.finish(folder, method)
-            log.info("%s has finished; score it with: vireid evaluate %s", folder, folder)
+            validate = " --validate" if recipe.data.learn_from == "train" else ""
+            way = f"vireid evaluate {folder}{validate}"
+            log.info("%s has finished; score it with: %s", folder, way)
     return method
 
 
@@ -155,19 +158,30 @@ def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
 
 
 def _check_start(recipe: Recipe, dataset: Dataset) -> None:
-    """Weights of another split have seen the people that this run is to be scored on."""
-    source, seen = recipe.start_from, set[str]()
-    while source and source not in seen and dataset.trial is not None:
-        table = recipes.table_of(_folder_of(source) / "recipe.toml")
-        data = table.get("data", {})
+    """Weights that have seen people whom this run is to be scored on may not begin it."""
+    source, passed = recipe.start_from, set[str]()
+    while source and source not in passed:
+        earlier = recipes.table_of(_folder_of(source) / "recipe.toml")
+        data = {"learn_from": "train and validation", **earlier.get("data", {})}
         if data.get("dataset") == dataset.name and data.get("trial") != dataset.trial:
             raise RunError(
                 f"start_from leads to {source}, which has learnt on trial {data.get('trial')} of "
                 f"{dataset.name}, and with it from people that trial {dataset.trial} is scored on; "
                 "start from other weights"
             )
-        seen.add(source)
-        source = table.get("start_from")
+        if recipe.data.learn_from == "train" and data.get("dataset", dataset.name) == dataset.name:
+            _check_left_out(source, data["learn_from"], dataset)
+        passed.add(source)
+        source = earlier.get("start_from")
+
+
+def _check_left_out(source: str, learnt_from: str, dataset: Dataset) -> None:
+    if learnt_from != "train":
+        raise RunError(
+            f"start_from leads to {source}, which may have learnt from the validation people of "
+            f"{dataset.label}, so that they could not judge this run; start from other weights, "
+            "such as those of a run with --validate"
+        )
 
 
 def _begin(recipe: Recipe, num_identities: int, *, anew: bool) -> Method:
@@ -208,7 +222,7 @@ def _weights(source: str) -> dict[str, Tensor]:
 def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrainingData:
     data = recipe.data
     return PackedTrainingData(
-        dataset.train + dataset.validation,
+        _learnt_from(dataset, recipe),
         height=data.height,
         width=data.width,
         root=dataset.root,
@@ -221,6 +235,17 @@ def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrai
         world=process.num_processes,
         workers=data.workers,
     )
+
+
+def _learnt_from(dataset: Dataset, recipe: Recipe) -> tuple[ImageRecord, ...]:
+    if recipe.data.learn_from == "train and validation":
+        return dataset.train + dataset.validation
+    if not dataset.validation:
+        raise RunError(
+            f"{dataset.label} has no validation people to leave out; train without --validate and "
+            "data.learn_from"
+        )
+    return dataset.train
 
 
 def _facts(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
