@@ -347,7 +347,7 @@ def _woven(
 ) -> Cloth:
     fabric = FABRICS[name]
     colour, second_colour = _dyed(rng, dyes[0]), _dyed(rng, dyes[1])
-    infrared = _infrared(rng, fabric, _dyeing(rng, name, dyes[0], colour))
+    infrared = _infrared(rng, fabric, _dyeing(rng, name, dyes[0], colour), colour)
     other = _second_infrared(rng, name, pattern, dyes[1], second_colour, infrared)
     low, high = _RELIEF.get(pattern, (0.0, 0.0))
     if pattern == "worn":
@@ -420,10 +420,16 @@ def _dyeing(rng: Generator, fabric: str, dye: str, colour: Colour) -> Dyeing:
     return "middle" if drawn < sum(chances) else "bright"
 
 
-def _infrared(rng: Generator, fabric: Fabric, dyeing: Dyeing) -> float:
-    """Of cloth as dyed; how densely it is made counts too (Bauer, Gresser and Mark 2021)."""
-    of_dyeing = {"bright": fabric.infrared, "middle": 0.55 * fabric.infrared, "dark": 0.08}
-    return float(np.clip(of_dyeing[dyeing] * rng.lognormal(-0.05, 0.15), 0.03, 0.75))
+def _infrared(rng: Generator, fabric: Fabric, dyeing: Dyeing, colour: Colour) -> float:
+    """Of cloth as dyed; how densely it is made counts too (Bauer, Gresser and Mark 2021).
+
+    Deep shades keep some of their absorption beyond the visible: up to 35 % (inferred).
+    """
+    if dyeing == "dark":
+        return float(np.clip(0.08 * rng.lognormal(0, 0.25), 0.03, 0.15))
+    deep = max(0.0, 1 - 6 * max(colour))
+    left = (1.0 if dyeing == "bright" else 0.55) * (1 - 0.35 * deep * rng.random())
+    return float(np.clip(fabric.infrared * left * rng.lognormal(0, 0.12), 0.1, 0.75))
 
 
 def _second_infrared(
@@ -435,7 +441,7 @@ def _second_infrared(
     (titania, which scatters there too) stays bright on dark cloth. Yarns of a stripe are mostly
     dyed alike. Two cloths sewn together have nothing to do with each other.
     """
-    own = _infrared(rng, FABRICS[fabric], _dyeing(rng, fabric, dye, colour))
+    own = _infrared(rng, FABRICS[fabric], _dyeing(rng, fabric, dye, colour), colour)
     if pattern in _SEWN:
         return own
     if pattern in _PRINTED:

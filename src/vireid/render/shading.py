@@ -241,19 +241,24 @@ def _table(cloths: tuple[Cloth, ...]) -> Array:
 
 
 def _seams(outfit: Outfit, seen: Seen) -> Array:
-    """How much darker seams are, n: around the arm's hole and at the ends of sleeves and legs.
+    """How much darker seams are, n: around the arm's hole and at the ends of tops, sleeves, legs.
 
     A hem is a fold: the cloth is double there and ends in a shadow. Both spectra see it.
     """
-    person, limbs, slots = outfit.person, seen.limbs, seen.slots
+    person, marks, limbs, slots = outfit.person, outfit.landmarks, seen.limbs, seen.slots
     ends = np.full(len(Slot), 9.0, np.float32)
     ends[[Slot.TOP, Slot.OUTER]] = person.sleeve, person.outer_sleeve
     ends[Slot.BOTTOM] = person.leg_length
     before_end = ends[slots] - limbs
-    hem = (before_end < 0.07) & (before_end > -0.02) & (limbs > 0)
-    above = hem & (before_end > 0.055)
-    hole = (limbs > 0) & (limbs < 0.04) & ((slots == Slot.TOP) | (slots == Slot.OUTER))
-    seams: Array = np.float32(0.3) * (hole | above) + np.float32(0.12) * (hem & ~above)
+    on_limb = limbs > 0
+    top = slots == Slot.TOP
+    hangs = marks.waist if person.hem <= 0.1 else marks.hip - 0.25 * person.hem * marks.leg
+    above = seen.rest[:, 2] - np.float32(hangs)
+    hem = (on_limb & (before_end < 0.07) & (before_end > -0.02)) | (top & (above < 0.025))
+    stitch = on_limb & (before_end > 0.055) & (before_end < 0.07)
+    hole = on_limb & (limbs < 0.04) & (top | (slots == Slot.OUTER))
+    under = (slots == Slot.BOTTOM) & (above < 0) & (above > -0.02)
+    seams: Array = np.float32(0.3) * (hole | stitch | under) + np.float32(0.12) * hem
     return seams
 
 

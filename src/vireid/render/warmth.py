@@ -104,7 +104,7 @@ def worn_temperature(
     parts = _parts(outfit, rest, limbs)
     between = resistances(outfit)[slots]
     bare = between == 0
-    skin = skin_temperature(parts, weather.air, ~bare)
+    skin = skin_temperature(parts, weather.air, (~bare).astype(np.float32))
     between *= _folds(rest)
     outside = cloth_temperature(skin, between, weather)
     inside = HEATED + (skin - HEATED) * _OUTSIDE / (_OUTSIDE + between)
