@@ -18,6 +18,7 @@ from vireid.errors import VireidError, explain_missing_module
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TO_WRITE = click.Path(path_type=Path)
+METRICS = ["R1", "R5", "R10", "R20", "mAP", "mINP"]
 MODALITIES = click.Choice(["visible", "infrared"])
 
 
@@ -170,9 +171,33 @@ def train(
 )
 @click.option("--removal", help="What is hidden from a query: same-id-and-camera, or none.")
 @click.option("--frames", type=int, help="How many of a tracklet are embedded.  [default: all]")
-@click.option("--out", type=TO_WRITE, help="scores.json to write.  [default: in the run folder]")
+@click.option(
+    "--flip",
+    type=click.Choice(["none", "mean", "sum", "concatenation"]),
+    default="none",
+    show_default=True,
+    help="Beside plain scores: how to join embeddings of pictures and of their mirror images.",
+)
+@click.option(
+    "--re-rank",
+    type=click.Choice(["none", "k-reciprocal"]),
+    default="none",
+    show_default=True,
+    help="Beside plain scores: re-rank, for which all queries are used at once.",
+)
+@click.option("--validate", is_flag=True, help="Score on the validation people.")
+@click.option(
+    "--out", type=TO_WRITE, help="Results to write, beside what is there.  [default: scores.json]"
+)
 def evaluate(
-    models: tuple[str, ...], dataset: str | None, root: Path | None, out: Path | None, **asked: Any
+    models: tuple[str, ...],
+    dataset: str | None,
+    root: Path | None,
+    flip: str,
+    re_rank: str,
+    validate: bool,
+    out: Path | None,
+    **asked: Any,
 ) -> None:
     """Score MODEL on people it has not seen.
 
@@ -181,21 +206,68 @@ def evaluate(
     """
     import rich
 
-    from vireid import evaluation, protocols
+    from vireid import evaluation, protocols, results
 
+    folder = Path(models[0]) if len(models) == 1 and Path(models[0]).is_dir() else None
+    out = out or (folder / "scores.json" if folder else None)
+    if out and out.exists():
+        results.read(out)  # what it cannot be put beside is refused before the work
     name = asked.pop("protocol")
     scores = evaluation.score_models(
         models,
         dataset,
         root,
-        choose=lambda data: protocols.choose(data, name, **asked),
+        choose=lambda data: protocols.beside_plain(
+            protocols.choose(data, name, **asked), flip, re_rank
+        ),
         progress=True,
+        people="validation" if validate else "test",
     )
-    rich.print(evaluation.table(scores))
-    folder = Path(models[0]) if len(models) == 1 and Path(models[0]).is_dir() else None
-    out = out or (folder / "scores.json" if folder else None)
+    rich.print(*evaluation.tables(scores))
     if out:
-        evaluation.write(scores, out)
+        results.keep([each.as_dict() for each in scores], out)
+
+
+@vireid.command(
+    epilog=examples(
+        "vireid compare runs/agw_sysu-1 runs/mun_sysu-1",
+        "vireid compare runs/*/scores.json --sort mAP",
+        'vireid compare a.json b.json --metric mINP --sort "B mINP"',
+        "vireid compare a.json b.json --one-column       refuse what does not compare",
+    ),
+)
+@click.argument("sources", nargs=-1, required=True, metavar="RESULTS...")
+@click.option(
+    "--metric", "metrics", multiple=True, type=click.Choice(METRICS), help="To show.  [all, or two]"
+)
+@click.option("--sort", help="Best model first, by a metric of the first column, or of another.")
+@click.option("--one-column", is_flag=True, help="Refuse different protocols, data or pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def compare(
+    sources: tuple[str, ...],
+    metrics: tuple[str, ...],
+    sort: str | None,
+    one_column: bool,
+    as_json: bool,
+) -> None:
+    """Put results into one table.
+
+    RESULTS are files that `vireid evaluate` has written, runs or exported models that hold one, or
+    `small`. What was scored otherwise, or on other pictures, stands in another column.
+    """
+    import rich
+
+    from vireid import results
+
+    comparison = results.compare([each for source in sources for each in results.find(source)])
+    if one_column:
+        results.check_one_column(comparison)
+    if sort:
+        comparison = results.sort(comparison, sort)
+    if as_json:
+        click.echo(json.dumps(comparison.as_dict(), indent=2))
+    else:
+        rich.print(comparison.table(metrics))
 
 
 @vireid.command(epilog=examples("vireid export runs/agw_nightwalk_mini-1 --out my_model"))
@@ -367,7 +439,8 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
     for group, records in data.splits.items():
         if records:
             packed = packs.pack_group(data, group, out, **how)
-            click.echo(f"{group}: {len(packed)} pictures in {packed.folder}")
+            left_out = f", {len(packed.unreadable)} left out" if packed.unreadable else ""
+            click.echo(f"{group}: {len(packed)} pictures packed{left_out}")
 
 
 @data.command(
@@ -380,7 +453,7 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
 @ROOT
 @click.option("--out", type=TO_WRITE, required=True, help="Contact sheet (PNG) to write.")
 @click.option("--people", type=click.IntRange(min=1), default=8, show_default=True, help="Rows.")
-@click.option("--identities", help="Who, e.g. 3,7.  [default: people spread over all]")
+@click.option("--identities", help="Who, e.g. 3,7 or 1-9.  [default: people spread over all]")
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
@@ -390,13 +463,21 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
 )
 @click.option("--trial", type=int, help="Which split, where there are several.  [default: 1]")
 def show(
-    dataset: str, root: Path | None, out: Path, split: str, trial: int | None, **who: Any
+    dataset: str,
+    root: Path | None,
+    out: Path,
+    people: int,
+    identities: str | None,
+    split: str,
+    trial: int | None,
 ) -> None:
     """Draw people of DATASET by cameras."""
     from vireid import contact_sheet, datasets
+    from vireid import recipe as recipes
 
+    who = recipes.numbers(identities) if identities else None
     data = datasets.read(dataset, root, trial)
-    contact_sheet.save(contact_sheet.draw_group(data, split, **who), out)
+    contact_sheet.save(contact_sheet.draw_group(data, split, people, who), out)
 
 
 def main() -> None:

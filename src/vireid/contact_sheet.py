@@ -1,15 +1,18 @@
-"""A search to look at: the query, then its hits, framed by whether they are right."""
+"""Pictures to look at: a search, its hits framed by whether they are right; people by cameras."""
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from vireid.datasets import Dataset
+from vireid.errors import VireidError
 from vireid.gallery import Hit
 from vireid.pictures import PictureError, read_picture
-from vireid.records import ImageRecord
+from vireid.records import ImageRecord, Modality
 from vireid.writing import write_whole
 
 PICTURE = (112, 224)
@@ -20,6 +23,9 @@ SAME, OTHER, UNKNOWN, QUERY = "#1a9850", "#d73027", "#b4b4b4", "#1a1a1a"
 LEGEND = {SAME: "same person", OTHER: "another person", UNKNOWN: "identity unknown"}
 LEGEND_WIDTH = 420
 CELL = (PICTURE[0] + 2 * FRAME, PICTURE[1] + 2 * FRAME + CAPTION)
+SPECTRUM = {Modality.VISIBLE: "#1f78b4", Modality.INFRARED: "#c2570c"}
+SMALL, NAMES, HEADING, LINE = (84, 168), 104, 62, 18
+"""Of people by cameras: a picture's width and height, room for names, for headings, for a line."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,67 @@ def draw(query: ImageRecord, hits: Sequence[Hit], title: str = "") -> Image.Imag
     return sheet
 
 
+Column = tuple[str, Modality]
+"""A camera, and the spectrum that it sees there; some see both."""
+
+
+def draw_group(
+    dataset: Dataset, group: str, people: int = 8, identities: Sequence[int] | None = None
+) -> Image.Image:
+    """Draw people of a data set by cameras.
+
+    Args:
+        dataset: Where they are.
+        group: `train`, `validation` or `test`.
+        people: How many, spread over all of the group.
+        identities: Who, instead.
+
+    Raises:
+        VireidError: Someone is not in the group, or nobody is.
+    """
+    records = dataset.splits[group]
+    title = f"{dataset.facts.get('title', dataset.label)}, {group}"
+    return draw_people(records, identities or some_people(records, people), title)
+
+
+def draw_people(
+    records: Sequence[ImageRecord], identities: Sequence[int], title: str = ""
+) -> Image.Image:
+    """Draw people by cameras: a row a person, a column a camera, in each the middle picture.
+
+    Args:
+        records: Of a data set or of a part of it; all its cameras get a column.
+        identities: Who is shown, in this order.
+        title: Shown above.
+
+    Raises:
+        VireidError: Someone is on none of the records.
+    """
+    _refuse_absent(records, identities)
+    columns = sorted({_column(record) for record in records}, key=_natural)
+    step = (SMALL[0] + GAP, SMALL[1] + LINE + GAP)
+    left, top = MARGIN + NAMES, MARGIN + 30 + HEADING
+    width = left + len(columns) * step[0] - GAP + MARGIN
+    least = 2 * MARGIN + round(_font(17).getlength(title))
+    height = top + len(identities) * step[1] - GAP + MARGIN
+    sheet = Image.new("RGB", (max(width, least), height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
+    for i, column in enumerate(columns):
+        _draw_heading(pen, column, left + i * step[0], top)
+    for j, identity in enumerate(identities):
+        seen = _by_column(record for record in records if record.identity == identity)
+        _draw_person(sheet, identity, seen, columns, (left, top + j * step[1]))
+    return sheet
+
+
+def some_people(records: Iterable[ImageRecord], count: int) -> list[int]:
+    """So many identities, evenly spread over all."""
+    known = sorted({r.identity for r in records if r.identity is not None})
+    count = min(count, len(known))
+    return [known[i * len(known) // count] for i in range(count)]
+
+
 def save(sheet: Image.Image, path: Path) -> None:
     """Write a sheet as PNG; on a full disk nothing half-written is left."""
     written = io.BytesIO()
@@ -85,21 +152,95 @@ def _detail(record: ImageRecord) -> str:
     return "  ".join(filter(None, [record.camera, str(record.modality)]))
 
 
+def _refuse_absent(records: Sequence[ImageRecord], identities: Sequence[int]) -> None:
+    known = sorted({r.identity for r in records if r.identity is not None})
+    absent = [str(identity) for identity in identities if identity not in known]
+    if absent or not identities:
+        there = f"there are {len(known)}, from {known[0]} to {known[-1]}" if known else "nobody is"
+        who = f"people {', '.join(absent)} are not there" if absent else "nobody is to be shown"
+        raise VireidError(f"{who}; {there}")
+
+
+def _column(record: ImageRecord) -> Column:
+    return record.camera or "", record.modality
+
+
+def _natural(column: Column) -> tuple[list[tuple[int, str]], bool]:
+    """Camera 10 comes after camera 9, infrared after visible."""
+    words = re.findall(r"\d+|\D+", column[0])
+    parts = [(int(word), "") if word.isdecimal() else (-1, word) for word in words]
+    return parts, column[1] is Modality.INFRARED
+
+
+def _by_column(records: Iterable[ImageRecord]) -> dict[Column, list[ImageRecord]]:
+    seen: dict[Column, list[ImageRecord]] = {}
+    for record in records:
+        seen.setdefault(_column(record), []).append(record)
+    return seen
+
+
+def _draw_heading(pen: ImageDraw.ImageDraw, column: Column, x: int, top: int) -> None:
+    camera, modality = column
+    shown = _shortened(pen, camera or str(modality), SMALL[0], 15)
+    pen.text((x, top - 52), shown, INK, _font(15))
+    if camera:
+        pen.text((x, top - 32), str(modality), SPECTRUM[modality], _font(12))
+    pen.rectangle((x, top - 13, x + SMALL[0] - 1, top - 10), SPECTRUM[modality])
+
+
+def _draw_person(
+    sheet: Image.Image,
+    identity: int,
+    seen: Mapping[Column, Sequence[ImageRecord]],
+    columns: Sequence[Column],
+    corner: tuple[int, int],
+) -> None:
+    pen = ImageDraw.Draw(sheet)
+    left, top = corner
+    count = sum(map(len, seen.values()))
+    pen.text((MARGIN, top + SMALL[1] / 2 - 12), f"person {identity}", INK, _font(15), "lm")
+    pen.text((MARGIN, top + SMALL[1] / 2 + 8), _counted(count), PALE, _font(12), "lm")
+    for i, column in enumerate(columns):
+        x = left + i * (SMALL[0] + GAP)
+        pictures = seen.get(column, ())
+        if pictures:
+            _draw_picture(sheet, pictures[len(pictures) // 2].path, (x, top), SMALL)
+            pen.text((x, top + SMALL[1] + 3), _counted(len(pictures)), PALE, _font(12))
+        else:
+            pen.rectangle((x, top, x + SMALL[0] - 1, top + SMALL[1] - 1), None, BACKING)
+            middle = (x + SMALL[0] / 2, top + SMALL[1] / 2)
+            pen.text(middle, "not\nseen", UNKNOWN, _font(12), "mm", align="center")
+
+
+def _counted(pictures: int) -> str:
+    return "1 picture" if pictures == 1 else f"{pictures} pictures"
+
+
+def _draw_picture(
+    sheet: Image.Image, path: Path, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """A picture in its own proportions within a box, or word that it cannot be read."""
+    pen = ImageDraw.Draw(sheet)
+    pen.rectangle((*corner, corner[0] + size[0] - 1, corner[1] + size[1] - 1), BACKING)
+    try:
+        picture = read_picture(path, enough_for=size[::-1])
+        picture = ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
+        place = [(space - taken) // 2 for space, taken in zip(size, picture.size, strict=True)]
+        sheet.paste(picture, (corner[0] + place[0], corner[1] + place[1]))
+    except PictureError:
+        middle = (corner[0] + size[0] / 2, corner[1] + size[1] / 2)
+        why = "cannot\nbe read" if path.exists() else "file is\ngone"
+        pen.text(middle, why, PALE, _font(13), "mm", align="center")
+
+
 def _draw_cell(sheet: Image.Image, cell: Cell, x: int, y: int) -> None:
     pen = ImageDraw.Draw(sheet)
     frame = (x, y, x + PICTURE[0] + 2 * FRAME - 1, y + PICTURE[1] + 2 * FRAME - 1)
     pen.rectangle(frame, BACKING, cell.colour, FRAME)
-    try:
-        picture = read_picture(cell.path, enough_for=PICTURE[::-1])
-        picture = ImageOps.contain(picture, PICTURE, Image.Resampling.LANCZOS)
-        place = [(space - size) // 2 for space, size in zip(PICTURE, picture.size, strict=True)]
-        sheet.paste(picture, (x + FRAME + place[0], y + FRAME + place[1]))
-    except PictureError:
-        middle = (x + CELL[0] / 2, y + FRAME + PICTURE[1] / 2)
-        pen.text(middle, "file is\ngone", PALE, _font(13), "mm", align="center")
+    _draw_picture(sheet, cell.path, (x + FRAME, y + FRAME), PICTURE)
     below = y + PICTURE[1] + 2 * FRAME
     pen.text((x + 1, below + 6), cell.title, INK, _font(15))
-    pen.text((x + 1, below + 25), _shortened(pen, cell.detail), PALE, _font(12))
+    pen.text((x + 1, below + 25), _shortened(pen, cell.detail, CELL[0], 12), PALE, _font(12))
 
 
 def _draw_legend(pen: ImageDraw.ImageDraw, right: int, y: int, colours: set[str]) -> None:
@@ -110,10 +251,10 @@ def _draw_legend(pen: ImageDraw.ImageDraw, right: int, y: int, colours: set[str]
         right -= 36
 
 
-def _shortened(pen: ImageDraw.ImageDraw, text: str) -> str:
-    """As much of a text as fits below a picture."""
+def _shortened(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
+    """As much of a text as fits."""
     kept = text
-    while pen.textlength(kept, _font(12)) > CELL[0] and len(kept) > 1:
+    while pen.textlength(kept, _font(size)) > width and len(kept) > 1:
         kept = kept.removesuffix("…")[:-1] + "…"
     return kept
 

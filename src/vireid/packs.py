@@ -16,9 +16,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -27,18 +25,16 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 from jaxtyping import Int, UInt8
-from rich.console import Console
-from rich.progress import Progress
 
 from vireid.caches import CACHE_WAY_OUT, cache_folder
+from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.pictures import PictureError, Pixels, decoding_threads, read_resized
+from vireid.pictures import PictureError, Pixels, read_resized
+from vireid.threads import in_threads
 from vireid.writing import write_whole
 
 FORMAT = 2
 PICTURES, FACTS = "pictures.u8", "pack.json"
-IN_ONE_GO = 16
-"""Pictures that a thread reads before it gives them back."""
 log = logging.getLogger(__name__)
 
 State = tuple[int, int]
@@ -139,6 +135,39 @@ def open_packed(
                     found = _find(shelf, wanted)
     _refuse_unreadable(wanted, unreadable, skip_unreadable)
     return _in_order(wanted, found, unreadable)
+
+
+def pack_group(
+    dataset: Dataset,
+    group: str,
+    out: Path | None = None,
+    *,
+    height: int,
+    width: int,
+    skip_unreadable: bool = False,
+) -> PackedPictures:
+    """Have the pictures of a group of people in one pack.
+
+    Args:
+        dataset: Where they are.
+        group: `train`, `validation` or `test`.
+        out: Where the folder of the pack is to lie; by default in the cache.
+        height: Rows of every picture.
+        width: Columns.
+        skip_unreadable: Leave out pictures that cannot be read instead of raising.
+
+    Raises:
+        VireidError: What `make_pack` raises.
+    """
+    name = f"{dataset.label.replace(' ', '-')}-{group}-{height}x{width}"
+    return make_pack(
+        [record.path for record in dataset.splits[group]],
+        height,
+        width,
+        root=dataset.root,
+        folder=out / name if out else None,
+        skip_unreadable=skip_unreadable,
+    )
 
 
 def make_pack(
@@ -437,24 +466,10 @@ def _write_facts(pack: Pack) -> None:
 def _read_all(wanted: _Wanted) -> Iterator[Pixels | str]:
     """Resized pictures in order, or why there is none; a few are held at a time."""
 
-    def read(names: Sequence[str]) -> list[Pixels | str]:
-        return [_read(Path(wanted.root, name), wanted.height, wanted.width) for name in names]
+    def read(name: str) -> Pixels | str:
+        try:
+            return read_resized(Path(wanted.root, name), wanted.height, wanted.width)
+        except PictureError as error:
+            return error.reason
 
-    starts = range(0, len(wanted.names), IN_ONE_GO)
-    threads = decoding_threads()
-    ahead: deque[Future[list[Pixels | str]]] = deque()
-    with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(threads) as pool:
-        task = bar.add_task("packing pictures", total=len(wanted.names))
-        for start in starts:
-            ahead.append(pool.submit(read, wanted.names[start : start + IN_ONE_GO]))
-            while len(ahead) > (2 * threads if start < starts[-1] else 0):
-                done = ahead.popleft().result()
-                yield from done
-                bar.advance(task, len(done))
-
-
-def _read(path: Path, height: int, width: int) -> Pixels | str:
-    try:
-        return read_resized(path, height, width)
-    except PictureError as error:
-        return error.reason
+    return in_threads(read, wanted.names, "packing pictures")

@@ -5,7 +5,10 @@ already in memory), so that a figure in a table and a hit in a search come from 
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,6 +23,9 @@ LEAST_HEIGHT, LEAST_WIDTH = 8, 4
 """Smaller pictures show nobody."""
 MOST_PIXELS = 89_478_485
 """256 MiB in RGB, where Pillow too begins to suspect a decompression bomb."""
+
+ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+"""Last bytes of a whole file."""
 
 
 class PictureError(VireidError):
@@ -65,24 +71,24 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
             large is decoded).
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file, Image.open(file) as picture:
-            _check_size(picture, path)
-            if enough_for:
-                _decode_fewer_pixels(picture, *enough_for)
+    with _explaining(path), path.open("rb") as file, Image.open(file) as picture:
+        _check_size(picture, path)
+        if enough_for:
+            _decode_fewer_pixels(picture, *enough_for)
+        picture.load()
+        return as_rgb(picture)
+
+
+def check_header(path: Path) -> None:
+    """Look at the beginning and the end of a picture; decode it only if its end is not there.
+
+    Raises:
+        PictureError: What `read_picture` raises, as far as it can be seen so.
+    """
+    with _explaining(path), path.open("rb") as file, Image.open(file) as picture:
+        _check_size(picture, path)
+        if not _ends_well(file, picture.format):
             picture.load()
-            return as_rgb(picture)
-    except PictureError:
-        raise
-    except Exception as error:  # decoders raise almost anything when a file is damaged
-        raise _explained(path, error) from error
-
-
-def decoding_threads() -> int:
-    """As many as processors that this process may use: decoders let go of the interpreter."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
@@ -164,6 +170,26 @@ def _stretched(picture: Image.Image) -> Image.Image:
     low, high = np.percentile(finite, (1, 99))
     scaled = (values - low) * (255 / max(high - low, 1e-12))
     return Image.fromarray(np.nan_to_num(scaled, nan=0.0).clip(0, 255).round().astype(np.uint8))
+
+
+def _ends_well(file: IO[bytes], kind: str | None) -> bool:
+    """Whether a file ends as its kind does, zeros behind it aside; other kinds do not tell."""
+    place = file.tell()
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - 64))
+    end = file.read().rstrip(b"\0")
+    file.seek(place)
+    return kind in ENDS and end.endswith(ENDS[kind])
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PictureError:
+        raise
+    except Exception as error:  # decoders raise almost anything when a file is damaged
+        raise _explained(path, error) from error
 
 
 def _explained(path: Path, error: Exception) -> PictureError:

@@ -90,7 +90,7 @@ def read(name: str, root: Path | str | None = None, trial: int | None = None) ->
         VireidError: there is no such data set or split, or its folder is not as it should be.
     """
     module = _module(name)
-    splits: Sequence[int] = getattr(module, "TRIALS", ())
+    splits = trials(name)
     if trial is not None and trial not in splits:
         there = f"trials {splits[0]} to {splits[-1]}" if splits else "one split, without a number"
         raise VireidError(f"there is no trial {trial} of {name}; it has {there}")
@@ -106,6 +106,16 @@ def facts(name: str) -> Mapping[str, object]:
         VireidError: there is no such data set.
     """
     found: Mapping[str, object] = getattr(_module(name), "FACTS", {})
+    return found
+
+
+def trials(name: str) -> Sequence[int]:
+    """The numbers of the splits that a data set was published with; empty where there is one.
+
+    Raises:
+        VireidError: there is no such data set.
+    """
+    found: Sequence[int] = getattr(_module(name), "TRIALS", ())
     return found
 
 

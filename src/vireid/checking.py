@@ -1,0 +1,305 @@
+"""Is a data set on disk the one that was published? What `vireid data check` does."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vireid import datasets, protocols
+from vireid.datasets import Dataset, folder
+from vireid.errors import MissingExtraError, VireidError
+from vireid.pictures import PictureError, check_header, read_picture
+from vireid.records import ImageRecord
+from vireid.sampling import seen_in_one_spectrum
+from vireid.threads import in_threads
+
+SHOWN = 10
+"""Of a long list, where people read it; programs are given all of it."""
+
+Kind = Literal[
+    "layout", "counts", "unreadable", "people", "protocol", "duplicates", "spectrum", "unused"
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be, or that one should know."""
+
+    kind: Kind
+    changes_numbers: bool
+    """Whether scores would not be those of the published data set."""
+    what: str
+    where: tuple[str, ...] = ()
+    """Files or people that it is about."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one picture's file told."""
+
+    content: str
+    """Digest of its bytes; empty where there is a fault."""
+    fault: str | None
+    """Why it cannot be used, and the way out."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found of a data set."""
+
+    dataset: str
+    root: Path | None
+    facts: Mapping[str, Any]
+    """What was published."""
+    counts: dict[str, dict[str, int]]
+    """People and pictures on disk for every group, and for every trial where there are several."""
+    pictures: int
+    decoded: bool
+    """Whether all pictures were decoded; otherwise their headers and ends were looked at."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether scores will be those of the published data set."""
+        return not any(finding.changes_numbers for finding in self.findings)
+
+    @property
+    def way_to_get_it(self) -> str | None:
+        """What to fetch where, if some of it is missing."""
+        lacks = any(finding.kind in ("layout", "counts", "unreadable") for finding in self.findings)
+        if not (lacks and "url" in self.facts):
+            return None
+        parts = (self.facts.get("obtain"), self.facts["url"], self.facts.get("licence"))
+        return f"how to get {self.facts['title']}: {'; '.join(filter(None, parts))}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "dataset": self.dataset,
+            "root": None if self.root is None else str(self.root),
+            "sound": self.sound,
+            "pictures": self.pictures,
+            "decoded": self.decoded,
+            "counts": self.counts,
+            "findings": [asdict(finding) for finding in self.findings],
+            "facts": dict(self.facts),
+        }
+
+    def show(self) -> None:
+        """For people; in a file lines are as long as they need to be."""
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=1000)
+        if self.counts:
+            console.print(self._table())
+        for finding in self.findings:
+            console.print(_in_words(finding))
+        if self.way_to_get_it:
+            console.print(Text(self.way_to_get_it))
+        console.print(self._verdict())
+
+    def _table(self) -> Table:
+        how = "decoded" if self.decoded else "headers looked at"
+        title = f"{self.facts.get('title', self.dataset)}: {self.pictures:,} pictures, {how}"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+        what = list(dict.fromkeys(k for counts in self.counts.values() for k in counts))
+        table.add_column("")
+        for heading in what:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for group, counts in self.counts.items():
+            published = self.facts.get("counts", {}).get(group.partition(" ")[0], {})
+            table.add_row(group, *(_cell(counts.get(k, 0), published.get(k)) for k in what))
+        return table
+
+    def _verdict(self) -> Text:
+        if self.sound:
+            return Text("nothing found that would change a number", "green")
+        count = sum(finding.changes_numbers for finding in self.findings)
+        return Text(f"{count} findings that would change numbers", "bold red")
+
+
+def check(name: str, root: Path | None = None, *, full: bool = False) -> Check:
+    """Compare a data set on disk with what was published about it, and look at every picture.
+
+    Args:
+        name: One of `datasets.available()`.
+        root: Its folder.
+        full: Decode every picture; otherwise only those whose header or end is suspicious.
+
+    Raises:
+        VireidError: There is no data set of this name.
+    """
+    facts = datasets.facts(name)
+    found, findings = _read_trials(name, root)
+    for dataset in found:
+        findings += [*_count(dataset), *_of_one_spectrum(dataset), *_official_draw(dataset)]
+    if name == "folder" and found and root is not None:
+        findings += _unused(root)
+    records = _each_once(found)
+    findings += _look(records, full)
+    return Check(
+        name,
+        found[0].root if found else root,
+        facts,
+        _counts(found),
+        len(records),
+        full,
+        tuple(sorted(findings, key=lambda finding: not finding.changes_numbers)),
+    )
+
+
+def _read_trials(name: str, root: Path | None) -> tuple[list[Dataset], list[Finding]]:
+    """All splits of a data set; the readers refuse whatever would change a number."""
+    found: list[Dataset] = []
+    refused: list[Finding] = []
+    trials: Sequence[int | None] = datasets.trials(name) or [None]
+    for trial in trials:
+        try:
+            found.append(datasets.read(name, root, trial))
+        except VireidError as error:
+            what, *where = str(error).split("\n  ")
+            refused.append(Finding("layout", True, what, tuple(where)))
+            if not found:  # the others would say the same
+                break
+    return found, refused
+
+
+def _counts(found: Sequence[Dataset]) -> dict[str, dict[str, int]]:
+    """By group; trials of the same counts are one."""
+    trials: dict[tuple[str, tuple[tuple[str, int], ...]], list[int | None]] = defaultdict(list)
+    for dataset in found:
+        for group, counts in dataset.counts.items():
+            if any(counts.values()):
+                trials[group, tuple(counts.items())].append(dataset.trial)
+    return {_named(group, which): dict(counts) for (group, counts), which in trials.items()}
+
+
+def _named(group: str, trials: Sequence[int | None]) -> str:
+    if trials[0] is None:
+        return group
+    return f"{group} (trial {', '.join(map(str, trials))})"
+
+
+def _count(dataset: Dataset) -> Iterator[Finding]:
+    differences = dataset.differences
+    if differences:
+        what = f"{dataset.label} has other counts than were published"
+        yield Finding("counts", True, what, differences)
+        return
+    published = dataset.facts.get("pictures")
+    on_disk = Counter(r.modality.value for records in dataset.splits.values() for r in records)
+    for modality, count in published.items() if isinstance(published, Mapping) else ():
+        if on_disk[modality] != count:
+            what = f"{on_disk[modality]} {modality} pictures on disk, {count} were published"
+            yield Finding("counts", True, what)
+
+
+def _of_one_spectrum(dataset: Dataset) -> Iterator[Finding]:
+    for group, records in dataset.splits.items():
+        lonely = seen_in_one_spectrum(r for r in records if r.identity is not None)
+        if not lonely:
+            continue
+        means = (
+            "they are no use to one another as query and hit"
+            if group == "test"
+            else "to train in pairs, leave them out with data.unpaired=drop"
+        )
+        what = f"{len(lonely)} {group} people of {dataset.label} in one spectrum only; {means}"
+        where = tuple(f"{identity} ({modality} only)" for identity, modality in lonely.items())
+        yield Finding("spectrum", False, what, where)
+
+
+def _official_draw(dataset: Dataset) -> Iterator[Finding]:
+    """Whether SYSU-MM01's permutations are there and belong to these pictures."""
+    path = protocols.permutations_path(dataset.root)
+    if path.is_file():
+        try:
+            for protocol in protocols.choose(dataset, "sysu/official"):
+                protocol.trials(dataset)
+        except MissingExtraError as error:
+            yield Finding("protocol", False, f"{path} was not looked at: {error}")
+        except VireidError as error:
+            yield Finding("protocol", True, str(error))
+    elif dataset.name == "sysu_mm01":
+        what = f"{path} is missing, which sysu/official needs; download it from"
+        yield Finding("protocol", False, f"{what} {protocols.PERMUTATIONS_URL}")
+
+
+def _unused(root: Path) -> Iterator[Finding]:
+    unusable = folder.find(root).unusable
+    if unusable:
+        where = tuple(f"{each.where}: {each.reason}" for each in unusable)
+        yield Finding("unused", False, f"{len(unusable)} pictures or lines are left out", where)
+
+
+def _each_once(found: Iterable[Dataset]) -> list[ImageRecord]:
+    """All records; splits of a data set share theirs."""
+    every = (r for dataset in found for records in dataset.splits.values() for r in records)
+    return list({record.path: record for record in every}.values())
+
+
+def _look(records: Sequence[ImageRecord], full: bool) -> Iterator[Finding]:
+    def look(record: ImageRecord) -> Look:
+        return _look_at(record.path, full)
+
+    doing = "decoding pictures" if full else "looking at headers"
+    looks = list(in_threads(look, records, doing))
+    faults = tuple(look.fault for look in looks if look.fault)
+    if faults:
+        yield Finding("unreadable", True, f"{len(faults)} pictures cannot be read", faults)
+    same = defaultdict[str, list[ImageRecord]](list)
+    for record, seen in zip(records, looks, strict=True):
+        if not seen.fault:
+            same[seen.content].append(record)
+    yield from _repeated([together for together in same.values() if len(together) > 1])
+
+
+def _look_at(path: Path, full: bool) -> Look:
+    try:
+        if full:
+            read_picture(path)
+        else:
+            check_header(path)
+        return Look(hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(), None)
+    except PictureError as error:
+        return Look("", str(error))
+
+
+def _repeated(groups: Sequence[Sequence[ImageRecord]]) -> Iterator[Finding]:
+    """Groups of files with the same bytes."""
+    of_two = [group for group in groups if len({record.identity for record in group}) > 1]
+    if of_two:
+        what = f"{len(of_two)} pictures are there under two identities; unpack the data set again"
+        yield Finding("people", True, what, tuple(map(_listed, of_two)))
+    of_one = [group for group in groups if len({record.identity for record in group}) == 1]
+    if of_one:
+        what = f"{len(of_one)} pictures are there more than once"
+        yield Finding("duplicates", False, what, tuple(map(_listed, of_one)))
+
+
+def _listed(group: Iterable[ImageRecord]) -> str:
+    return " = ".join(str(record.path) for record in group)
+
+
+def _cell(found: int, published: int | None) -> Text:
+    if published is None:
+        return Text(str(found))
+    if found == published:
+        return Text(str(found), "green")
+    return Text(f"{found}, not {published}", "bold red")
+
+
+def _in_words(finding: Finding) -> Text:
+    sign, style = ("✗", "red") if finding.changes_numbers else ("!", "yellow")
+    lines = [*finding.where[:SHOWN]]
+    if len(finding.where) > SHOWN:
+        lines.append(f"and {len(finding.where) - SHOWN} more; --json lists them all")
+    shown = "".join(f"\n    {line}" for line in lines)
+    return Text.assemble((f"{sign} ", style), finding.what, shown)
