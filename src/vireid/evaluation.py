@@ -417,7 +417,8 @@ def _check_validation(dataset: Dataset, model: ScoredModel) -> None:
 def _check_splits(data: Sequence[Dataset]) -> None:
     """Several models make one result only if each is of another split of one data set."""
     labels = [dataset.label for dataset in data]
-    if len(data) > 1 and len({dataset.name for dataset in data if dataset.trial}) != 1:
+    apart = len({dataset.name for dataset in data}) > 1 or None in {d.trial for d in data}
+    if len(data) > 1 and apart:
         raise VireidError(
             "several models make one result only if they are of the splits of one data set, as "
             "`vireid train RECIPE --trials 1-10` makes them; score others one at a time"
