@@ -14,7 +14,7 @@ from rich.console import Console
 from tests import sysu_layout
 from tests.onnx_model import write_model
 
-from vireid import __version__, baselines, cli, datasets, evaluation, protocols, records
+from vireid import __version__, baselines, cli, datasets, evaluation, protocols, records, results
 from vireid.baselines import Baseline
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
@@ -141,14 +141,14 @@ def test_results_hold_all_that_has_to_be_told_with_them(
 
 def test_scores_are_written_whole_or_not_at_all(scores: list[Scores], tmp_path: Path) -> None:
     path = tmp_path / "new" / "scores.json"
-    evaluation.write(scores, path)
+    results.keep([each.as_dict() for each in scores], path)
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["format"] == evaluation.FORMAT
+    assert content["format"] == results.FORMAT
     assert [each["protocol"]["shot"] for each in content["scores"]] == ["single", "multi"] * 2
     in_the_way = tmp_path / "in_the_way"
-    in_the_way.mkdir()
-    with pytest.raises(VireidError, match=r"in_the_way could not be written .*directory"):
-        evaluation.write(scores, in_the_way)
+    in_the_way.write_text("a file", encoding="utf-8")
+    with pytest.raises(VireidError, match=r"could not be written|Not a directory"):
+        results.keep([scores[0].as_dict()], in_the_way / "scores.json")
     assert sorted(child.name for child in tmp_path.iterdir()) == ["in_the_way", "new"]
     assert [child.name for child in path.parent.iterdir()] == ["scores.json"]
 

@@ -57,6 +57,13 @@ def vireid() -> None:
     show_default=True,
     help="What the options below default to; standard has SYSU-MM01's people and pictures.",
 )
+@click.option(
+    "--layout",
+    type=click.Choice(["sysu", "regdb", "llcm"]),
+    default="sysu",
+    show_default=True,
+    help="Whose cameras, folders and lists: regdb has visible and thermal pairs, llcm low light.",
+)
 @click.option("--people", "train_people", type=int, help="To learn from.  [mini: 80]")
 @click.option("--validation-people", type=int, help="To choose settings on.  [mini: 20]")
 @click.option("--test-people", type=int, help="To score on.  [mini: 50]")
@@ -70,16 +77,15 @@ def vireid() -> None:
 @click.option("--masks/--no-masks", default=None, help="Masks of parts.  [standard: yes]")
 @click.option("--seed", type=int, help="Same seed, same pictures.  [default: 0]")
 @click.option("--processes", type=click.IntRange(min=1), help="[default: one a core]")
-def render(out: Path, size: str, processes: int | None, **asked: Any) -> None:
+def render(out: Path, size: str, layout: str, processes: int | None, **asked: Any) -> None:
     """Render NightWalk, a data set.
 
-    Walking people, seen by four visible and two near-infrared cameras, in SYSU-MM01's layout, with
-    all that is known about every picture. Give the same command again to go on with a rendering
-    that was broken off.
+    Walking people, seen by visible and infrared cameras, with all that is known about every
+    picture. Give the same command again to go on with a rendering that was broken off.
     """
     from vireid.render import nightwalk, plans
 
-    plan = plans.choose(size, **asked)
+    plan = plans.choose(size, layout, **asked)
     total = nightwalk.pictures_in(plan)
     click.echo(f"{total} pictures of {plan.people} people", err=True)
     try:

@@ -11,7 +11,6 @@ one. Published code makes one of them in three ways, which rank differently:
 * concatenation: (u, v) / sqrt(2), so that mirror images are compared with mirror images only
 """
 
-import json
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,13 +33,10 @@ from vireid.re_ranking import re_rank
 from vireid.recipe import data_of
 from vireid.records import ImageRecord
 from vireid.records import fingerprint as fingerprint_of
-from vireid.writing import write_whole
+from vireid.results import METRICS
 
-FORMAT = 2
-"""Of `scores.json`."""
 People = typing.Literal["test", "validation"]
 """Whom to score on: those whom nobody may choose anything by, or those who are there for it."""
-METRICS = ("R1", "R5", "R10", "R20", "mAP", "mINP")
 Vector = Float[np.ndarray, " d"]
 Vectors = Float[np.ndarray, "n d"]
 Embeddings = Mapping[ImageRecord, Vector]
@@ -358,12 +354,6 @@ def table(scores: Sequence[Scores]) -> Table:
     for each, head in zip(scores, heads, strict=True):
         shown.add_row(*(head.get(name, "") for name in differing), *_cells(each))
     return shown
-
-
-def write(scores: Sequence[Scores], path: Path) -> None:
-    """Write `scores.json`: the whole file, or nothing if that fails."""
-    content = {"format": FORMAT, "scores": [each.as_dict() for each in scores]}
-    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _scored(embedder: EmbedsRecords) -> ScoredModel:

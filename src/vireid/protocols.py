@@ -38,7 +38,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Integer, Shaped
@@ -507,6 +507,30 @@ def _with_cameras(protocol: Protocol) -> Protocol:
         query, gallery = (LLCM_CAMERAS[modality] for modality in protocol.modalities)
         return replace(protocol, query_cameras=query, gallery_cameras=gallery)
     return protocol
+
+
+def beside_plain(
+    protocols: Sequence[Protocol], flip: str = "none", re_ranking: str = "none"
+) -> list[Protocol]:
+    """Protocols, and if anything is asked for, the same with that done at test time.
+
+    Args:
+        protocols: Without.
+        flip: `mean`, `sum` or `concatenation`.
+        re_ranking: `k-reciprocal`, with the parameters of the paper.
+
+    Raises:
+        VireidError: There is no such way.
+    """
+    _check_offered("flip", flip, get_args(Flip))
+    _check_offered("re-ranking", re_ranking, ("none", "k-reciprocal"))
+    if flip == re_ranking == "none":
+        return list(protocols)
+    done = {
+        "test_time_flip": flip,
+        "re_ranking": KReciprocal() if re_ranking == "k-reciprocal" else None,
+    }
+    return [*protocols, *(replace(each, **done) for each in protocols)]
 
 
 def listing(records: Sequence[ImageRecord]) -> str:

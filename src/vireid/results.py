@@ -1,0 +1,312 @@
+"""Results side by side: what `scores.json` holds, and one table of what may be compared.
+
+A file of results holds those of any number of models, protocols and data sets. One is replaced only
+by another of the same model under the same protocol on the same pictures.
+
+Two results stand in one column of a table if all that a score depends on, but for the model, is the
+same for both: every field of the protocol with what was done at test time, the data set, whose
+pictures of it were searched for and among, these pictures, and the galleries that were drawn.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from vireid.embedding import SHIPPED
+from vireid.errors import VireidError
+from vireid.writing import write_whole
+
+FORMAT = 2
+"""Of `scores.json`."""
+METRICS = ("R1", "R5", "R10", "R20", "mAP", "mINP")
+FEW = ("R1", "mAP")
+"""Shown where there are several columns."""
+
+
+class ResultsError(VireidError):
+    """Results that cannot be read, or not be compared."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One entry of `scores.json`."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        """Its name, and what tells it from others of that name."""
+        return f"{self.content['model']['name']} {self.content['model']['fingerprint']}"
+
+    @property
+    def trials(self) -> int:
+        """How many the mean is over."""
+        return len(self.content["trials"])
+
+    @property
+    def column(self) -> dict[str, Any]:
+        """All that must be the same for two results to be comparable, by dotted names."""
+        data, trials = self.content["dataset"], self.content["trials"]
+        galleries = " ".join(trial["gallery_sha256"] for trial in trials)
+        return {
+            **{f"protocol.{name}": value for name, value in self.content["protocol"].items()},
+            "data set": data["name"],
+            "people": data["people"],
+            "split": data["trial"],
+            "pictures": data["fingerprint"],
+            "galleries": hashlib.sha256(galleries.encode()).hexdigest()[:16],
+        }
+
+    def draw_error(self, metric: str) -> float | None:
+        """Of the mean, by the choice of galleries: sd / sqrt(trials); None for a single trial."""
+        sd = self.content["sd"]
+        return None if sd is None else float(sd[metric]) / math.sqrt(self.trials)
+
+
+def read(path: Path) -> list[Result]:
+    """The results in a file.
+
+    Raises:
+        ResultsError: It is none, or another version's.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = content["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f"{path} is no file of results, or damaged ({error})") from error
+    if found != FORMAT:
+        raise ResultsError(
+            f"{path} has format {found}, this vireid reads {FORMAT}; move it away and score again "
+            "with `vireid evaluate`"
+        )
+    return [Result(each) for each in content["scores"]]
+
+
+def find(source: str) -> list[Result]:
+    """The results of a file, of a run or exported model that holds one, or of a shipped model.
+
+    Raises:
+        ResultsError: There are none.
+    """
+    folder = SHIPPED / source if (SHIPPED / source).is_dir() else Path(source)
+    path = folder / "scores.json" if folder.is_dir() else folder
+    if not path.is_file():
+        way_out = f"make them: vireid evaluate {source}" if folder.is_dir() else "check the name"
+        raise ResultsError(f"there are no results in {path}; {way_out}")
+    return read(path)
+
+
+def keep(results: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Put results into a file beside those that are there: the whole file is written, or nothing.
+
+    Args:
+        results: As `Scores.as_dict` gives them.
+        path: New, or a file of results.
+
+    Raises:
+        ResultsError: There is a file that holds no results, or another version's.
+    """
+    kept = read(path) if path.exists() else []
+    told = {_identity(result): result for result in [*kept, *map(Result, results)]}
+    content = {"format": FORMAT, "scores": [result.content for result in told.values()]}
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of some models, by column."""
+
+    columns: Mapping[str, Result]
+    """By letter; any result of each column."""
+    rows: Mapping[str, Mapping[str, Result]]
+    """By model; in each, its result by letter."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "columns": {
+                letter: {"key": result.content["key"], **result.column}
+                for letter, result in self.columns.items()
+            },
+            "models": [
+                {**next(iter(row.values())).content["model"], "scores": _numbers(row)}
+                for row in self.rows.values()
+            ],
+            "notes": self.notes,
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be told with the numbers."""
+        return [*self._differences(), *self._learnt_from_few(), *self._within_noise()]
+
+    def table(self, metrics: Sequence[str] = ()) -> Table:
+        """For people: in percent; a row per model, and for every column its metrics."""
+        several = len(self.columns) > 1
+        metrics = metrics or (FEW if several else METRICS)
+        titles = [f"{letter}  {r.content['key']}" for letter, r in self.columns.items()]
+        shown = Table(
+            title="\n".join(titles) if several else titles[0][3:],
+            title_justify="left" if several else "center",
+            caption="\n".join(["percent, mean ± standard deviation over the trials", *self.notes]),
+            caption_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=0,
+        )
+        shown.add_column("model")
+        for letter in self.columns:
+            for metric in metrics:
+                head = f"{letter} {metric}" if several else metric
+                shown.add_column(head, justify="right", no_wrap=True)
+        for model, name in self._names().items():
+            cells = (_cell(self.rows[model].get(c), m) for c in self.columns for m in metrics)
+            shown.add_row(name, *cells)
+        return shown
+
+    def _names(self) -> dict[str, str]:
+        """By model, its name; with the fingerprint where another has that name."""
+        models = {row: next(iter(of.values())).content["model"] for row, of in self.rows.items()}
+        names = [model["name"] for model in models.values()]
+        return {
+            row: model["name"]
+            if names.count(model["name"]) == 1
+            else f"{model['name']} {model['fingerprint'][:8]}"
+            for row, model in models.items()
+        }
+
+    def _differences(self) -> Iterator[str]:
+        """What keeps two columns apart, where their titles do not say it."""
+        for (a, one), (b, other) in combinations(self.columns.items(), 2):
+            if one.content["key"] == other.content["key"]:
+                told = "; ".join(differences(one, other))
+                yield f"{a} and {b} do not compare: {told}"
+
+    def _learnt_from_few(self) -> Iterator[str]:
+        for model, name in self._names().items():
+            training = next(iter(self.rows[model].values())).content["model"]["training"]
+            if training and training["learnt_from"] == "train":
+                yield f"{name} has learnt from the {training['people']} people of train only"
+
+    def _within_noise(self) -> Iterator[str]:
+        """Differences from the best that another draw of galleries could turn round."""
+        names = self._names()
+        for letter in self.columns:
+            scored = {m: row[letter] for m, row in self.rows.items() if letter in row}
+            for metric in FEW:
+                best = max(scored, key=lambda model: scored[model].content["mean"][metric])
+                for model in scored.keys() - {best}:
+                    error = _error_of_difference(scored[best], scored[model], metric)
+                    gap = (
+                        scored[best].content["mean"][metric] - scored[model].content["mean"][metric]
+                    )
+                    if error is not None and gap < error:
+                        where = f"{letter} {metric}" if len(self.columns) > 1 else metric
+                        yield (
+                            f"{where}: {names[best]} and {names[model]} differ by {100 * gap:.1f}, "
+                            f"less than the error of drawing galleries, {100 * error:.1f}"
+                        )
+
+
+def compare(results: Sequence[Result]) -> Comparison:
+    """Put every result where it belongs: a row per model, a column for what compares.
+
+    Raises:
+        ResultsError: There is no result.
+    """
+    if not results:
+        raise ResultsError("there are no results to compare")
+    columns: dict[str, Result] = {}
+    rows: dict[str, dict[str, Result]] = {}
+    for result in results:
+        same = (letter for letter, other in columns.items() if other.column == result.column)
+        letter = next(same, None) or _letter(len(columns))
+        columns.setdefault(letter, result)
+        rows.setdefault(result.model, {})[letter] = result
+    return Comparison(columns, rows)
+
+
+def sort(comparison: Comparison, by: str) -> Comparison:
+    """The best model first.
+
+    Args:
+        comparison: To sort.
+        by: A metric, in the first column, or one in another column, as in `B mAP`.
+
+    Raises:
+        ResultsError: There is no such column or metric.
+    """
+    letter, _, metric = by.rpartition(" ")
+    letter = letter or next(iter(comparison.columns))
+    if letter not in comparison.columns or metric not in METRICS:
+        raise ResultsError(
+            f"cannot sort by '{by}'; give one of {', '.join(METRICS)}, with a column before it "
+            f"({', '.join(comparison.columns)}) if it is not the first"
+        )
+
+    def score(model: str) -> float:
+        result = comparison.rows[model].get(letter)
+        return -math.inf if result is None else float(result.content["mean"][metric])
+
+    best_first = sorted(comparison.rows, key=score, reverse=True)
+    return Comparison(comparison.columns, {model: comparison.rows[model] for model in best_first})
+
+
+def check_one_column(comparison: Comparison) -> None:
+    """Refuse results of different protocols, data sets or pictures.
+
+    Raises:
+        ResultsError: There are; the message names what differs.
+    """
+    first, *others = comparison.columns.values()
+    told = [f"{r.content['key']}: {'; '.join(differences(first, r))}" for r in others]
+    if told:
+        raise ResultsError(
+            f"these do not belong into one column with {first.content['key']}:\n  "
+            + "\n  ".join(told)
+        )
+
+
+def differences(one: Result, other: Result) -> list[str]:
+    """What keeps two results out of one column, each with both values."""
+    a, b = one.column, other.column
+    names = dict.fromkeys([*a, *b])
+    return [f"{n} is {a.get(n)}, and {b.get(n)}" for n in names if a.get(n) != b.get(n)]
+
+
+def _identity(result: Result) -> str:
+    return json.dumps([result.model, result.column], sort_keys=True)
+
+
+def _letter(number: int) -> str:
+    """A, B, .. Z, AA, AB, .."""
+    more, last = divmod(number, len(ascii_uppercase))
+    return (_letter(more - 1) if more else "") + ascii_uppercase[last]
+
+
+def _numbers(row: Mapping[str, Result]) -> dict[str, Any]:
+    return {
+        letter: {"mean": r.content["mean"], "sd": r.content["sd"], "trials": r.trials}
+        for letter, r in row.items()
+    }
+
+
+def _cell(result: Result | None, metric: str) -> str:
+    if result is None:
+        return "-"
+    sd = result.content["sd"]
+    mean = f"{100 * result.content['mean'][metric]:.1f}"
+    return mean if sd is None else f"{mean}±{100 * sd[metric]:.1f}"
+
+
+def _error_of_difference(one: Result, other: Result, metric: str) -> float | None:
+    errors = one.draw_error(metric), other.draw_error(metric)
+    return None if None in errors else math.hypot(*(error or 0.0 for error in errors))
