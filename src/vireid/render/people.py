@@ -347,7 +347,7 @@ def _clothes(rng: Generator, female: bool, season: Season) -> dict[str, Any]:
     top: Top = "tunic" if bottom == "dress" else _choose(rng, _TOPS[season])
     bare_legs = bottom in ("shorts", "skirt", "dress")
     high = rng.random() < {"warm": 0.04, "mild": 0.15, "cold": 0.35}[season] * (1 + bare_legs)
-    fit = {"leggings": 0.0, "wide trousers": rng.uniform(0.03, 0.06)}
+    fit = {"leggings": 0.0, "wide trousers": rng.uniform(0.02, 0.045)}
     return {
         "top": top,
         "top_cloth": draw_cloth(rng, _TOP_PATTERNS, top),
@@ -395,7 +395,7 @@ def _gait(rng: Generator, age: float) -> dict[str, Any]:
         "arm_swing": float(rng.uniform(0.12, 0.65)),
         "stoop": float(rng.normal(0.02, 0.04) + 0.6 * tired),
         "toe_out": float(rng.normal(0.1, 0.12)),
-        "elbow": float(rng.uniform(0.0, 0.4)),
+        "elbow": float(rng.uniform(-0.15, 0.25)),
     }
 
 
