@@ -40,7 +40,10 @@ SMALL = plans.Plan(
     width=32,
     masks=True,
 )
-STANDARD = plans.SIZES["standard"]
+STANDARD = plans.SIZES["sysu"]["standard"]
+
+
+FRAMES = ("visible_frames", "infrared_frames", "test_visible_frames", "test_infrared_frames")
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -355,6 +358,59 @@ def test_a_full_disk_stops_a_rendering_and_leaves_no_half_file(tmp_path: Path) -
     with full_disk(3_000), pytest.raises(VireidError, match="the same command again to go on"):
         list(nightwalk.render(tmp_path, plan, 1))
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {nightwalk.FACTS_FILE}
+
+
+# Layouts
+
+
+def test_pairs_are_read_as_regdb_in_ten_splits(tmp_path: Path) -> None:
+    plan = plans.choose("mini", "regdb", train_people=3, test_people=3, height=64, width=32)
+    plan = replace(plan, **dict.fromkeys(FRAMES, 2), masks=True)
+    list(nightwalk.render(tmp_path, plan, 1))
+    tested = set()
+    for trial in range(1, 11):
+        data = datasets.read("regdb", tmp_path, trial)
+        assert [len({r.identity for r in half}) for half in (data.train, data.test)] == [3, 3]
+        tested.add(tuple(sorted({r.identity or 0 for r in data.test})))
+    assert len(tested) > 1
+    for thermal in (r.path for r in data.test if r.modality is Modality.INFRARED):
+        visible = tmp_path / "Visible" / thermal.parent.name / thermal.name.replace("_t_", "_v_")
+        one, other = (reader.parts(path, tmp_path) > 0 for path in (visible, thermal))
+        assert (one & other).sum() > 0.8 * (one | other).sum()
+
+
+def test_low_light_pictures_are_read_as_llcm(tmp_path: Path) -> None:
+    plan = plans.choose("mini", "llcm", train_people=2, test_people=2, height=64, width=32)
+    plan = replace(plan, **dict.fromkeys(FRAMES, 1))
+    total = sum(nightwalk.render(tmp_path, plan, 1))
+    data = datasets.read("llcm", tmp_path)
+    assert [len({r.identity for r in half}) for half in (data.train, data.test)] == [2, 2]
+    assert len(data.train) + len(data.test) == total
+    assert not any((tmp_path / "test_nir" / "cam3").iterdir())
+    assert {r.modality for r in data.test} == {r.modality for r in data.train} == set(Modality)
+    listed = (tmp_path / "idx" / "test_vis.txt").read_text().splitlines()
+    assert len(listed) == sum(r.modality is Modality.VISIBLE for r in data.test)
+
+
+@pytest.mark.parametrize(
+    ("layout", "wrong", "says"),
+    [
+        ("regdb", {"infrared_frames": 3}, "pairs of pictures"),
+        ("regdb", {"validation_people": 3}, "no validation people"),
+        ("llcm", {"frames": "sysu"}, "only the layout sysu"),
+    ],
+)
+def test_what_a_layout_lacks_is_refused(layout: str, wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(VireidError, match=says):
+        plans.choose("mini", layout, **wrong)
+
+
+def test_standard_has_as_many_people_as_the_real_sets() -> None:
+    regdb, llcm = (plans.SIZES[layout]["standard"] for layout in ("regdb", "llcm"))
+    assert (regdb.train_people, regdb.test_people) == (206, 206)
+    assert nightwalk.pictures_in(regdb) == 8240
+    assert (llcm.train_people, llcm.test_people) == (713, 351)
+    assert abs(nightwalk.pictures_in(llcm) / 46_767 - 1) < 0.1
 
 
 # Truth

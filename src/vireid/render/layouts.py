@@ -1,16 +1,18 @@
 """In whose folders and lists a NightWalk is written: the readers of real sets then serve it too.
 
-A layout says which pictures of somebody are to be taken, what their files are called, and what
-lists stand beside them.
+A layout says what the pictures of somebody are called and what lists stand beside them. Sources:
+the READMEs and loaders of https://github.com/wuancong/SYSU-MM01 (SYSU-MM01),
+https://github.com/mangye16/Cross-Modal-Re-ID-baseline (RegDB) and https://github.com/ZYK100/LLCM.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.render.plans import Plan, frames_of
+from vireid.records import Modality
+from vireid.render.plans import CAMERAS_OF, Plan, Split, frames_of, split_of
 from vireid.render.scenes import CAMERAS, Camera
 
 TRIALS = 10
@@ -38,33 +40,51 @@ class Layout:
 
     folders: tuple[str, ...]
     """There even if nobody is in them."""
-    shots: Callable[[Plan, int], list[Shot]]
-    """Of one person."""
+    path: Callable[[Split, Camera, int, int], str]
+    """Of a picture: by split, camera, identity and frame."""
+    moment: Callable[[Camera], int]
+    """A number for each camera; cameras of one number take their pictures at one moment."""
     lists: Callable[[Plan], Iterator[tuple[str, bytes]]]
     """Files that name pictures or people, written when all pictures are there."""
 
 
-def _sysu_shots(plan: Plan, identity: int) -> list[Shot]:
-    """`cam1/0001/0001.jpg`, frames counted from 1 without a gap."""
+def shots_of(plan: Plan, identity: int) -> list[Shot]:
+    """The pictures of somebody."""
+    layout, split = LAYOUTS[plan.layout], split_of(plan, identity)
     return [
         Shot(
             identity,
             camera,
             frame,
-            f"{camera.name}/{identity:04d}/{frame:04d}.jpg",
-            (identity, int(camera.name[-1]) + 10, frame),
+            layout.path(split, camera, identity, frame),
+            (identity, layout.moment(camera), frame),
         )
         for camera, count in frames_of(plan, identity).items()
         for frame in range(1, count + 1)
     ]
 
 
+def _number(camera: Camera) -> int:
+    """Of `cam3`."""
+    return int(camera.name[-1])
+
+
+def _one_line(identities: Iterable[int]) -> bytes:
+    return ",".join(map(str, identities)).encode()
+
+
+# SYSU-MM01: cam1/0001/0001.jpg, frames counted from 1 without a gap.
+
+
+def _sysu_path(_split: Split, camera: Camera, identity: int, frame: int) -> str:
+    return f"{camera.name}/{identity:04d}/{frame:04d}.jpg"
+
+
 def _sysu_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
     """Id files of one line with commas, and the permutations of the official galleries."""
-    everybody: dict[str, list[int]] = {"available": list(range(1, plan.people + 1))}
-    everybody.update(plan.splits())
-    for name, identities in everybody.items():
-        yield f"exp/{name}_id.txt", ",".join(map(str, identities)).encode()
+    for name, identities in plan.splits().items():
+        yield f"exp/{name}_id.txt", _one_line(identities)
+    yield "exp/available_id.txt", _one_line(range(1, plan.people + 1))
     yield "exp/rand_perm_cam.mat", _permutations(plan)
 
 
@@ -87,6 +107,78 @@ def _permutations(plan: Plan) -> bytes:
     return b"MATLAB 5.0 MAT-file".ljust(116) + content.getvalue()[116:]
 
 
+# RegDB: Visible/1/person_walking_v_00001_1.bmp, where RegDB has a sex and a side in the name; the
+# thermal picture of the same number is of the same moment. Ten splits into halves.
+
+
+def _regdb_path(_split: Split, camera: Camera, identity: int, frame: int) -> str:
+    folder = camera.name.title()
+    return f"{folder}/{identity}/person_walking_{camera.name[0]}_{frame:05d}_{identity}.bmp"
+
+
+def _regdb_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
+    for trial in range(1, TRIALS + 1):
+        splits = plan.splits(trial)
+        for half in ("train", "test"):
+            for camera in CAMERAS_OF["regdb"]:
+                listed = _labelled(plan, splits[half], camera.modality)
+                yield f"idx/{half}_{camera.name}_{trial}.txt", listed
+
+
+def _labelled(plan: Plan, identities: Iterable[int], modality: Modality) -> bytes:
+    """A path and a label from 0 on every line."""
+    return "".join(
+        f"{shot.path} {label}\n"
+        for label, identity in enumerate(identities)
+        for shot in shots_of(plan, identity)
+        if shot.camera.modality is modality
+    ).encode()
+
+
+# LLCM: vis/0001/0001_c01_s1_f00001_vis.jpg to learn from, test_vis/cam1/0001/... to score on.
+
+
+def _llcm_path(split: Split, camera: Camera, identity: int, frame: int) -> str:
+    kind = _llcm_kind(camera.modality)
+    folder = f"test_{kind}/{camera.name}" if split == "test" else kind
+    name = f"{identity:04d}_c{_number(camera):02d}_s1_f{frame:05d}_{kind}.jpg"
+    return f"{folder}/{identity:04d}/{name}"
+
+
+def _llcm_kind(modality: Modality) -> str:
+    return "vis" if modality is Modality.VISIBLE else "nir"
+
+
+def _llcm_moment(camera: Camera) -> int:
+    return _number(camera) + (20 if camera.modality is Modality.VISIBLE else 40)
+
+
+def _llcm_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
+    splits = plan.splits()
+    for half in ("train", "test"):
+        for modality in Modality:
+            listed = _labelled(plan, splits[half], modality)
+            yield f"idx/{half}_{_llcm_kind(modality)}.txt", listed
+    yield "idx/test_id.txt", _one_line(splits["test"])
+
+
 LAYOUTS = {
-    "sysu": Layout(tuple(camera.name for camera in CAMERAS), _sysu_shots, _sysu_lists),
+    "sysu": Layout(
+        tuple(camera.name for camera in CAMERAS),
+        _sysu_path,
+        lambda camera: 10 + _number(camera),
+        _sysu_lists,
+    ),
+    "regdb": Layout(("Visible", "Thermal"), _regdb_path, lambda _: 100, _regdb_lists),
+    "llcm": Layout(
+        (
+            "vis",
+            "nir",
+            *(f"test_{_llcm_kind(c.modality)}/{c.name}" for c in CAMERAS_OF["llcm"]),
+        ),
+        _llcm_path,
+        _llcm_moment,
+        _llcm_lists,
+    ),
 }
+"""By the name of the set whose it is."""

@@ -25,11 +25,11 @@ from PIL import Image
 
 from vireid.errors import VireidError
 from vireid.render.bodies import shop
-from vireid.render.layouts import LAYOUTS, Shot
+from vireid.render.layouts import LAYOUTS, Shot, shots_of
 from vireid.render.outfits import Outfit, dress
 from vireid.render.people import FAMILY, Person, draw_person
 from vireid.render.pictures import photograph
-from vireid.render.plans import Plan
+from vireid.render.plans import Plan, frames_of
 from vireid.render.truth import (
     PART_NAMES,
     PARTS_FOLDER,
@@ -78,12 +78,7 @@ def render(out: Path, plan: Plan, processes: int | None = None) -> Iterator[int]
 @cache
 def pictures_in(plan: Plan) -> int:
     """How many pictures a plan makes."""
-    return sum(len(shots_of(plan, identity)) for identity in range(1, plan.people + 1))
-
-
-def shots_of(plan: Plan, identity: int) -> list[Shot]:
-    """The pictures of somebody."""
-    return LAYOUTS[plan.layout].shots(plan, identity)
+    return sum(sum(frames_of(plan, i).values()) for i in range(1, plan.people + 1))
 
 
 def _render_all(out: Path, plan: Plan, processes: int) -> Iterator[int]:

@@ -12,7 +12,7 @@ from vireid.errors import VireidError
 from vireid.records import Modality
 from vireid.render.people import FAMILY
 from vireid.render.pictures import HOLDABLE
-from vireid.render.scenes import CAMERAS, Camera
+from vireid.render.scenes import CAMERAS, LLCM, REGDB, Camera
 
 SYSU_FRAMES = Path(__file__).with_name("sysu_mm01_frames.csv")
 """Pictures of each person in each camera of SYSU-MM01, alike people counted together.
@@ -47,7 +47,7 @@ class Plan:
     """Rows of a picture."""
     width: int = 96
     layout: Layout = "sysu"
-    """Whose folders and lists it is written in."""
+    """Whose cameras, folders and lists it has."""
     hold: tuple[str, ...] = ()
     """What is the same in all pictures, of `HOLDABLE`."""
     masks: bool = False
@@ -66,20 +66,48 @@ class Plan:
                 known = ", ".join(HOLDABLE)
                 raise VireidError(f"'{name}' cannot be held the same; give one of {known}")
         object.__setattr__(self, "hold", tuple(sorted(set(self.hold))))
+        self._refuse_what_the_layout_lacks()
+
+    def _refuse_what_the_layout_lacks(self) -> None:
+        if self.layout == "sysu":
+            return
+        if self.frames == "sysu":
+            raise VireidError(f"only the layout sysu has SYSU-MM01's frames, not {self.layout}")
+        if self.validation_people:
+            raise VireidError(
+                f"the layout {self.layout} has no validation people; leave --validation-people out"
+            )
+        if self.layout == "regdb" and len(set(self._frame_counts)) > 1:
+            raise VireidError(
+                "the layout regdb has pairs of pictures; give the same number for visible and "
+                "infrared frames, to learn from and to score on"
+            )
+
+    @property
+    def _frame_counts(self) -> tuple[int, int, int, int]:
+        return (
+            self.visible_frames,
+            self.infrared_frames,
+            self.test_visible_frames,
+            self.test_infrared_frames,
+        )
 
     @property
     def people(self) -> int:
         """How many people in all."""
         return self.train_people + self.validation_people + self.test_people
 
-    def splits(self) -> dict[Split, list[int]]:
+    def splits(self, trial: int = 1) -> dict[Split, list[int]]:
         """Who is learnt from, validated on and scored on; identities count from 1.
 
         Families stay together, so that those who look alike are told apart where it is scored;
         the one or two families at the ends of a split may be divided.
+
+        Args:
+            trial: Of several splits, for layouts that have them.
         """
         firsts = np.arange(1, self.people + 1, FAMILY)
-        drawn = np.random.default_rng([self.seed, 2]).permutation(firsts)
+        drawn = np.random.default_rng([self.seed, 2, trial - 1]).permutation(firsts)
         order = (drawn[:, None] + np.arange(FAMILY)).reshape(-1)
         order = order[order <= self.people]
         ends = np.cumsum([self.train_people, self.validation_people])
@@ -104,40 +132,71 @@ _LIMITS = {
     "width": (16, 1024),
 }
 
+
+_STANDARD = Plan(
+    train_people=296,
+    validation_people=99,
+    test_people=96,
+    frames="sysu",
+    height=288,
+    width=144,
+    masks=True,
+)
+_PAIRS = Plan(
+    train_people=20,
+    validation_people=0,
+    test_people=20,
+    visible_frames=10,
+    infrared_frames=10,
+    test_visible_frames=10,
+    test_infrared_frames=10,
+    height=128,
+    width=64,
+    layout="regdb",
+)
+_LOW_LIGHT = Plan(
+    train_people=40, validation_people=0, test_people=20, visible_frames=4, layout="llcm"
+)
 SIZES = {
-    "mini": Plan(),
-    "standard": Plan(
-        train_people=296,
-        validation_people=99,
-        test_people=96,
-        frames="sysu",
-        height=288,
-        width=144,
-        masks=True,
-    ),
+    "sysu": {"mini": Plan(), "standard": _STANDARD},
+    "regdb": {
+        "mini": _PAIRS,
+        "standard": replace(_PAIRS, train_people=206, test_people=206, masks=True),
+    },
+    "llcm": {
+        "mini": _LOW_LIGHT,
+        "standard": replace(
+            _LOW_LIGHT, train_people=713, test_people=351, height=288, width=144, masks=True
+        ),
+    },
 }
-"""Plans with a name: what comes with vireid, and SYSU-MM01's people, cameras and pictures."""
+"""Plans with a name, by layout: `mini` is small, `standard` has the people of the real set."""
+CAMERAS_OF = {"sysu": CAMERAS, "regdb": REGDB, "llcm": LLCM}
+_CAMERA_WITHOUT_INFRARED = "cam3"
+"""Of LLCM."""
 
 
-def choose(size: str, **asked: Any) -> Plan:
+def choose(size: str, layout: str = "sysu", **asked: Any) -> Plan:
     """A plan with a name, changed by what was asked for.
 
     Args:
         size: Of `SIZES`.
+        layout: Likewise.
         asked: Fields of a plan; those that are None are not asked for.
 
     Raises:
         VireidError: It cannot be rendered.
     """
+    plan = SIZES[layout][size]
     asked = {name: value for name, value in asked.items() if value is not None}
     counted = [name for name in asked if name.endswith("frames")]
-    if SIZES[size].frames == "sysu" and counted:
+    if plan.frames == "sysu" and counted:
         option = counted[0].replace("_", "-")
         raise VireidError(
             f"{size} has as many pictures of everybody as SYSU-MM01; leave --{option} out, or "
             "start from --size mini"
         )
-    return replace(SIZES[size], **asked)
+    return replace(plan, **asked)
 
 
 def split_of(plan: Plan, identity: int) -> Split:
@@ -146,7 +205,7 @@ def split_of(plan: Plan, identity: int) -> Split:
 
 
 def frames_of(plan: Plan, identity: int) -> dict[Camera, int]:
-    """How many pictures of somebody each of the six cameras takes, without those that take none.
+    """How many pictures of somebody each camera takes, without those that take none.
 
     As in SYSU-MM01, not everybody passes everywhere; everybody is seen in both spectra.
     """
@@ -155,14 +214,12 @@ def frames_of(plan: Plan, identity: int) -> dict[Camera, int]:
         rows = _sysu_rows(plan.seed, split)
         counted = zip(CAMERAS, rows[number % len(rows)], strict=True)
         return {camera: count for camera, count in counted if count}
-    return {
-        camera: _even_frames(plan, camera, split == "test")
-        for camera in cameras_passed(plan.seed, identity)
-    }
+    passed = _CAMERAS_PASSED[plan.layout](plan.seed, identity)
+    return {camera: _even_frames(plan, camera, split == "test") for camera in passed}
 
 
 def cameras_passed(seed: int, identity: int) -> tuple[Camera, ...]:
-    """The cameras that ever see somebody.
+    """The cameras of SYSU-MM01's layout that ever see somebody.
 
     Shares as among SYSU-MM01's 96 test people, 56 of whom are seen in the rooms of cam1 and cam2
     and nearly all by the others.
@@ -178,6 +235,29 @@ def cameras_passed(seed: int, identity: int) -> tuple[Camera, ...]:
         "cam6": 1.0,
     }
     return tuple(camera for camera in CAMERAS if rng.random() < chance[camera.name])
+
+
+def _both(_seed: int, _identity: int) -> tuple[Camera, ...]:
+    return REGDB
+
+
+def _some_of_nine(seed: int, identity: int) -> tuple[Camera, ...]:
+    """Three to nine of LLCM's cameras: six on average, which gives 24 + 21 pictures of a person.
+
+    Published are 25,626 visible and 21,141 infrared pictures of 1,064 people, 24.1 + 19.9 of each.
+    """
+    rng = np.random.default_rng([seed, identity, 6])
+    numbers = rng.permutation(9)[: rng.integers(3, 10)] + 1
+    passed = {f"cam{number}" for number in numbers}
+    return tuple(
+        camera
+        for camera in LLCM
+        if camera.name in passed
+        and (camera.modality is Modality.VISIBLE or camera.name != _CAMERA_WITHOUT_INFRARED)
+    )
+
+
+_CAMERAS_PASSED = {"sysu": cameras_passed, "regdb": _both, "llcm": _some_of_nine}
 
 
 def _even_frames(plan: Plan, camera: Camera, tested: bool) -> int:

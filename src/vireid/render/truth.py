@@ -45,9 +45,10 @@ def parts_path(picture: str) -> str:
 
 def person_line(plan: Plan, person: Person) -> dict[str, Any]:
     """Who somebody is."""
+    one_split = {} if plan.layout == "regdb" else {"split": split_of(plan, person.identity)}
     return {
         "identity": person.identity,
-        "split": split_of(plan, person.identity),
+        **one_split,
         "family": (person.identity - 1) // FAMILY,
         **_rounded(person.attributes()),
     }
