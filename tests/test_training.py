@@ -264,20 +264,20 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
 TWO = """
 import sys
 from pathlib import Path
-from tests.test_training import agw_without_batch_statistics
+from tests.test_training import without_batch_statistics
 from tests.toy import ToyData
 from vireid.devices import this_process
 from vireid.training import fit
 
 process = this_process()
 data = ToyData(rank=process.process_index, world=process.num_processes)
-fit(agw_without_batch_statistics(), data, Path(sys.argv[1]))
+fit(without_batch_statistics(sys.argv[2]), data, Path(sys.argv[1]))
 """
 
 
-def agw_without_batch_statistics() -> Method:
-    """AGW whose normalisation keeps to the statistics it has, as eval mode does."""
-    method = small(methods.find("agw"))
+def without_batch_statistics(name: str) -> Method:
+    """A method whose normalisation keeps to the statistics it has, as eval mode does."""
+    method = small(methods.find(name))
     for module in method.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             keep_statistics(module)
@@ -291,13 +291,13 @@ def keep_statistics(module: nn.Module) -> None:
     module.eval().train = train  # type: ignore[method-assign]
 
 
-def start_one_of_two(rank: int, port: int, folder: Path) -> subprocess.Popen[str]:
+def start_one_of_two(rank: int, port: int, folder: Path, name: str) -> subprocess.Popen[str]:
     """One process, told what `torchrun` tells it."""
     told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
     path = {"PYTHONPATH": Path(__file__).parents[1]}
     return subprocess.Popen(
-        [sys.executable, "-c", TWO, str(folder)],
+        [sys.executable, "-c", TWO, str(folder), name],
         env=os.environ | {k: str(v) for k, v in (told | address | path).items()},
         stderr=subprocess.PIPE,
         text=True,
@@ -311,14 +311,15 @@ def free_port() -> int:
         return port
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", methods.available())
+def test_two_processes_learn_what_one_does(name: str, tmp_path: Path) -> None:
     port = free_port()
-    started = [start_one_of_two(rank, port, tmp_path / "two") for rank in range(2)]
+    started = [start_one_of_two(rank, port, tmp_path / "two", name) for rank in range(2)]
     said = [process.communicate()[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], said
-    fit(agw_without_batch_statistics(), ToyData(), tmp_path / "one")
+    fit(without_batch_statistics(name), ToyData(), tmp_path / "one")
     one, two = saved(tmp_path / "one")["method"], saved(tmp_path / "two")["method"]
-    begin = agw_without_batch_statistics().state_dict()
+    begin = without_batch_statistics(name).state_dict()
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5)
     assert max((one[name] - begin[name]).abs().max() for name in one) > 1e-2

@@ -26,6 +26,7 @@ import onnxruntime
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from vireid import __version__, runs
 from vireid.embedding import FORMAT
@@ -122,12 +123,15 @@ def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
 
 
 def _needed_to_embed(method: Method, height: int, width: int) -> dict[str, Tensor]:
-    """The method's state without the parameters that only teach, such as a classifier."""
+    """The method's state without what only teaches: a classifier, a layer never passed."""
     images = torch.rand(2, 3, height, width)
     method = copy.deepcopy(method).cpu().eval().requires_grad_(True)
     for modality in Modality:
         method.embed(images, modality).sum().backward()  # type: ignore[no-untyped-call]
     unneeded = {name for name, weight in method.named_parameters() if weight.grad is None}
+    for name, layer in method.named_modules():
+        if isinstance(layer, _BatchNorm) and f"{name}.weight" in unneeded:
+            unneeded |= {f"{name}.{statistic}" for statistic, _ in layer.named_buffers()}
     state = method.state_dict()
     return {name: v.contiguous() for name, v in state.items() if name not in unneeded}
 

@@ -10,6 +10,7 @@ docs/methods/mun.md. Everything works on pictures and on feature maps alike: wha
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 Outer = Float[Tensor, "n outer y x"]
 """Pictures or maps as they are given and made."""
@@ -79,7 +80,8 @@ class LearntMixture(nn.Module):
     """The mean of a pair, and what the learners add to it.
 
     x_a = 0.5 (x_v + x_r) + conv1x1(what the learners found), where the convolution begins at zero,
-    so that training begins with the mean, which a pretrained network can see.
+    so that training begins with the mean, which a pretrained network can see. The learners may
+    look at less detail than there is (`stride`); then what they add is smooth.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class LearntMixture(nn.Module):
         *,
         kernels: tuple[int, ...] = (1, 3, 5, 7),
         cross: bool = True,
+        stride: int = 1,
         base_mix: bool = True,
     ) -> None:
         """Build it.
@@ -98,10 +101,12 @@ class LearntMixture(nn.Module):
             channels: Within.
             kernels: Of the learners within each modality; none: there are no such learners.
             cross: Whether there is a learner across; without it what the others find is averaged.
+            stride: The learners see means over so many rows and columns.
             base_mix: Whether to begin with the mean; otherwise x_a is the convolution alone, and
                 begins at random.
         """
         super().__init__()
+        self.stride = stride
         self.visible = IntraModality(outer, channels, kernels)
         self.infrared = IntraModality(outer, channels, kernels)
         self.across = CrossModality(channels) if cross else Mean()
@@ -113,9 +118,16 @@ class LearntMixture(nn.Module):
 
     def forward(self, visible: Outer, infrared: Outer) -> Outer:
         """An auxiliary picture, or map, for every pair."""
-        found = self.across(self.visible(visible), self.infrared(infrared))
-        made: Outer = self.leave(found)
+        found = self.across(self.visible(self._seen(visible)), self.infrared(self._seen(infrared)))
+        made = self._enlarged(self.leave(found), visible)
         return made if self.base is None else self.base(visible, infrared) + made
+
+    def _seen(self, maps: Outer) -> Tensor:
+        return F.avg_pool2d(maps, self.stride, ceil_mode=True) if self.stride > 1 else maps
+
+    def _enlarged(self, made: Tensor, like: Outer) -> Tensor:
+        size = like.shape[2:]
+        return F.interpolate(made, size=size, mode="bilinear") if self.stride > 1 else made
 
 
 class Mean(nn.Module):

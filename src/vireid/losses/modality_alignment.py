@@ -29,7 +29,7 @@ class ModalityAlignment(nn.Module):
     """
 
     prototypes: Prototypes
-    begun: Tensor
+    steps: Tensor
 
     def __init__(
         self, modalities: int, dim: int, momentum: float = 0.9, aligned: int | None = None
@@ -52,7 +52,7 @@ class ModalityAlignment(nn.Module):
         self.momentum = momentum
         self.aligned = aligned or modalities
         self.register_buffer("prototypes", torch.zeros(modalities, dim))
-        self.register_buffer("begun", torch.tensor(False))
+        self.register_buffer("steps", torch.tensor(0))
 
     def forward(self, embeddings: Embeddings, modalities: Modalities) -> Scalar:
         """The loss; moves the prototypes.
@@ -66,7 +66,7 @@ class ModalityAlignment(nn.Module):
             points = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
             means = self._means(F.normalize(points, dim=1), modalities)
             # Not `if`: a GPU would have to be waited for.
-            momentum = torch.where(self.begun, self.momentum, 0.0)
+            momentum = torch.where(self.steps > 0, self.momentum, 0.0)
             moved = momentum * self.prototypes + (1 - momentum) * means
             self._remember(moved.detach())
             return _spread(moved[: self.aligned]) / (1 - momentum)
@@ -78,7 +78,7 @@ class ModalityAlignment(nn.Module):
     def _remember(self, moved: Prototypes) -> None:
         if self.training:
             self.prototypes.copy_(moved)
-            self.begun.fill_(True)
+            self.steps += 1
 
 
 def _spread(points: Prototypes) -> Scalar:

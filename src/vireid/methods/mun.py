@@ -36,6 +36,8 @@ from vireid.shapes import Embeddings, FeatureMaps, Identities, Images, Modalitie
 AUXILIARY = "auxiliary"
 CHANNELS = {"image": 32, "stem": 64}
 """Of the generator, by level."""
+STRIDE = {"image": 2, "stem": 1}
+"""Of the generator, likewise."""
 
 
 class MUN(Method):
@@ -69,7 +71,10 @@ class MUN(Method):
         generator_kernels: tuple[int, ...] = (1, 3, 5, 7)
         """Sizes, all odd, at which the learners within modalities look."""
         generator_channels: int | None = None
-        """Within the generator; by default 32 for pictures and 64 after the stem."""
+        """Within the generator; by default 32 for pictures and 64 after the stem, times `width`."""
+        generator_stride: int | None = None
+        """The generator's learners see means over so many rows and columns; by default 2 for
+        pictures, which makes it a quarter of the work, and 1 after the stem."""
         base_mix: bool = True
         """Begin with the mean of the pair and learn what to add to it."""
         people: int = 8
@@ -197,7 +202,6 @@ class MUN(Method):
         return [stage]
 
     def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
-        _check_pairs(batch)
         embeddings = gather(self._pooled(batch))
         identities = gather(batch.identities.repeat(self.modalities))
         modalities = gather(self._modalities_of(batch))
@@ -308,23 +312,15 @@ def _generator(config: MUN.Config, outer: int) -> nn.Module | None:
     if config.generator in ("mun", "iml_only", "cml_only"):
         return LearntMixture(
             outer,
-            config.generator_channels or CHANNELS[config.aux_level],
+            config.generator_channels or round(CHANNELS[config.aux_level] * config.width),
             kernels=() if config.generator == "cml_only" else config.generator_kernels,
             cross=config.generator != "iml_only",
+            stride=config.generator_stride or STRIDE[config.aux_level],
             base_mix=config.base_mix,
         )
     if config.generator == "mmn":
         return OneByOne(outer)
     return Mean() if config.generator == "mean" else None
-
-
-def _check_pairs(batch: PairedBatch) -> None:
-    if batch.visible.shape != batch.infrared.shape:
-        raise VireidError(
-            f"visible images of shape {tuple(batch.visible.shape)} and infrared ones of shape "
-            f"{tuple(batch.infrared.shape)} cannot be paired; a batch needs as many of either, "
-            "all of one size"
-        )
 
 
 def _check_batch(config: MUN.Config) -> None:
@@ -353,8 +349,9 @@ def _check_numbers(config: MUN.Config) -> None:
 def _check_generator(config: MUN.Config) -> None:
     odd = all(kernel > 0 and kernel % 2 for kernel in config.generator_kernels)
     _check(config, "generator_kernels", bool(config.generator_kernels) and odd, "odd numbers")
-    channels = config.generator_channels
-    _check(config, "generator_channels", channels is None or channels > 0, "positive")
+    for name in ("generator_channels", "generator_stride"):
+        value = getattr(config, name)
+        _check(config, name, value is None or value > 0, "positive")
     if config.generator == "none" and config.identity_alignment_form == "aux_anchor":
         raise VireidError(
             "settings.identity_alignment_form is 'aux_anchor', but settings.generator is 'none', "
