@@ -14,6 +14,8 @@ Held = Literal["nothing", "bag", "handle", "umbrella"]
 
 LOWERED = 0.62
 """Radians from anny's rest pose down to hanging arms."""
+BENT_AT_REST = 0.35
+"""Radians by which anny's elbows are bent in its rest pose."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _arm(pose: Pose, side: str, sign: float) -> dict[str, Array]:
     swing = {"nothing": 1.0, "bag": 0.5, "handle": 0.15, "umbrella": 0.0}[held]
     forward = -sign * pose.arm_swing * float(np.sin(pose.phase)) * swing
     forward += {"handle": -0.3, "umbrella": 0.45}.get(held, 0.0)
-    bend = pose.elbow * swing + 0.3 * pose.arm_swing * max(0.0, forward)
+    bend = pose.elbow * swing + 0.3 * pose.arm_swing * max(0.0, forward) - BENT_AT_REST
     bend = 1.75 if held == "umbrella" else bend
     spread = pose.spread + (0.1 if held in ("bag", "handle") else 0.0)
     lowered = _about_y(sign * (LOWERED - spread))
