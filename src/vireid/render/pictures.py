@@ -13,7 +13,7 @@ from vireid.render.bodies import Array
 from vireid.render.outfits import Indices, Outfit, Slot, vertex_normals, worn_at
 from vireid.render.people import draw_person
 from vireid.render.places import Place, backdrop, bare_place, place
-from vireid.render.poses import Pose, draw_pose, posed
+from vireid.render.poses import KEYPOINTS, Pose, draw_pose, keypoints, posed
 from vireid.render.scenes import Camera, Light, Weather, draw_light, draw_weather, held_still
 from vireid.render.sensors import Exposed, developed
 from vireid.render.shading import (
@@ -34,10 +34,13 @@ from vireid.render.views import Box, View, draw_view
 HOLDABLE = ("height", "background", "box", "camera", "light", "pose", "occluders")
 """What can be kept the same in all pictures, to find how much of a result rests on it."""
 HELD_HEIGHT = 1.7
+"""Metres that everybody is tall, without shoes, when height is held."""
 OBJECT, BYSTANDER = 255, 254
 """In the parts mask: things and other people in front of the person; those behind are 0."""
 MOST_HIDDEN = 0.35
 """What hides more of the person is taken away."""
+LIMB = 0.18
+"""Metres: joints lie inside the body, at most so far beneath its surface."""
 WALKING_SPEED = 1.35
 """Metres a second at a usual stride (Bohannon, "Comfortable and maximum walking speed of adults",
 Age and Ageing 26, 1997: 1.3 to 1.46)."""
@@ -62,7 +65,7 @@ class Truth:
     parts: NDArray[np.uint8]
     """Rows x columns: 0 background, 1 + Slot on the person, `OBJECT` or `BYSTANDER`."""
     keypoints: dict[str, Keypoint]
-    """By COCO's names: nose, left_eye, ... right_ankle."""
+    """By the names in `poses.KEYPOINTS`."""
     box: Box
     pose: dict[str, float]
     camera: dict[str, float]
@@ -204,12 +207,9 @@ def photograph(
     camera = held_still(camera) if "camera" in hold else camera
     pose = _pose(outfit, dice["pose"], held="pose" in hold)
     yaw = float(dice["pose"].uniform(0, 2 * np.pi))
-    scale = HELD_HEIGHT / outfit.landmarks.crown if "height" in hold else 1.0
-    person = Solid(
-        _placed(posed(outfit, pose) * scale, yaw, dice["camera"].uniform(-1.3, 1.3, 2)),
-        outfit.triangles,
-        outfit,
-    )
+    scale = HELD_HEIGHT / np.ptp(outfit.body.vertices[:, 2]) if "height" in hold else 1.0
+    at = dice["camera"].uniform(-1.3, 1.3, 2)
+    person = Solid(_placed(posed(outfit, pose) * scale, yaw, at), outfit.triangles, outfit)
     boxing = None if "box" in hold else dice["box"]
     view, box = draw_view(person.vertices, camera, dice["camera"], boxing, height, width)
     there = bare_place() if "background" in hold else place(seed, camera.place, camera.scenery)
@@ -224,9 +224,9 @@ def photograph(
     exposed = Exposed(radiance, parts > 0, moved, axis_cosines, view.distance)
     truth = Truth(
         parts,
-        {},
+        _keypoints(stage, view, _placed(keypoints(outfit, pose) * scale, yaw, at)),
         box,
-        _pose_numbers(pose, yaw),
+        {**_angles(pose), "yaw": yaw},
         _camera_numbers(view, person, yaw),
         _light_numbers(moment),
     )
@@ -251,7 +251,7 @@ def _pose(outfit: Outfit, rng: Generator, held: bool) -> Pose:
     if not held:
         return own
     stranger = draw_pose(draw_person(0, 1), np.random.default_rng(0))
-    angles = {name: value for name, value in vars(stranger).items() if isinstance(value, float)}
+    angles: dict[str, Any] = _angles(stranger)
     return replace(own, **angles)
 
 
@@ -351,6 +351,20 @@ def _staged(solids: list[Solid], view: View, box: Box) -> tuple[Stage, Hits, Box
     if hidden > MOST_HIDDEN:
         return _staged([s for s in solids if not s.before], view, box)
     return stage, first, replace(box, hidden=hidden)
+
+
+def _keypoints(stage: Stage, view: View, joints: Array) -> dict[str, Keypoint]:
+    """Where joints are seen; hidden is what lies more than a limb's thickness behind something."""
+    away = joints - view.eye
+    met = stage.cast(view.eye, unit(away).astype(np.float32))
+    depth = np.linalg.norm(away, axis=1)
+    covered = (met.solids >= 0) & (met.distances < depth - LIMB)
+    places = view.seen_at(joints)
+    inside = ((places >= 0) & (places < (view.columns, view.rows))).all(1)
+    return {
+        name: Keypoint(float(x), float(y), bool(seen))
+        for name, (x, y), seen in zip(KEYPOINTS, places, inside & ~covered, strict=True)
+    }
 
 
 def _pixel_rays(view: View) -> Array:
@@ -587,9 +601,8 @@ def _motion(
     return float(columns), float(rows)
 
 
-def _pose_numbers(pose: Pose, yaw: float) -> dict[str, float]:
-    angles = {name: value for name, value in vars(pose).items() if isinstance(value, float)}
-    return {**angles, "yaw": yaw}
+def _angles(pose: Pose) -> dict[str, float]:
+    return {name: value for name, value in vars(pose).items() if isinstance(value, float)}
 
 
 def _camera_numbers(view: View, person: Solid, yaw: float) -> dict[str, float]:

@@ -131,7 +131,7 @@ def _leaves(rng: Generator, centre: Array, half: Array, count: int, size: float)
     triangles = np.concatenate([i + np.array([0, 1, 2]), i + np.array([0, 2, 3])])
     green = np.array([0.06, 0.13, 0.03]) * rng.uniform(0.6, 1.6, 3)
     shade = rng.uniform(0.6, 1.3, (count, 1))
-    one = np.concatenate([green * shade, 0.5 * np.sqrt(shade)], 1)
+    one = np.concatenate([green * shade, 0.42 * np.sqrt(shade)], 1)
     return Thing("leaves", corners.reshape(-1, 3), triangles, np.concatenate([one, one]))
 
 
