@@ -454,12 +454,12 @@ def _second_infrared(
 
 
 EYE = Cloth(
-    (0.1, 0.09, 0.08), 0.3, fabric="skin", grain=0.0, gloss=0.4, emissivity=0.98, thickness=0.0,
-    retroreflection=0.6,
+    (0.1, 0.09, 0.08), 0.3, fabric="skin", grain=0.0, gloss=0.15, emissivity=0.98, thickness=0.0,
+    retroreflection=0.35,
 )  # fmt: skip
 """Half iris, half white. Its back returns the light of a lamp beside the lens; how much differs a
 lot between people (Nguyen et al. 2002, Differences in the infrared bright pupil response of human
-eyes, ETRA); 0.6 over the whole eye is inferred."""
+eyes, ETRA); 0.35 over the whole eye is inferred."""
 METAL = Cloth(
     (0.3, 0.3, 0.31), 0.35, fabric="metal", grain=0.0, gloss=0.4, emissivity=0.2, thickness=0.001
 )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vireid.render.bodies import ARM, FOOT, HAND, HEAD, LEG, NECK, TORSO, Array, Body
-from vireid.render.materials import Cloth
+from vireid.render.materials import EYE, METAL, Cloth
 from vireid.render.people import Person
 
 Indices = NDArray[np.int64]
@@ -395,22 +395,19 @@ def _cloths(person: Person) -> tuple[Cloth, ...]:
         Slot.SCARF: person.scarf_cloth,
         Slot.GLOVES: replace(person.headgear_cloth, pattern="plain"),
         Slot.GLASSES: _DARK,
-        Slot.TRIM: _METAL
+        Slot.TRIM: METAL
         if person.outer != "none" and person.outer_cloth.colour[0] < 0.15
         else _DARK,
         Slot.SOLES: person.sole_cloth,
         Slot.UMBRELLA: person.umbrella_cloth,
-        Slot.EYES: _EYES,
+        Slot.EYES: EYE,
         Slot.LIPS: _lips(person.skin),
         Slot.ON_BODY: person.skin,
     }
     return tuple(of_slot[slot] for slot in Slot)
 
 
-_EYES = Cloth((0.1, 0.09, 0.08), 0.9, gloss=0.4, fabric="skin", emissivity=0.98, grain=0.0)
-"""Iris and white in one; the back of the eye returns the light of a lamp beside the lens."""
 _DARK = Cloth((0.02, 0.02, 0.02), 0.08, gloss=0.3)
-_METAL = Cloth((0.35, 0.35, 0.34), 0.4, gloss=0.4)
 
 
 def _lips(skin: Cloth) -> Cloth:
@@ -515,25 +512,17 @@ def _parts(person: Person, marks: Landmarks, skin: _Surface) -> list[Part]:
     parts = [_face(person, marks, skin)]
     if person.scarf:
         parts += _scarf(marks, skin)
+    skirt = 0.0
     if person.bottom in ("skirt", "long skirt", "dress"):
-        wide = 0.02 + 2.2 * person.looseness
-        parts.append(_tube(person, marks, skin, person.leg_length, Slot.BOTTOM, wide, 0.0))
+        skirt = 0.02 + 2.2 * person.looseness
+        parts.append(_tube(person, marks, skin, person.leg_length, Slot.BOTTOM, skirt, 0.0))
     elif person.hem > 0.1 and person.outer in ("none", "vest"):
         wide = 0.8 * person.looseness
         parts.append(_tube(person, marks, skin, 0.25 * person.hem, Slot.TOP, wide, 0.0))
     if person.outer == "coat":
         opening = max(person.opening, 0.006)
-        parts.append(
-            _tube(
-                person,
-                marks,
-                skin,
-                person.coat_length,
-                Slot.OUTER,
-                0.03 + 2 * person.looseness,
-                opening,
-            )
-        )
+        wide = 0.03 + 2 * person.looseness + skirt
+        parts.append(_tube(person, marks, skin, person.coat_length, Slot.OUTER, wide, opening))
     if person.outer in ("jacket", "coat"):
         parts.append(_collar(marks, skin, Slot.OUTER, 0.05, max(person.opening, 0.02)))
     elif person.top == "shirt":
@@ -576,7 +565,9 @@ def _tube(
         near = inside[np.abs(inside[:, 2] - z) < 0.04][:, :2] - np.array([0, middle])
         levels.append(_outline(near, angles))
     down = np.linspace(0, 1, rings)[:, None]
-    radius = np.maximum.accumulate(np.stack(levels), 0) + 0.006 * np.minimum(1, 4 * down)
+    radius = np.maximum.accumulate(np.stack(levels), 0) + (
+        0.014 if slot is Slot.OUTER else 0.004
+    ) * np.minimum(1, 5 * down)
     radius += wide * down
     radius *= 1 + min(0.035, wide) * down * np.sin(9 * angles + person.identity)
     x, y = radius * np.sin(angles), middle - radius * np.cos(angles)
@@ -587,9 +578,9 @@ def _tube(
 def _legwards(marks: Landmarks, skin: _Surface, vertices: Array) -> Array:
     """Weights of cloth that hangs from the waist and is pushed by both legs."""
     down = np.clip((marks.hip + 0.05 - vertices[:, 2]) / marks.leg, 0, 1)
-    left = 1 / (1 + np.exp(-vertices[:, 0] / 0.05))
-    legs = np.clip(2.2 * down, 0, 0.85)
-    lower = np.clip((down - 0.35) * 1.5, 0, 0.7)
+    left = 1 / (1 + np.exp(-vertices[:, 0] / 0.04))
+    legs = np.clip(2.4 * down, 0, 0.96)
+    lower = np.clip((down - 0.38) * 2, 0, 0.85)
     shares: dict[str, Array | float] = {"spine05": 1 - legs}
     for side, share in (("L", left), ("R", 1 - left)):
         shares[f"upperleg02.{side}"] = legs * share * (1 - lower)

@@ -316,5 +316,6 @@ _FOLDS = np.array([[41.0, 13.0, 7.0], [9.0, 37.0, 15.0], [23.0, 19.0, 29.0]], np
 def _creased(seen: Seen, outfit: Outfit) -> Array:
     """Normals with the folds of cloth in them."""
     deep = np.float32(0.1 + 6 * outfit.person.looseness)
-    depth = np.where(seen.slots >= Slot.TOP, deep, np.float32(0))
+    cloth = (seen.slots >= Slot.TOP) & (seen.slots <= Slot.GLOVES)
+    depth = np.where(cloth, deep, np.float32(0))
     return unit(seen.normals + depth[:, None] * np.sin(seen.rest @ _FOLDS))

@@ -80,11 +80,14 @@ def resistances(outfit: Outfit) -> Array:
     of_slot[Slot.TOP] += _OF_METRE * gap
     of_slot[Slot.OUTER] += of_slot[Slot.TOP] + _OF_METRE * 0.5 * _STILL
     of_slot[Slot.BOTTOM] += _OF_METRE * _gap_at_legs(outfit)
-    of_slot[Slot.SHOES] += 0.04
+    of_slot[Slot.SHOES] += 0.08
+    of_slot[Slot.SOLES] += 0.2
     of_slot[Slot.HEADGEAR] += 0.5 * of_slot[Slot.HAIR]
     of_slot[Slot.SCARF] += 0.06
     of_slot[Slot.GLOVES] += 0.03
+    of_slot[Slot.TRIM] = of_slot[Slot.TOP if person.outer == "none" else Slot.OUTER]
     of_slot[Slot.BAG] = 8 * _OUTSIDE
+    of_slot[Slot.GLASSES] = of_slot[Slot.UMBRELLA] = 20 * _OUTSIDE
     return np.array(of_slot, np.float32)
 
 
@@ -131,8 +134,8 @@ def _parts(outfit: Outfit, rest: Array, limbs: Array) -> Array:
 def _folds(rest: Array) -> Array:
     """How much more or less insulates where cloth stands off in folds or lies on, around 1, n."""
     x, y, z = rest.T
-    waves = np.sin(37 * x + 2 * np.sin(13 * z)) * np.sin(23 * z + 3 * np.sin(17 * (x + y)))
-    folded: Array = 1 + 0.45 * waves
+    waves = np.sin(31 * x + 2 * np.sin(9 * z)) * np.sin(17 * z + 3 * np.sin(13 * (x + y)))
+    folded: Array = 1 + 0.35 * waves
     return folded
 
 
