@@ -314,7 +314,7 @@ def draw_hair(rng: Generator) -> Cloth:
         dye=f"{dye} hair",
         grain=0.22,
         emissivity=0.95,
-        thickness=0.005,
+        thickness=0.01,
     )
 
 
