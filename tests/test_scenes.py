@@ -12,6 +12,7 @@ from vireid.render.outfits import Outfit, dress
 from vireid.render.people import draw_person
 from vireid.render.pictures import BYSTANDER, OBJECT, Photograph, photograph
 from vireid.render.places import bare_place, place
+from vireid.render.poses import posed
 from vireid.render.scenes import (
     CAMERAS,
     LLCM,
@@ -213,7 +214,7 @@ def test_who_walks_towards_the_right_of_the_picture_moves_right() -> None:
         outfit = somebody(1)
         pose = pictures._pose(outfit, np.random.default_rng(number), held=False)
         for yaw, sign in ((np.pi / 2 - camera.azimuth, 1), (-np.pi / 2 - camera.azimuth, -1)):
-            vertices = pictures._placed(pictures.posed(outfit, pose), yaw, np.zeros(2))
+            vertices = pictures._placed(posed(outfit, pose), yaw, np.zeros(2))
             view, _ = draw_view(vertices, camera, np.random.default_rng(1), None, 96, 48)
             solid = pictures.Solid(vertices, outfit.triangles, outfit)
             columns, rows = pictures._motion(camera, view, solid, pose, yaw)

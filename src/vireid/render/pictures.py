@@ -402,7 +402,8 @@ def _under_leaves(points: Array, sun: Array, phases: Array) -> NDArray[np.bool_]
     a, b, c, d = phases
     waves = np.sin(7 * x + 3 * y + a) + np.sin(-4 * x + 9 * y + b)
     waves += np.sin(17 * x - 6 * y + c) + np.sin(5 * x + 19 * y + d)
-    shade: NDArray[np.bool_] = waves > 0.4
+    penumbra = _scattered(len(points))[:, 0]
+    shade: NDArray[np.bool_] = waves > 0.2 + penumbra
     return shade
 
 

@@ -120,6 +120,6 @@ def _noise(image: Array, camera: Camera, rng: Generator) -> Array:
     if image.shape[2] == 1:
         grain += 0.4 * rng.standard_normal((1, image.shape[1], 1), np.float32)
     else:
-        grain = 0.4 * grain + 0.9 * grain[..., 1:2]
+        grain = 0.3 * grain + 0.95 * grain[..., 1:2]
     noise: Array = grain * size * np.float32(0.8)
     return noise

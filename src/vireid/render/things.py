@@ -51,7 +51,7 @@ BEHIND: dict[Scenery, tuple[str, ...]] = {
 """What stands behind and beside people."""
 BEFORE: dict[Scenery, tuple[str, ...]] = {
     "room": ("desk", "chair", "frame", "plant", "cabinet"),
-    "gate": ("post", "bin", "car", "railing", "bush"),
+    "gate": ("post", "bin", "bicycle", "railing", "bush"),
     "garden": ("bush", "tree", "railing", "bench", "bush"),
     "passage": ("post", "bin", "railing", "bicycle"),
 }
@@ -227,13 +227,11 @@ def _plant(rng: Generator) -> Thing:
 
 def _bush(rng: Generator) -> Thing:
     half = np.array([rng.uniform(0.4, 0.9), 0.4, rng.uniform(0.35, 0.65)])
-    core = _pipe(
-        np.array([0.7, 0.8, 0.5]) * half[0],
-        np.array([0, 0.9, 1.4]) * half[2],
-        np.array([0.015, 0.03, 0.01, 0.15]),
-    )
-    leaves = _leaves(rng, np.array([0, 0, half[2]]), half, 520, 0.045)
-    return _joined("bush", [core, leaves], mottle=0.3, gloss=0.05)
+    dark = np.array([0.008, 0.016, 0.006, 0.12])
+    core = _pipe(np.array([0.75, 0.75, 0.45]), np.array([0, 0.9, 1.5]), dark)
+    core = replace(core, vertices=core.vertices * half)
+    leaves = _leaves(rng, np.array([0, 0, half[2]]), half, 600, 0.05)
+    return _joined("bush", [core, leaves], mottle=0.3)
 
 
 def _tree(rng: Generator) -> Thing:
@@ -301,7 +299,8 @@ def _car(rng: Generator) -> Thing:
     greys = (0.03, 0.12, 0.35, 0.7)
     paint = np.full(4, greys[int(rng.integers(4))])
     if rng.random() < 0.35:
-        paint = np.append(rng.beta(1, 3, 3), 0.3)
+        blue_or_red = ((0.02, 0.06, 0.25), (0.3, 0.02, 0.02))[int(rng.integers(2))]
+        paint = np.append(np.array(blue_or_red) * rng.uniform(0.5, 1.5), 0.3)
     glass = np.array([0.03, 0.035, 0.04, 0.04])
     pieces = [_drawn_out(_CAR, 0.85, paint), _drawn_out(_CAR_WINDOWS, 0.86, glass)]
     tyre = np.array([0.03, 0.03, 0.03, 0.05])
