@@ -155,10 +155,11 @@ def _detail(record: ImageRecord) -> str:
 def _refuse_absent(records: Sequence[ImageRecord], identities: Sequence[int]) -> None:
     known = sorted({r.identity for r in records if r.identity is not None})
     absent = [str(identity) for identity in identities if identity not in known]
-    if absent or not identities:
-        there = f"there are {len(known)}, from {known[0]} to {known[-1]}" if known else "nobody is"
-        who = f"people {', '.join(absent)} are not there" if absent else "nobody is to be shown"
-        raise VireidError(f"{who}; {there}")
+    if not known or not identities:
+        raise VireidError("there is nobody to show; choose another group of people")
+    if absent:
+        there = f"there are {len(known)} people, from {known[0]} to {known[-1]}"
+        raise VireidError(f"person {', '.join(absent)} is not there; {there}")
 
 
 def _column(record: ImageRecord) -> Column:
