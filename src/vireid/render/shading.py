@@ -194,23 +194,11 @@ def dressed_surface(
         weather: Wanted for temperatures only, that is for a thermal camera.
         settled: 0 just came from a heated house, 1 has been outside for long.
     """
-    made_of = _table(outfit.cloths)[seen.slots]
-    albedo = made_of[:, :4]
-    grain, gloss, softness, emissivity, back = made_of[:, 4:].T
-    relief = grain * _grain(seen.rest)
-    for slot in np.flatnonzero(np.bincount(seen.slots)).tolist():
-        cloth = outfit.cloths[slot]
-        if cloth.pattern == "plain":
-            continue
-        here = np.flatnonzero(seen.slots == slot)
-        share, height = pattern_at(cloth, _on_cloth(outfit, seen, here))
-        if share is not None:
-            second = np.array([*cloth.second_colour, cloth.second_infrared], np.float32)
-            albedo[here] += share[:, None] * (second - albedo[here[0]])
-            back[here] *= share
-        if height is not None:
-            relief[here] += cloth.relief * height
-    relief -= _seams(outfit, seen)
+    made_of = np.take(_table(outfit.cloths), seen.slots, axis=1)
+    albedo = made_of[:4].T
+    grain, gloss, softness, emissivity, back = made_of[4:]
+    relief = grain * _grain(seen.rest) - _seams(outfit, seen)
+    _weave(outfit, seen, made_of[:4], relief, back)
     temperature: Array | float = 20.0
     if weather is not None:
         temperature = worn_temperature(
@@ -231,13 +219,31 @@ def dressed_surface(
     )
 
 
+def _weave(outfit: Outfit, seen: Seen, channels: Array, relief: Array, back: Array) -> None:
+    """Patterns into what a surface would be without: four channels x n, relief, retroreflection."""
+    for slot in np.flatnonzero(np.bincount(seen.slots)).tolist():
+        cloth = outfit.cloths[slot]
+        if cloth.pattern == "plain":
+            continue
+        here = np.flatnonzero(seen.slots == slot)
+        share, height = pattern_at(cloth, _on_cloth(outfit, seen, here))
+        if share is not None:
+            firsts = (*cloth.colour, cloth.infrared)
+            seconds = (*cloth.second_colour, cloth.second_infrared)
+            for channel, first, second in zip(channels, firsts, seconds, strict=True):
+                channel[here] = first + share * np.float32(second - first)
+            back[here] *= share
+        if height is not None:
+            relief[here] += cloth.relief * height
+
+
 def _table(cloths: tuple[Cloth, ...]) -> Array:
-    """Red, green, blue, near infrared and what else a `Surface` wants of each cloth, k x 9."""
+    """Red, green, blue, near infrared and what else a `Surface` wants of each cloth, 9 x k."""
     rows = [
         (*c.colour, c.infrared, c.grain, c.gloss, c.softness, c.emissivity, c.retroreflection)
         for c in cloths
     ]
-    return np.array(rows, np.float32)
+    return np.ascontiguousarray(np.array(rows, np.float32).T)
 
 
 def _seams(outfit: Outfit, seen: Seen) -> Array:
