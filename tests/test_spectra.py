@@ -22,7 +22,7 @@ from vireid.render.materials import (
     pattern_at,
     skin_reflectance,
 )
-from vireid.render.outfits import Outfit, Slot, dress
+from vireid.render.outfits import Outfit, dress
 from vireid.render.people import draw_person
 from vireid.render.scenes import Light, Weather
 from vireid.render.shading import (
@@ -38,6 +38,7 @@ from vireid.render.shading import (
     lamp_at,
 )
 from vireid.render.warmth import cloth_temperature, skin_temperature
+from vireid.render.worn import Slot
 
 GARMENTS = sorted(materials._GARMENTS)
 PRINTS: tuple[Pattern, ...] = ("print", "dots", "camouflage")

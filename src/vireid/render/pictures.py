@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vireid.render.bodies import Array
-from vireid.render.outfits import Indices, Outfit, Slot, vertex_normals, worn_at
+from vireid.render.outfits import Outfit, vertex_normals
 from vireid.render.people import draw_person
 from vireid.render.places import Place, backdrop, bare_place, place
 from vireid.render.poses import KEYPOINTS, Pose, draw_pose, keypoints, posed
@@ -30,6 +31,7 @@ from vireid.render.shading import (
 )
 from vireid.render.things import BEFORE, BEHIND, Thing, thing
 from vireid.render.views import Box, View, draw_view
+from vireid.render.worn import Indices, Slot, worn_at
 
 HOLDABLE = ("height", "background", "box", "camera", "light", "pose", "occluders")
 """What can be kept the same in all pictures, to find how much of a result rests on it."""
@@ -220,7 +222,7 @@ def photograph(
     moment = _moment(camera, view, there, stage, dice)
     radiance, parts = _traced(stage, first, moment)
     moved = _motion(camera, view, person, pose, yaw)
-    axis_cosines = (_pixel_rays(view) @ view.axes[2]).reshape(height, width).astype(np.float32)
+    axis_cosines = (view.pixel_rays @ view.axes[2]).reshape(height, width).astype(np.float32)
     exposed = Exposed(radiance, parts > 0, moved, axis_cosines, view.distance)
     truth = Truth(
         parts,
@@ -345,7 +347,7 @@ def _before(
 def _staged(solids: list[Solid], view: View, box: Box) -> tuple[Stage, Hits, Box]:
     """The stage, what one ray a pixel meets, and the box with how much of the person is hidden."""
     stage = Stage(solids)
-    first = stage.cast(view.eye, _pixel_rays(view))
+    first = stage.cast(view.eye, view.pixel_rays)
     of_person = int(first.person_behind.sum())
     hidden = int((first.person_behind & (first.solids > 0)).sum()) / max(of_person, 1)
     if hidden > MOST_HIDDEN:
@@ -367,11 +369,6 @@ def _keypoints(stage: Stage, view: View, joints: Array) -> dict[str, Keypoint]:
     }
 
 
-def _pixel_rays(view: View) -> Array:
-    pixels = np.arange(view.rows * view.columns)
-    return view.rays(pixels % view.columns + 0.5, pixels // view.columns + 0.5)
-
-
 def _shadow(stage: Stage, light: Light, camera: Camera, rng: Generator) -> Shadow:
     """Which points the sun or lamp does not reach; edges are as soft as it is wide."""
     leafy = camera.scenery == "garden" and camera.spectrum == "visible" and rng.random() < 0.5
@@ -391,6 +388,11 @@ def _scattered(n: int) -> Array:
 
     Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018), in three dimensions.
     """
+    return _many_scattered(1 << max(n - 1, 1).bit_length())[:n]
+
+
+@cache
+def _many_scattered(n: int) -> Array:
     steps = np.array([0.8191725134, 0.6710436067, 0.5497004779])
     scattered: Array = ((np.arange(n)[:, None] * steps) % 1 * 2 - 1).astype(np.float32)
     return scattered
@@ -435,7 +437,7 @@ def _traced(stage: Stage, first: Hits, moment: Moment) -> tuple[Array, NDArray[n
     at_edge = np.repeat(np.flatnonzero(edges), len(_EDGE_RAYS))
     within = np.tile(np.array(_EDGE_RAYS), (len(at_edge) // len(_EDGE_RAYS), 1))
     finer = view.rays(at_edge % view.columns + within[:, 0], at_edge // view.columns + within[:, 1])
-    directions = np.concatenate([_pixel_rays(view)[inside], finer])
+    directions = np.concatenate([view.pixel_rays[inside], finer])
     hits = _both(first, inside, stage.cast(view.eye, finer))
     light, parts = _met(stage, hits, directions, moment)
     channels = light.shape[1]

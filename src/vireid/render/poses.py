@@ -7,7 +7,8 @@ import numpy as np
 from numpy.random import Generator
 
 from vireid.render.bodies import HEAD, Array, Body
-from vireid.render.outfits import HANGING, ROLLING, Outfit
+from vireid.render.hanging import HANGING, ROLLING
+from vireid.render.outfits import Outfit
 from vireid.render.people import Person
 
 Held = Literal["nothing", "bag", "handle", "umbrella"]
@@ -56,8 +57,12 @@ def draw_pose(person: Person, rng: Generator) -> Pose:
 def _held(person: Person, side: int) -> Held:
     """What somebody has in the left (+1) or right (-1) hand."""
     if side == person.bag_side:
-        return {"handbag": "bag", "suitcase": "handle"}.get(person.bag, "nothing")  # type: ignore[return-value]
-    return {"open": "umbrella", "closed": "bag"}.get(person.umbrella, "nothing")  # type: ignore[return-value]
+        return _BY_BAG.get(person.bag, "nothing")
+    return _BY_UMBRELLA.get(person.umbrella, "nothing")
+
+
+_BY_BAG: dict[str, Held] = {"handbag": "bag", "suitcase": "handle"}
+_BY_UMBRELLA: dict[str, Held] = {"open": "umbrella", "closed": "bag"}
 
 
 def posed(outfit: Outfit, pose: Pose) -> Array:

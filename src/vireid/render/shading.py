@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from vireid.render.bodies import Array
 from vireid.render.materials import LEG_RADIUS, Cloth, OnCloth, pattern_at
-from vireid.render.outfits import Indices, Outfit, Slot
+from vireid.render.outfits import Outfit
 from vireid.render.scenes import Light, Weather
 from vireid.render.warmth import worn_temperature
+from vireid.render.worn import Indices, Slot
 
 Shadow = Callable[[Array], NDArray[np.bool_]]
 """Of points, n x 3: which of them the sun does not reach."""

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vireid.render.layouts import Shot
-from vireid.render.outfits import Slot
 from vireid.render.people import FAMILY, Person
 from vireid.render.pictures import BYSTANDER, OBJECT, Truth
 from vireid.render.plans import Plan, split_of
+from vireid.render.worn import Slot
 
 PEOPLE_FILE = "people.jsonl"
 PARTS_FOLDER = "parts"
