@@ -28,7 +28,7 @@ from vireid.render.bodies import shop
 from vireid.render.layouts import LAYOUTS, Shot, shots_of
 from vireid.render.outfits import Outfit, dress
 from vireid.render.people import FAMILY, Person, draw_person
-from vireid.render.pictures import photograph
+from vireid.render.pictures import Photograph, photograph
 from vireid.render.plans import Plan, frames_of
 from vireid.render.truth import (
     PART_NAMES,
@@ -133,22 +133,25 @@ def _is_there(out: Path, plan: Plan, shot: Shot) -> bool:
 
 def _take(out: Path, plan: Plan, outfit: Outfit, shot: Shot) -> dict[str, Any]:
     """Take a picture and write it, unless it is there; gives what is known about it."""
-    rng = np.random.default_rng([plan.seed, *shot.drawn_from])
-    taken = photograph(
-        outfit,
-        shot.camera,
-        plan.seed,
-        rng,
-        plan.height,
-        plan.width,
-        _bystanders(plan.seed),
-        frozenset(plan.hold),
-    )
+    taken = _photograph(plan, outfit, shot)
     if not (out / shot.path).exists():
         write_whole(out / shot.path, _encoded(taken.picture, plan, shot), GO_ON)
     if plan.masks:
         write_whole(out / parts_path(shot.path), parts_png(taken.truth.parts), GO_ON)
     return picture_line(shot, taken.truth)
+
+
+def _photograph(plan: Plan, outfit: Outfit, shot: Shot) -> Photograph:
+    return photograph(
+        outfit,
+        shot.camera,
+        plan.seed,
+        np.random.default_rng([plan.seed, *shot.drawn_from]),
+        plan.height,
+        plan.width,
+        _bystanders(plan.seed),
+        frozenset(plan.hold),
+    )
 
 
 def _encoded(picture: Image.Image, plan: Plan, shot: Shot) -> bytes:
