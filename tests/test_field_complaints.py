@@ -104,14 +104,14 @@ def test_swapped_roles_of_llcm_have_another_name_and_another_signature(
 def test_both_directions_are_one_word_apart_and_differ(trees: Path) -> None:
     """https://github.com/mangye16/Cross-Modal-Re-ID-baseline/issues/22 and DDAG/issues/5."""
     dataset = datasets.read("regdb", trees / "regdb")
-    people = sorted({record.identity for record in dataset.test})
+    people = sorted({record.identity or 0 for record in dataset.test})
 
     def embed(record: ImageRecord) -> np.ndarray:
         """The person; but one infrared picture in three looks more like the next person."""
-        axes = np.eye(len(people))
-        number = people.index(record.identity)
+        axes: np.ndarray = np.eye(len(people))
+        number = people.index(record.identity or 0)
         mistaken = "_t_00001_" in record.path.name
-        return axes[number] + mistaken * 2 * axes[(number + 1) % len(people)]
+        return np.asarray(axes[number] + mistaken * 2 * axes[(number + 1) % len(people)])
 
     found = {}
     for protocol in protocols.choose(dataset):

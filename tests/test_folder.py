@@ -1,4 +1,5 @@
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -192,8 +193,8 @@ def test_a_file_that_is_no_such_csv_is_refused(tmp_path: Path, content: bytes, w
 
 
 def test_a_folder_is_a_data_set_split_by_its_folders(tmp_path: Path) -> None:
-    for split in ("train", "validation", "test"):
-        touch(tmp_path, f"{split}/visible/1/a.jpg", f"{split}/ir/1/b.jpg")
+    for person, split in enumerate(("train", "validation", "test")):
+        touch(tmp_path, f"{split}/visible/{person}/a.jpg", f"{split}/ir/{person}/b.jpg")
     touch(tmp_path, "visible/9/a.jpg", "visible/nobody.jpg")
     dataset = datasets.read("folder", tmp_path)
     assert {name: len(records) for name, records in dataset.splits.items()} == {
@@ -201,5 +202,36 @@ def test_a_folder_is_a_data_set_split_by_its_folders(tmp_path: Path) -> None:
         "validation": 2,
         "test": 3,
     }
+    assert dataset.differences == ("1 pictures of unknown people are left out",)
+    touch(tmp_path, "visible/1/a.jpg", "visible/0/a.jpg", "b.jpg")
+    with pytest.raises(VireidError, match=r"2 people are both .* keep all pictures .*\n  0\n  1"):
+        datasets.read("folder", tmp_path)
     with pytest.raises(VireidError, match="give its root"):
         datasets.read("folder")
+
+
+def test_a_csv_file_is_a_data_set_too(tmp_path: Path) -> None:
+    touch(tmp_path, "photos/a.jpg", "photos/b.jpg", "train/c.jpg", "d.jpg")
+    table = tmp_path / "people.csv"
+    lines = [
+        "path,identity,camera,modality,time",
+        "photos/a.jpg,1,gate,visible,2026-11-22T20:15:00",
+        "photos/b.jpg,1,gate,infrared,2026-11-22 20:15",
+        "train/c.jpg,2,gate,visible,",
+        "d.jpg,3,gate,visible,yesterday",
+        "d.jpg,,gate,visible,",
+    ]
+    table.write_text("\n".join(lines))
+    dataset = datasets.read("folder", table)
+    assert [(r.path.name, r.time) for r in dataset.test] == [
+        ("a.jpg", datetime(2026, 11, 22, 20, 15)),
+        ("b.jpg", datetime(2026, 11, 22, 20, 15)),
+    ]
+    assert [r.identity for r in dataset.train] == [2]
+    assert dataset.root == tmp_path
+    (told,) = dataset.differences
+    assert told.startswith("2 pictures or lines are left out; the first, ")
+    assert "line 5: time 'yesterday' is not a time such as 2026-11-22T20:15:00" in told
+    table.write_text("path,identity,modality\nnone.jpg,1,visible\n")
+    with pytest.raises(VireidError, match=r"people.csv: 1 listed pictures are not there"):
+        datasets.read("folder", table)

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class ImageRecord:
     """Where it was taken, e.g. `cam3` or `north gate`; None where unknown."""
     tracklet: str | None = None
     """Names the stretch of video that it is a frame of, once in a data set; None for a still."""
+    time: datetime | None = None
+    """When it was taken, where somebody has said it. No score depends on it."""
 
 
 def fingerprint(records: Iterable[ImageRecord], root: Path) -> str:

@@ -156,7 +156,10 @@ def refuse(culprit: Path, what: str, listed: Sequence[object], way_out: str) -> 
 
 
 def refuse_people_in_both(
-    root: Path, learnt: Iterable[int | None], scored: Iterable[int | None]
+    root: Path,
+    learnt: Iterable[int | None],
+    scored: Iterable[int | None],
+    way_out: str = "take the published lists",
 ) -> None:
     """Nobody may be learnt from and scored on.
 
@@ -164,4 +167,4 @@ def refuse_people_in_both(
         VireidError: Someone is.
     """
     both = sorted(set(learnt) & set(scored) - {None}, key=lambda identity: identity or 0)
-    refuse(root, "people are both learnt from and scored on", both, "take the published lists")
+    refuse(root, "people are both learnt from and scored on", both, way_out)

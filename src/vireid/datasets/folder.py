@@ -12,7 +12,8 @@ What is known of a picture is taken from the names of the folders it lies in; th
     site/visible/cam1/0012/a.jpg              all of it
 
 A CSV file has a column `path` (relative paths start at the CSV file) and may have `modality`,
-`identity` (an integer) and `camera`; what it leaves blank is taken from folder names too.
+`identity` (an integer), `camera` and `time` (ISO 8601: `2026-11-22T20:15:00`); what it leaves blank
+is taken from folder names too, but for the time.
 """
 
 import csv
@@ -20,6 +21,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +35,7 @@ MODALITIES = {
     **dict.fromkeys(["visible", "vis", "rgb", "color", "colour"], Modality.VISIBLE),
     **dict.fromkeys(["infrared", "ir", "nir", "swir", "lwir", "thermal"], Modality.INFRARED),
 }
-COLUMNS = ("path", "modality", "identity", "camera")
+COLUMNS = ("path", "modality", "identity", "camera", "time")
 CAMERA = re.compile(r"cam(era)?(\d+|[ _-].+)", re.IGNORECASE)
 FOUR_DIGITS = re.compile(r"[0-9]{4}")
 NO_MODALITY = (
@@ -65,6 +67,8 @@ class PathFacts:
     modality: Modality | None = None
     identity: int | None = None
     camera: str | None = None
+    time: datetime | None = None
+    """Only a CSV file says it."""
 
 
 def find(source: Path | str, modality: Modality | None = None, camera: str | None = None) -> Found:
@@ -86,7 +90,8 @@ def find(source: Path | str, modality: Modality | None = None, camera: str | Non
         if isinstance(facts, Unusable):
             unusable.append(facts)
         elif spectrum := modality or facts.modality:
-            records.append(ImageRecord(path, spectrum, facts.identity, camera or facts.camera))
+            place = camera or facts.camera
+            records.append(ImageRecord(path, spectrum, facts.identity, place, time=facts.time))
         else:
             unusable.append(Unusable(str(path), NO_MODALITY))
     if not records:
@@ -95,29 +100,59 @@ def find(source: Path | str, modality: Modality | None = None, camera: str | Non
 
 
 def read(root: Path | None = None) -> Dataset:
-    """A folder as a data set to learn from or to score on.
+    """A folder, or a CSV file, as a data set to learn from or to score on.
 
     People in its folders `train` and `validation` are learnt from, all others scored on.
-    Pictures of unknown people are left out.
+    Pictures of unknown people and those that `find` cannot use are left out, and told with every
+    score.
 
     Raises:
-        VireidError: No folder is given, or `find` finds nothing in it.
+        VireidError: No folder is given, `find` finds nothing in it, a listed picture is not there,
+            or someone is both learnt from and scored on.
     """
     if root is None:
         raise VireidError("the data set 'folder' needs the folder of your pictures; give its root")
-    known = [record for record in find(root).records if record.identity is not None]
+    found = find(root)
+    missing = [record.path for record in found.records if not record.path.is_file()]
+    _files.refuse(root, "listed pictures are not there", missing, "correct their paths")
     splits: dict[str, list[ImageRecord]] = {"train": [], "validation": [], "test": []}
-    for record in known:
-        first = record.path.relative_to(root).parts[0]
-        splits[first if first in splits else "test"].append(record)
+    for record in found.records:
+        if record.identity is not None:
+            splits[_split_of(record.path, root)].append(record)
+    learnt, scored = splits["train"] + splits["validation"], splits["test"]
+    _files.refuse_people_in_both(
+        root,
+        (record.identity for record in learnt),
+        (record.identity for record in scored),
+        "keep all pictures of a person in one of the folders train, validation and test",
+    )
     return Dataset(
         name="folder",
-        root=root,
+        root=root if root.is_dir() else root.parent,
         train=tuple(splits["train"]),
         validation=tuple(splits["validation"]),
         test=tuple(splits["test"]),
-        facts={"title": f"Pictures in {root}"},
+        facts={"title": f"Pictures in {root}", "left_out": _left_out(found)},
     )
+
+
+def _split_of(path: Path, root: Path) -> str:
+    above = root if root.is_dir() else root.parent
+    first = path.relative_to(above).parts[0] if path.is_relative_to(above) else ""
+    return first if first in ("train", "validation") else "test"
+
+
+def _left_out(found: Found) -> tuple[str, ...]:
+    """What has to be told: a line for those that cannot be used, one for unknown people."""
+    unknown = sum(record.identity is None for record in found.records)
+    lines = [f"{unknown} pictures of unknown people are left out"] if unknown else []
+    if found.unusable:
+        first = found.unusable[0]
+        lines.append(
+            f"{len(found.unusable)} pictures or lines are left out; "
+            f"the first, {first.where}: {first.reason}"
+        )
+    return tuple(lines)
 
 
 def facts_of(path: Path | str) -> PathFacts:
@@ -217,7 +252,7 @@ def _check_columns(path: Path, columns: Iterable[str]) -> None:
 def _facts_of_row(
     row: dict[str, str | None], picture: Path, where: str, again: str | None
 ) -> PathFacts | Unusable:
-    modality, identity, camera = ((row.get(name) or "").strip() for name in COLUMNS[1:])
+    modality, identity, camera, time = ((row.get(name) or "").strip() for name in COLUMNS[1:])
     if None in row:
         return Unusable(where, "it has more values than there are columns")
     if not (row["path"] or "").strip():
@@ -228,12 +263,22 @@ def _facts_of_row(
         return Unusable(where, f"modality {modality!r} is neither visible nor infrared")
     if identity and not re.fullmatch(r"-?[0-9]+", identity):
         return Unusable(where, f"identity {identity!r} is not an integer")
+    if time and _time(time) is None:
+        return Unusable(where, f"time {time!r} is not a time such as 2026-11-22T20:15:00")
     by_name = facts_of(picture)
     return PathFacts(
         MODALITIES[modality.lower()] if modality else by_name.modality,
         int(identity) if identity else by_name.identity,
         camera or by_name.camera,
+        _time(time),
     )
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _why_nothing(unusable: list[Unusable]) -> str:
