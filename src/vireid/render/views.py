@@ -1,6 +1,7 @@
 """Where a camera stands, what its lens does to straight lines, and the box cut out of its frame."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.random import Generator
@@ -47,6 +48,12 @@ class View:
         column = (xy[:, 0] - self.left) / (self.right - self.left) * self.columns
         row = (self.top - xy[:, 1]) / (self.top - self.bottom) * self.rows
         return np.stack([column, row], 1)
+
+    @cached_property
+    def pixel_rays(self) -> Array:
+        """Directions through the middle of each pixel, row by row."""
+        pixels = np.arange(self.rows * self.columns)
+        return self.rays(pixels % self.columns + 0.5, pixels // self.columns + 0.5)
 
     def rays(self, columns: Array, rows: Array) -> Array:
         """Directions, n x 3, unit length, through places in the picture in pixels."""
