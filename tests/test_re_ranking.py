@@ -111,10 +111,11 @@ def test_what_is_hidden_from_a_query_is_not_there_for_it() -> None:
     hidden[::2, 3:9] = True
     seen = ~hidden[0]
     similarity = re_rank(queries, gallery, hidden)
-    np.testing.assert_array_equal(similarity[1::2], re_rank(queries, gallery)[1::2])
-    np.testing.assert_array_equal(similarity[::2, seen], re_rank(queries, gallery[seen])[::2])
+    whole, without = re_rank(queries, gallery), re_rank(queries, gallery[seen])
+    np.testing.assert_allclose(similarity[1::2], whole[1::2], atol=2e-6)
+    np.testing.assert_allclose(similarity[::2, seen], without[::2], atol=2e-6)
     assert (similarity[::2, ~seen] == -np.inf).all()
-    assert not np.allclose(similarity[::2, seen], re_rank(queries, gallery)[::2, seen])
+    assert not np.allclose(similarity[::2, seen], whole[::2, seen], atol=1e-3)
 
 
 def test_a_query_that_may_see_nothing_is_given_nothing() -> None:

@@ -21,19 +21,21 @@ the first of its own neighbours, equal distances keep the order of the pictures,
 as Python does. W has few entries in a row, so that nothing here is as large as n x n.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt64
 
 from vireid.errors import VireidError
 
 Vectors = Float[np.ndarray, "n d"]
 Neighbours = Int[np.ndarray, "n k"]
+Squares = Float[np.ndarray, " n"]
 
-_CELLS_AT_A_TIME = 1 << 20
-"""Of a matrix, or pairs of pictures that are compared: eight megabytes of sorting keys."""
+_CELLS_AT_A_TIME = 1 << 19
+"""Of a matrix, or pairs of pictures that are compared: four megabytes of sorting keys."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,15 @@ def _distances(
     pictures: Vectors, queries: int, rows: Int[np.ndarray, " some"], parameters: KReciprocal
 ) -> Float[np.ndarray, "some g"]:
     """What the module describes, for some of the queries and all that comes after them."""
-    nearest = _nearest(pictures, max(parameters.k1 + 1, parameters.k2))
-    encoded, original = _encode(pictures, nearest, parameters.k1, queries)
+    squares: Squares = np.einsum("nd,nd->n", pictures, pictures)
+    nearest, largest = _nearest(pictures, squares, max(parameters.k1 + 1, parameters.k2))
+    encoded = _encode(pictures, squares, nearest, largest, parameters.k1)
     if parameters.k2 > 1:
         encoded = _averaged(encoded, nearest[:, : parameters.k2])
-    jaccard = _jaccard(encoded, rows, queries)
-    distance: Float[np.ndarray, "some g"] = (1 - parameters.weight) * jaccard
-    distance += parameters.weight * original[rows]
+    distance = (1 - parameters.weight) * _jaccard(encoded, rows, queries)
+    for part in _chunks(len(rows), len(pictures)):
+        original = _squared_distances(pictures, squares, rows[part], slice(queries, None))
+        distance[part] += parameters.weight / largest[rows[part], None] * original
     return distance
 
 
@@ -132,62 +136,101 @@ class _Sparse:
 
 
 def _chunks(rows: int, columns: int) -> Iterator[slice]:
-    step = max(1, _CELLS_AT_A_TIME // max(1, columns))
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+    return _slices(0, rows, max(1, _CELLS_AT_A_TIME // max(1, columns)))
+
+
+def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
+    return (slice(begin, min(begin + step, stop)) for begin in range(start, stop, step))
 
 
 def _squared_distances(
-    pictures: Vectors, squares: Float[np.ndarray, " n"], rows: slice
-) -> Float[np.ndarray, "rows n"]:
-    distance: Float[np.ndarray, "rows n"] = pictures[rows] @ pictures.T
+    pictures: Vectors,
+    squares: Squares,
+    rows: slice | Int[np.ndarray, " some"],
+    columns: slice,
+) -> Float[np.ndarray, "rows columns"]:
+    distance: Float[np.ndarray, "rows columns"] = pictures[rows] @ pictures[columns].T
     distance *= -2
-    distance += squares
+    distance += squares[columns]
     distance += squares[rows, None]
     np.maximum(distance, 0, out=distance)
     return distance
 
 
-def _squares(pictures: Vectors) -> Float[np.ndarray, " n"]:
-    squares: Float[np.ndarray, " n"] = np.einsum("nd,nd->n", pictures, pictures)
-    return squares
+def _nearest(pictures: Vectors, squares: Squares, k: int) -> tuple[Neighbours, Squares]:
+    """Row i: i itself, then the others by distance, then by position; k in all, or all.
 
-
-def _nearest(pictures: Vectors, k: int) -> Neighbours:
-    """Row i: i itself, then the others by distance, then by position; k in all, or all."""
+    And the largest squared distance of each. Every block of distances serves its rows and its
+    columns.
+    """
     n = len(pictures)
-    squares = _squares(pictures)
-    nearest = np.empty((n, min(k, n)), np.int32)
-    for rows in _chunks(n, n):
-        # One integer per pair; bits of a float that is not negative rise with it.
-        keys = _squared_distances(pictures, squares, rows).view(np.uint32).astype(np.uint64)
-        keys += 1
-        keys <<= np.uint64(32)
-        keys |= np.arange(n, dtype=np.uint64)
-        own = np.arange(rows.start, rows.stop)
-        keys[own - rows.start, own] = own
-        if k < n:
-            keys = np.partition(keys, k - 1, axis=1)[:, :k]
-        keys.sort(axis=1)
-        nearest[rows] = keys & np.uint64(0xFFFFFFFF)
-    return nearest
+    best = np.full((n, min(k, n)), np.iinfo(np.uint64).max, np.uint64)
+    largest = np.full(n, np.finfo(np.float32).tiny, np.float32)
+    side = math.isqrt(_CELLS_AT_A_TIME)
+    for rows in _slices(0, n, side):
+        for columns in _slices(rows.start, n, side):
+            distance = _squared_distances(pictures, squares, rows, columns)
+            _take_nearer(best, largest, distance, rows, columns)
+            if columns != rows:
+                _take_nearer(best, largest, distance.T, columns, rows)
+    best.sort(axis=1)
+    return (best & np.uint64(0xFFFFFFFF)).astype(np.int32), largest
+
+
+def _take_nearer(
+    best: UInt64[np.ndarray, "n k"],
+    largest: Squares,
+    distance: Float[np.ndarray, "rows columns"],
+    rows: slice,
+    columns: slice,
+) -> None:
+    """Update what is known of some rows by their distances to some columns.
+
+    One integer per pair: bits of a float that is not negative rise with it, then the position.
+    """
+    largest[rows] = np.maximum(largest[rows], distance.max(axis=1))
+    keys = distance.view(np.uint32).astype(np.uint64)
+    keys += 1
+    keys <<= np.uint64(32)
+    keys |= np.arange(columns.start, columns.stop, dtype=np.uint64)
+    if rows == columns:
+        np.fill_diagonal(keys, np.arange(rows.start, rows.stop))
+    k = best.shape[1]
+    both = np.concatenate([best[rows], keys], axis=1)
+    best[rows] = np.partition(both, k - 1, axis=1)[:, :k]
 
 
 def _encode(
-    pictures: Vectors, nearest: Neighbours, k1: int, queries: int
-) -> tuple[_Sparse, Float[np.ndarray, "q g"]]:
-    """V, and d between queries and gallery."""
-    n, squares = len(pictures), _squares(pictures)
+    pictures: Vectors, squares: Squares, nearest: Neighbours, largest: Squares, k1: int
+) -> _Sparse:
+    """V."""
+    n = len(pictures)
     near, half = nearest[:, : k1 + 1], nearest[:, : round(k1 / 2) + 1]
     mutual, mutual_half = _mutual(near), _mutual(half)
-    original = np.empty((queries, n - queries), np.float32)
     parts = []
     for rows in _chunks(n, max(n, near.shape[1] * half.shape[1])):
-        distance = _squared_distances(pictures, squares, rows)
-        distance /= np.maximum(distance.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        original[rows] = distance[: max(0, queries - rows.start), queries:]
-        members = _expanded(near[rows], mutual[rows], half, mutual_half)
-        parts.append(_weighted(members, distance))
-    return _joined(parts), original
+        row, column = np.nonzero(_expanded(near[rows], mutual[rows], half, mutual_half))
+        distance = _of_pairs(pictures, squares, row + rows.start, column)
+        weights = np.exp(-distance / largest[row + rows.start])
+        sums = np.bincount(row, weights)
+        values = (weights / sums[row]).astype(np.float32)
+        parts.append(_Sparse(np.bincount(row), column.astype(np.int32), values))
+    return _joined(parts)
+
+
+def _of_pairs(
+    pictures: Vectors,
+    squares: Squares,
+    row: Int[np.ndarray, " pairs"],
+    column: Int[np.ndarray, " pairs"],
+) -> Float[np.ndarray, " pairs"]:
+    """Squared distances."""
+    distance: Float[np.ndarray, " pairs"] = squares[row] + squares[column]
+    for some in _chunks(len(row), 2 * pictures.shape[1]):
+        inner = np.einsum("pd,pd->p", pictures[row[some]], pictures[column[some]])
+        distance[some] -= 2 * inner
+    np.maximum(distance, 0, out=distance)
+    return distance
 
 
 def _mutual(near: Neighbours) -> Bool[np.ndarray, "n k"]:
@@ -215,16 +258,6 @@ def _expanded(
     real &= (3 * shared > 2 * real.sum(axis=1))[:, None]
     members[np.broadcast_to(row[:, None], theirs.shape)[real], theirs[real]] = True
     return members
-
-
-def _weighted(
-    members: Bool[np.ndarray, "rows n"], distance: Float[np.ndarray, "rows n"]
-) -> _Sparse:
-    row, column = np.nonzero(members)
-    weights = np.exp(-distance[row, column])
-    sums = np.bincount(row, weights, len(members))
-    values = (weights / sums[row]).astype(np.float32)
-    return _Sparse(np.bincount(row, minlength=len(members)), column.astype(np.int32), values)
 
 
 def _averaged(encoded: _Sparse, nearest: Int[np.ndarray, "n k2"]) -> _Sparse:
