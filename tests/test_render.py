@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,9 @@ SMALL = plans.Plan(
 STANDARD = plans.SIZES["sysu"]["standard"]
 
 
-FRAMES = ("visible_frames", "infrared_frames", "test_visible_frames", "test_infrared_frames")
+ONE_OF_EACH: dict[str, Any] = dict.fromkeys(
+    ("visible_frames", "infrared_frames", "test_visible_frames", "test_infrared_frames"), 1
+)
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -371,7 +374,7 @@ def test_a_full_disk_stops_a_rendering_and_leaves_no_half_file(tmp_path: Path) -
 
 def test_pairs_are_read_as_regdb_in_ten_splits(tmp_path: Path) -> None:
     plan = plans.choose("mini", "regdb", train_people=2, test_people=2, height=64, width=32)
-    plan = replace(plan, **dict.fromkeys(FRAMES, 1), masks=True)
+    plan = replace(plan, **ONE_OF_EACH, masks=True)
     list(nightwalk.render(tmp_path, plan, 1))
     tested = set()
     for trial in range(1, 11):
@@ -387,7 +390,7 @@ def test_pairs_are_read_as_regdb_in_ten_splits(tmp_path: Path) -> None:
 
 def test_low_light_pictures_are_read_as_llcm(tmp_path: Path) -> None:
     plan = plans.choose("mini", "llcm", train_people=1, test_people=1, height=64, width=32)
-    plan = replace(plan, **dict.fromkeys(FRAMES, 1))
+    plan = replace(plan, **ONE_OF_EACH)
     total = sum(nightwalk.render(tmp_path, plan, 1))
     data = datasets.read("llcm", tmp_path)
     assert [len({r.identity for r in half}) for half in (data.train, data.test)] == [1, 1]
