@@ -314,14 +314,14 @@ def _drawn(rng: Generator, season: Season, female: bool, identity: int) -> Perso
     return Person(
         identity=identity,
         phenotype=phenotype,
-        **_head(rng, female, phenotype.age, season),
+        **_head(rng, female, phenotype, season),
         **_clothes(rng, female, season),
         **_carried(rng, season),
         **_gait(rng, phenotype.age),
     )
 
 
-def _head(rng: Generator, female: bool, age: float, season: Season) -> dict[str, Any]:
+def _head(rng: Generator, female: bool, phenotype: Phenotype, season: Season) -> dict[str, Any]:
     hats = {"none": 0.86, "cap": 0.1, "brim": 0.04}
     if season != "warm":
         hats = {"none": 0.8, "cap": 0.08, "beanie": 0.06, "hood": 0.06}
@@ -330,15 +330,21 @@ def _head(rng: Generator, female: bool, age: float, season: Season) -> dict[str,
     beards = {"none": 0.62, "moustache": 0.08, "short beard": 0.18, "full beard": 0.12}
     hair = _choose(rng, _hair(female))
     return {
-        "skin": draw_skin(rng),
+        "skin": draw_skin(rng, _darkness(rng, phenotype)),
         "hair": hair,
         "hair_cloth": draw_hair(rng),
         "fringe": hair != "bald" and bool(rng.random() < (0.4 if female else 0.15)),
         "beard": "none" if female else _choose(rng, beards),
-        "glasses": bool(rng.random() < (0.2 if age < 0.7 else 0.45)),
+        "glasses": bool(rng.random() < (0.2 if phenotype.age < 0.7 else 0.45)),
         "headgear": _choose(rng, hats),
         "headgear_cloth": draw_cloth(rng, ("plain", "plain", "ribbed"), garment="headgear"),
     }
+
+
+def _darkness(rng: Generator, phenotype: Phenotype) -> float:
+    """Of the skin, from 0 to 1: goes with the rest of the body, loosely (inferred)."""
+    middle = 0.12 + 0.7 * phenotype.african + 0.15 * phenotype.asian
+    return float(np.clip(middle + rng.normal(0, 0.1), 0, 1))
 
 
 def _clothes(rng: Generator, female: bool, season: Season) -> dict[str, Any]:
