@@ -11,7 +11,9 @@ from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.recipe import Data, Recipe, RecipeError
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+FILES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+RECIPES = [path for path in FILES if "[rows." not in path.read_text()]
+"""The others are sweeps."""
 SHORT = """
 method = "agw"
 [data]

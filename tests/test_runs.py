@@ -195,7 +195,7 @@ def test_a_run_starts_from_another_but_for_its_classifier(
     fresh = method.classifier.weight.clone()  # type: ignore[union-attr,operator]
     with caplog.at_level("INFO", "vireid"):
         learning.start_from(method, str(run))
-    assert caplog.messages[1] == "left fresh: classifier.weight"
+    assert caplog.messages[1] == "left fresh: classifier"
     learnt = load_file(run / "model.safetensors")
     state = method.state_dict()
     assert torch.equal(state.pop("classifier.weight"), fresh)

@@ -156,6 +156,37 @@ def train(
 
 @vireid.command(
     epilog=examples(
+        "vireid sweep recipes/mun_ablation.toml",
+        "vireid sweep recipes/mun_ablation.toml settings.epochs=2 --out quick",
+        "vireid sweep recipes/mun_ablation.toml --validate    to choose among the rows",
+    ),
+)
+@click.argument("sweep", type=EXISTING_FILE)
+@click.argument("overrides", nargs=-1, metavar="[key=value]...")
+@click.option("--out", type=TO_WRITE, help="Folder of all runs.  [default: runs/SWEEP]")
+@click.option("--validate", is_flag=True, help="Score on validation people, not learnt from.")
+def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: bool) -> None:
+    """Learn and score the rows of SWEEP, each with all its seeds.
+
+    Writes table.md, table.json and plot.png. After Ctrl-C the same command goes on.
+    """
+    import rich
+
+    from vireid import sweep as sweeps
+    from vireid.interruption import Interrupted
+
+    wanted = sweeps.read(sweep)
+    folder = out or Path("runs") / wanted.name
+    try:
+        rows = sweeps.run(wanted, folder, overrides, validate=validate)
+    except Interrupted as stopped:
+        click.secho(f"vireid: {stopped}; the same sweep goes on", fg="yellow", err=True)
+        sys.exit(130)
+    rich.print(sweeps.table(rows))
+
+
+@vireid.command(
+    epilog=examples(
         "vireid evaluate runs/agw_nightwalk_mini-1",
         "vireid evaluate runs/agw_sysu --protocol sysu/official --mode indoor --shot multi",
         "vireid evaluate runs/agw_regdb-1                      its ten trials as one result",

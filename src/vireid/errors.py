@@ -10,6 +10,7 @@ EXTRA_OF_MODULE = {
     "onnxscript": "export",
     "safetensors": "train",
     "scipy": "score",
+    "sklearn": "report",
     "tensorboard": "tensorboard",
     "timm": "train",
     "torch": "train",

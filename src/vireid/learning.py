@@ -3,8 +3,9 @@
 import dataclasses
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def start_from(method: Method, source: str) -> None:
     fresh = method.load_state_dict(fitting, strict=False).missing_keys
     log.info("%d weights from %s", len(fitting), source)
     if fresh:
-        log.info("left fresh: %s", ", ".join(sorted(fresh)))
+        log.info("left fresh: %s", ", ".join(_whole_parts(fresh, fitting)))
 
 
 def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
@@ -182,6 +183,16 @@ def _check_left_out(source: str, learnt_from: str, dataset: Dataset) -> None:
             f"{dataset.label}, so that they could not judge this run; start from other weights, "
             "such as those of a run with --validate"
         )
+
+
+def _whole_parts(fresh: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Names of weights; where all of a part are fresh, the name of that part instead."""
+
+    def part(name: str) -> str:
+        above = accumulate(name.split("."), "{}.{}".format)
+        return next(p for p in above if p == name or not any(k.startswith(f"{p}.") for k in known))
+
+    return sorted(set(map(part, fresh)))
 
 
 def _begin(recipe: Recipe, num_identities: int, *, anew: bool) -> Method:

@@ -89,13 +89,16 @@ class Recipe:
         return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def read(
+    path: Path, overrides: Sequence[str] = (), changes: Mapping[str, Any] | None = None
+) -> Recipe:
     """The recipe in a file.
 
     Args:
         path: A TOML file.
         overrides: `key=value` with dotted keys, e.g. `settings.epochs=3`; `key=` takes a setting
             back to its default. Values are TOML, or text where that fails.
+        changes: Tables laid over those of the file, before the overrides.
 
     Raises:
         RecipeError: Unknown settings, wrong types, not TOML.
@@ -104,6 +107,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
+    table = _laid_over(table, changes or {})
     for override in overrides:
         _override(table, override)
     try:
@@ -160,6 +164,8 @@ def from_dict(table: Mapping[str, Any]) -> Recipe:
     """
     from vireid import methods
 
+    if "rows" in table:
+        raise RecipeError("this is no recipe but a sweep over some; run it with `vireid sweep`")
     if not isinstance(table.get("method"), str):
         raise RecipeError(f'a recipe needs a method, e.g. method = "{methods.available()[0]}"')
     kinds = {"settings": methods.find(table["method"]).Config}
@@ -184,6 +190,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
     before, now = _flat(old), _flat(new)
     keys = sorted(before.keys() | now.keys())
     return {k: (before.get(k), now.get(k)) for k in keys if before.get(k) != now.get(k)}
+
+
+def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    changed = dict(table)
+    for key, value in changes.items():
+        below = changed.get(key, {})
+        is_table = isinstance(value, Mapping) and isinstance(below, Mapping)
+        changed[key] = _laid_over(below, value) if is_table else value
+    return changed
 
 
 def _override(table: dict[str, Any], override: str) -> None:

@@ -1,0 +1,312 @@
+"""Rows of changes to one recipe, each learnt with several seeds, scored, and put into one table.
+
+A sweep is a TOML file:
+
+    recipe = "mun_nightwalk_mini.toml"      # beside this file, or a path from here
+    seeds = [0, 1, 2]
+
+    [rows."fixed mean"]                     # as many rows as wanted, in this order
+    settings.generator = "mean"
+
+    [rows."as the recipe says"]
+
+It may name a `protocol`; by default it is the first variant of the data set's usual one. All runs
+are in one folder, a folder for each row and in it one for each seed. What is there is not done
+again, so the same command goes on after an interruption and after rows were added.
+"""
+
+import io
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from vireid import datasets, evaluation, protocols, results, runs
+from vireid import recipe as recipes
+from vireid.embedding import Embedder
+from vireid.errors import VireidError
+from vireid.learning import learn
+from vireid.recipe import Recipe
+from vireid.reporting import console
+from vireid.results import Result
+from vireid.writing import write_whole
+
+METRICS = ("R1", "mAP", "mINP")
+"""In the table; the JSON file holds all."""
+PLOTTED = {"R1": "#1a9850", "mAP": "#4575b4"}
+KEYS = {"recipe", "seeds", "rows", "protocol"}
+
+
+class SweepError(VireidError):
+    """A sweep that cannot be read, or whose runs do not fit together."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep's file says."""
+
+    name: str
+    recipe: Path
+    seeds: tuple[int, ...]
+    rows: Mapping[str, Mapping[str, Any]]
+    """Changes to the recipe, by the row's name, as nested tables."""
+    protocol: str | None = None
+
+    def folder_of(self, row: str, seed: int) -> Path:
+        """Where in the sweep's folder a run lies."""
+        return Path(_as_file_name(row)) / f"seed-{seed}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: a result for every seed that has finished."""
+
+    name: str
+    changes: Mapping[str, Any]
+    results: Mapping[int, Result]
+
+    def values(self, metric: str) -> list[float]:
+        """By seed; each a mean over the trials, a fraction of 1."""
+        return [float(result.content["mean"][metric]) for result in self.results.values()]
+
+    def cell(self, metric: str) -> str:
+        """Percent: mean, and sample standard deviation where there are several seeds."""
+        values = [100 * value for value in self.values(metric)]
+        if not values:
+            return ""
+        return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def read(path: Path) -> Sweep:
+    """The sweep in a file.
+
+    Raises:
+        SweepError: Not TOML, no recipe, seeds or rows, or something it has no place for.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SweepError(f"{path} is not TOML: {error}") from error
+    unknown = sorted(table.keys() - KEYS)
+    if unknown:
+        raise SweepError(f"{path} says '{unknown[0]}'; a sweep has {', '.join(sorted(KEYS))}")
+    _check(path, table)
+    return Sweep(
+        name=path.stem,
+        recipe=path.parent / table["recipe"],
+        seeds=tuple(table["seeds"]),
+        rows=table["rows"],
+        protocol=table.get("protocol"),
+    )
+
+
+def run(
+    sweep: Sweep, folder: Path, overrides: Sequence[str] = (), *, validate: bool = False
+) -> list[Row]:
+    """Learn and score what has not been yet; write `table.md`, `table.json` and `plot.png`.
+
+    All files are written anew after each run.
+
+    Args:
+        sweep: Rows and seeds.
+        folder: Of all its runs.
+        overrides: `key=value`, for every run.
+        validate: Learn without the validation people and score on them, to choose a setting.
+
+    Raises:
+        Interrupted: Ctrl-C; the run was saved, and the same call goes on with it.
+        VireidError: A row makes no recipe, a run cannot be learnt or scored, or runs were scored
+            on different pictures.
+    """
+    import matplotlib  # noqa: F401  or it would be missed after the first run only
+
+    wanted = _recipes(sweep, overrides, validate=validate)
+    found: dict[tuple[str, int], Result] = {}
+    for number, ((name, seed), recipe) in enumerate(wanted.items(), 1):
+        place = folder / sweep.folder_of(name, seed)
+        where = f"{number}/{len(wanted)}  {name}, seed {seed}"
+        console.print(where, markup=False, highlight=False, soft_wrap=True)
+        found[name, seed] = _result(recipe, place, sweep.protocol, validate=validate)
+        rows = _rows(sweep, found)
+        _write(sweep, rows, folder)
+    return rows
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For people: in percent."""
+    shown = Table(title=_title(rows), caption=_caption(rows), box=box.SIMPLE_HEAD, padding=0)
+    shown.add_column("row")
+    for metric in METRICS:
+        shown.add_column(metric, justify="right", no_wrap=True)
+    shown.add_column("seeds", justify="right")
+    for row in rows:
+        cells = [row.cell(metric) for metric in METRICS]
+        shown.add_row(row.name, *cells, str(len(row.results)))
+    return shown
+
+
+def _check(path: Path, table: Mapping[str, Any]) -> None:
+    rows, seeds = table.get("rows"), table.get("seeds")
+    if not isinstance(table.get("recipe"), str):
+        raise SweepError(f'{path} names no recipe, e.g. recipe = "mun_sysu.toml"')
+    if not (path.parent / table["recipe"]).is_file():
+        raise SweepError(f"{path} names the recipe {table['recipe']}, which is not beside it")
+    if not (isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)):
+        raise SweepError(f"{path} has no list of seeds, e.g. seeds = [0, 1, 2]")
+    if len(set(seeds)) < len(seeds):
+        raise SweepError(f"{path} has a seed twice: {seeds}")
+    if not (isinstance(rows, dict) and rows and all(isinstance(r, dict) for r in rows.values())):
+        raise SweepError(f'{path} has no rows; one begins with [rows."its name"]')
+    names = [_as_file_name(row) for row in rows]
+    for row, name in zip(rows, names, strict=True):
+        if not name or names.count(name) > 1:
+            raise SweepError(
+                f"{path}: the row '{row}' would have no folder of its own ('{name}'); rename it"
+            )
+
+
+def _as_file_name(row: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
+
+
+def _recipes(
+    sweep: Sweep, overrides: Sequence[str], *, validate: bool
+) -> dict[tuple[str, int], Recipe]:
+    """The recipe of every run, the first seed of all rows first."""
+    left_out = ["data.learn_from=train"] if validate else []
+    wanted: dict[tuple[str, int], Recipe] = {}
+    for seed in sweep.seeds:
+        for row, changes in sweep.rows.items():
+            told = [*overrides, f"seed={seed}", *left_out]
+            try:
+                wanted[row, seed] = recipes.read(sweep.recipe, told, changes)
+            except VireidError as error:
+                raise SweepError(f"row '{row}': {error}") from error
+    return wanted
+
+
+def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: bool) -> Result:
+    """Of one run: learnt, or learnt to its end, and scored, as far as that has to be done."""
+    data = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
+    recipe = replace(recipe, data=replace(recipe.data, trial=data.trial))
+    begun = (folder / "run.json").exists()
+    if begun and runs.read_facts(folder)["finished"]:
+        runs.check_same(folder, recipe, {})
+    else:
+        learn(recipe, folder, resume=begun)
+    wanted = protocols.choose(data, protocol)[0]
+    people: evaluation.People = "validation" if validate else "test"
+    known = _known_result(folder, f"{data.name} {people}: {wanted.title}")
+    if known:
+        return known
+    scores = evaluation.score(Embedder.open(folder), data, wanted, progress=True, people=people)
+    results.keep([scores.as_dict()], folder / "scores.json")
+    return Result(scores.as_dict())
+
+
+def _known_result(folder: Path, key: str) -> Result | None:
+    path = folder / "scores.json"
+    learnt = runs.read_facts(folder)["fingerprint"]
+    for result in results.read(path) if path.exists() else []:
+        if (result.content["model"]["fingerprint"], result.content["key"]) == (learnt, key):
+            return result
+    return None
+
+
+def _rows(sweep: Sweep, found: Mapping[tuple[str, int], Result]) -> list[Row]:
+    columns = {json.dumps(result.column, default=str) for result in found.values()}
+    if len(columns) > 1:
+        raise SweepError(
+            "the runs were scored on different pictures or galleries, so they make no table; "
+            "remove their scores.json and give the command again"
+        )
+    return [
+        Row(name, changes, {s: found[name, s] for s in sweep.seeds if (name, s) in found})
+        for name, changes in sweep.rows.items()
+    ]
+
+
+def _write(sweep: Sweep, rows: Sequence[Row], folder: Path) -> None:
+    write_whole(folder / "table.md", _markdown(sweep, rows).encode())
+    write_whole(
+        folder / "table.json", (json.dumps(_as_dict(sweep, rows), indent=1) + "\n").encode()
+    )
+    write_whole(folder / "plot.png", _plot(rows))
+
+
+def _title(rows: Sequence[Row]) -> str:
+    return next(str(r.content["key"]) for row in rows for r in row.results.values())
+
+
+def _caption(rows: Sequence[Row]) -> str:
+    trials = next(r.trials for row in rows for r in row.results.values())
+    return (
+        "percent, mean ± standard deviation over the seeds, where a seed counts with its mean "
+        f"over {trials} trials"
+    )
+
+
+def _markdown(sweep: Sweep, rows: Sequence[Row]) -> str:
+    heads = ["row", *METRICS, "seeds"]
+    lines = [f"# {sweep.name}", "", f"{_title(rows)}; {_caption(rows)}.", ""]
+    lines += [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    for row in rows:
+        cells = [row.name, *(row.cell(metric) for metric in METRICS), str(len(row.results))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _as_dict(sweep: Sweep, rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "sweep": sweep.name,
+        "recipe": sweep.recipe.name,
+        "scored on": _title(rows),
+        "rows": [
+            {"name": row.name, "changes": row.changes, "seeds": dict(_seeds(row))} for row in rows
+        ],
+    }
+
+
+def _seeds(row: Row) -> Iterator[tuple[str, Any]]:
+    for seed, result in row.results.items():
+        model = result.content["model"]["fingerprint"]
+        yield str(seed), {"model": model, "mean": result.content["mean"]}
+
+
+def _plot(rows: Sequence[Row]) -> bytes:
+    """A PNG: mean and standard deviation of every row, its seeds as small dots below."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(9, 1.4 + 0.45 * len(rows)), layout="constrained", dpi=120)
+        for axes, (metric, colour) in zip(
+            figure.subplots(1, len(PLOTTED), sharey=True), PLOTTED.items(), strict=True
+        ):
+            _draw(axes, rows, metric, colour)
+        figure.suptitle(_title(rows), fontsize=10)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+    return drawn.getvalue()
+
+
+def _draw(axes: Any, rows: Sequence[Row], metric: str, colour: str) -> None:
+    for place, row in enumerate(rows):
+        values = [100 * value for value in row.values(metric)]
+        if not values:
+            continue
+        spread = stdev(values) if len(values) > 1 else 0.0
+        style = {"fmt": "o", "capsize": 4, "linewidth": 2, "markersize": 8}
+        axes.errorbar(fmean(values), place, xerr=spread, color=colour, **style)
+        axes.scatter(values, [place + 0.22] * len(values), s=12, color=colour, alpha=0.5)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f"{metric}, %")
