@@ -6,6 +6,7 @@ everything but one to three traits, so that a method has to find the trait.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -174,12 +175,12 @@ class Person:
 def draw_person(seed: int, identity: int) -> Person:
     """The person with this number; the same for the same seed, whoever else is drawn."""
     rng = np.random.default_rng([seed, identity, 0])
-    family = _family(seed, identity)
+    family = _family(seed, (identity - 1) // FAMILY)
     if family is None:
         return _drawn(rng, _season(rng), bool(rng.random() < 0.5), identity)
-    season, first, _ = family
+    season, first, of_member = family
     person = replace(first, identity=identity)
-    changed = traits_changed(seed, identity)
+    changed = of_member[(identity - 1) % FAMILY]
     for trait in changed:
         person = _redrawn(rng, person, trait, season, set(changed))
     return person
@@ -190,17 +191,18 @@ def traits_changed(seed: int, identity: int) -> tuple[str, ...]:
 
     No two members share one. Empty for the first, and where a family is not alike.
     """
-    family = _family(seed, identity)
+    family = _family(seed, (identity - 1) // FAMILY)
     return () if family is None else family[2][(identity - 1) % FAMILY]
 
 
-def _family(seed: int, identity: int) -> tuple[Season, Person, list[tuple[str, ...]]] | None:
+@lru_cache(maxsize=64)
+def _family(seed: int, number: int) -> tuple[Season, Person, list[tuple[str, ...]]] | None:
     """Season, first member and traits that each member changes; None where nobody is alike."""
-    rng = np.random.default_rng([seed, (identity - 1) // FAMILY, 1_000_005])
+    rng = np.random.default_rng([seed, number, 1_000_005])
     if rng.random() >= _ALIKE:
         return None
     season = _season(rng)
-    first = _drawn(rng, season, bool(rng.random() < 0.5), identity)
+    first = _drawn(rng, season, bool(rng.random() < 0.5), number * FAMILY + 1)
     changeable = sorted(set(_TRAITS) - _hidden_traits(first) - _never_in(season))
     order = [str(trait) for trait in rng.permutation(changeable)]
     second, third = (int(n) for n in rng.integers(1, 4, 2))
