@@ -127,6 +127,16 @@ def test_lists_of_people_may_have_spaces_and_line_breaks(
 
 
 @pytest.mark.usefixtures("published")
+def test_lists_of_people_are_texts(copy: Callable[[str], Path]) -> None:
+    root = copy("sysu_mm01")
+    path = root / "exp/test_id.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert check("sysu_mm01", root).sound
+    path.write_bytes(b"\xff\xfe1,2")
+    assert "test_id.txt is not a text in UTF-8" in only(check("sysu_mm01", root)).what
+
+
+@pytest.mark.usefixtures("published")
 def test_a_half_unpacked_archive(copy: Callable[[str], Path]) -> None:
     root = copy("sysu_mm01")
     person = (root / "exp/test_id.txt").read_text().strip().split(",")[-1]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vireid.datasets import Dataset
+from vireid.datasets._files import lines_of
 from vireid.datasets._files import PICTURES
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
@@ -64,7 +65,7 @@ def _check_folders(name: str, root: Path) -> None:
 
 def _read_ids(path: Path) -> list[int]:
     """Ascending identities of a file such as `6,10,17`."""
-    words = path.read_text(encoding="utf-8").replace(",", " ").split()
+    words = [word for _, line in lines_of(path) for word in line.replace(",", " ").split()]
     strange = [word for word in words if not word.isdecimal()]
     if strange:
         raise VireidError(
