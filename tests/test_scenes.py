@@ -10,9 +10,9 @@ from vireid.render import pictures
 from vireid.render.bodies import shop
 from vireid.render.outfits import Outfit, dress
 from vireid.render.people import draw_person
-from vireid.render.pictures import BYSTANDER, OBJECT, Photograph, photograph
+from vireid.render.pictures import BYSTANDER, OBJECT, Photograph, Step, photograph
 from vireid.render.places import bare_place, place
-from vireid.render.poses import posed
+from vireid.render.poses import draw_pose, posed
 from vireid.render.scenes import (
     CAMERAS,
     LLCM,
@@ -212,12 +212,12 @@ def test_who_walks_towards_the_right_of_the_picture_moves_right() -> None:
     camera = BY_NAME["cam6"]
     for number in range(4):
         outfit = somebody(1)
-        pose = pictures._pose(outfit, np.random.default_rng(number), held=False)
+        pose = draw_pose(outfit.person, np.random.default_rng(number))
         for yaw, sign in ((np.pi / 2 - camera.azimuth, 1), (-np.pi / 2 - camera.azimuth, -1)):
-            vertices = pictures._placed(posed(outfit, pose), yaw, np.zeros(2))
+            step = Step(pose, yaw, np.zeros(2), 1.0)
+            vertices = step.placed(posed(outfit, pose))
             view, _ = draw_view(vertices, camera, np.random.default_rng(1), None, 96, 48)
-            solid = pictures.Solid(vertices, outfit.triangles, outfit)
-            columns, rows = pictures._motion(camera, view, solid, pose, yaw)
+            columns, rows = step.moved(view, vertices.mean(0), camera.exposure)
             assert sign * columns > 0
             assert abs(rows) < abs(columns)
 

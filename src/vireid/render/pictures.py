@@ -29,7 +29,8 @@ from vireid.render.shading import (
     sunned,
     unit,
 )
-from vireid.render.things import BEFORE, BEHIND, Thing, thing
+from vireid.render.stages import Hits, Solid, Stage, before, behind, placed
+from vireid.render.things import Thing
 from vireid.render.views import Box, View, draw_view
 from vireid.render.worn import Indices, Slot, worn_at
 
@@ -86,32 +87,6 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class Solid:
-    """Somebody or something that rays may meet."""
-
-    vertices: Array
-    triangles: NDArray[np.integer[Any]]
-    outfit: Outfit | None = None
-    thing: Thing | None = None
-    before: bool = False
-    """Between the camera and the person."""
-
-
-@dataclass(frozen=True)
-class Hits:
-    """What rays meet first; n of each."""
-
-    solids: NDArray[np.integer[Any]]
-    """Index of the solid, -1 for none; 0 is the person."""
-    triangles: NDArray[np.integer[Any]]
-    u: Array
-    v: Array
-    distances: Array
-    person_behind: NDArray[np.bool_]
-    """Whether the person is met, be it behind something."""
-
-
-@dataclass(frozen=True)
 class Moment:
     """What there is to see, by which light, and from where."""
 
@@ -135,49 +110,28 @@ class Moment:
         return in_near_infrared(surface, self.light, self.view.eye, self.view.distance)[:, None]
 
 
-class Stage:
-    """Solids that rays can be cast at; the first is the person."""
+@dataclass(frozen=True)
+class Step:
+    """Where somebody is in their walk, and in the place."""
 
-    def __init__(self, solids: Sequence[Solid]) -> None:
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
+    pose: Pose
+    yaw: float
+    """Radians they are turned to the left of the camera side of the place."""
+    at: Array
+    """Metres from the middle of the place, 2."""
+    scale: float
 
-        self.solids = solids
-        self._person, self._others = EmbreeScene(), EmbreeScene()
-        for i, solid in enumerate(solids):
-            TriangleMesh(self._others if i else self._person, solid.vertices, solid.triangles)
+    def placed(self, points: Array) -> Array:
+        """Points of the person in their pose, n x 3, in the place."""
+        return placed(points * self.scale, self.yaw, self.at)
 
-    def cast(self, eye: Array, directions: Array) -> Hits:
-        """What rays from the camera meet."""
-        origins = np.broadcast_to(eye, directions.shape).astype(np.float32).copy()
-        met = self._person.run(origins, directions, output=True)
-        first = Hits(
-            np.where(met["primID"] >= 0, 0, -1),
-            met["primID"],
-            met["u"],
-            met["v"],
-            met["tfar"],
-            met["primID"] >= 0,
-        )
-        if len(self.solids) == 1:
-            return first
-        other = self._others.run(origins, directions, output=True)
-        nearer = (other["primID"] >= 0) & ((first.solids < 0) | (other["tfar"] < first.distances))
-        return Hits(
-            np.where(nearer, other["geomID"] + 1, first.solids),
-            np.where(nearer, other["primID"], first.triangles),
-            np.where(nearer, other["u"], first.u),
-            np.where(nearer, other["v"], first.v),
-            np.where(nearer, other["tfar"], first.distances),
-            first.person_behind,
-        )
-
-    def blocks(self, points: Array, directions: Array) -> NDArray[np.bool_]:
-        """Which points see somebody or something in some directions."""
-        blocked: NDArray[np.bool_] = self._person.run(points, directions, query="OCCLUDED") >= 0
-        if len(self.solids) > 1:
-            blocked |= self._others.run(points, directions, query="OCCLUDED") >= 0
-        return blocked
+    def moved(self, view: View, middle: Array, seconds: float) -> tuple[float, float]:
+        """Columns and rows of the picture by which the person's middle moves in a time."""
+        speed = WALKING_SPEED * min(self.pose.stride / 0.45, 1.4)
+        ahead = np.array([np.sin(self.yaw), -np.cos(self.yaw), 0.0])
+        ends = view.seen_at(np.stack([middle, middle + speed * seconds * ahead]))
+        columns, rows = ends[1] - ends[0]
+        return float(columns), float(rows)
 
 
 def photograph(
@@ -207,29 +161,27 @@ def photograph(
     """
     dice = _dice(rng, hold)
     camera = held_still(camera) if "camera" in hold else camera
-    pose = _pose(outfit, dice["pose"], held="pose" in hold)
-    yaw = float(dice["pose"].uniform(0, 2 * np.pi))
-    scale = HELD_HEIGHT / np.ptp(outfit.body.vertices[:, 2]) if "height" in hold else 1.0
-    at = dice["camera"].uniform(-1.3, 1.3, 2)
-    person = Solid(_placed(posed(outfit, pose) * scale, yaw, at), outfit.triangles, outfit)
+    step = _step(outfit, dice, hold)
+    person = Solid(step.placed(posed(outfit, step.pose)), outfit.triangles, outfit)
     boxing = None if "box" in hold else dice["box"]
     view, box = draw_view(person.vertices, camera, dice["camera"], boxing, height, width)
     there = bare_place() if "background" in hold else place(seed, camera.place, camera.scenery)
-    others = [] if "background" in hold else _behind(there, camera, view, person, bystanders, dice)
+    solids = [person]
+    if "background" not in hold:
+        solids += behind(there, camera, view, person, bystanders, dice["background"])
     if "occluders" not in hold:
-        others += _before(camera, view, person, bystanders, dice["occluders"])
-    stage, first, box = _staged([person, *others], view, box)
+        solids += before(camera, view, person, bystanders, dice["occluders"])
+    stage, first, box = _staged(solids, view, box)
     moment = _moment(camera, view, there, stage, dice)
     radiance, parts = _traced(stage, first, moment)
-    moved = _motion(camera, view, person, pose, yaw)
-    axis_cosines = (view.pixel_rays @ view.axes[2]).reshape(height, width).astype(np.float32)
-    exposed = Exposed(radiance, parts > 0, moved, axis_cosines, view.distance)
+    moved = step.moved(view, person.vertices.mean(0), camera.exposure)
+    exposed = _exposed(radiance, parts, moment, moved)
     truth = Truth(
         parts,
-        _keypoints(stage, view, _placed(keypoints(outfit, pose) * scale, yaw, at)),
+        _keypoints(stage, view, step.placed(keypoints(outfit, step.pose))),
         box,
-        {**_angles(pose), "yaw": yaw},
-        _camera_numbers(view, person, yaw),
+        {**_angles(step.pose), "yaw": step.yaw},
+        _camera_numbers(view, person, step.yaw),
         _light_numbers(moment),
     )
     return Photograph(developed(exposed, moment.light, camera, dice["sensor"]), truth)
@@ -247,6 +199,14 @@ def _dice(rng: Generator, hold: frozenset[str]) -> dict[str, Generator]:
     }
 
 
+def _step(outfit: Outfit, dice: dict[str, Generator], hold: frozenset[str]) -> Step:
+    pose = _pose(outfit, dice["pose"], held="pose" in hold)
+    yaw = float(dice["pose"].uniform(0, 2 * np.pi))
+    tall = float(np.ptp(outfit.body.vertices[:, 2]))
+    scale = HELD_HEIGHT / tall if "height" in hold else 1.0
+    return Step(pose, yaw, dice["camera"].uniform(-1.3, 1.3, 2), scale)
+
+
 def _pose(outfit: Outfit, rng: Generator, held: bool) -> Pose:
     """The person's own walk, or a stranger's: a held pose must not tell whose gait it is."""
     own = draw_pose(outfit.person, rng)
@@ -257,91 +217,12 @@ def _pose(outfit: Outfit, rng: Generator, held: bool) -> Pose:
     return replace(own, **angles)
 
 
-def _placed(vertices: Array, yaw: float, at: Array) -> Array:
-    """Turned about the vertical and moved to somewhere in front of the camera."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    turned = vertices @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]], np.float32)
-    turned[:, :2] += at
-    return np.ascontiguousarray(turned, np.float32)
-
-
-def _ahead(view: View) -> tuple[Array, Array]:
-    """Away from the camera and to its right, on the ground; unit length."""
-    right = view.axes[0][:2] / np.linalg.norm(view.axes[0][:2])
-    return np.array([-right[1], right[0]]), right
-
-
-def _behind(
-    there: Place,
-    camera: Camera,
-    view: View,
-    person: Solid,
-    bystanders: Sequence[Outfit],
-    dice: dict[str, Generator],
-) -> list[Solid]:
-    """Things and people farther off than the person, where the camera may see them."""
-    rng = dice["background"]
-    middle = person.vertices[:, :2].mean(0)
-    forward, right = middle - view.eye[:2], _ahead(view)[1]
-    forward = forward / np.linalg.norm(forward)
-    found = []
-    for _ in range(int(rng.choice(4, p=[0.3, 0.35, 0.25, 0.1]))):
-        name = BEHIND[camera.scenery][int(rng.integers(len(BEHIND[camera.scenery])))]
-        least = 2.4 if name == "car" else 0.9
-        at = middle + rng.uniform(least, 5.0) * forward + rng.uniform(-1.3, 1.3) * right
-        turned = float(rng.uniform(-0.5, 0.5) + np.pi * rng.integers(2))
-        made = thing(name, rng).at(float(at[0]), float(at[1]), turned)
-        if _inside(there, at):
-            found.append(Solid(made.vertices, made.triangles, thing=made))
-    for outfit in bystanders:
-        if rng.random() < 0.35 / max(1, len(bystanders)) * 1.5:
-            at = middle + rng.uniform(0.8, 4.0) * forward + rng.uniform(-1.0, 1.0) * right
-            if _inside(there, at):
-                found.append(_passer_by(outfit, at, rng))
-    return found
-
-
-def _inside(there: Place, at: Array) -> bool:
-    return bool(at[1] < there.depth - 0.25 and abs(at[0]) < there.half_width - 0.25)
-
-
-def _passer_by(outfit: Outfit, at: Array, rng: Generator, before: bool = False) -> Solid:
-    vertices = posed(outfit, draw_pose(outfit.person, rng))
-    return Solid(
-        _placed(vertices, float(rng.uniform(0, 2 * np.pi)), at),
-        outfit.triangles,
-        outfit,
-        before=before,
-    )
-
-
-def _before(
-    camera: Camera, view: View, person: Solid, bystanders: Sequence[Outfit], rng: Generator
-) -> list[Solid]:
-    """In a third of the pictures, something or somebody between the camera and the person."""
-    middle = person.vertices[:, :2].mean(0)
-    eye = view.eye[:2].astype(np.float64)
-    away = float(np.linalg.norm(middle - eye))
-    _, right = _ahead(view)
-    kind = rng.random()
-    if kind < 0.07 and len(bystanders) > 0:
-        near = 1 - rng.uniform(0.6, 1.3) / away
-        side = rng.choice([-1, 1]) * rng.uniform(0.25, 0.5)
-        other = bystanders[int(rng.integers(len(bystanders)))]
-        return [_passer_by(other, eye + near * (middle - eye) + side * right, rng, before=True)]
-    if kind > 0.33:
-        return []
-    name = BEFORE[camera.scenery][int(rng.integers(len(BEFORE[camera.scenery])))]
-    made = thing(name, rng)
-    top, up_to = float(made.vertices[:, 2].max()), rng.uniform(0.15, 0.75)
-    near = (view.eye[2] - top) / (view.eye[2] - up_to) if top < 1.6 else rng.uniform(0.4, 0.85)
-    clear = 1.6 if name == "car" else 0.55
-    near = float(np.clip(near, 0.3, 1 - clear / away))
-    aside = rng.uniform(-0.45, 0.45) * near
-    x, y = eye + near * (middle - eye) + aside * right
-    turned = float(np.arctan2(*(middle - eye))) * -1 + rng.normal(0, 0.25)
-    made = made.at(float(x), float(y), turned)
-    return [Solid(made.vertices, made.triangles, thing=made, before=True)]
+def _exposed(
+    radiance: Array, parts: NDArray[np.uint8], moment: Moment, moved: tuple[float, float]
+) -> Exposed:
+    view = moment.view
+    off_axis = (view.pixel_rays @ view.axes[2]).reshape(parts.shape).astype(np.float32)
+    return Exposed(radiance, parts > 0, moved, off_axis, view.distance)
 
 
 def _staged(solids: list[Solid], view: View, box: Box) -> tuple[Stage, Hits, Box]:
@@ -590,18 +471,6 @@ def _seen(
         slots,
         limbs,
     )
-
-
-def _motion(
-    camera: Camera, view: View, person: Solid, pose: Pose, yaw: float
-) -> tuple[float, float]:
-    """Columns and rows by which the person moves while the shutter is open."""
-    facing = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
-    speed = WALKING_SPEED * min(pose.stride / 0.45, 1.4)
-    middle = person.vertices.mean(0)
-    ends = view.seen_at(np.stack([middle, middle + speed * camera.exposure * facing]))
-    columns, rows = ends[1] - ends[0]
-    return float(columns), float(rows)
 
 
 def _angles(pose: Pose) -> dict[str, float]:

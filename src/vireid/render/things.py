@@ -309,7 +309,7 @@ def _car(rng: Generator) -> Thing:
         pieces.append(_drawn_out(disc, 0.87, tyre))
         hub = np.stack([x + 0.2 * np.cos(_TURN), 0.33 + 0.2 * np.sin(_TURN)], 1)
         pieces.append(_drawn_out(hub, 0.88, np.array([0.35, 0.35, 0.36, 0.35])))
-    return _joined("car", pieces, mottle=0.02, gloss=0.4)
+    return _joined("car", pieces, mottle=0.02, gloss=0.4, warmth=3.0)
 
 
 _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)

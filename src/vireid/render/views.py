@@ -49,6 +49,12 @@ class View:
         row = (self.top - xy[:, 1]) / (self.top - self.bottom) * self.rows
         return np.stack([column, row], 1)
 
+    @property
+    def across(self) -> Array:
+        """The camera's right, on the ground; 2, unit length."""
+        right: Array = self.axes[0][:2] / np.linalg.norm(self.axes[0][:2])
+        return right
+
     @cached_property
     def pixel_rays(self) -> Array:
         """Directions through the middle of each pixel, row by row."""
