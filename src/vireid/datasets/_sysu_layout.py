@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vireid.datasets import Dataset
-from vireid.datasets._files import lines_of
-from vireid.datasets._files import PICTURES
+from vireid.datasets._files import PICTURES, lines_of
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
 
