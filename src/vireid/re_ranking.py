@@ -34,8 +34,8 @@ Vectors = Float[np.ndarray, "n d"]
 Neighbours = Int[np.ndarray, "n k"]
 Squares = Float[np.ndarray, " n"]
 
-_CELLS_AT_A_TIME = 1 << 19
-"""Of a matrix, or pairs of pictures that are compared: four megabytes of sorting keys."""
+_CELLS_AT_A_TIME = 1 << 18
+"""Of a matrix, or pairs of pictures that are compared: two megabytes of sorting keys."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,12 @@ def _distances(
     encoded = _encode(pictures, squares, nearest, largest, parameters.k1)
     if parameters.k2 > 1:
         encoded = _averaged(encoded, nearest[:, : parameters.k2])
-    distance = (1 - parameters.weight) * _jaccard(encoded, rows, queries)
+    distance = _jaccard(encoded, rows, queries)
+    distance *= 1 - parameters.weight
     for part in _chunks(len(rows), len(pictures)):
         original = _squared_distances(pictures, squares, rows[part], slice(queries, None))
-        distance[part] += parameters.weight / largest[rows[part], None] * original
+        original *= parameters.weight / largest[rows[part], None]
+        distance[part] += original
     return distance
 
 
@@ -297,7 +299,9 @@ def _jaccard(
         cells = np.repeat(row, pairs) * (n - queries) + their_rows[met]
         part = shared[rows]
         part[:] = np.bincount(cells, minima, part.size).reshape(part.shape)
-    return 1 - shared / (2 - shared)
+    shared /= 2 - shared
+    np.subtract(1, shared, out=shared)
+    return shared
 
 
 def _rows_at_a_time(
