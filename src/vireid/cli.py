@@ -307,6 +307,24 @@ def compare(
         rich.print(comparison.table(metrics))
 
 
+@vireid.command(
+    name="show-auxiliary",
+    epilog=examples("vireid show-auxiliary runs/mun_nightwalk_mini-1 --out auxiliary.png"),
+)
+@click.argument("run", type=EXISTING)
+@click.option("--out", type=TO_WRITE, required=True, help="Picture (PNG) to write.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another one, other people.")
+def show_auxiliary(run: Path, out: Path, seed: int) -> None:
+    """Draw the auxiliary modality of RUN.
+
+    Visible, infrared and generated pictures of test people side by side; and where the three
+    modalities lie in the space of embeddings, before and after learning.
+    """
+    from vireid import auxiliary_view
+
+    auxiliary_view.draw(run, out, seed)
+
+
 @vireid.command(epilog=examples("vireid export runs/agw_nightwalk_mini-1 --out my_model"))
 @click.argument("run", type=EXISTING)
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")

@@ -60,7 +60,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     log_file = folder / "log.txt" if process.is_main_process else None
     with _removed_if_nothing_learnt(folder) if mine else nullcontext(), logging_to(log_file):
         log.info("%s: %d people on %d pictures of %s", folder, *_sizes(data), dataset.label)
-        method = _begin(recipe, data.num_identities, anew=not (folder / CHECKPOINT).exists())
+        method = begin(recipe, data.num_identities, anew=not (folder / CHECKPOINT).exists())
         fit(
             method,
             data,
@@ -195,7 +195,7 @@ def _whole_parts(fresh: Iterable[str], known: Iterable[str]) -> list[str]:
     return sorted(set(map(part, fresh)))
 
 
-def _begin(recipe: Recipe, num_identities: int, *, anew: bool) -> Method:
+def begin(recipe: Recipe, num_identities: int, *, anew: bool = True) -> Method:
     """The method before its first step; one that is given a checkpoint needs no other weights."""
     torch.manual_seed(seed_of(recipe.seed, "weights"))
     method = runs.build(recipe, num_identities, pretrained=anew)

@@ -1,0 +1,186 @@
+"""What a run's auxiliary modality looks like, and where it lies between the two spectra.
+
+On top pictures of a few people: visible, infrared, their mean, what the generator makes of them,
+and what it has added to the mean. Below, embeddings of more people in all three modalities before
+and after learning, brought to the plane by t-SNE (van der Maaten, Hinton, JMLR 2008), which keeps
+neighbours together; distances between groups in it mean nothing, so those are told as numbers.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vireid import datasets, learning, runs
+from vireid.errors import VireidError
+from vireid.methods.mun import AUXILIARY, MUN
+from vireid.pictures import read_resized
+from vireid.recipe import Recipe
+from vireid.records import ImageRecord, Modality
+from vireid.shapes import Embeddings, Images
+from vireid.writing import write_whole
+
+SHOWN = 10
+"""People whose pictures are shown."""
+SPREAD = 40
+"""People whose embeddings are."""
+PAIRS_EACH = 3
+COLOURS = {"visible": "#1a9850", "infrared": "#d73027", AUXILIARY: "#4575b4"}
+MARKERS = {"visible": "o", "infrared": "s", AUXILIARY: "^"}
+Points = Mapping[str, Embeddings]
+"""Row i of each modality is of the same pair of pictures."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures of test people, in pairs of one person."""
+
+    visible: Images
+    infrared: Images
+
+
+def draw(run: Path, out: Path, seed: int = 0) -> None:
+    """Write a PNG.
+
+    Args:
+        run: Folder of a finished run of MUN.
+        out: File to write.
+        seed: Which people, and which of their pictures.
+
+    Raises:
+        VireidError: It has no auxiliary modality, or its pictures cannot be read.
+    """
+    import sklearn.manifold  # noqa: F401  or it would be missed after the work only
+
+    method, recipe = runs.load_method(run)
+    if not isinstance(method, MUN) or method.generator is None:
+        raise VireidError(
+            f"{run} has no auxiliary modality to show; give a run of method mun whose "
+            "settings.generator is not 'none'"
+        )
+    before = learning.begin(recipe, runs.read_facts(run)["num_identities"]).eval()
+    assert isinstance(before, MUN)
+    pairs = _pairs(recipe, seed)
+    few = _every(pairs, PAIRS_EACH, SHOWN)
+    with torch.inference_mode():
+        rows = _pictures(method, few)
+        spreads = {"before learning": _points(before, pairs), "after": _points(method, pairs)}
+    write_whole(out, _figure(f"{run.name}, test people", rows, spreads))
+
+
+def _pairs(recipe: Recipe, seed: int) -> Pairs:
+    data = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
+    rng = np.random.default_rng(seed)
+    by_person: dict[int, dict[Modality, list[ImageRecord]]] = {}
+    for record in data.test:
+        if record.identity is not None:
+            of_person = by_person.setdefault(record.identity, {})
+            of_person.setdefault(record.modality, []).append(record)
+    both = [person for person in by_person.values() if len(person) == len(Modality)]
+    if len(both) < 2:
+        raise VireidError(f"{data.root} has no two test people with pictures of both spectra")
+    chosen = [both[i] for i in rng.permutation(len(both))[:SPREAD]]
+    halves = {m: [r for p in chosen for r in _some(rng, p[m])] for m in Modality}
+    visible, infrared = (_images(halves[m], recipe) for m in Modality)
+    return Pairs(visible, infrared)
+
+
+def _some(rng: np.random.Generator, records: Sequence[ImageRecord]) -> list[ImageRecord]:
+    chosen = rng.choice(len(records), PAIRS_EACH, replace=len(records) < PAIRS_EACH)
+    return [records[i] for i in chosen]
+
+
+def _images(records: Sequence[ImageRecord], recipe: Recipe) -> Images:
+    size = recipe.data.height, recipe.data.width
+    pixels = np.stack([read_resized(record.path, *size) for record in records])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def _every(pairs: Pairs, step: int, count: int) -> Pairs:
+    """One pair of each of the first people."""
+    return Pairs(pairs.visible[::step][:count], pairs.infrared[::step][:count])
+
+
+def _pictures(method: MUN, pairs: Pairs) -> dict[str, Tensor]:
+    """Columns of the upper part: n x rows x columns x 3, or x 1."""
+    made = method.auxiliary(pairs.visible, pairs.infrared)
+    columns = {"visible": pairs.visible, "infrared": pairs.infrared}
+    if made.shape[1] == 3:
+        mean = (pairs.visible + pairs.infrared) / 2
+        change = (made - mean).abs().mean(dim=1, keepdim=True)
+        columns |= {"their mean": mean, AUXILIARY: made.clamp(0, 1), "what was added": change}
+    else:
+        columns[f"{AUXILIARY}, mean of {made.shape[1]} maps"] = made.mean(dim=1, keepdim=True)
+    return {name: images.permute(0, 2, 3, 1) for name, images in columns.items()}
+
+
+def _points(method: MUN, pairs: Pairs) -> Points:
+    return {
+        "visible": method.embed(pairs.visible, Modality.VISIBLE),
+        "infrared": method.embed(pairs.infrared, Modality.INFRARED),
+        AUXILIARY: method.embed_auxiliary(pairs.visible, pairs.infrared),
+    }
+
+
+def _figure(title: str, columns: Mapping[str, Tensor], spreads: Mapping[str, Points]) -> bytes:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"font.size": 10}):
+        figure = Figure(figsize=(11, 11.5), layout="constrained", dpi=110)
+        figure.suptitle(title)
+        above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1], squeeze=False)[:, 0]
+        _draw_pictures(above, columns)
+        for axes, (when, points) in zip(below.subplots(1, 2), spreads.items(), strict=True):
+            _draw_points(axes, when, points)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+    return drawn.getvalue()
+
+
+def _draw_pictures(figure: Any, columns: Mapping[str, Tensor]) -> None:
+    """A row for each kind of picture, a column for each person."""
+    people = len(next(iter(columns.values())))
+    grid = figure.subplots(len(columns), people, squeeze=False)
+    for axes_of_row, (name, images) in zip(grid, columns.items(), strict=True):
+        most = float(images.max())
+        for axes, image in zip(axes_of_row, images, strict=True):
+            grey = image.shape[2] == 1
+            shown = {"cmap": "magma", "vmin": 0, "vmax": most} if grey else {}
+            axes.imshow(image[..., 0] if grey else image, aspect="equal", **shown)
+            axes.set_axis_off()
+        scale = f"\n(white: {most:.3f} of 1)" if name == "what was added" else ""
+        axes_of_row[0].text(
+            *(-0.15, 0.5, name + scale), transform=axes_of_row[0].transAxes, ha="right", va="center"
+        )
+
+
+def _draw_points(axes: Any, when: str, points: Points) -> None:
+    places = in_the_plane(np.concatenate([rows.numpy() for rows in points.values()]))
+    for (name, rows), some in zip(points.items(), np.split(places, len(points)), strict=True):
+        style = {"marker": MARKERS[name], "color": COLOURS[name], "alpha": 0.7}
+        axes.scatter(some[:, 0], some[:, 1], s=18, label=f"{name} ({len(rows)})", **style)
+    gaps = [
+        f"{a} to {b} {float((points[a].mean(0) - points[b].mean(0)).norm()):.2f}"
+        for a, b in combinations(points, 2)
+    ]
+    axes.set_title(f"{when}; distance of mean embeddings:\n{', '.join(gaps)}", fontsize=9)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.legend(fontsize=8)
+
+
+def in_the_plane(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
+    """t-SNE, the same every time."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(points) - 1) / 3)
+    placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(points)
+    return np.asarray(placed)
