@@ -140,7 +140,7 @@ def test_a_cut_box_cuts_the_mask() -> None:
 
 def test_the_share_that_is_hidden_is_what_the_mask_lacks() -> None:
     hidden = 0
-    for number in range(30):
+    for number in range(20):
         covered = taken("cam5", number).truth
         if covered.box.hidden < 0.05:
             continue

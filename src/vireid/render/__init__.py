@@ -1,5 +1,6 @@
-"""NightWalk: people who do not exist, rendered as visible and near-infrared cameras see them.
+"""NightWalk: people who do not exist, as visible, near-infrared and thermal cameras see them.
 
-bodies (anny) -> people (who wears what) -> outfits (geometry) -> poses -> scenes -> pictures
--> nightwalk (files).
+bodies (anny) -> people (who wears what) -> outfits (geometry) -> poses; scenes (cameras, light,
+weather), places and things (what is around) -> stages (who stands where), views (lenses, boxes),
+shading (light), sensors (grey levels) -> pictures -> nightwalk (files).
 """
