@@ -1,11 +1,13 @@
 """Data sets are read from folders as people have them, or refused with the reason."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from tests import sysu_layout
 
 from vireid import datasets
+from vireid.datasets import sysu_mm01
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
 
@@ -61,6 +63,20 @@ def test_a_copy_unlike_the_published_one_is_noticed(root: Path) -> None:
     differences = datasets.read("sysu_mm01", root).differences
     assert "cam1 has 7 test pictures on disk, 1374 were published" in differences
     assert datasets.read("nightwalk", root).differences == ()
+
+
+def test_permutations_that_are_not_the_published_ones_are_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "exp/rand_perm_cam.mat is not the published file: galleries of sysu/official are others"
+    assert told in datasets.read("sysu_mm01", root).differences
+    path = root / "exp" / "rand_perm_cam.mat"
+    monkeypatch.setattr(
+        sysu_mm01, "PERMUTATIONS_SHA256", hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+    assert told not in datasets.read("sysu_mm01", root).differences
+    path.unlink()
+    assert told not in datasets.read("sysu_mm01", root).differences
 
 
 def test_names_may_have_hyphens_and_mistyped_ones_are_put_right(root: Path) -> None:

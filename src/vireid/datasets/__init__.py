@@ -34,7 +34,8 @@ class Dataset:
     test: tuple[ImageRecord, ...]
     facts: Mapping[str, object]
     """What was published about it: title, url, licence, how to obtain it, citation; `counts`, of
-    the form of the property of this name. `left_out`: lines to tell of pictures not in it."""
+    the form of the property of this name. `remarks`: lines to tell with every
+    score."""
     trial: int | None = None
     """Which of several published splits this is (RegDB: 1 to 10); None where there is one."""
     test_queries: tuple[ImageRecord, ...] | None = None
@@ -59,10 +60,10 @@ class Dataset:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """Where there are not as many people or pictures as were published, or on disk."""
+        """What to tell with every score: where copies differ, and what was left out."""
         found = self.counts
-        left_out = cast("Sequence[str]", self.facts.get("left_out", ()))
-        return *left_out, *(
+        remarks = cast("Sequence[str]", self.facts.get("remarks", ()))
+        return *remarks, *(
             _difference(group, what, found[group].get(what, 0), count)
             for group, counts in self._published.items()
             for what, count in counts.items()

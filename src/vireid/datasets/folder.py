@@ -132,7 +132,7 @@ def read(root: Path | None = None) -> Dataset:
         train=tuple(splits["train"]),
         validation=tuple(splits["validation"]),
         test=tuple(splits["test"]),
-        facts={"title": f"Pictures in {root}", "left_out": _left_out(found)},
+        facts={"title": f"Pictures in {root}", "remarks": _left_out(found)},
     )
 
 

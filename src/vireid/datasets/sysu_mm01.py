@@ -1,5 +1,6 @@
 """SYSU-MM01: 491 people, four visible and two infrared cameras, indoors and outdoors."""
 
+import hashlib
 from pathlib import Path
 
 from vireid.datasets import Dataset, _sysu_layout
@@ -30,6 +31,10 @@ FACTS = {
 """Counts as in the authors' `rand_perm_cam.mat`, the length of each permutation."""
 
 
+PERMUTATIONS_SHA256 = "90402382dd587e05b615dcee35637fee9ad61e56e26ac86988a00a43997ac0a7"
+"""Of rand_perm_cam.mat as published (297,740 bytes)."""
+
+
 def read(root: Path | None = None) -> Dataset:
     """Read SYSU-MM01 from its folder; 296 people to train, 99 to validate, 96 to test."""
     if root is None:
@@ -37,4 +42,12 @@ def read(root: Path | None = None) -> Dataset:
             "sysu_mm01 does not come with vireid: give its folder as root; "
             f"how to get it stands at {FACTS['url']}"
         )
-    return _sysu_layout.read_folder("sysu_mm01", root, FACTS)
+    return _sysu_layout.read_folder("sysu_mm01", root, {**FACTS, "remarks": _remarks(root)})
+
+
+def _remarks(root: Path) -> tuple[str, ...]:
+    """Other permutations than the published ones draw other galleries."""
+    path = root / "exp" / "rand_perm_cam.mat"
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() == PERMUTATIONS_SHA256:
+        return ()
+    return (f"exp/{path.name} is not the published file: galleries of sysu/official are others",)
