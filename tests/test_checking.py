@@ -304,7 +304,7 @@ def test_people_read_a_table_and_a_verdict(trees: Path) -> None:
     assert "4, not 296" in said
     assert "✗ sysu_mm01 has other counts than were published" in said
     assert "how to get SYSU-MM01: sign the agreement" in said
-    assert said.endswith("1 findings that would change numbers\n")
+    assert said.endswith("1 finding changes numbers: not the published data set\n")
 
 
 def test_long_lists_are_cut_for_people_and_whole_for_programs(

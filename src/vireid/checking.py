@@ -122,7 +122,8 @@ class Check:
         if self.sound:
             return Text("nothing found that would change a number", "green")
         count = sum(finding.changes_numbers for finding in self.findings)
-        return Text(f"{count} findings that would change numbers", "bold red")
+        what = "finding changes" if count == 1 else "findings change"
+        return Text(f"{count} {what} numbers: not the published data set", "bold red")
 
 
 def check(name: str, root: Path | None = None, *, full: bool = False) -> Check:
