@@ -454,7 +454,7 @@ ROOT = click.argument("root", type=EXISTING, required=False)
 @click.option("--full", is_flag=True, help="Decode every picture, not only its header.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 def check(dataset: str, root: Path | None, full: bool, as_json: bool) -> None:
-    """Is the copy of DATASET in ROOT whole, and the one that was published?
+    """Say whether a copy of DATASET is whole, and as published.
 
     Folders, lists, counts of people and pictures, files that cannot be read, the same picture in
     two places. Exit status 1 if scores on it would not be comparable.
