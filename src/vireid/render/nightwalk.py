@@ -149,7 +149,7 @@ def _photograph(plan: Plan, outfit: Outfit, shot: Shot) -> Photograph:
         np.random.default_rng([plan.seed, *shot.drawn_from]),
         plan.height,
         plan.width,
-        _bystanders(plan.seed),
+        passers_by(plan.seed),
         frozenset(plan.hold),
     )
 
@@ -167,7 +167,7 @@ def _encoded(picture: Image.Image, plan: Plan, shot: Shot) -> bytes:
 
 
 @cache
-def _bystanders(seed: int) -> tuple[Outfit, ...]:
+def passers_by(seed: int) -> tuple[Outfit, ...]:
     """People who may pass by; numbers so large that they are nobody in the set."""
     people = [draw_person(seed, _FIRST_BYSTANDER + FAMILY * i) for i in range(BYSTANDERS)]
     return tuple(dress(person, shop().body(person.phenotype)) for person in people)
