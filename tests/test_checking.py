@@ -1,5 +1,6 @@
 """What `vireid data check` finds in copies of data sets that are not as they should be."""
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -41,6 +42,9 @@ def published(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         name = module.__name__.rpartition(".")[2]
         monkeypatch.setitem(module.FACTS, "counts", datasets.read(name, trees / name).counts)
     monkeypatch.delitem(sysu_mm01.FACTS, "pictures")
+    permutations = (trees / "sysu_mm01/exp/rand_perm_cam.mat").read_bytes()
+    digest = hashlib.sha256(permutations).hexdigest()
+    monkeypatch.setattr(sysu_mm01, "PERMUTATIONS_SHA256", digest)
 
 
 @pytest.fixture
@@ -80,8 +84,10 @@ def test_all_splits_of_regdb_are_looked_at_and_equal_ones_are_one_line(trees: Pa
 def test_other_counts_than_published_are_listed_with_what_to_fetch_where(trees: Path) -> None:
     found = check("sysu_mm01", trees / "sysu_mm01")
     assert not found.sound
-    assert only(found).kind == "counts"
-    assert "4 train identities on disk, 296 were published" in only(found).where
+    counts, permutations = found.findings
+    assert "4 train identities on disk, 296 were published" in counts.where
+    assert (counts.kind, permutations.kind) == ("counts", "protocol")
+    assert "rand_perm_cam.mat is not the published file" in permutations.what
     assert found.way_to_get_it is not None
     for part in ("how to get SYSU-MM01", "sign the agreement", "wuancong/SYSU-MM01", "academic"):
         assert part in found.way_to_get_it
@@ -304,7 +310,7 @@ def test_people_read_a_table_and_a_verdict(trees: Path) -> None:
     assert "4, not 296" in said
     assert "✗ sysu_mm01 has other counts than were published" in said
     assert "how to get SYSU-MM01: sign the agreement" in said
-    assert said.endswith("1 finding changes numbers: not the published data set\n")
+    assert said.endswith("2 findings change numbers: not the published data set\n")
 
 
 def test_long_lists_are_cut_for_people_and_whole_for_programs(

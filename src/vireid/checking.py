@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rich import box
 from rich.console import Console
@@ -189,7 +189,7 @@ def _named(group: str, trials: Sequence[int | None]) -> str:
 
 
 def _count(dataset: Dataset) -> Iterator[Finding]:
-    differences = dataset.differences
+    differences = tuple(d for d in dataset.differences if d not in _remarks(dataset))
     if differences:
         what = f"{dataset.label} has other counts than were published"
         yield Finding("counts", True, what, differences)
@@ -220,6 +220,9 @@ def _of_one_spectrum(dataset: Dataset) -> Iterator[Finding]:
 def _official_draw(dataset: Dataset) -> Iterator[Finding]:
     """Whether SYSU-MM01's permutations are there and belong to these pictures."""
     path = protocols.permutations_path(dataset.root)
+    if dataset.name == "sysu_mm01":
+        for remark in _remarks(dataset):
+            yield Finding("protocol", True, remark)
     if path.is_file():
         try:
             for protocol in protocols.choose(dataset, "sysu/official"):
@@ -231,6 +234,11 @@ def _official_draw(dataset: Dataset) -> Iterator[Finding]:
     elif dataset.name == "sysu_mm01":
         what = f"{path} is missing, which sysu/official needs; download it from"
         yield Finding("protocol", False, f"{what} {protocols.PERMUTATIONS_URL}")
+
+
+def _remarks(dataset: Dataset) -> Sequence[str]:
+    """What a reader tells besides counts."""
+    return cast("Sequence[str]", dataset.facts.get("remarks", ()))
 
 
 def _unused(root: Path) -> Iterator[Finding]:
