@@ -155,6 +155,7 @@ def test_ten_models_of_ten_splits_make_one_result(ten: Path, place: Path) -> Non
     output = done("evaluate", ten)
     assert "regdb-runs" in output
     assert "over 10 trials" in output
+    assert "published numbers are means over ten" not in output
     assert (ten / "scores.json").is_file()
     forth, back = scored(ten)
     assert [s["protocol"]["direction"] for s in (forth, back)] == BOTH_WAYS
@@ -178,6 +179,16 @@ def test_the_trials_of_the_result_are_those_of_the_models_alone(ten: Path) -> No
         assert alone.protocol.trial_numbers == (number,)
         expected = json.loads(json.dumps(alone.as_dict()))["trials"][0]
         assert forth["trials"][number - 1] == expected
+
+
+def test_fewer_splits_than_ten_are_told(ten: Path) -> None:
+    out = ["--out", str(ten / "some.json"), "--direction", "visible-to-infrared"]
+    told = done("evaluate", ten / "trial-3", *out)
+    assert "one trial" in told
+    assert "split 3 alone: published numbers are means over ten" in told
+    told = done("evaluate", ten / "trial-3", ten / "trial-1", *out)
+    assert "split 1, 3 alone" in told
+    assert "over 2 trials" in told
 
 
 def test_a_run_knows_its_split_and_its_recipe_says_it(ten: Path) -> None:

@@ -448,13 +448,14 @@ def _learnt(scores: Sequence[Scores]) -> set[str]:
 
 
 def _caption(scores: Sequence[Scores]) -> str:
-    trials = " or ".join(sorted({str(len(each.trials)) for each in scores}))
+    trials = sorted({len(each.trials) for each in scores})
+    of_several = f"mean ± standard deviation over {' or '.join(map(str, trials))} trials"
     checkpoints = ", ".join(sorted({each.model.checkpoint for each in scores}))
     differences = sorted({line for each in scores for line in each.dataset.differences})
     notes = sorted({note for each in scores for note in each.protocol.notes} | _learnt(scores))
     return "\n".join(
         [
-            f"percent, mean ± standard deviation over {trials} trials; {checkpoints}",
+            f"percent, {'one trial' if trials == [1] else of_several}; {checkpoints}",
             *notes,
             *differences,
         ]

@@ -168,6 +168,9 @@ class Protocol:
                 f"{self.id} is for reproducing published numbers only: drawn infrared pictures are "
                 "searched for among all visible ones; never compare it with llcm/two-way",
             )
+        if self.draw == "split" and len(self.trial_numbers) < 10:
+            said = ", ".join(map(str, self.trial_numbers))
+            return (f"split {said} alone: published numbers are means over ten",)
         return ()
 
     @property
@@ -526,7 +529,7 @@ def beside_plain(
     _check_offered("re-ranking", re_ranking, ("none", "k-reciprocal"))
     if flip == re_ranking == "none":
         return list(protocols)
-    done = {
+    done: dict[str, Any] = {
         "test_time_flip": flip,
         "re_ranking": KReciprocal() if re_ranking == "k-reciprocal" else None,
     }
