@@ -46,6 +46,10 @@ SYSTEM_PACKAGES = {
     "pyrender": "libegl1, libgl1-mesa-dri",
 }
 
+REMARK = """pyrender smooths edges, which mixes the colours that are numbers. Kept: embreex. It
+needs pip alone, and the same scene answers what light reaches a point and what hides a joint, for
+which a rasteriser draws the scene again from every lamp."""
+
 Seen = NDArray[np.int64]
 """The triangle that each pixel sees, rows x columns; `NOTHING` for none."""
 Floats = NDArray[np.floating[Any]]
@@ -342,6 +346,7 @@ def report(pictures: int) -> str:
         "| renderer | ms | same outline as embreex | same triangle | needs of the system |",
         "|---|---|---|---|---|",
         *_in_processes_of_their_own(),
+        f"\n{REMARK}",
     ]
     return "\n".join(parts) + "\n"
 

@@ -19,8 +19,8 @@ SYSU_FRAMES = Path(__file__).with_name("sysu_mm01_frames.csv")
 
 Computed from the permutations, train and test lists that its authors publish
 (https://github.com/wuancong/SYSU-MM01, evaluation/data_split): 296 + 99 + 96 people with 29,033
-visible and 15,712 infrared pictures. The 30,071 and 15,792 of its README count 42 more people, seen
-by one camera or one spectrum only, who are in no split.
+visible and 15,712 infrared pictures. The 30,071 and 15,792 of its README count 22 more people, seen
+in one spectrum only, who are in no split.
 """
 
 Layout = Literal["sysu", "regdb", "llcm"]
