@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from vireid import datasets, learning, runs
 from vireid.errors import VireidError
@@ -34,6 +33,8 @@ SPREAD = 40
 PAIRS_EACH = 3
 COLOURS = {"visible": "#1a9850", "infrared": "#d73027", AUXILIARY: "#4575b4"}
 MARKERS = {"visible": "o", "infrared": "s", AUXILIARY: "^"}
+Pictures = Float[np.ndarray, "n h w channels"]
+"""In colour, or one number for each place."""
 Points = Mapping[str, Embeddings]
 """Row i of each modality is of the same pair of pictures."""
 
@@ -108,7 +109,7 @@ def _every(pairs: Pairs, step: int, count: int) -> Pairs:
     return Pairs(pairs.visible[::step][:count], pairs.infrared[::step][:count])
 
 
-def _pictures(method: MUN, pairs: Pairs) -> dict[str, Tensor]:
+def _pictures(method: MUN, pairs: Pairs) -> dict[str, Pictures]:
     """Columns of the upper part: n x rows x columns x 3, or x 1."""
     made = method.auxiliary(pairs.visible, pairs.infrared)
     columns = {"visible": pairs.visible, "infrared": pairs.infrared}
@@ -118,7 +119,7 @@ def _pictures(method: MUN, pairs: Pairs) -> dict[str, Tensor]:
         columns |= {"their mean": mean, AUXILIARY: made.clamp(0, 1), "what was added": change}
     else:
         columns[f"{AUXILIARY}, mean of {made.shape[1]} maps"] = made.mean(dim=1, keepdim=True)
-    return {name: images.permute(0, 2, 3, 1) for name, images in columns.items()}
+    return {name: images.permute(0, 2, 3, 1).numpy() for name, images in columns.items()}
 
 
 def _points(method: MUN, pairs: Pairs) -> Points:
@@ -129,7 +130,7 @@ def _points(method: MUN, pairs: Pairs) -> Points:
     }
 
 
-def _figure(title: str, columns: Mapping[str, Tensor], spreads: Mapping[str, Points]) -> bytes:
+def _figure(title: str, columns: Mapping[str, Pictures], spreads: Mapping[str, Points]) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -145,7 +146,7 @@ def _figure(title: str, columns: Mapping[str, Tensor], spreads: Mapping[str, Poi
     return drawn.getvalue()
 
 
-def _draw_pictures(figure: Any, columns: Mapping[str, Tensor]) -> None:
+def _draw_pictures(figure: Any, columns: Mapping[str, Pictures]) -> None:
     """A row for each kind of picture, a column for each person."""
     people = len(next(iter(columns.values())))
     grid = figure.subplots(len(columns), people, squeeze=False)

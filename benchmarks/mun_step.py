@@ -1,0 +1,154 @@
+"""A training step of MUN beside one of AGW at equal people x images: time and memory.
+
+    python benchmarks/mun_step.py --write
+
+Forward, losses, backward and optimizer on random pictures: in float32 and one thread on a
+processor, with bfloat16 passes on a CUDA device. On a processor seconds are those of the process,
+not of the clock, so that other work on the machine counts little. Every row is a process of its
+own; memory is the most that it holds, less what it held before the first step.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from vireid import methods
+from vireid.batches import PairedBatch
+from vireid.method import Method, Stage
+
+RESULTS = Path(__file__).parent / "results" / "mun_step.md"
+GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if GPU else "cpu")
+IMAGES_EACH = 4
+SIZES: dict[str, tuple[int, int, int, dict[str, Any]]] = {
+    "ResNet-50, 288 x 144": (288, 144, 8 if GPU else 2, {"trunk": "resnet50"}),
+    "ResNet-10 of half the width, 128 x 64": (128, 64, 16, {"trunk": "resnet10t", "width": 0.5}),
+}
+"""Rows and columns of a picture, people, settings."""
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "AGW": ("agw", {}),
+    "MUN, fixed mean": ("mun", {"generator": "mean"}),
+    "MUN": ("mun", {}),
+    "MUN, generator_stride 1": ("mun", {"generator_stride": 1}),
+    "MUN, generator_stride 4": ("mun", {"generator_stride": 4}),
+    "MUN, stem level": ("mun", {"aux_level": "stem"}),
+}
+
+
+NO_DATA: Any = SimpleNamespace(num_identities=100, paired=lambda *_: None)
+"""Steps here are given their batch."""
+
+
+def build(size: str, row: str) -> tuple[Method, Stage[Any]]:
+    name, settings = ROWS[row]
+    kind = methods.find(name)
+    common = {**SIZES[size][3], "pretrained": False, "non_local": False}
+    torch.manual_seed(0)
+    method = kind(kind.Config(**common, **settings), NO_DATA.num_identities).to(DEVICE)
+    (stage,) = method.stages(NO_DATA)
+    stage.thaw(method)
+    return method, stage
+
+
+def batch_of(size: str) -> PairedBatch:
+    height, width, people, _ = SIZES[size]
+    shape = (people * IMAGES_EACH, 3, height, width)
+    identities = torch.arange(people).repeat_interleave(IMAGES_EACH)
+    return PairedBatch(torch.rand(shape), torch.rand(shape), identities).to(DEVICE)
+
+
+def step(stage: Stage[Any], batch: PairedBatch) -> float:
+    """Seconds that it took."""
+    began = clock()
+    stage.optimizer.zero_grad()
+    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU):
+        losses = stage.losses(batch, 0)
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+    stage.optimizer.step()
+    return clock() - began
+
+
+def clock() -> float:
+    if GPU:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()
+
+
+def held() -> float:
+    """Most memory so far, in MiB."""
+    if GPU:
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def measure(size: str, row: str, steps: int) -> None:
+    """Print what one row takes, as JSON."""
+    torch.set_num_threads(1)
+    _, stage = build(size, row)
+    batch = batch_of(size)
+    before = held()
+    seconds = [step(stage, batch) for _ in range(steps + 1)][1:]
+    print(json.dumps({"seconds": seconds, "memory": held() - before}))
+
+
+def measured(size: str, row: str, steps: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--measure", size, row, "--steps", str(steps)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return found
+
+
+def table(size: str, steps: int) -> str:
+    found = {row: measured(size, row, steps) for row in ROWS}
+    people = SIZES[size][2]
+    lines = [
+        f"{size}, {people} people x {IMAGES_EACH} images of either spectrum;",
+        f"median of {steps} steps (fastest to slowest).\n",
+        "| | seconds a step | of AGW's | memory, MiB | of AGW's |\n|---|---|---|---|---|",
+    ]
+    agw = found["AGW"]
+    for row, of_row in found.items():
+        seconds = of_row["seconds"]
+        middle = statistics.median(seconds)
+        lines.append(
+            f"| {row} | {middle:.2f} ({min(seconds):.2f} to {max(seconds):.2f}) "
+            f"| {middle / statistics.median(agw['seconds']):.2f} "
+            f"| {of_row['memory']:,.0f} | {of_row['memory'] / agw['memory']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write results/mun_step.md")
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--measure", nargs=2, metavar=("SIZE", "ROW"))
+    told = parser.parse_args()
+    if told.measure:
+        size, row = told.measure
+        measure(size, row, told.steps)
+        return
+    where = torch.cuda.get_device_name() if GPU else "one thread of a processor"
+    parts = [
+        "# A step of MUN",
+        (__doc__ or "").strip(),
+        f"Measured on {where}, torch {torch.__version__}.",
+    ]
+    report = "\n\n".join([*parts, *(table(size, told.steps) for size in SIZES)]) + "\n"
+    print(report)
+    if told.write:
+        RESULTS.write_text(report, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
