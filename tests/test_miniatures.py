@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -106,6 +107,12 @@ def ten(place: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def ten_scored(ten: Path) -> list[dict[str, Any]]:
+    """What the folder of the ten runs scores."""
+    return scored(ten)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
@@ -151,27 +158,32 @@ def test_reproduction_of_swapped_roles_is_told_in_one_line(trained: dict[str, Pa
     assert "reproducing" not in done("evaluate", trained["llcm"])
 
 
-def test_ten_models_of_ten_splits_make_one_result(ten: Path, place: Path) -> None:
-    output = done("evaluate", ten)
-    assert "regdb-runs" in output
-    assert "over 10 trials" in output
-    assert "published numbers are means over ten" not in output
-    assert (ten / "scores.json").is_file()
-    forth, back = scored(ten)
+def test_ten_models_of_ten_splits_make_one_result(
+    ten: Path, ten_scored: list[dict[str, Any]]
+) -> None:
+    forth, back = ten_scored
     assert [s["protocol"]["direction"] for s in (forth, back)] == BOTH_WAYS
     assert forth["protocol"]["trial_numbers"] == list(range(1, 11))
     assert [trial["number"] for trial in forth["trials"]] == list(range(1, 11))
     of_runs = [runs.read_facts(ten / f"trial-{n}")["fingerprint"] for n in range(1, 11)]
     assert forth["model"]["fingerprint"].split() == of_runs
-    assert forth["sd"]["R1"] >= 0
-    runs_in_disorder = [ten / f"trial-{n}" for n in (10, 3, *range(4, 10), 2, 1)]
-    again = scored(*runs_in_disorder)
-    assert [s["trials"] for s in again] == [forth["trials"], back["trials"]]
+    of_trials = [trial["metrics"]["R1"] for trial in forth["trials"]]
+    assert forth["mean"]["R1"] == pytest.approx(fmean(of_trials))
+    assert forth["sd"]["R1"] == pytest.approx(stdev(of_trials))
 
 
-def test_the_trials_of_the_result_are_those_of_the_models_alone(ten: Path) -> None:
+def test_some_runs_given_one_by_one_make_one_result_too(
+    ten: Path, ten_scored: list[dict[str, Any]]
+) -> None:
+    (forth,) = scored(ten / "trial-10", ten / "trial-3", "--direction", "visible-to-infrared")
+    assert forth["trials"] == [ten_scored[0]["trials"][n - 1] for n in (3, 10)]
+
+
+def test_the_trials_of_the_result_are_those_of_the_models_alone(
+    ten: Path, ten_scored: list[dict[str, Any]]
+) -> None:
     """By hand: a model, its own split, nothing shared with the way through the folder."""
-    forth, _ = scored(ten)
+    forth = ten_scored[0]
     protocol = protocols.find("regdb/10-trial")
     for number in (1, 7):
         dataset = datasets.read("regdb", ten.parent / "regdb", number)
@@ -182,11 +194,13 @@ def test_the_trials_of_the_result_are_those_of_the_models_alone(ten: Path) -> No
 
 
 def test_fewer_splits_than_ten_are_told(ten: Path) -> None:
-    out = ["--out", str(ten / "some.json"), "--direction", "visible-to-infrared"]
-    told = done("evaluate", ten / "trial-3", *out)
+    way = ["--direction", "visible-to-infrared"]
+    told = done("evaluate", ten / "trial-3", *way)
     assert "one trial" in told
     assert "split 3 alone: published numbers are means over ten" in told
-    told = done("evaluate", ten / "trial-3", ten / "trial-1", *out)
+    assert (ten / "trial-3" / "scores.json").is_file()
+    told = done("evaluate", ten / "trial-3", ten / "trial-1", *way)
+    assert "2 models" in told
     assert "split 1, 3 alone" in told
     assert "over 2 trials" in told
 
