@@ -1,5 +1,7 @@
 """NightWalk's files: bodies from a cache, complete sets, truth, and what stops a rendering."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -226,7 +228,7 @@ def test_everybody_is_seen_in_both_spectra(plan: plans.Plan) -> None:
         {"hold": ("weather forecast",)},
     ],
 )
-def test_a_plan_that_cannot_be_rendered_is_refused(wrong: dict[str, object]) -> None:
+def test_a_plan_that_cannot_be_rendered_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(VireidError, match=r"give|numbered"):
         plans.choose("mini", **wrong)
 
@@ -298,9 +300,7 @@ def test_ctrl_c_leaves_a_set_that_the_same_command_completes(tmp_path: Path) -> 
     command = [sys.executable, "-m", "vireid", "render", "--out", str(out), "--people", "9"]
     command += ["--height", "64", "--width", "32", "--processes", "2"]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not list(out.glob("truth/*.gz")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: list(out.glob("truth/*.gz")))
     os.killpg(running.pid, signal.SIGINT)
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130
@@ -310,6 +310,35 @@ def test_ctrl_c_leaves_a_set_that_the_same_command_completes(tmp_path: Path) -> 
     for picture in out.glob("cam*/*/*.jpg"):
         with Image.open(picture) as opened:
             opened.load()
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="asks Linux which processes live")
+def test_nothing_goes_on_when_a_rendering_is_killed(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    command = [sys.executable, "-m", "vireid", "render", "--out", str(out), "--processes", "2"]
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    wait_for(lambda: list(out.glob("cam*/*/*.jpg")))
+    running.kill()
+    running.wait(timeout=30)
+    wait_for(lambda: not processes_of(running.pid))
+
+
+def processes_of(session: int) -> list[int]:
+    """Those that live in it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, _, its_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+def wait_for(happens: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
@@ -409,7 +438,7 @@ def test_low_light_pictures_are_read_as_llcm(tmp_path: Path) -> None:
         ("llcm", {"frames": "sysu"}, "only the layout sysu"),
     ],
 )
-def test_what_a_layout_lacks_is_refused(layout: str, wrong: dict[str, object], says: str) -> None:
+def test_what_a_layout_lacks_is_refused(layout: str, wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(VireidError, match=says):
         plans.choose("mini", layout, **wrong)
 
@@ -474,3 +503,34 @@ def test_missing_or_damaged_truth_names_the_file(rendered: Path, tmp_path: Path)
         reader.parts(tmp_path / "cam1" / "0001" / "0001.jpg", tmp_path)
     with pytest.raises(VireidError, match="is not in"):
         reader.parts(rendered / "cam1" / "0001" / "0001.jpg", tmp_path)
+
+
+# The edition in the package
+
+
+def test_the_shipped_edition_is_what_is_rendered() -> None:
+    """By statistics: another processor may change the last bits of single pixels.
+
+    If this fails because pictures were meant to change, raise `EDITION` and render it again.
+    """
+    shipped = json.loads((reader.MINI / nightwalk.FACTS_FILE).read_text())
+    assert shipped["edition"] == nightwalk.EDITION
+    assert shipped["finished"] is True
+    plan = plans.SIZES["sysu"]["mini"]
+    assert shipped["plan"] == plan.as_dict()
+    person = draw_person(plan.seed, 1)
+    outfit = dress(person, shop().body(person.phenotype))
+    for shot in {shot.camera.name: shot for shot in shots_of(plan, 1)}.values():
+        rendered_now = nightwalk._encoded(
+            nightwalk._photograph(plan, outfit, shot).picture, plan, shot
+        )
+        ours, theirs = (
+            np.asarray(Image.open(io.BytesIO(content)), np.float64)
+            for content in (rendered_now, (reader.MINI / shot.path).read_bytes())
+        )
+        assert ours.mean((0, 1)) == pytest.approx(theirs.mean((0, 1)), abs=1)
+        assert np.abs(ours - theirs).mean() < 2
+
+
+def test_the_shipped_edition_is_small() -> None:
+    assert sum(map(len, files_below(reader.MINI).values())) <= 10e6

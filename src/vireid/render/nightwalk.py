@@ -11,12 +11,14 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +102,27 @@ def _render_all(out: Path, plan: Plan, processes: int) -> Iterator[int]:
 
 @contextmanager
 def _workers(processes: int) -> Iterator[Executor]:
-    """Processes that end at once and silently on Ctrl-C: nothing they write is half there."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, signal.signal, (signal.SIGINT, signal.SIG_DFL))
+    pool = ProcessPoolExecutor(processes, context, _end_with_us)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_us() -> None:
+    """Let this worker end at once and silently on Ctrl-C, and when its parent is killed.
+
+    Nothing that it writes is ever half there.
+    """
+
+    def outlive_nobody(parent: BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=outlive_nobody, args=[parent], daemon=True).start()
 
 
 def _render_person(out: Path, plan: Plan, identity: int) -> int:
