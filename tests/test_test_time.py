@@ -52,13 +52,30 @@ def of_pictures(embedder: Embedder, records: tuple[ImageRecord, ...], mirror: bo
     return np.stack(rows)
 
 
-def similarity_by_hand(embedder: Embedder, trial: Trial, flip: Flip) -> np.ndarray:
+Embedded = tuple[list[np.ndarray], list[np.ndarray]]
+"""Of queries and gallery: of pictures, of mirror images."""
+
+
+@pytest.fixture(scope="module")
+def trial(dataset: Dataset) -> Trial:
+    return replace(PLAIN, trial_numbers=(0,)).trials(dataset)[0]
+
+
+@pytest.fixture(scope="module")
+def embedded(embedder: Embedder, trial: Trial) -> Embedded:
+    u, v = (
+        [of_pictures(embedder, part, mirror) for part in (trial.queries, trial.gallery)]
+        for mirror in (False, True)
+    )
+    return u, v
+
+
+def similarity_by_hand(embedded: Embedded, flip: Flip) -> np.ndarray:
     """One pair at a time, straight from the formulas."""
-    u, v = ([of_pictures(embedder, part, mirror) for part in (trial.queries, trial.gallery)]
-            for mirror in (False, True))  # fmt: skip
-    rows = np.empty((len(trial.queries), len(trial.gallery)), np.float32)
-    for q in range(len(trial.queries)):
-        for g in range(len(trial.gallery)):
+    u, v = embedded
+    rows = np.empty((len(u[0]), len(u[1])), np.float32)
+    for q in range(len(u[0])):
+        for g in range(len(u[1])):
             sums = u[0][q] + v[0][q], u[1][g] + v[1][g]
             rows[q, g] = {
                 "none": u[0][q] @ u[1][g],
@@ -79,20 +96,18 @@ def metrics_of(similarity: np.ndarray, trial: Trial, protocol: Protocol) -> list
 
 @pytest.mark.parametrize("flip", ["none", "mean", "sum", "concatenation"])
 def test_flips_are_averaged_as_their_names_say(
-    flip: Flip, dataset: Dataset, embedder: Embedder
+    flip: Flip, dataset: Dataset, embedder: Embedder, trial: Trial, embedded: Embedded
 ) -> None:
     protocol = replace(PLAIN, test_time_flip=flip, trial_numbers=(0,))
     scores = evaluation.score(embedder, dataset, protocol)
-    (trial,) = protocol.trials(dataset)
-    expected = metrics_of(similarity_by_hand(embedder, trial, flip), trial, protocol)
+    expected = metrics_of(similarity_by_hand(embedded, flip), trial, protocol)
     found = [scores.mean[name] for name in ("R1", "mAP", "mINP")]
     assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_ways_to_average_differ(dataset: Dataset, embedder: Embedder) -> None:
-    (trial,) = replace(PLAIN, trial_numbers=(0,)).trials(dataset)
+def test_the_ways_to_average_differ(embedded: Embedded) -> None:
     ways: list[Flip] = ["none", "mean", "sum", "concatenation"]
-    orders = [similarity_by_hand(embedder, trial, way).argsort(axis=1) for way in ways]
+    orders = [similarity_by_hand(embedded, way).argsort(axis=1) for way in ways]
     for i, one in enumerate(orders):
         assert all((one != other).any() for other in orders[i + 1 :])
 
@@ -151,6 +166,27 @@ def test_re_ranking_does_not_learn_who_is_seen_from_what_identities_hide() -> No
         evaluation._similarity(one, protocol, vectors[::2], vectors[1::2]),
         evaluation._similarity(other, protocol, vectors[::2], vectors[1::2]),
     )
+
+
+def test_scores_do_not_depend_on_the_order_in_which_pictures_are_listed(
+    dataset: Dataset, embedder: Embedder
+) -> None:
+    wanted = protocols.beside_plain([PLAIN], "concatenation", "k-reciprocal")
+    turned = replace(dataset, test=dataset.test[::-1])
+    for one, other in zip(
+        evaluation.score_all(embedder, dataset, wanted),
+        evaluation.score_all(embedder, turned, wanted),
+        strict=True,
+    ):
+        assert one == other
+
+
+def test_what_is_done_at_test_time_has_to_be_offered() -> None:
+    assert protocols.beside_plain([PLAIN]) == [PLAIN]
+    with pytest.raises(VireidError, match="no flip 'summ'; did you mean 'sum'"):
+        protocols.beside_plain([PLAIN], "summ")
+    with pytest.raises(VireidError, match="no re-ranking 'gnn'"):
+        protocols.beside_plain([PLAIN], "none", "gnn")
 
 
 def test_baselines_have_no_mirror_images(dataset: Dataset) -> None:
