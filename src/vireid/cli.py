@@ -75,7 +75,7 @@ def vireid() -> None:
 @click.option("--width", type=int, help="Columns of a picture.  [mini: 96, standard: 144]")
 @click.option("--hold", multiple=True, help="What is to be the same in all pictures.")
 @click.option("--masks/--no-masks", default=None, help="Masks of parts.  [standard: yes]")
-@click.option("--seed", type=int, help="Same seed, same pictures.  [default: 0]")
+@click.option("--seed", type=int, help="Same seed, same people.  [mini: 0, standard: 1]")
 @click.option("--processes", type=click.IntRange(min=1), help="[default: one a core]")
 def render(out: Path, size: str, layout: str, processes: int | None, **asked: Any) -> None:
     """Render NightWalk, a data set.
