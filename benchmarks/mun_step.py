@@ -28,15 +28,15 @@ from vireid.method import Method, Stage
 RESULTS = Path(__file__).parent / "results" / "mun_step.md"
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
-IMAGES_EACH = 4
-SIZES: dict[str, tuple[int, int, int, dict[str, Any]]] = {
-    "ResNet-50, 288 x 144": (288, 144, 8 if GPU else 2, {"trunk": "resnet50"}),
-    "ResNet-10 of half the width, 128 x 64": (128, 64, 16, {"trunk": "resnet10t", "width": 0.5}),
+R50 = {"trunk": "resnet50"}
+SMALL = {"trunk": "resnet10t", "width": 0.5}
+SIZES: dict[str, tuple[int, int, int, int, dict[str, Any]]] = {
+    "ResNet-50, 288 x 144": (288, 144, *((8, 4) if GPU else (2, 2)), R50),
+    "ResNet-10 of half the width, 128 x 64": (128, 64, 16, 4, SMALL),
 }
-"""Rows and columns of a picture, people, settings."""
+"""Rows and columns of a picture, people, images of each, settings."""
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "AGW": ("agw", {}),
-    "MUN, fixed mean": ("mun", {"generator": "mean"}),
     "MUN": ("mun", {}),
     "MUN, generator_stride 1": ("mun", {"generator_stride": 1}),
     "MUN, generator_stride 4": ("mun", {"generator_stride": 4}),
@@ -51,7 +51,7 @@ NO_DATA: Any = SimpleNamespace(num_identities=100, paired=lambda *_: None)
 def build(size: str, row: str) -> tuple[Method, Stage[Any]]:
     name, settings = ROWS[row]
     kind = methods.find(name)
-    common = {**SIZES[size][3], "pretrained": False, "non_local": False}
+    common = {**SIZES[size][4], "pretrained": False, "non_local": False}
     torch.manual_seed(0)
     method = kind(kind.Config(**common, **settings), NO_DATA.num_identities).to(DEVICE)
     (stage,) = method.stages(NO_DATA)
@@ -60,9 +60,9 @@ def build(size: str, row: str) -> tuple[Method, Stage[Any]]:
 
 
 def batch_of(size: str) -> PairedBatch:
-    height, width, people, _ = SIZES[size]
-    shape = (people * IMAGES_EACH, 3, height, width)
-    identities = torch.arange(people).repeat_interleave(IMAGES_EACH)
+    height, width, people, images_each, _ = SIZES[size]
+    shape = (people * images_each, 3, height, width)
+    identities = torch.arange(people).repeat_interleave(images_each)
     return PairedBatch(torch.rand(shape), torch.rand(shape), identities).to(DEVICE)
 
 
@@ -110,9 +110,9 @@ def measured(size: str, row: str, steps: int) -> dict[str, Any]:
 
 def table(size: str, steps: int) -> str:
     found = {row: measured(size, row, steps) for row in ROWS}
-    people = SIZES[size][2]
+    people, images_each = SIZES[size][2:4]
     lines = [
-        f"{size}, {people} people x {IMAGES_EACH} images of either spectrum;",
+        f"{size}, {people} people x {images_each} images of either spectrum;",
         f"median of {steps} steps (fastest to slowest).\n",
         "| | seconds a step | of AGW's | memory, MiB | of AGW's |\n|---|---|---|---|---|",
     ]

@@ -23,7 +23,7 @@ from vireid.methods.mun import AUXILIARY, MUN
 from vireid.pictures import read_resized
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality
-from vireid.shapes import Embeddings, Images
+from vireid.shapes import Images
 from vireid.writing import write_whole
 
 SHOWN = 10
@@ -33,10 +33,10 @@ SPREAD = 40
 PAIRS_EACH = 3
 COLOURS = {"visible": "#1a9850", "infrared": "#d73027", AUXILIARY: "#4575b4"}
 MARKERS = {"visible": "o", "infrared": "s", AUXILIARY: "^"}
-Pictures = Float[np.ndarray, "n h w channels"]
-"""In colour, or one number for each place."""
-Points = Mapping[str, Embeddings]
-"""Row i of each modality is of the same pair of pictures."""
+Pictures = Float[np.ndarray, "_ _ _ _"]
+"""Rows and columns of several, in colour or one number for each place."""
+Points = Mapping[str, Float[torch.Tensor, "_ _"]]
+"""Embeddings by modality; row i of each is of the same pair of pictures."""
 
 
 @dataclass(frozen=True)
