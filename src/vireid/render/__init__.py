@@ -2,5 +2,6 @@
 
 bodies (anny) -> people (who wears what) -> outfits (geometry) -> poses; scenes (cameras, light,
 weather), places and things (what is around) -> stages (who stands where), views (lenses, boxes),
-shading (light), sensors (grey levels) -> pictures -> nightwalk (files).
+shading (light), sensors (grey levels) -> pictures; plans (who, how often), layouts (names, lists),
+truth (what is known) -> nightwalk (files).
 """
