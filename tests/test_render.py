@@ -414,7 +414,7 @@ def test_pairs_are_read_as_regdb_in_ten_splits(tmp_path: Path) -> None:
     for thermal in (r.path for r in data.test if r.modality is Modality.INFRARED):
         visible = tmp_path / "Visible" / thermal.parent.name / thermal.name.replace("_t_", "_v_")
         one, other = (reader.parts(path, tmp_path) > 0 for path in (visible, thermal))
-        assert (one & other).sum() > 0.8 * (one | other).sum()
+        assert (one & other).sum() > 0.7 * (one | other).sum()
 
 
 def test_low_light_pictures_are_read_as_llcm(tmp_path: Path) -> None:
