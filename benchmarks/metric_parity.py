@@ -13,8 +13,8 @@ needs `octave-cli` too. Nothing of them is changed but for what today's librarie
   part of Octave, and a `save` that keeps what Octave can write
 
 All score the same random unit features in SYSU-MM01's true structure: 3,803 queries and the ten
-official galleries, indoor and all, single- and multi-shot; a variant takes the peers minutes. LLCM's
-and RegDB's rules are scored on random pictures of 40 people under 9 cameras. AGW, LLCM and vireid
+official galleries, indoor and all, single- and multi-shot; each takes the peers minutes. LLCM's and
+RegDB's rules are scored on random pictures of 40 people under 9 cameras. AGW, LLCM and vireid
 are given similarities as ranks, the others work them out of features by themselves, in double
 precision as ours are.
 """
