@@ -312,7 +312,7 @@ def _generator(config: MUN.Config, outer: int) -> nn.Module | None:
     if config.generator in ("mun", "iml_only", "cml_only"):
         return LearntMixture(
             outer,
-            config.generator_channels or round(CHANNELS[config.aux_level] * config.width),
+            config.generator_channels or max(1, round(CHANNELS[config.aux_level] * config.width)),
             kernels=() if config.generator == "cml_only" else config.generator_kernels,
             cross=config.generator != "iml_only",
             stride=config.generator_stride or STRIDE[config.aux_level],
