@@ -31,6 +31,8 @@ def in_threads(do: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator
     threads = _processors()
     ahead: deque[Future[list[R]]] = deque()
     starts = range(0, len(items), IN_ONE_GO)
+    if not items:
+        return
     with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(threads) as pool:
         task = bar.add_task(doing, total=len(items))
         for start in starts:
