@@ -283,7 +283,9 @@ def compare_sysu(asked: argparse.Namespace) -> Iterator[tuple[str, str, Scores, 
                 some = rankings[: asked.trials] if shot == "multi" else rankings
                 hidden = [(r.query_cameras == 3)[:, None] & (r.gallery_cameras == 2) for r in some]
                 few = mean([ours(r, h) for r, h in zip(some, hidden, strict=True)])
-                of_few = what if len(some) == 10 else f"SYSU-MM01 {mode} {shot}, {len(some)} trials"
+                of_few = (
+                    what if len(some) == 10 else f"SYSU-MM01 {mode} {shot}, trials: {len(some)}"
+                )
                 yield of_few, "AGW", few, mean([by_matrix(agw, r) for r in some])
             if asked.mpanet:
                 with mpanet(asked.mpanet) as module:
