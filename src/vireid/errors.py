@@ -8,6 +8,7 @@ EXTRA_OF_MODULE = {
     "matplotlib": "report",
     "onnx": "export",
     "onnxscript": "export",
+    "open_clip": "train",
     "safetensors": "train",
     "scipy": "score",
     "sklearn": "report",

@@ -1,0 +1,126 @@
+"""CLIP's text tower, and descriptions of people whose words are learnt.
+
+"A photo of a [X]1 [X]2 [X]3 [X]4 person.", with [X] of every identity free vectors in the space of
+words: Li, Sun, Li, CLIP-ReID: Exploiting Vision-Language Model for Image Re-Identification without
+Concrete Text Labels, AAAI 2023.
+"""
+
+import open_clip
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vireid.backbones.clip_image import linear
+from vireid.errors import VireidError
+from vireid.shapes import Embeddings, Identities
+
+BEFORE, AFTER = "a photo of a", "person."
+"""The words around those that are learnt."""
+Words = Float[Tensor, "m length width"]
+"""Sentences as vectors, one a word; the last is the one that ends them."""
+Texts = Float[Tensor, "k d"]
+
+
+class TextTower(nn.Module):
+    """Sentences, as vectors of words, to the space that images are projected to."""
+
+    def __init__(self, clip: open_clip.CLIP) -> None:
+        super().__init__()
+        self.words: nn.Embedding = clip.token_embedding
+        self.positions = nn.Parameter(clip.positional_embedding.detach())
+        self.blocks: nn.ModuleList = clip.transformer.resblocks
+        self.norm: nn.Module = clip.ln_final
+        projection = clip.text_projection
+        assert projection is not None
+        self.projection = projection if isinstance(projection, nn.Linear) else linear(projection)
+        self.width, self.dim = self.projection.in_features, self.projection.out_features
+
+    def forward(self, words: Words) -> Texts:
+        """What sentences say, read where they end.
+
+        No word looks at those behind it, so what would fill the context up is left out: it
+        changes nothing, and is 65 of 77 places.
+        """
+        length = words.shape[1]
+        tokens = words + self.positions[:length]
+        hidden = torch.full((length, length), -torch.inf, device=words.device).triu(1)
+        for block in self.blocks:
+            tokens = block(tokens, attn_mask=hidden)
+        texts: Texts = self.projection(self.norm(tokens[:, -1]))
+        return texts
+
+
+class Prompts(nn.Module):
+    """One description for every identity, or one for each spectrum, and what they say."""
+
+    before: Tensor
+    after: Tensor
+    texts: Tensor
+    """What they said when they were last read: descriptions x identities x numbers."""
+
+    def __init__(self, tower: TextTower, identities: int, tokens: int, sets: int = 1) -> None:
+        """Begin with random tokens, N(0, 0.02) as CLIP-ReID.
+
+        Args:
+            tower: Which will read them.
+            identities: How many people.
+            tokens: How many for each; with none, all descriptions are the same.
+            sets: Descriptions for each.
+
+        Raises:
+            VireidError: Sentences would be longer than the tower can read.
+        """
+        super().__init__()
+        tokenizer = open_clip.SimpleTokenizer()
+        before = [tokenizer.sot_token_id, *tokenizer.encode(BEFORE)]
+        after = [*tokenizer.encode(AFTER), tokenizer.eot_token_id]
+        longest = len(tower.positions)
+        if len(before) + tokens + len(after) > longest:
+            raise VireidError(
+                f"settings.tokens is {tokens}, which makes prompts longer than the {longest} words "
+                f"that this CLIP reads; it can be {longest - len(before) - len(after)} at most"
+            )
+        self.register_buffer("before", torch.tensor(before), persistent=False)
+        self.register_buffer("after", torch.tensor(after), persistent=False)
+        self.tokens = nn.Parameter(torch.empty(sets, identities, tokens, tower.width))
+        nn.init.normal_(self.tokens, std=0.02)
+        self.register_buffer("texts", torch.zeros(sets, identities, tower.dim))
+
+    def read(self, tower: TextTower, identities: Identities, sets: Identities) -> Embeddings:
+        """What the descriptions of some identities say.
+
+        Args:
+            tower: Reads them; a gradient comes back to the tokens through it.
+            identities: Whose.
+            sets: Which of the descriptions of each.
+        """
+        learnt = self.tokens[sets, identities]
+        around = (tower.words(ids).expand(len(learnt), -1, -1) for ids in (self.before, self.after))
+        before, after = around
+        return tower(torch.cat([before, learnt, after], dim=1))
+
+    def read_all(self, tower: TextTower) -> Float[Tensor, "s k d"]:
+        """What all descriptions say now."""
+        sets, people = self.tokens.shape[:2]
+        device = self.tokens.device
+        numbers = torch.arange(sets * people, device=device)
+        read = self.read(tower, numbers % people, numbers // people)
+        return read.unflatten(0, (sets, people))
+
+    def read_some(self, tower: TextTower, people: Identities) -> Float[Tensor, "s k d"]:
+        """All texts: those of some people read now, the others remembered.
+
+        Remembers what it has read. A description that nobody asks for hardly changes: its tokens
+        get no gradient, only what Adam still has in mind.
+        """
+        sets = len(self.tokens)
+        numbers = torch.arange(sets, device=people.device).repeat_interleave(len(people))
+        read = self.read(tower, people.repeat(sets), numbers).unflatten(0, (sets, -1))
+        texts = self.texts.to(read.dtype).index_copy(1, people, read)
+        self.texts.copy_(texts.detach())
+        return texts
+
+    @torch.no_grad()
+    def remember(self, tower: TextTower) -> None:
+        """Keep what they say now."""
+        self.texts.copy_(self.read_all(tower))

@@ -1,0 +1,42 @@
+"""Brings embeddings of pictures and of texts about the same person together, in one space."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vireid.shapes import Embeddings, Identities, Scalar
+
+
+def contrast(anchors: Embeddings, others: Embeddings, identities: Identities) -> Scalar:
+    """Supervised contrast of two kinds of rows that show the same people in the same order.
+
+        -1/n sum_i 1/|P(i)| sum_{p in P(i)} log( exp(a_i . o_p) / sum_j exp(a_i . o_j) ),
+        P(i) = all rows of the identity of row i, its own among them
+
+    Dot products as they are: neither normalised nor divided by a temperature. With k rows of every
+    identity the least possible value is log k. Image-to-text has images as anchors, text-to-image
+    texts. Computed in float32 or better, also under autocast.
+
+    Source: Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, L_out, between two kinds
+    of rows as in CLIP-ReID (Li, Sun, Li, AAAI 2023), eq. 5, https://github.com/Syliz517/CLIP-ReID.
+
+    Args:
+        anchors: Rows whose partners are looked for.
+        others: Rows among which they are.
+        identities: Who is shown in row i of both.
+    """
+    with torch.autocast(anchors.device.type, enabled=False):
+        same = (identities[:, None] == identities[None, :]).float()
+        log_shares = _similarities(anchors, others).log_softmax(dim=1)
+        return -((log_shares * same).sum(dim=1) / same.sum(dim=1)).mean()
+
+
+def text_logits(images: Embeddings, texts: Float[Tensor, "k d"]) -> Float[Tensor, "n k"]:
+    """Dot products of images with the texts of all people, for a cross-entropy over people."""
+    with torch.autocast(images.device.type, enabled=False):
+        return _similarities(images, texts)
+
+
+def _similarities(rows: Tensor, columns: Tensor) -> Tensor:
+    dtype = torch.promote_types(torch.promote_types(rows.dtype, columns.dtype), torch.float32)
+    return rows.to(dtype) @ columns.to(dtype).T

@@ -1,0 +1,43 @@
+"""Modality-shared enhancement: a person is no farther in the other spectrum than in one's own."""
+
+import torch
+
+from vireid.errors import VireidError
+from vireid.shapes import Embeddings, Identities, Modalities, Scalar
+
+
+def shared_enhancement(
+    embeddings: Embeddings, identities: Identities, modalities: Modalities
+) -> Scalar:
+    """Mean over rows of (across - within)^2.
+
+    `within` is the mean Euclidean distance of a row to the others of its person and modality,
+    `across` that to the rows of its person in the other modality. With as many rows of both
+    modalities this is half the sum of the two modalities' means, as CSDN has it. Computed in
+    float32 or better, also under autocast.
+
+    Source: Lu, Zou, Zhang, Learning Progressive Modality-shared Transformers for Effective
+    Visible-Infrared Person Re-identification (PMT), AAAI 2023.
+
+    Args:
+        embeddings: Used as they are.
+        identities: Who is seen in each row.
+        modalities: In which of two modalities.
+
+    Raises:
+        VireidError: A row has no second one of its person and modality, or none in the other.
+    """
+    person = identities[:, None] == identities[None, :]
+    alike = modalities[:, None] == modalities[None, :]
+    itself = torch.eye(len(identities), dtype=torch.bool, device=identities.device)
+    within, across = person & alike & ~itself, person & ~alike
+    if not bool((within.any(dim=1) & across.any(dim=1)).all()):
+        raise VireidError(
+            "the modality-shared enhancement needs two images of each identity in both spectra; "
+            "raise settings.images_each or set settings.enhancement_weight to 0"
+        )
+    with torch.autocast(embeddings.device.type, enabled=False):
+        points = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+        distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+        means = [(distances * rows).sum(dim=1) / rows.sum(dim=1) for rows in (across, within)]
+        return (means[0] - means[1]).square().mean()
