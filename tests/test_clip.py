@@ -201,7 +201,7 @@ def as_archive(state: dict[str, Tensor], path: Path) -> None:
     with warnings.catch_warnings():
         # TorchScript is going out of use, which OpenAI's archives are made of.
         warnings.simplefilter("ignore")
-        torch.jit.script(archive).save(str(path))
+        torch.jit.script(archive).save(str(path))  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -21,7 +21,14 @@ STEPS = 3
 SMALL = {
     "trunk": "resnet18",
     "width": 0.125,
+    "clip": "tiny RN",
+    "picture": (HEIGHT, WIDTH),
     "pretrained": False,
+    "tsg_batch": 8,
+    "ife_batch": 8,
+    "tsg_epochs": 2,
+    "ife_epochs": 2,
+    "hsa_epochs": 2,
     "people": 4,
     "images_each": 2,
     "epochs": 2,
@@ -71,6 +78,14 @@ class ToyData:
             return ImageBatch(_images(identities, modality, rng)[mine], identities[mine])
 
         return lambda epoch: ToyEpoch(self, lambda step: batch(epoch, step))
+
+    def every(self, modality: Modality, size: int) -> "ToyEpoch[ImageBatch]":
+        def batch(step: int) -> ImageBatch:
+            rng = np.random.default_rng((2, step))
+            identities = (torch.arange(size) + step) % PEOPLE
+            return ImageBatch(_images(identities, modality, rng), identities)
+
+        return ToyEpoch(replace(self, before_step=nothing), batch)
 
     def _mine(self, count: int) -> slice:
         return share(count, self.rank, self.world)

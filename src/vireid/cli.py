@@ -325,6 +325,22 @@ def show_auxiliary(run: Path, out: Path, seed: int) -> None:
     auxiliary_view.draw(run, out, seed)
 
 
+@vireid.command(
+    name="show-measures",
+    epilog=examples("vireid show-measures runs/clip4vi_reid_nightwalk_mini-1 --out bridge.png"),
+)
+@click.argument("run", type=EXISTING)
+@click.option("--out", type=TO_WRITE, required=True, help="Picture (PNG) to write.")
+def show_measures(run: Path, out: Path) -> None:
+    """Plot what the stages of RUN have measured.
+
+    For clip4vi_reid: how often pictures of either spectrum and texts find each other.
+    """
+    from vireid import measures_view
+
+    measures_view.draw(run, out)
+
+
 @vireid.command(epilog=examples("vireid export runs/agw_nightwalk_mini-1 --out my_model"))
 @click.argument("run", type=EXISTING)
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")

@@ -37,7 +37,7 @@ from vireid.records import Modality
 from vireid.writing import writing_to
 
 WEIGHTS = "weights.bin"
-KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl")
+KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
 ALIGNMENT = 64
 """Bytes; where a tensor begins in the file of weights, so that it can be used where it lies."""
 INLINE = 1024

@@ -14,14 +14,28 @@ def gather(rows: Tensor) -> Tensor:
     Args:
         rows: As many on every process; a leading axis of images.
     """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return rows
-    if distributed.get_world_size() == 1:
+    if processes() == 1:
         return rows
     if not rows.is_floating_point():
         return torch.cat(_all_rows(rows))
     gathered: Tensor = _Gather.apply(rows)
     return gathered
+
+
+def own_rows(rows: Tensor) -> Tensor:
+    """This process's part of rows that all processes have drawn alike.
+
+    Args:
+        rows: In the order of `gather`, as many for every process.
+    """
+    each = len(rows) // processes()
+    return rows[distributed.get_rank() * each :][:each] if each < len(rows) else rows
+
+
+def processes() -> int:
+    """How many there are in this run."""
+    running = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if running else 1
 
 
 def _all_rows(rows: Tensor) -> list[Tensor]:

@@ -15,7 +15,7 @@ from typing import Generic, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
 from vireid.augmentation import Augmentation, augment, draw_changes
 from vireid.batches import B, EpochOfBatches, ImageBatch, PairedBatch
@@ -151,11 +151,8 @@ class PackedTrainingData:
             TrainingDataError: There are no such pictures, or `size` cannot be shared evenly.
         """
         self._check_share("size", size)
-        pictures = np.concatenate(self._of_each(modality))
-        if not len(pictures):
-            raise TrainingDataError(f"the data set has no {modality} pictures to train on")
+        pictures, identity_of = self._pictures_of(modality), self._identity_of(modality)
         ordered, changed = SINGLE[modality]
-        identity_of = {n: k for k, of_k in enumerate(self._of_each(modality)) for n in of_k}
 
         def epoch(number: int) -> Epoch[ImageBatch]:
             order = shuffled(pictures, size, generator(self._seed, ordered, number))
@@ -172,6 +169,34 @@ class PackedTrainingData:
 
         return epoch
 
+    def every(self, modality: Modality, size: int) -> EpochOfBatches[ImageBatch]:
+        """Every picture of one modality once, unchanged; the last batch may be smaller.
+
+        Each process gets all of them.
+
+        Raises:
+            TrainingDataError: There are no such pictures.
+        """
+        pictures = self._pictures_of(modality)
+        identity_of = self._identity_of(modality)
+
+        def batch(step: int) -> ImageBatch:
+            chosen = pictures[step * size :][:size]
+            identities = np.array([identity_of[n] for n in chosen])
+            pixels = np.stack([self._pictures[n] for n in chosen])
+            return ImageBatch(_as_images(pixels), _pinned(torch.from_numpy(identities)))
+
+        return Epoch(-(-len(pictures) // size), batch, self._workers)
+
+    def _pictures_of(self, modality: Modality) -> Int[np.ndarray, " all"]:
+        pictures = np.concatenate(self._of_each(modality))
+        if not len(pictures):
+            raise TrainingDataError(f"the data set has no {modality} pictures to train on")
+        return pictures
+
+    def _identity_of(self, modality: Modality) -> dict[int, int]:
+        return {int(n): k for k, of_k in enumerate(self._of_each(modality)) for n in of_k}
+
     def _of_each(self, modality: Modality) -> NumbersOfEach:
         return pictures_of_each(self.records, self._numbering, modality)
 
@@ -183,9 +208,7 @@ class PackedTrainingData:
         changes = draw_changes(self._augmentation, modality, size, rng)
         mine = share(len(drawn), self._rank, self._world)
         pixels = augment([self._pictures[n] for n in drawn[mine]], changes.of(mine))
-        # numpy divides bytes in one pass, in this thread alone; the tensor is "channels last".
-        scaled = np.divide(pixels, np.float32(255), dtype=np.float32)
-        return _pinned(torch.from_numpy(scaled).permute(0, 3, 1, 2))
+        return _as_images(pixels)
 
     def _identities(self, drawn: Int[np.ndarray, " all"]) -> Identities:
         mine = share(len(drawn), self._rank, self._world)
@@ -275,6 +298,12 @@ def _refuse(unpaired: dict[int, Modality]) -> None:
         f"paired batches need both spectra of everyone, but {len(unpaired)} identities were seen "
         f"in one: {named}{more}; leave them out by setting data.unpaired to 'drop'"
     )
+
+
+def _as_images(pixels: UInt8[np.ndarray, "n h w 3"]) -> Images:
+    # numpy divides bytes in one pass, in this thread alone; the tensor is "channels last".
+    scaled = np.divide(pixels, np.float32(255), dtype=np.float32)
+    return _pinned(torch.from_numpy(scaled).permute(0, 3, 1, 2))
 
 
 def _pinned(tensor: torch.Tensor) -> torch.Tensor:

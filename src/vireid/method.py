@@ -32,6 +32,12 @@ class TrainingData(Protocol):
     def single(self, modality: Modality, size: int) -> Callable[[int], EpochOfBatches[ImageBatch]]:
         """Every image of one modality once an epoch, in random order, `size` at a time."""
 
+    def every(self, modality: Modality, size: int) -> EpochOfBatches[ImageBatch]:
+        """Every image of one modality once, unchanged and in order; the last batch may be smaller.
+
+        With several processes each is given all of them.
+        """
+
 
 @dataclass(frozen=True)
 class Stage(Generic[B]):
@@ -50,6 +56,9 @@ class Stage(Generic[B]):
     prepare: Callable[[], None] | None = None
     """Done once, before the first epoch. What it computes has to be kept in buffers, so that a
     resumed run finds it in the checkpoint."""
+    measure: Callable[[], dict[str, float]] | None = None
+    """Figures that show what the stage has done, written to `measures.jsonl` after its last epoch,
+    and before the first where it is the first stage. Changes nothing."""
 
     def thaw(self, method: nn.Module) -> None:
         """Let the parts that learn learn, and nothing else."""

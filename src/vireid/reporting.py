@@ -43,6 +43,7 @@ class Report:
         """Of an epoch, for each stage."""
         self._active = active
         self._losses = folder / "losses.jsonl"
+        self._measures = folder / "measures.jsonl"
         self._board = _open_board(folder) if active and tensorboard else None
         self._bar = _bar(hidden=not (active and console.is_terminal))
         total = self._steps_before(Position(len(stages)))
@@ -107,6 +108,19 @@ class Report:
             for name, loss in sums.means.items():
                 self._board.add_scalar(f"{stage.name}/{name}", loss, position.epoch)
         self._watch_for_collapse(sums.means)
+
+    def measured(self, stage: int, when: str, figures: Mapping[str, float]) -> None:
+        """Write what was measured "before" or "after" a stage, in place of what was before."""
+        if not self._active:
+            return
+        name = self._stages[stage].name
+        log.info("%s %s  %s", when, name, _in_words(figures))
+        place = {"stage": name, "stage_number": stage, "when": when}
+        old = self._measures.read_text(encoding="utf-8") if self._measures.exists() else ""
+        lines = [json.loads(line) for line in old.splitlines()]
+        kept = [line for line in lines if not place.items() <= line.items()]
+        written = [json.dumps(line) + "\n" for line in [*kept, place | {"figures": dict(figures)}]]
+        write_whole(self._measures, "".join(written).encode())
 
     def _steps_before(self, position: Position) -> int:
         epochs = [*(stage.epochs for stage in self._stages[: position.stage]), position.epoch]

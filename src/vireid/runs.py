@@ -5,6 +5,7 @@ run.json           what it was run with: versions, data set, numbers of people a
                    whether it has finished, and the fingerprint of what was learnt
 log.txt            what was said
 losses.jsonl       one line an epoch
+measures.jsonl     what stages measured, where they do
 checkpoint.pt      all that is needed to go on
 model.safetensors  the weights at the end
 scores.json        written by `vireid evaluate`

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -43,7 +43,8 @@ def fit(
 ) -> None:
     """Train through every stage; the random numbers of a step depend on seed and position alone.
 
-    Writes `checkpoint.pt` after each epoch, every few minutes and when stopped, and `losses.jsonl`.
+    Writes `checkpoint.pt` after each epoch, every few minutes and when stopped, `losses.jsonl`, and
+    `measures.jsonl` where stages measure something.
 
     Args:
         method: Trained in place, on the device that accelerate finds.
@@ -128,11 +129,14 @@ class _Fitting:
             saved.restore_stage(stage)
         else:
             self._prepare(number)
+            if number == 0:
+                self._measure(number, "before")
         stage.thaw(self.method)
         losses = self.accelerator.prepare_model(StageLosses(self.method, stage))
         while position.epoch < stage.epochs:
             self._run_epoch(losses, position, sums)
             position, sums = Position(number, position.epoch + 1), Sums()
+        self._measure(number, "after")
         if self.accelerator.num_processes > 1:
             # Or this stage's DistributedDataParallel listens to gradients of the next.
             self.accelerator.free_memory()
@@ -144,6 +148,13 @@ class _Fitting:
             self.method.eval()
             torch.manual_seed(seed_of(self.seed, number, "prepare"))
             prepare()
+
+    def _measure(self, number: int, when: Literal["before", "after"]) -> None:
+        stage = self.stages[number]
+        if stage.measure:
+            self.method.eval()
+            with torch.no_grad():
+                self.report.measured(number, when, stage.measure())
 
     def _run_epoch(self, losses: nn.Module, begin: Position, sums: Sums) -> None:
         stage = self.stages[begin.stage]

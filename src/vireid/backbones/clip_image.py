@@ -158,7 +158,7 @@ class AttentionPool(nn.Module):
         return projected
 
     def _by_head(self, tokens: Float[Tensor, "n t d"]) -> Float[Tensor, "n heads t each"]:
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return tokens.reshape(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class VisionTower(ImageTower):
@@ -199,7 +199,8 @@ class _VisionBody(nn.Module):
 
 def linear(matrix: Float[Tensor, "before after"]) -> nn.Linear:
     """The product with a matrix, as a module that can be told to learn."""
-    layer = nn.Linear(*matrix.shape, bias=False)
+    before, after = matrix.shape
+    layer = nn.Linear(before, after, bias=False)
     layer.weight = nn.Parameter(matrix.detach().T.contiguous())
     return layer
 
@@ -215,7 +216,7 @@ def resized(positions: Float[Tensor, "before d"], grid: Size) -> Float[Tensor, "
     side = round(len(places) ** 0.5)
     if (side, side) == grid:
         return positions.detach().clone()
-    square = places.T.unflatten(1, (side, side))[None]
+    square = places.T.reshape(1, -1, side, side)
     stretched = F.interpolate(square, size=grid, mode="bilinear", align_corners=False)
     return torch.cat([own, stretched[0].flatten(1).T])
 

@@ -97,7 +97,8 @@ class Prompts(nn.Module):
         learnt = self.tokens[sets, identities]
         around = (tower.words(ids).expand(len(learnt), -1, -1) for ids in (self.before, self.after))
         before, after = around
-        return tower(torch.cat([before, learnt, after], dim=1))
+        texts: Embeddings = tower(torch.cat([before, learnt, after], dim=1))
+        return texts
 
     def read_all(self, tower: TextTower) -> Float[Tensor, "s k d"]:
         """What all descriptions say now."""
@@ -105,7 +106,7 @@ class Prompts(nn.Module):
         device = self.tokens.device
         numbers = torch.arange(sets * people, device=device)
         read = self.read(tower, numbers % people, numbers // people)
-        return read.unflatten(0, (sets, people))
+        return read.reshape(sets, people, -1)
 
     def read_some(self, tower: TextTower, people: Identities) -> Float[Tensor, "s k d"]:
         """All texts: those of some people read now, the others remembered.
@@ -115,7 +116,7 @@ class Prompts(nn.Module):
         """
         sets = len(self.tokens)
         numbers = torch.arange(sets, device=people.device).repeat_interleave(len(people))
-        read = self.read(tower, people.repeat(sets), numbers).unflatten(0, (sets, -1))
+        read = self.read(tower, people.repeat(sets), numbers).reshape(sets, len(people), -1)
         texts = self.texts.to(read.dtype).index_copy(1, people, read)
         self.texts.copy_(texts.detach())
         return texts

@@ -1,0 +1,65 @@
+"""What the stages of a run have measured, as a plot."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vireid.errors import VireidError
+from vireid.writing import write_whole
+
+COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
+
+
+def draw(run: Path, out: Path) -> None:
+    """Write a PNG: a line for each figure, over the stages.
+
+    Args:
+        run: Folder of a run, finished or not.
+        out: File to write.
+
+    Raises:
+        VireidError: Nothing has been measured there.
+    """
+    write_whole(out, plot(measured(run)))
+
+
+def measured(run: Path) -> list[dict[str, Any]]:
+    """Lines of `measures.jsonl`: `stage`, `when` ("before" or "after") and `figures` by name.
+
+    Raises:
+        VireidError: There is no such file, or it is damaged.
+    """
+    path = run / "measures.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError as error:
+        raise VireidError(
+            f"there is no {path}: the first stage has not begun, or the method measures nothing"
+        ) from error
+    except ValueError as error:
+        raise VireidError(f"{path} is damaged: {error}") from error
+
+
+def plot(lines: Sequence[Mapping[str, Any]]) -> bytes:
+    """A PNG of figures that are shares of 1."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(8, 4), layout="constrained", dpi=120)
+        axes = figure.subplots()
+        names = list(dict.fromkeys(name for line in lines for name in line["figures"]))
+        for number, name in enumerate(names):
+            values = [100 * line["figures"].get(name, float("nan")) for line in lines]
+            colour = COLOURS[number % len(COLOURS)]
+            dashes = "--" if number % 2 else "-"
+            axes.plot(values, dashes, marker="o", color=colour, label=name)
+        axes.set_xticks(range(len(lines)), [f"{line['when']} {line['stage']}" for line in lines])
+        axes.set(ylabel="%", ylim=(-2, 102))
+        axes.grid(axis="y", alpha=0.3)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+    return drawn.getvalue()

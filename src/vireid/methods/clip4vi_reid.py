@@ -1,0 +1,644 @@
+"""CLIP4VI-ReID: text learnt from visible pictures is the bridge that infrared ones come over.
+
+Yang, Gao, Niu, Zhu, Feng, Qu, Camacho: CLIP4VI-ReID: Learning Modality-shared Representations via
+CLIP Semantic Bridge for Visible-Infrared Person Re-identification, https://arxiv.org/abs/2511.10309.
+This is CLIP4VI-ReID after the published abstract: the authors of this file did not have the paper,
+and no code is known. What is inferred, from CLIP-ReID and CSDN above all, is told in
+docs/methods/clip4vi_reid.md with its alternatives.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn, optim
+from torch.nn import functional as F  # noqa: N812
+from torch.optim.lr_scheduler import LambdaLR
+
+from vireid.backbones.clip import create_clip
+from vireid.backbones.clip_image import Pixels, Projected, ResNetTower, Stems, image_tower
+from vireid.backbones.clip_text import Prompts, TextTower
+from vireid.backbones.neck import batch_norm_neck, identity_classifier
+from vireid.backbones.pooling import GeneralisedMean
+from vireid.batches import EpochOfBatches, ImageBatch, PairedBatch
+from vireid.errors import VireidError
+from vireid.gathering import gather, own_rows, processes
+from vireid.losses.identity import identity_loss
+from vireid.losses.image_text import contrast, text_logits
+from vireid.losses.shared_enhancement import shared_enhancement
+from vireid.losses.weighted_triplet import weighted_triplet
+from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.records import Modality
+from vireid.shapes import Embeddings, Identities, Images, Scalar
+
+VISIBLE, INFRARED = Modality.VISIBLE, Modality.INFRARED
+Rows = Float[Tensor, "n _"]
+"""Features of either kind."""
+Pooled = Float[Tensor, "stacked c"]
+Texts = Float[Tensor, "s k d"]
+"""What the descriptions of all people say; one set, or one for each spectrum."""
+
+
+class CLIP4VIReID(Method):
+    """Three stages: describe visible pictures, bring infrared ones to the texts, refine all."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings of CLIP4VI-ReID; defaults are those of CSDN or CLIP-ReID unless said otherwise.
+
+        `tsg_` belongs to the first stage (text semantic generation), `ife_` to the second
+        (infrared feature embedding), `hsa_` to the third (high-level semantic alignment).
+        """
+
+        clip: str = "RN50"
+        """open_clip's name of a CLIP with a ResNet or a ViT; `tiny RN` and `tiny ViT` are ours, for
+        tests, and have no weights."""
+        weights: str = "openai"
+        """A tag that open_clip knows for it, or a file: OpenAI's archive, a state dict, or
+        safetensors."""
+        pretrained: bool = True
+        """Start from these weights. Without them texts mean nothing."""
+        quick_gelu: bool = True
+        """Of the transformers: OpenAI's weights need it, most later ones its absence."""
+        pixels: Pixels = "imagenet"
+        """Mean and deviation that pixels are normalised by: ImageNet's (CSDN, CLIP-ReID's RN50),
+        0.5 (`half`, CLIP-ReID's ViT) or CLIP's own."""
+        picture: tuple[int, int] = (288, 144)
+        """Rows and columns of a picture, the same as in [data]: positions are laid out for it."""
+        last_stride: Literal[1, 2] = 1
+        """Of a ResNet's last layer."""
+        stems: Stems = "dual"
+        """One for each spectrum, or one encoder for both."""
+        tokens: int = 4
+        """Learnt words in the description of each person. With none, all people have the same
+        description, so there is nothing to learn in the first two stages, and they are left out."""
+        people: int = 8
+        """Identities in a paired batch."""
+        images_each: int = 4
+        """Images of each identity in it, of either spectrum."""
+        visible_views: Literal[1, 2] = 2
+        """How often a visible image is in a paired batch: as it is, and with one of its colours, at
+        random, in place of all. With 2, set `augmentation.channel_exchange` to 0."""
+        label_smoothing: float = 0.0
+        """Share of the truth spread over all identities (CLIP-ReID: 0.1)."""
+        tsg_images: Literal["visible", "visible and infrared"] = "visible"
+        """What texts are learnt from. With both, each spectrum has descriptions of its own and all
+        images are drawn to both, as in CSDN."""
+        tsg_epochs: int = 60
+        """0 leaves texts as random as they begin."""
+        tsg_batch: int = 64
+        """Features in a batch."""
+        tsg_learning_rate: float = 3.5e-4
+        """At its height; begins at 1e-5 and ends at 1e-6."""
+        tsg_weight_decay: float = 1e-4
+        """Of the tokens."""
+        tsg_warm_up: int = 5
+        """Epochs."""
+        ife: bool = True
+        """Whether there is a second stage."""
+        ife_epochs: int = 20
+        """Ours."""
+        ife_batch: int = 64
+        """Images in a batch."""
+        ife_trains: Literal["stem", "stem and trunk"] = "stem and trunk"
+        """Of the image tower: the infrared stem, or also all that is shared."""
+        ife_loss: Literal["contrast", "bank", "bank, identity, triplet"] = "contrast"
+        """Both directions within a batch; images against the texts of all people, and texts
+        against the batch; or this with the losses of the last stage on paired batches' infrared
+        halves."""
+        ife_visible_replay: float = 0.0
+        """Share of a batch that is visible, so that visible images stay with their texts."""
+        ife_learning_rate: float = 3e-4
+        """At its height (a ViT: 5e-6)."""
+        ife_weight_decay: float = 5e-4
+        """Of all that is trained."""
+        ife_warm_up: int = 10
+        """Epochs, from a hundredth."""
+        hsa_epochs: int = 120
+        """Of the last stage."""
+        hsa_learning_rate: float = 3e-4
+        """At its height (a ViT: 5e-6)."""
+        hsa_classifier_lr_factor: float = 2.0
+        """The classifiers' learning rate in multiples of it."""
+        hsa_weight_decay: float = 5e-4
+        """Of all but the tokens."""
+        hsa_warm_up: int = 10
+        """Epochs, from a hundredth."""
+        hsa_milestones: tuple[int, ...] = (40, 70)
+        """Epochs from which the learning rate is a tenth of what it was before."""
+        hsa_text: Literal["frozen", "tokens", "tokens, projection", "tokens, projection, block"] = (
+            "tokens"
+        )
+        """What of the text is refined: nothing, the tokens, also the projection, also the last
+        block of the text tower."""
+        hsa_token_learning_rate: float = 3.5e-4
+        """Of what of the text is refined, at its height."""
+        hsa_token_weight_decay: float = 1e-4
+        """Likewise."""
+        hsa_reads: Literal["all", "batch"] = "all"
+        """Whose descriptions are read anew in every step: everyone's, or those of the people of
+        the batch, the others being remembered as they were last read."""
+        hsa_detach: bool = False
+        """Images learn from texts that stand still, texts from images that stand still (ICPL)."""
+        identity_weight: float = 1.0
+        """Of the cross-entropies over identities."""
+        triplet_weight: float = 0.15
+        """Of the weighted triplets."""
+        visible_text_weight: float = 0.05
+        """Of visible images against the texts of all people."""
+        infrared_text_weight: float = 0.1
+        """Of infrared images against the texts of all people."""
+        text_image_weight: float = 0.05
+        """Of texts against the images of a batch, both spectra. Ours."""
+        enhancement_weight: float = 1.0
+        """Of the modality-shared enhancement."""
+
+        def __post_init__(self) -> None:
+            _check_numbers(self)
+            _check_texts(self)
+
+    def __init__(self, config: Config, num_identities: int) -> None:
+        """Build both towers, descriptions, necks and classifiers.
+
+        Raises:
+            VireidError: There is no such CLIP, or its weights cannot be had or do not fit.
+        """
+        super().__init__(config, num_identities)
+        self.config = config
+        weights = config.weights if config.pretrained else None
+        clip = create_clip(config.clip, weights, quick_gelu=config.quick_gelu)
+        self.images = image_tower(
+            clip.visual,
+            config.picture,
+            stems=config.stems,
+            pixels=config.pixels,
+            last_stride=config.last_stride,
+        )
+        self.text = TextTower(clip)
+        self.prompts = Prompts(self.text, num_identities, config.tokens, self._sets)
+        maps = isinstance(self.images, ResNetTower)
+        self.pool = GeneralisedMean(3.0, learn=True) if maps else nn.Identity()
+        dims = (self.images.seen_dim, self.images.projected_dim)
+        self.necks = nn.ModuleList(map(batch_norm_neck, dims))
+        self.classifiers = nn.ModuleList(identity_classifier(d, num_identities) for d in dims)
+        self.embedding_dim = sum(dims)
+        self.register_buffer("order", torch.zeros((), dtype=torch.int64))
+        self.order: Tensor
+        """What the order of features in the first stage depends on."""
+
+    def embed(self, images: Images, modality: Modality) -> Embeddings:
+        """Pooled features after their neck and projected ones before it, each of length one.
+
+        Their dot products are added up, and halved so that a picture is like itself by 1. No text
+        is looked at. Source: CSDN.
+        """
+        pooled, projected = self._features({modality: images})
+        parts = [F.normalize(self.necks[0](pooled), dim=1), F.normalize(projected, dim=1)]
+        return F.normalize(torch.cat(parts, dim=1), dim=1)
+
+    def stages(self, data: TrainingData) -> list[Stage[Any]]:
+        """Those that there is something to learn in."""
+        stages: list[Stage[Any]] = []
+        if self.config.tokens and self.config.tsg_epochs:
+            stages.append(self._tsg(data))
+        if self.config.tokens and self.config.ife:
+            stages.append(self._ife(data))
+        return [*stages, self._hsa(data)]
+
+    def bridge(self, data: TrainingData) -> dict[str, float]:
+        """How well pictures and texts find each other, as shares of 1, by spectrum.
+
+        `visible to text` is the share of training pictures whose best text is their own person's,
+        `text to visible` the share of people whose text is most like a picture of theirs.
+        """
+        texts = self.prompts.read_all(self.text)
+        found: dict[str, float] = {}
+        for modality in Modality:
+            seen = self._encoded(data, modality)
+            logits = text_logits(seen.features, texts[self._set_of(modality)])
+            to_text = logits.argmax(dim=1) == seen.identities
+            people = torch.arange(logits.shape[1], device=logits.device)
+            to_image = seen.identities[logits.argmax(dim=0)] == people
+            found[f"{modality} to text"] = to_text.float().mean().item()
+            found[f"text to {modality}"] = to_image.float().mean().item()
+        return found
+
+    @property
+    def _sets(self) -> int:
+        return 1 if self.config.tsg_images == "visible" else 2
+
+    def _set_of(self, modality: Modality) -> int:
+        """Which of the descriptions of a person belongs to a spectrum."""
+        return 1 if self._sets == 2 and modality is INFRARED else 0
+
+    def _features(self, images: Mapping[Modality, Images]) -> tuple[Pooled, Projected]:
+        """Pooled, and projected to where texts lie."""
+        seen, projected = self.images(images)
+        return self.pool(seen), projected
+
+    # First stage
+
+    def _tsg(self, data: TrainingData) -> Stage[Any]:
+        config = self.config
+        seen = _Remembered(lambda: self._described(data))
+        modalities = [VISIBLE] if self._sets == 1 else list(Modality)
+        steps = sum(len(data.every(modality, config.tsg_batch)) for modality in modalities)
+        optimizer = optim.Adam(
+            self.prompts.parameters(),
+            config.tsg_learning_rate,
+            weight_decay=config.tsg_weight_decay,
+        )
+        return Stage(
+            "TSG",
+            config.tsg_epochs,
+            (self.prompts,),
+            lambda epoch: _Shuffled(seen, int(self.order) + epoch, steps, config.tsg_batch),
+            self._tsg_losses,
+            optimizer,
+            LambdaLR(optimizer, lambda epoch: _tsg_factor(config, epoch)),
+            self._draw_order,
+            lambda: self.bridge(data),
+        )
+
+    def _draw_order(self) -> None:
+        self.order.copy_(torch.randint(2**62, ()))
+
+    def _described(self, data: TrainingData) -> "_Features":
+        """Features of all images that texts are learnt from, of both spectra if they are."""
+        parts = [self._encoded(data, modality) for modality in list(Modality)[: self._sets]]
+        sets = [torch.full_like(part.identities, i) for i, part in enumerate(parts)]
+        return _Features(
+            torch.cat([part.features for part in parts]),
+            torch.cat([part.identities for part in parts]),
+            torch.cat(sets),
+        )
+
+    @torch.no_grad()
+    def _encoded(self, data: TrainingData, modality: Modality) -> "_Features":
+        """Projected features of all training images of a spectrum, as they are."""
+        device = self.order.device
+        features, identities = [], []
+        for batch in data.every(modality, self.config.tsg_batch):
+            images, seen = batch.images.to(device), batch.identities.to(device)
+            features.append(self.images({modality: images})[1])
+            identities.append(seen)
+        people = torch.cat(identities)
+        return _Features(torch.cat(features), people, torch.zeros_like(people))
+
+    def _tsg_losses(self, batch: "_Features", _epoch: int) -> Losses:
+        texts = self.prompts.read(self.text, batch.identities, batch.sets)
+        return {
+            "image to text": contrast(batch.features, texts, batch.identities),
+            "text to image": contrast(texts, batch.features, batch.identities),
+        }
+
+    # Second stage
+
+    def _ife(self, data: TrainingData) -> Stage[Any]:
+        config = self.config
+        shared = self.images.shared if config.ife_trains == "stem and trunk" else ()
+        trains: tuple[nn.Module, ...] = (self.images.stem(INFRARED), *shared)
+        if self._ife_has_heads:
+            trains += (self.pool, self.necks, self.classifiers)
+        optimizer = optim.Adam(
+            [p for part in trains for p in part.parameters()],
+            config.ife_learning_rate,
+            weight_decay=config.ife_weight_decay,
+        )
+        return Stage(
+            "IFE",
+            config.ife_epochs,
+            trains,
+            self._ife_batches(data),
+            self._ife_losses,
+            optimizer,
+            LambdaLR(optimizer, lambda epoch: _stepped(epoch, config.ife_warm_up, ())),
+            self._remember_texts,
+            lambda: self.bridge(data),
+        )
+
+    @property
+    def _ife_has_heads(self) -> bool:
+        return self.config.ife_loss == "bank, identity, triplet"
+
+    def _ife_batches(
+        self, data: TrainingData
+    ) -> Callable[[int], EpochOfBatches[ImageBatch] | EpochOfBatches["_BothSpectra"]]:
+        config = self.config
+        if self._ife_has_heads:
+            paired = data.paired(config.people, config.images_each)
+            return lambda epoch: _InfraredHalves(paired(epoch))
+        visible = round(config.ife_batch * config.ife_visible_replay)
+        infrared = data.single(INFRARED, config.ife_batch - visible)
+        if not visible:
+            return infrared
+        replayed = data.single(VISIBLE, visible)
+        return lambda epoch: _Replaying(infrared(epoch), replayed(epoch))
+
+    def _remember_texts(self) -> None:
+        self.prompts.remember(self.text)
+
+    def _ife_losses(self, batch: "ImageBatch | _BothSpectra", _epoch: int) -> Losses:
+        images, identities = {INFRARED: _infrared(batch).images}, _infrared(batch).identities
+        if isinstance(batch, _BothSpectra):
+            images[VISIBLE] = batch.visible.images
+            identities = torch.cat([identities, batch.visible.identities])
+        seen, projected = self.images(images)
+        projected, identities = gather(projected), gather(identities)
+        # Those learnt from visible images, also where infrared ones have their own.
+        texts = self.prompts.texts[0]
+        losses: Losses = {"text to image": contrast(texts[identities], projected, identities)}
+        if self.config.ife_loss == "contrast":
+            losses["image to text"] = contrast(projected, texts[identities], identities)
+        else:
+            losses["image to text"] = self._against_all(projected, texts, identities)
+        if self._ife_has_heads:
+            losses |= self._of_heads([gather(self.pool(seen)), projected], identities)
+        return losses
+
+    # Third stage
+
+    def _hsa(self, data: TrainingData) -> Stage[Any]:
+        config = self.config
+        optimizer = self._hsa_optimizer()
+        trains = (self.images, self.pool, self.necks, self.classifiers, *self._refined_text())
+        return Stage(
+            "HSA",
+            config.hsa_epochs,
+            trains,
+            data.paired(config.people, config.images_each),
+            self._hsa_losses,
+            optimizer,
+            LambdaLR(
+                optimizer, lambda epoch: _stepped(epoch, config.hsa_warm_up, config.hsa_milestones)
+            ),
+            self._remember_texts,
+            lambda: self.bridge(data),
+        )
+
+    def _refined_text(self) -> list[nn.Module]:
+        refined: list[nn.Module] = [self.prompts] if "tokens" in self.config.hsa_text else []
+        if "projection" in self.config.hsa_text:
+            refined.append(self.text.projection)
+        if "block" in self.config.hsa_text:
+            refined.append(self.text.blocks[-1])
+        return refined
+
+    def _hsa_optimizer(self) -> optim.Optimizer:
+        config = self.config
+        rate, decay = config.hsa_learning_rate, config.hsa_weight_decay
+        token_rate, token_decay = config.hsa_token_learning_rate, config.hsa_token_weight_decay
+        groups = [
+            ((self.images, self.pool, self.necks), rate, decay),
+            ((self.classifiers,), rate * config.hsa_classifier_lr_factor, decay),
+            (self._refined_text(), token_rate, token_decay),
+        ]
+        return optim.Adam(
+            [
+                {"params": found, "lr": rate, "weight_decay": decay}
+                for parts, rate, decay in groups
+                if (found := [p for part in parts for p in part.parameters()])
+            ]
+        )
+
+    def _hsa_losses(self, batch: PairedBatch, _epoch: int) -> Losses:
+        views = self.config.visible_views
+        visible = [batch.visible, _one_colour(batch.visible)][:views]
+        found = self._features({VISIBLE: torch.cat(visible), INFRARED: batch.infrared})
+        # Each part by itself, so that rows of several processes are in the order of one.
+        pooled, projected = ([gather(p) for p in part.chunk(views + 1)] for part in found)
+        people = gather(batch.identities)
+        both = [torch.cat(pooled), torch.cat(projected)]
+        losses = self._of_heads(both, people.repeat(views + 1))
+        if self.config.enhancement_weight:
+            # Of the second view of a visible image neither enhancement nor texts know.
+            losses["enhancement"] = self.config.enhancement_weight * sum(
+                (_enhancement(part[0], part[-1], people) for part in (pooled, projected)),
+                start=torch.zeros((), device=people.device),
+            )
+        return losses | self._of_texts({VISIBLE: projected[0], INFRARED: projected[-1]}, people)
+
+    def _of_heads(self, features: list[Rows], identities: Identities) -> Losses:
+        """Identity and triplet, each on pooled and on projected features."""
+        config = self.config
+        losses: Losses = {}
+        for name, each, neck, classifier in zip(
+            ("pooled", "projected"), features, self.necks, self.classifiers, strict=True
+        ):
+            logits = classifier(neck(each))
+            known = identity_loss(logits, identities, config.label_smoothing)
+            losses[f"identity, {name}"] = config.identity_weight * known
+            apart = weighted_triplet(each, identities)
+            losses[f"triplet, {name}"] = config.triplet_weight * apart
+        return losses
+
+    def _of_texts(self, projected: Mapping[Modality, Embeddings], people: Identities) -> Losses:
+        """Images against the texts of all people, and texts against the images of the batch."""
+        config = self.config
+        image_weights = {VISIBLE: config.visible_text_weight, INFRARED: config.infrared_text_weight}
+        if not any((*image_weights.values(), config.text_image_weight)):
+            return {}
+        texts, losses = self._texts_now(people), Losses()
+        for modality, images in projected.items():
+            own = texts[self._set_of(modality)]
+            still = config.hsa_detach
+            if weight := image_weights[modality]:
+                told = own.detach() if still else own
+                losses[f"{modality} to text"] = weight * self._against_all(images, told, people)
+            if weight := config.text_image_weight:
+                shown = images.detach() if still else images
+                losses[f"text to {modality}"] = weight * contrast(own[people], shown, people)
+        return losses
+
+    def _against_all(
+        self, images: Embeddings, texts: Float[Tensor, "k d"], people: Identities
+    ) -> Scalar:
+        return identity_loss(text_logits(images, texts), people, self.config.label_smoothing)
+
+    def _texts_now(self, people: Identities) -> Texts:
+        """What all descriptions say, with a gradient to what is refined of them."""
+        if self.config.hsa_text == "frozen":
+            return self.prompts.texts
+        if self.config.hsa_reads == "all":
+            return self.prompts.read_all(self.text)
+        return self.prompts.read_some(self.text, torch.unique(people))
+
+
+@dataclass(frozen=True)
+class _Features:
+    """Projected features of images."""
+
+    features: Embeddings
+    identities: Identities
+    sets: Identities
+    """Which of the descriptions of a person is of the spectrum that each was taken in."""
+
+    def to(self, device: torch.device) -> Self:
+        return type(self)(*(v.to(device) for v in vars(self).values()))
+
+    def rows(self, chosen: Tensor) -> "_Features":
+        return _Features(self.features[chosen], self.identities[chosen], self.sets[chosen])
+
+
+@dataclass
+class _Remembered:
+    """Features computed when first asked for: the tower that does stands still in the stage.
+
+    A run that goes on in the middle of the stage computes them again; in a checkpoint they would
+    take 90 MB on SYSU-MM01.
+    """
+
+    compute: Callable[[], _Features]
+    known: _Features | None = field(default=None, init=False)
+
+    def get(self) -> _Features:
+        if self.known is None:
+            self.known = self.compute()
+        return self.known
+
+
+@dataclass(frozen=True)
+class _Shuffled:
+    """All features in random order, filled up from the first; every process takes all of them."""
+
+    seen: _Remembered
+    order: int
+    steps: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[_Features]:
+        return self.after(0)
+
+    def after(self, steps: int) -> Iterator[_Features]:
+        features = self.seen.get()
+        chance = torch.Generator().manual_seed(self.order)
+        order = torch.randperm(len(features.identities), generator=chance)
+        for step in range(steps, self.steps):
+            places = torch.arange(step * self.size, (step + 1) * self.size) % len(order)
+            yield features.rows(order[places].to(features.identities.device))
+
+
+@dataclass(frozen=True)
+class _BothSpectra:
+    """Pictures of both spectra, of whoever."""
+
+    infrared: ImageBatch
+    visible: ImageBatch
+
+    def to(self, device: torch.device) -> Self:
+        return type(self)(self.infrared.to(device), self.visible.to(device))
+
+
+@dataclass(frozen=True)
+class _Replaying:
+    """Infrared batches, each with a visible one; these begin anew when all have been seen."""
+
+    infrared: EpochOfBatches[ImageBatch]
+    visible: EpochOfBatches[ImageBatch]
+
+    def __len__(self) -> int:
+        return len(self.infrared)
+
+    def __iter__(self) -> Iterator[_BothSpectra]:
+        return self.after(0)
+
+    def after(self, steps: int) -> Iterator[_BothSpectra]:
+        begun = self._visible_after(steps % len(self.visible))
+        return map(_BothSpectra, self.infrared.after(steps), begun)
+
+    def _visible_after(self, steps: int) -> Iterator[ImageBatch]:
+        yield from self.visible.after(steps)
+        while True:
+            yield from self.visible
+
+
+@dataclass(frozen=True)
+class _InfraredHalves:
+    """The infrared half of each paired batch: several pictures of everyone."""
+
+    paired: EpochOfBatches[PairedBatch]
+
+    def __len__(self) -> int:
+        return len(self.paired)
+
+    def __iter__(self) -> Iterator[ImageBatch]:
+        return self.after(0)
+
+    def after(self, steps: int) -> Iterator[ImageBatch]:
+        return (ImageBatch(pair.infrared, pair.identities) for pair in self.paired.after(steps))
+
+
+def _infrared(batch: ImageBatch | _BothSpectra) -> ImageBatch:
+    return batch.infrared if isinstance(batch, _BothSpectra) else batch
+
+
+def _one_colour(images: Images) -> Images:
+    """One channel of each picture, drawn at random, in place of all three (CAJ, CSDN)."""
+    chosen = own_rows(torch.randint(3, (len(images) * processes(),))).to(images.device)
+    rows = torch.arange(len(images), device=images.device)
+    return images[rows, chosen][:, None].expand_as(images)
+
+
+def _enhancement(visible: Embeddings, infrared: Embeddings, people: Identities) -> Scalar:
+    modalities = torch.arange(2, device=people.device).repeat_interleave(len(people))
+    return shared_enhancement(torch.cat([visible, infrared]), people.repeat(2), modalities)
+
+
+def _tsg_factor(config: CLIP4VIReID.Config, epoch: int) -> float:
+    """Rises from 1e-5 to the full learning rate, then falls along half a cosine to 1e-6."""
+    full, warm_up = config.tsg_learning_rate, config.tsg_warm_up
+    if epoch < warm_up:
+        return (1e-5 + (full - 1e-5) * epoch / warm_up) / full
+    done = min(1.0, (epoch - warm_up) / max(1, config.tsg_epochs - warm_up))
+    return (1e-6 + (full - 1e-6) * (1 + math.cos(math.pi * done)) / 2) / full
+
+
+def _stepped(epoch: int, warm_up: int, milestones: tuple[int, ...]) -> float:
+    """Rises from a hundredth to 1, then a tenth of what it was at each of the milestones."""
+    if epoch < warm_up:
+        return 0.01 + 0.99 * epoch / warm_up
+    return float(0.1 ** sum(epoch >= milestone for milestone in milestones))
+
+
+def _check_numbers(config: CLIP4VIReID.Config) -> None:
+    for name in ("tsg_learning_rate", "ife_learning_rate", "hsa_learning_rate"):
+        _check(config, name, getattr(config, name) > 0, "positive")
+    for name in ("tsg_batch", "ife_batch", "ife_epochs", "hsa_epochs", "images_each"):
+        _check(config, name, getattr(config, name) >= 1, "1 or more")
+    _check(config, "people", config.people >= 2, "2 or more, as a triplet needs two identities")
+    weights = [name for name in vars(config) if name.endswith(("_weight", "_decay", "warm_up"))]
+    for name in (*weights, "tokens", "tsg_epochs", "hsa_token_learning_rate"):
+        _check(config, name, getattr(config, name) >= 0, "0 or more")
+    for name in ("label_smoothing", "ife_visible_replay"):
+        _check(config, name, 0 <= getattr(config, name) < 1, "0 or more and below 1")
+    rising = list(config.hsa_milestones) == sorted(config.hsa_milestones)
+    _check(config, "hsa_milestones", rising, "rising")
+    if config.enhancement_weight:
+        enough = config.images_each >= 2
+        _check(config, "images_each", enough, "2 or more, or enhancement_weight 0")
+
+
+def _check_texts(config: CLIP4VIReID.Config) -> None:
+    weights = (config.visible_text_weight, config.infrared_text_weight, config.text_image_weight)
+    refined = config.hsa_text != "frozen"
+    if refined and not (any(weights) and config.tokens):
+        raise VireidError(
+            f"settings.hsa_text is '{config.hsa_text}', but no loss would tell the texts anything: "
+            "there are no tokens, or all weights of text are 0; set it to 'frozen'"
+        )
+    if config.ife_loss == "bank, identity, triplet" and config.ife_visible_replay:
+        raise VireidError(
+            "settings.ife_visible_replay needs batches of any people, but settings.ife_loss "
+            "'bank, identity, triplet' has paired ones; set one of them back"
+        )
+
+
+def _check(config: CLIP4VIReID.Config, name: str, right: bool, rule: str) -> None:
+    if not right:
+        raise VireidError(f"settings.{name} is {getattr(config, name)}; it has to be {rule}")
