@@ -297,6 +297,7 @@ def test_what_is_exported_knows_no_text(clip: str) -> None:
     assert {name for name in needed if name.startswith("prompts")} == {"prompts.texts"}
 
 
+@pytest.mark.slow
 def test_it_can_be_exported(tmp_path: Path) -> None:
     # Compares with torch, in a batch of another size.
     export.write_graphs(clip4vi(), HEIGHT, WIDTH, tmp_path)
