@@ -8,16 +8,17 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from tests.toy import HEIGHT, SMALL, WIDTH
+from tests.toy import HEIGHT, WIDTH, small_settings
 
-from vireid import auxiliary_view, cli, recipe, runs
+from vireid import auxiliary_view, cli, methods, recipe, runs
 from vireid.errors import VireidError
 
 
 def finished_run(folder: Path, method: str = "mun", **settings: Any) -> Path:
     """A run whose generator has learnt something."""
     data = {"dataset": "nightwalk", "height": HEIGHT, "width": WIDTH}
-    told = {"method": method, "data": data, "settings": {**SMALL, **settings}}
+    settings = {**small_settings(methods.find(method)), **settings}
+    told = {"method": method, "data": data, "settings": settings}
     wanted = recipe.from_dict(told)
     runs.start(folder, wanted, {"dataset": "nightwalk", "num_identities": 4})
     learnt = runs.build(wanted, 4)

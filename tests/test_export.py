@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file
-from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData
+from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData, small_settings
 
 from vireid import cli, export, recipe, runs
 from vireid.embedding import SHIPPED, Embedder
@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run whose stems differ and whose batch statistics are not those of the start."""
     folder = tmp_path_factory.mktemp("runs") / "toy"
     data = {"dataset": "nightwalk", "height": HEIGHT, "width": WIDTH}
-    wanted = recipe.from_dict({"method": "agw", "data": data, "settings": SMALL})
+    wanted = recipe.from_dict({"method": "agw", "data": data, "settings": small_settings(AGW)})
     runs.start(folder, wanted, {"dataset": {"name": "toy"}, "num_identities": PEOPLE})
     torch.manual_seed(0)
     method = AGW(wanted.settings, PEOPLE)

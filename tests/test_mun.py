@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.test_training import saved
-from tests.toy import HEIGHT, PEOPLE, SMALL, STEPS, WIDTH, ToyData
+from tests.toy import HEIGHT, PEOPLE, STEPS, WIDTH, ToyData, small_settings
 from torch import Tensor, nn
 
 from vireid import export, learning, methods
@@ -22,16 +22,14 @@ from vireid.methods.mun import MUN
 from vireid.records import Modality
 from vireid.training import DivergedError, fit
 
-TINY = {k: v for k, v in SMALL.items() if k in MUN.Config.__dataclass_fields__}
-
 
 def mun(**settings: Any) -> MUN:
     torch.manual_seed(0)
-    return MUN(MUN.Config(**{**TINY, **settings}), PEOPLE)
+    return MUN(MUN.Config(**{**small_settings(MUN), **settings}), PEOPLE)
 
 
 def agw(**settings: Any) -> AGW:
-    return AGW(AGW.Config(**{**SMALL, **settings}), PEOPLE)
+    return AGW(AGW.Config(**{**small_settings(AGW), **settings}), PEOPLE)
 
 
 def stage_of(method: Method) -> Stage[Any]:

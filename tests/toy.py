@@ -38,12 +38,16 @@ SMALL = {
 """For the settings of a method, those of them that it has."""
 
 
+def small_settings(method: type[Method]) -> dict[str, Any]:
+    """Settings that make a method small enough for tests."""
+    known = {f.name for f in fields(method.Config)}
+    return {name: value for name, value in SMALL.items() if name in known}
+
+
 def small(method: type[Method]) -> Method:
     """A method small enough for tests, with the same weights every time."""
-    config = method.Config()
-    known = {f.name for f in fields(config)}
     torch.manual_seed(0)
-    return method(replace(config, **{k: v for k, v in SMALL.items() if k in known}), PEOPLE)
+    return method(replace(method.Config(), **small_settings(method)), PEOPLE)
 
 
 def nothing(_steps_begun: int) -> None:
