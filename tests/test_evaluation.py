@@ -18,8 +18,9 @@ from vireid import __version__, baselines, cli, datasets, evaluation, protocols,
 from vireid.baselines import Baseline
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.evaluation import METRICS, Scores
+from vireid.evaluation import Scores
 from vireid.records import ImageRecord
+from vireid.results import METRICS
 
 KNOWS_EVERYONE = Baseline("knows everyone", lambda record: np.eye(20)[record.identity or 0])
 

@@ -11,7 +11,7 @@ from vireid.render.hanging import HANGING, ROLLING
 from vireid.render.materials import Cloth
 from vireid.render.outfits import Outfit, dress
 from vireid.render.people import FAMILY, Person, draw_person, traits_changed
-from vireid.render.poses import KEYPOINTS, Pose, draw_pose, keypoints, posed
+from vireid.render.poses import KEYPOINTS, Held, Pose, draw_pose, keypoints, posed
 from vireid.render.worn import Slot, worn_at
 
 SEED = 5
@@ -62,7 +62,8 @@ def standing(person: Person) -> Pose:
 
 def of_slot(outfit: Outfit, slot: Slot, pose: Pose) -> np.ndarray:
     """Posed corners of all triangles of one slot."""
-    return posed(outfit, pose)[outfit.triangles[outfit.slots == slot]].reshape(-1, 3)
+    corners: np.ndarray = posed(outfit, pose)[outfit.triangles[outfit.slots == slot]]
+    return corners.reshape(-1, 3)
 
 
 BODILY = ("age", "build", "stature", "skin", "hair", "beard", "glasses")
@@ -283,7 +284,7 @@ def test_hands_that_hold_something_swing_less(plain: Person, body: Body) -> None
     outfit = dress(plain, body)
     pose = replace(standing(plain), arm_swing=0.6)
 
-    def reach(held: str) -> float:
+    def reach(held: Held) -> float:
         ys = [
             keypoints(outfit, replace(pose, phase=phase, hand_full=(held, "nothing")))[
                 KEYPOINTS.index("left_wrist"), 1

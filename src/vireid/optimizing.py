@@ -22,10 +22,10 @@ def make_optimizer(
         momentum: Of SGD.
         weight_decay: Of all groups.
     """
-    groups = [dict(group) for group in groups]
+    own = [dict(group) for group in groups]
     if kind == "adamw":
-        return optim.AdamW(groups, weight_decay=weight_decay)
-    return optim.SGD(groups, momentum=momentum, weight_decay=weight_decay, nesterov=True)
+        return optim.AdamW(own, weight_decay=weight_decay)
+    return optim.SGD(own, momentum=momentum, weight_decay=weight_decay, nesterov=True)
 
 
 def lr_factor(
