@@ -7,7 +7,6 @@ same pictures, up to rounding.
 
 import hashlib
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +25,7 @@ from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized, resize
 from vireid.recipe import data_of, table_of
 from vireid.records import ImageRecord, Modality
+from vireid.threads import processors
 
 Pictures = UInt8[np.ndarray, "n h w 3"]
 Vectors = Float[np.ndarray, "n d"]
@@ -127,7 +127,7 @@ class Embedder:
         folder = shipped if (shipped / "model.json").exists() else Path(model)
         source = str(model) if folder is shipped else str(folder.absolute())
         if (folder / "model.json").exists():
-            opened = _open_exported(folder, source, threads or _processors())
+            opened = _open_exported(folder, source, threads or processors())
             return cls(*opened, _learnt_on(folder), _training(folder, "model.json"))
         if (folder / "run.json").exists():
             opened = _open_run(folder, source)
@@ -222,7 +222,7 @@ class Embedder:
         """Batches of pictures, decoded by threads while the network is busy with those before."""
         remaining = iter(items)
         ahead: deque[list[tuple[T, Future[Pixels | PictureError]]]] = deque()
-        pool = ThreadPoolExecutor(_processors(), "vireid-decode")
+        pool = ThreadPoolExecutor(processors(), "vireid-decode")
         try:
             while True:
                 while len(ahead) < 3 and (batch := list(islice(remaining, BATCH))):
@@ -246,13 +246,6 @@ def _sound(pixels: Pixels | PictureError) -> Pixels:
     if isinstance(pixels, PictureError):
         raise pixels
     return pixels
-
-
-def _processors() -> int:
-    """Those that this process may use, which in a container are not all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _learnt_on(folder: Path) -> str:

@@ -28,7 +28,7 @@ def in_threads(do: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator
     def do_some(start: int) -> list[R]:
         return [do(item) for item in items[start : start + IN_ONE_GO]]
 
-    threads = _processors()
+    threads = processors()
     ahead: deque[Future[list[R]]] = deque()
     starts = range(0, len(items), IN_ONE_GO)
     if not items:
@@ -43,7 +43,7 @@ def in_threads(do: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator
                 bar.advance(task, len(done))
 
 
-def _processors() -> int:
+def processors() -> int:
     """Those that this process may use, which in a container are not all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
