@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from vireid.errors import VireidError
 from vireid.render.bodies import shop
@@ -86,7 +87,8 @@ def pictures_in(plan: Plan) -> int:
 def _render_all(out: Path, plan: Plan, processes: int) -> Iterator[int]:
     everybody = range(1, plan.people + 1)
     if processes == 1:
-        yield from (_render_person(out, plan, identity) for identity in everybody)
+        with threadpool_limits(1, "blas"):
+            yield from (_render_person(out, plan, identity) for identity in everybody)
         return
     with _workers(processes) as pool:
         people = [pool.submit(_render_person, out, plan, identity) for identity in everybody]
@@ -103,11 +105,17 @@ def _render_all(out: Path, plan: Plan, processes: int) -> Iterator[int]:
 @contextmanager
 def _workers(processes: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _end_with_us)
+    pool = ProcessPoolExecutor(processes, context, _begin)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Keep this worker to one core: on products as small as ours, threads wait for one another."""
+    threadpool_limits(1, "blas")
+    _end_with_us()
 
 
 def _end_with_us() -> None:
