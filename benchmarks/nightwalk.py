@@ -6,10 +6,10 @@
     python benchmarks/nightwalk.py held ROOT HELD...      the same set with one factor held constant
     python benchmarks/nightwalk.py report                 tables and plots of all of it
 
-Every answer is a file of its own in `results/nightwalk`, so that work broken off goes on where it
-stopped. Three tests on the people scored on, ten galleries each: *across* is `sysu/official`,
-all-search, single-shot; *within visible* asks with cam5 for one picture a person of cam1, cam2 and
-cam4; *within infrared* asks with cam6 for one of cam3.
+Every answer is a file of its own in `results/nightwalk`, under the name of ROOT's folder, so that
+work broken off goes on where it stopped. Three tests on the people scored on, ten galleries each:
+*across* is `sysu/official`, all-search, single-shot; *within visible* asks with cam5 for one picture
+a person of cam1, cam2 and cam4; *within infrared* asks with cam6 for one of cam3.
 """
 
 import io
@@ -124,14 +124,14 @@ def _people(records: Iterable[ImageRecord]) -> np.ndarray:
     return np.array([record.identity for record in records])
 
 
-def _keep(folder: str, name: str, answer: Mapping[str, Any]) -> None:
-    path = RESULTS / folder / f"{name.replace(' ', '_')}.json"
+def _keep(path: Path, name: str, answer: Mapping[str, Any]) -> None:
     write_whole(path, (json.dumps({"name": name, **answer}, indent=1) + "\n").encode())
     click.echo(f"{name}: {json.dumps(answer.get('scores', answer))}")
 
 
-def _kept(folder: str, name: str) -> bool:
-    return (RESULTS / folder / f"{name.replace(' ', '_')}.json").exists()
+def _file_of(root: Path, kind: str, name: str) -> Path:
+    """Of the answer about a set."""
+    return RESULTS / root.absolute().name / kind / f"{name.replace(' ', '_')}.json"
 
 
 def _size(dataset: Dataset) -> dict[str, int]:
@@ -200,14 +200,14 @@ def score(root: Path, model: tuple[str, ...]) -> None:
     dataset = datasets.read("nightwalk", root)
     rows = LEARN_NOTHING | {name: lambda n=name: Embedder.open(n) for name in model}
     for name, make in rows.items():
-        if _kept("rows", name):
+        if (file := _file_of(root, "rows", name)).exists():
             continue
         try:
             embedder = make()
         except ImportError as error:
             click.echo(f"{name}: left out, {error}")
             continue
-        _keep("rows", name, {**_size(dataset), "scores": three_tests(embedder, dataset)})
+        _keep(file, name, {**_size(dataset), "scores": three_tests(embedder, dataset)})
 
 
 # ------------------------------------------------------------------------ rows that learn
@@ -231,7 +231,7 @@ def learn(root: Path, row: str, pictures: int, people: int | None, seed: int, wo
     from vireid.embedding import Embedder
 
     name = f"{row} {pictures}" + (f" {people} people" if people else "") + f" seed {seed}"
-    if _kept("learnt", name):
+    if (file := _file_of(root, "learnt", name)).exists():
         return
     root = root.absolute()
     learnt_from = _prepared(root, work / "data" / name.replace(" ", "_"), row, people)
@@ -251,7 +251,7 @@ def learn(root: Path, row: str, pictures: int, people: int | None, seed: int, wo
     subprocess.run([*command, *(["--resume"] if run.exists() else [])], check=True)
     dataset = datasets.read("nightwalk", root)
     _keep(
-        "learnt",
+        file,
         name,
         {
             "row": row,
@@ -359,7 +359,7 @@ def leaks(root: Path) -> None:
                 "chance": 100 / n,
                 "two standard errors": 200 * float(np.sqrt((n - 1) / n**2 / len(asked))),
             }
-    _keep("leaks", "leaks", {"pictures": len(test), "answers": answer})
+    _keep(_file_of(root, "leaks", "leaks"), "leaks", {"pictures": len(test), "answers": answer})
 
 
 # ------------------------------------------------------------------- factors held constant
@@ -376,9 +376,9 @@ def held(root: Path, held: tuple[Path, ...], model: str) -> None:
     embedder = Embedder.open(model)
     folders = {"nothing": root} | {path.name: path for path in held}
     for name, folder in folders.items():
-        if not _kept("held", name):
+        if not (file := _file_of(root, "held", name)).exists():
             dataset = datasets.read("nightwalk", folder)
-            _keep("held", name, {**_size(dataset), "scores": three_tests(embedder, dataset)})
+            _keep(file, name, {**_size(dataset), "scores": three_tests(embedder, dataset)})
 
 
 # -------------------------------------------------------------------------------- report
@@ -389,44 +389,52 @@ TESTS = ("across", *WITHIN)
 @main.command()
 def report() -> None:
     """`results/nightwalk/README.md` and its plots, from all that was answered."""
-    parts = ["# How difficult NightWalk is\n", *_tables()]
+    parts = ["# How difficult NightWalk is\n"]
+    for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
+        parts += _tables(folder)
+        if learnt := _answers(folder / "learnt"):
+            _plot_curves(learnt, folder / "curves.png")
+            parts.append(f"![R1 over pictures seen and over people]({folder.name}/curves.png)\n")
     write_whole(RESULTS / "README.md", "\n".join(parts).encode())
-    if learnt := _answers("learnt"):
-        _plot_curves(learnt)
     click.echo(RESULTS / "README.md")
 
 
-def _answers(folder: str) -> list[dict[str, Any]]:
-    files = sorted((RESULTS / folder).glob("*.json"), key=lambda f: f.stat().st_mtime_ns)
-    return [json.loads(file.read_text()) for file in files]
+def _answers(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
 
 
-def _tables() -> Iterable[str]:
+def _tables(folder: Path) -> Iterable[str]:
+    """Of one set."""
     order = list(LEARN_NOTHING)
     rows = sorted(
-        _answers("rows"), key=lambda a: order.index(a["name"]) if a["name"] in order else len(order)
+        _answers(folder / "rows"),
+        key=lambda a: order.index(a["name"]) if a["name"] in order else len(order),
     )
-    learnt = _answers("learnt")
+    learnt = sorted(
+        _answers(folder / "learnt"),
+        key=lambda a: (list(ROWS).index(a["row"]), a["people"], a["pictures seen"], a["seed"]),
+    )
     if rows:
-        size = ", ".join(f"{number} {what}" for what, number in _counts(rows[0]).items())
-        yield f"{size}; R1 / mAP in percent, mean ± standard deviation of ten galleries.\n"
-        yield from _table(rows + sorted(learnt, key=lambda a: (a["people"], a["pictures seen"])))
-    if held := _answers("held"):
-        yield "\n## One factor held constant\n"
-        yield "The same people and model; the change against *nothing* is what the factor gives.\n"
-        yield from _table(held)
-    for answer in _answers("leaks"):
-        yield "\n## What must not tell who somebody is\n"
+        people, pictures = rows[0]["people scored on"], rows[0]["pictures scored on"]
+        yield (
+            f"## The set *{folder.name}*\n\n{people} people with {pictures:,} pictures scored on; "
+            "R1 / mAP in percent, mean ± standard deviation of ten galleries.\n"
+        )
+        yield from _table([*rows, *learnt])
+    if held := _answers(folder / "held"):
+        yield (
+            f"\n### One factor of *{folder.name}* held the same\n\nThe same people and model; the "
+            "change against *nothing* is what the factor gives.\n"
+        )
+        yield from _table(sorted(held, key=lambda a: (a["name"] != "nothing", a["name"])))
+    for answer in _answers(folder / "leaks"):
+        yield f"\n### What must not tell who somebody is, *{folder.name}*\n"
         yield "| what a forest is given | right, % | chance | two standard errors |"
         yield "|---|---|---|---|"
         for name, found in answer["answers"].items():
             numbers = (f"{found[k]:.1f}" for k in ("right", "chance", "two standard errors"))
             yield f"| {name} | " + " | ".join(numbers) + " |"
     yield ""
-
-
-def _counts(answer: Mapping[str, Any]) -> dict[str, int]:
-    return {name: answer[name] for name in ("people scored on", "pictures scored on")}
 
 
 def _table(answers: Iterable[Mapping[str, Any]]) -> Iterable[str]:
@@ -446,32 +454,37 @@ def _title(answer: Mapping[str, Any]) -> str:
     return f"{ROWS[answer['row']]}: {seen}" + (f", seed {answer['seed']}" if answer["seed"] else "")
 
 
-def _plot_curves(learnt: Sequence[Mapping[str, Any]]) -> None:
-    """R1 over pictures seen, and over people."""
+def _plot_curves(learnt: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """R1 over pictures seen, of all people; and over people, at each budget that several share."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-    most = max(a["people"] for a in learnt)
-    budgets = [a["pictures seen"] for a in learnt if a["people"] < most]
+    most = max(answer["people"] for answer in learnt)
     for row, title in ROWS.items():
-        of_all = [a for a in learnt if a["people"] == most]
-        of_budget = [a for a in learnt if a["pictures seen"] in budgets]
-        for axis, over, chosen in zip(
-            axes, ("pictures seen", "people"), (of_all, of_budget), strict=True
-        ):
-            points: dict[int, list[float]] = defaultdict(list)
-            for answer in chosen:
-                if answer["row"] == row:
-                    points[answer[over]].append(answer["scores"]["across"]["R1"])
-            if points:
-                xs = sorted(points)
-                axis.plot(xs, [fmean(points[x]) for x in xs], "o-", label=title)
-            axis.set(xlabel=over, xscale="log")
-    axes[0].set(ylabel="R1 across spectra, %", ylim=(0, None))
-    axes[0].legend(*axes[0].get_legend_handles_labels(), fontsize=8)
+        of_row = [answer for answer in learnt if answer["row"] == row]
+        _draw(axes[0], [a for a in of_row if a["people"] == most], "pictures seen", title)
+        for budget in sorted({a["pictures seen"] for a in of_row if a["people"] < most}):
+            same = [a for a in of_row if a["pictures seen"] == budget]
+            _draw(axes[1], same, "people", f"{title}, {budget // 1000}k pictures")
+    for axis, over in zip(axes, (f"pictures seen, of {most} people", "people"), strict=True):
+        axis.set(xlabel=over, xscale="log", ylim=(0, None))
+        if axis.lines:
+            axis.legend(fontsize=8)
+    axes[0].set(ylabel="R1 across spectra, %")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
-    write_whole(RESULTS / "curves.png", content.getvalue())
+    plt.close(figure)
+    write_whole(file, content.getvalue())
+
+
+def _draw(axis: Any, answers: Sequence[Mapping[str, Any]], over: str, title: str) -> None:
+    """One line, the mean over seeds."""
+    points: dict[int, list[float]] = defaultdict(list)
+    for answer in answers:
+        points[answer[over]].append(answer["scores"]["across"]["R1"])
+    if points:
+        xs = sorted(points)
+        axis.plot(xs, [fmean(points[x]) for x in xs], "o-", label=title)
 
 
 if __name__ == "__main__":
