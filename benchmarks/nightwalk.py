@@ -8,8 +8,8 @@
 
 Every answer is a file of its own in `results/nightwalk`, under the name of ROOT's folder, so that
 work broken off goes on where it stopped. Three tests on the people scored on, ten galleries each:
-*across* is `sysu/official`, all-search, single-shot; *within visible* asks with cam5 for one picture
-a person of cam1, cam2 and cam4; *within infrared* asks with cam6 for one of cam3.
+*across* is `sysu/official`, all-search, single-shot; *within visible* asks with cam5 for one
+picture a person of cam1, cam2 and cam4; *within infrared* asks with cam6 for one of cam3.
 """
 
 import io
