@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from vireid.render import nightwalk
 from vireid.render.bodies import shop
@@ -384,6 +385,7 @@ def main() -> None:
     if asked.renderer:
         print(compared(asked.renderer))
         return
+    threadpool_limits(1, "blas")  # as in a process that renders
     text = report(asked.pictures)
     print(text)
     if asked.write:
