@@ -10,7 +10,10 @@ install_import_hook(
     "beartype.FrozenDict({__import__('typing').Self: object})))",
 )
 
+from collections.abc import Iterator  # noqa: E402
+
 import hypothesis  # noqa: E402
+import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
@@ -18,3 +21,11 @@ torch.set_num_threads(1)
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("vireid", deadline=None)
 hypothesis.settings.load_profile("vireid")
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty cache for a module: packs of its little trees are nobody else's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIREID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -5,7 +5,6 @@ Every test names the threads in which it was told.
 
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
@@ -25,6 +24,8 @@ from vireid.metrics import score_ranking
 from vireid.protocols import Protocol
 from vireid.records import ImageRecord, Modality
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 VISIBLE, INFRARED = Modality
 SOURCE = Path(protocols.__file__).parent
 
@@ -36,13 +37,6 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("sysu_mm01", "regdb", "llcm"):
         stand_ins.WRITERS[name](place / name)
     return place
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIREID_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

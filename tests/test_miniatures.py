@@ -2,7 +2,6 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
@@ -12,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests import stand_ins
 from tests.onnx_model import write_model
+from tests.tiny_recipe import tiny_recipe
 
 from vireid import cli, datasets, evaluation, learning, protocols, runs
 from vireid import recipe as recipes
@@ -20,35 +20,10 @@ from vireid.errors import VireidError
 from vireid.loading import PackedTrainingData
 from vireid.runs import RunError
 
-TINY = """
-method = "agw"
-[data]
-dataset = "{name}"
-root = "{root}"
-height = 32
-width = 16
-steps_per_epoch = 1
-workers = 0
-[augmentation]
-pad = 2
-[settings]
-trunk = "resnet18"
-width = 0.125
-pretrained = false
-non_local = false
-people = 2
-images_each = 2
-epochs = 1
-"""
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 BOTH_WAYS = ["visible-to-infrared", "infrared-to-visible"]
 TEN = list(range(10))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIREID_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +37,7 @@ def recipe_for(name: str, place: Path) -> Path:
     if not root.exists():
         stand_ins.WRITERS[name](root)
     path = place / f"{name}.toml"
-    path.write_text(TINY.format(name=name, root=root), encoding="utf-8")
+    path.write_text(tiny_recipe(name, root), encoding="utf-8")
     return path
 
 

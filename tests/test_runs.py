@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 from tests import sysu_layout
+from tests.tiny_recipe import tiny_recipe
 
 from vireid import cli, learning, runs
 from vireid import recipe as recipes
@@ -20,32 +21,7 @@ from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality, fingerprint
 from vireid.runs import RunError
 
-TINY = """
-method = "agw"
-[data]
-dataset = "sysu_mm01"
-height = 32
-width = 16
-steps_per_epoch = 2
-workers = 0
-[augmentation]
-pad = 2
-[settings]
-trunk = "resnet18"
-width = 0.125
-pretrained = false
-non_local = false
-people = 2
-images_each = 2
-epochs = 2
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIREID_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
-    path.write_text(TINY.replace('"sysu_mm01"', f'"sysu_mm01"\nroot = "{data}"'))
+    path.write_text(tiny_recipe(root=data, steps=2, epochs=2))
     return path
 
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 from tests import sysu_layout
+from tests.tiny_recipe import tiny_recipe
 
 from vireid import cli, learning, results, runs, sweep
 from vireid import recipe as recipes
@@ -16,24 +17,8 @@ from vireid.errors import VireidError
 from vireid.interruption import Interrupted
 from vireid.sweep import SweepError
 
-RECIPE = """
-method = "mun"
-[data]
-dataset = "sysu_mm01"
-height = 32
-width = 16
-steps_per_epoch = 2
-workers = 0
-[augmentation]
-pad = 2
-[settings]
-trunk = "resnet18"
-width = 0.125
-pretrained = false
-people = 2
-images_each = 2
-epochs = 1
-"""
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 SWEEP = """
 recipe = "tiny.toml"
 seeds = [0, 3]
@@ -44,13 +29,6 @@ settings.generator_stride = 1
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIREID_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sysu_layout.write(tmp_path_factory.mktemp("data") / "sysu")
@@ -59,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "tiny.toml").write_text(tiny_recipe(method="mun", steps=2))
     (folder / "two_rows.toml").write_text(SWEEP)
     return folder / "two_rows.toml"
 
@@ -189,7 +167,7 @@ def test_settings_can_be_chosen_on_validation_people(
 def test_what_is_no_sweep_is_refused(
     old: str, new: str, told: str | None, file: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "tiny.toml").write_text(RECIPE)
+    (tmp_path / "tiny.toml").write_text(tiny_recipe(method="mun", steps=2))
     path = tmp_path / "wrong.toml"
     path.write_text(SWEEP.replace(old, new))
     if told is None:

@@ -1,7 +1,6 @@
 """Settings are chosen on people whom neither training nor the final score has seen."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 from tests import sysu_layout
 from tests.onnx_model import write_model
+from tests.tiny_recipe import tiny_recipe
 
 from vireid import baselines, cli, datasets, evaluation, protocols, results
 from vireid.datasets import Dataset
@@ -18,34 +18,7 @@ from vireid.embedding import Embedder
 from vireid.errors import VireidError
 from vireid.runs import RunError
 
-RECIPE = """
-method = "agw"
-{start_from}
-[data]
-dataset = "sysu_mm01"
-root = "{root}"
-height = 32
-width = 16
-steps_per_epoch = 1
-workers = 0
-[augmentation]
-pad = 2
-[settings]
-trunk = "resnet18"
-width = 0.125
-pretrained = false
-non_local = false
-people = 2
-images_each = 2
-epochs = 1
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIREID_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +34,8 @@ def vireid(*arguments: str | Path) -> str:
 
 def train(dataset: Dataset, folder: Path, *options: str, start_from: Path | None = None) -> Path:
     folder.mkdir()
-    told = f'start_from = "{start_from}"' if start_from else ""
     recipe = folder / "tiny.toml"
-    recipe.write_text(RECIPE.format(root=dataset.root, start_from=told), encoding="utf-8")
+    recipe.write_text(tiny_recipe(root=dataset.root, start_from=start_from), encoding="utf-8")
     vireid("train", recipe, "--out", folder / "run", *options)
     return folder / "run"
 
