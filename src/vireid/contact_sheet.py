@@ -12,7 +12,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.gallery import Hit
 from vireid.pictures import PictureError, read_picture
-from vireid.records import ImageRecord, Modality
+from vireid.records import ImageRecord, Modality, Sentence
 from vireid.writing import write_whole
 
 PICTURE = (112, 224)
@@ -38,21 +38,22 @@ class Cell:
     detail: str
 
 
-def draw(query: ImageRecord, hits: Sequence[Hit], title: str = "") -> Image.Image:
+def draw(query: ImageRecord | Sentence, hits: Sequence[Hit], title: str = "") -> Image.Image:
     """Draw a query and its hits.
 
     A hit is framed green when it shows the person of the query, red when it shows another, and
     grey when the identity of either is unknown. A hit whose file is gone is left blank.
 
     Args:
-        query: Its identity may be None.
+        query: Its identity may be None. A sentence stands where else the picture does.
         hits: In the order in which they are shown, ten in a row.
         title: Shown above.
 
     Raises:
         PictureError: The query cannot be read.
     """
-    read_picture(query.path)
+    if isinstance(query, ImageRecord):
+        read_picture(query.path)
     cells = [_hit_cell(hit, query.identity) for hit in hits]
     columns = max(1, min(len(cells), IN_A_ROW))
     rows = max(1, -(-len(cells) // IN_A_ROW))
@@ -64,7 +65,10 @@ def draw(query: ImageRecord, hits: Sequence[Hit], title: str = "") -> Image.Imag
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
     _draw_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
-    _draw_cell(sheet, Cell(query.path, QUERY, "query", _detail(query)), MARGIN, top)
+    if isinstance(query, ImageRecord):
+        _draw_cell(sheet, Cell(query.path, QUERY, "query", _detail(query)), MARGIN, top)
+    else:
+        _draw_sentence(pen, query.text, MARGIN, top)
     for i, cell in enumerate(cells):
         row, column = divmod(i, IN_A_ROW)
         _draw_cell(sheet, cell, left + column * (CELL[0] + GAP), top + row * (CELL[1] + GAP))
@@ -242,6 +246,31 @@ def _draw_cell(sheet: Image.Image, cell: Cell, x: int, y: int) -> None:
     below = y + PICTURE[1] + 2 * FRAME
     pen.text((x + 1, below + 6), cell.title, INK, _font(15))
     pen.text((x + 1, below + 25), _shortened(pen, cell.detail, CELL[0], 12), PALE, _font(12))
+
+
+def _draw_sentence(pen: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
+    """A cell with words in place of a picture, as many as fit."""
+    frame = (x, y, x + PICTURE[0] + 2 * FRAME - 1, y + PICTURE[1] + 2 * FRAME - 1)
+    pen.rectangle(frame, BACKING, QUERY, FRAME)
+    inner, step = PICTURE[0] - 2 * FRAME, 17
+    lines = _lines(pen, text, inner, 13)
+    most = (PICTURE[1] - 2 * FRAME) // step
+    if len(lines) > most:
+        lines = [*lines[: most - 1], "…"]
+    for i, line in enumerate(lines):
+        pen.text((x + 2 * FRAME, y + 2 * FRAME + i * step), line, INK, _font(13))
+    pen.text((x + 1, y + PICTURE[1] + 2 * FRAME + 6), "query", INK, _font(15))
+
+
+def _lines(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and pen.textlength(longer, _font(size)) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(_shortened(pen, word, width, size))
+    return lines
 
 
 def _draw_legend(pen: ImageDraw.ImageDraw, right: int, y: int, colours: set[str]) -> None:

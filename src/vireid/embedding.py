@@ -2,7 +2,7 @@
 
 A model is opened from three places: the one that is shipped (`small`), a folder written by
 `vireid export` (ONNX Runtime, no torch) or a run folder (torch). All give the same vectors for the
-same pictures, up to rounding.
+same pictures, up to rounding. Runs of methods that read text also embed sentences.
 """
 
 import hashlib
@@ -32,11 +32,20 @@ Vectors = Float[np.ndarray, "n d"]
 """Embeddings as float32, each of length one; a dot product of two is their similarity."""
 Network = Callable[[Pictures, Modality], Vectors]
 Picture = Image.Image | Path | str
+Reader = Callable[[Sequence[str]], Float[np.ndarray, "n d"]]
 T = TypeVar("T")
 
 FORMAT = 1
 """Of `model.json`."""
 SHIPPED = Path(__file__).parent / "models"
+ORIGINAL = "original:"
+"""Before a run folder: the CLIP that the run began with."""
+NARROWED = (
+    "what {name} makes of sentences was narrowed when it learnt to tell people apart: words that "
+    "it did not need for that may mean little to it. CLIP as it was before is asked in a gallery "
+    "that was indexed by --model {original}"
+)
+MEANINGLESS = "{name} began with random weights, so words mean nothing to it"
 BATCH = 32
 """Pictures that go through the network together."""
 
@@ -59,6 +68,20 @@ class ModelFacts:
     height: int
     width: int
     embedding_dim: int
+
+
+@dataclass(frozen=True)
+class Text:
+    """How a model compares sentences with pictures, if it does."""
+
+    embed: Reader | None = None
+    refusal: str = (
+        "{name} reads no text; search by sentences in a gallery that was indexed by a run of "
+        "clip4vi_reid"
+    )
+    """Why not."""
+    caveat: str | None = None
+    """What whoever searches by it has to know."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +121,16 @@ class Embedder:
         network: Network,
         learnt_on: str = "unknown",
         training: Training | None = None,
+        text: Text | None = None,
     ) -> None:
         self.facts = facts
         self.learnt_on = learnt_on
         """The data set, with the number of the split where there are several."""
         self.training = training
         self._network = network
+        self._text = text or Text()
+        self.text_caveat = self._text.caveat
+        """What whoever searches by a sentence has to know."""
         self.name = facts.name
         self.fingerprint = facts.fingerprint
         self.height, self.width = facts.height, facts.width
@@ -117,26 +144,48 @@ class Embedder:
         """Open a model.
 
         Args:
-            model: The name of a shipped model, a folder written by `vireid export`, or a run.
+            model: The name of a shipped model, a folder written by `vireid export`, or a run; or
+                `original:` and a run of clip4vi_reid, for the CLIP that it began with.
             threads: How many the network may use; all processors by default.
 
         Raises:
             ModelError: There is no such model, it is damaged, or of another version's format.
         """
+        if str(model).startswith(ORIGINAL):
+            return cls._open_original(Path(str(model).removeprefix(ORIGINAL)))
         shipped = SHIPPED / str(model)
         folder = shipped if (shipped / "model.json").exists() else Path(model)
         source = str(model) if folder is shipped else str(folder.absolute())
         if (folder / "model.json").exists():
-            opened = _open_exported(folder, source, threads or processors())
-            return cls(*opened, _learnt_on(folder), _training(folder, "model.json"))
+            facts, network, text = _open_exported(folder, source, threads or processors())
+            training = _training(folder, "model.json")
+            return cls(facts, network, _learnt_on(folder), training, text)
         if (folder / "run.json").exists():
-            opened = _open_run(folder, source)
-            return cls(*opened, _learnt_on(folder), _training(folder, "run.json"))
+            facts, network, text = _open_run(folder, source)
+            return cls(facts, network, _learnt_on(folder), _training(folder, "run.json"), text)
         there = [path.parent.name for path in SHIPPED.glob("*/model.json")]
         raise ModelError(
             f"there is no model {str(model)!r}; give a run folder, a folder written by "
             f"`vireid export`, or a shipped model: {', '.join(there) or 'none is installed'}"
         )
+
+    @classmethod
+    def _open_original(cls, run: Path) -> "Embedder":
+        from vireid import runs
+
+        model, recipe = runs.load_original(run)
+        height, width = recipe.data.height, recipe.data.width
+        facts = ModelFacts(
+            name=f"original of {run.absolute().name}",
+            source=f"{ORIGINAL}{run.absolute()}",
+            fingerprint=runs.fingerprint("original", {}, height, width, model.state_dict()),
+            precision="float32",
+            height=height,
+            width=width,
+            embedding_dim=model.embedding_dim,
+        )
+        network, read = _in_torch(model)
+        return cls(facts, network, "nothing", text=Text(read))
 
     def embed(self, pictures: Sequence[Picture], modality: Modality) -> Vectors:
         """Embed pictures of one spectrum, given as files or as PIL images.
@@ -154,6 +203,24 @@ class Embedder:
             for batch in self._read_ahead(pictures, lambda picture: picture)
         )
         return self._joined(list(batches))
+
+    def embed_text(self, sentences: Sequence[str]) -> Float[np.ndarray, "n d"]:
+        """Embed sentences in English, to search for them among pictures.
+
+        Returns:
+            Row i is sentence i's vector, whose dot product with the embedding of a picture is the
+            cosine of the two in the space of texts. Its length need not be one.
+
+        Raises:
+            ModelError: The model reads no text.
+            VireidError: A sentence is empty or too long.
+        """
+        if isinstance(sentences, str):
+            raise TypeError("embed_text takes a list of sentences; put the one into a list")
+        if self._text.embed is None:
+            raise ModelError(f"model {self._text.refusal.format(name=self.name)}")
+        empty = np.zeros((0, self.embedding_dim), np.float32)
+        return self._checked(self._text.embed(sentences) if sentences else empty)
 
     def embed_records(
         self, records: Sequence[ImageRecord], progress: bool = False, *, mirrored: bool = False
@@ -264,7 +331,7 @@ def _training(folder: Path, facts: str) -> Training | None:
     return Training(groups, people, recipe.get("seed", 0))
 
 
-def _open_exported(folder: Path, source: str, threads: int) -> tuple[ModelFacts, Network]:
+def _open_exported(folder: Path, source: str, threads: int) -> tuple[ModelFacts, Network, Text]:
     """Check an exported model against its `model.json` and make it ready for ONNX Runtime."""
     described = _described(folder)
     graphs = [f"{modality}.onnx" for modality in Modality]
@@ -279,7 +346,13 @@ def _open_exported(folder: Path, source: str, threads: int) -> tuple[ModelFacts,
         width=described["width"],
         embedding_dim=described["embedding_dim"],
     )
-    return facts, _OnnxNetwork(folder, threads)
+    return facts, _OnnxNetwork(folder, threads), EXPORTED if described.get("reads_text") else Text()
+
+
+EXPORTED = Text(
+    refusal="{name} was exported, and an export holds nothing that reads text; say by --model "
+    "which run it was exported from"
+)
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -328,21 +401,11 @@ class _OnnxNetwork:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _open_run(folder: Path, source: str) -> tuple[ModelFacts, Network]:
+def _open_run(folder: Path, source: str) -> tuple[ModelFacts, Network, Text]:
     """The weights of a run, on the fastest device there is."""
-    import torch
-
     from vireid import runs
 
     method, recipe = runs.load_method(folder)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    method = method.to(device).eval()
-
-    def embed(pictures: Pictures, modality: Modality) -> Vectors:
-        images = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div(255)
-        with torch.inference_mode():
-            return np.asarray(method.embed(images, modality).cpu().numpy())
-
     facts = ModelFacts(
         name=folder.absolute().name,
         source=source,
@@ -352,4 +415,34 @@ def _open_run(folder: Path, source: str) -> tuple[ModelFacts, Network]:
         width=recipe.data.width,
         embedding_dim=method.embedding_dim,
     )
-    return facts, embed
+    network, read = _in_torch(method)
+    return facts, network, _text_of(method, recipe, read, facts)
+
+
+def _text_of(method: Any, recipe: Any, read: Reader | None, facts: ModelFacts) -> Text:
+    if read is None:
+        return Text()
+    if not hasattr(method, "original"):
+        return Text(read)
+    caveat = NARROWED if recipe.settings.pretrained else MEANINGLESS
+    original = f"{ORIGINAL}{facts.source}"
+    return Text(read, caveat=caveat.format(name=facts.name, original=original))
+
+
+def _in_torch(model: Any) -> tuple[Network, Reader | None]:
+    """What embeds pictures, and what embeds sentences if anything does."""
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).eval()
+
+    def embed(pictures: Pictures, modality: Modality) -> Vectors:
+        images = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div(255)
+        with torch.inference_mode():
+            return np.asarray(model.embed(images, modality).cpu().numpy())
+
+    def read(sentences: Sequence[str]) -> Float[np.ndarray, "n d"]:
+        with torch.inference_mode():
+            return np.asarray(model.embed_text(sentences).cpu().numpy())
+
+    return embed, read if hasattr(model, "embed_text") else None

@@ -31,7 +31,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from vireid import __version__, runs
 from vireid.embedding import FORMAT
 from vireid.errors import VireidError
-from vireid.method import Method
+from vireid.method import Method, ReadsText
 from vireid.recipe import Recipe
 from vireid.records import Modality
 from vireid.writing import writing_to
@@ -94,6 +94,7 @@ def _facts(method: Method, recipe: Recipe) -> dict[str, Any]:
         "height": height,
         "width": width,
         "embedding_dim": method.embedding_dim,
+        "reads_text": isinstance(method, ReadsText),
         "precision": "float32",
         "fingerprint": runs.fingerprint(recipe.method, settings, height, width, state),
     }

@@ -1,10 +1,12 @@
 """What `vireid index` and `vireid search` do, and how they tell it."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 
@@ -14,7 +16,7 @@ from vireid.datasets.folder import Unusable
 from vireid.embedding import Embedder, ModelError, ModelFacts
 from vireid.errors import VireidError
 from vireid.gallery import Gallery, Hit, Indexed
-from vireid.records import ImageRecord, Modality
+from vireid.records import ImageRecord, Modality, Sentence
 
 
 @dataclass(frozen=True)
@@ -52,20 +54,22 @@ class IndexReport:
 
 @dataclass(frozen=True)
 class Answer:
-    """The hits of one picture in one gallery."""
+    """The hits of one picture, or of one sentence, in one gallery."""
 
-    query: ImageRecord
+    query: ImageRecord | Sentence
     hits: tuple[Hit, ...]
     gallery: Path
     model: ModelFacts
     modality: Modality | None
     """The spectrum that was searched; None: both."""
     camera: str | None
+    caveat: str | None = None
+    """What has to be known of hits of a sentence."""
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
         return {
-            "query": _record_as_dict(self.query),
+            **_query_as_dict(self.query, self.caveat),
             "gallery": str(self.gallery),
             "model": _model_as_dict(self.model),
             "modality": self.modality and self.modality.value,
@@ -101,7 +105,7 @@ class Answer:
     def title(self) -> str:
         """One line that says what was searched for, and where."""
         among = _searched_for(self.modality, self.camera)
-        return f"{self.query.modality} query among {among} in {self.gallery.name}"
+        return f"{_named(self.query)} among {among} in {self.gallery.name}"
 
 
 def index(
@@ -140,46 +144,75 @@ def index(
 
 def search(
     gallery: Path,
-    picture: Path,
+    picture: Path | None = None,
     top: int = 10,
     *,
+    text: str | None = None,
     query_modality: Modality | str | None = None,
     identity: int | None = None,
     modality: Modality | str | None = None,
     camera: str | None = None,
     model: str | None = None,
 ) -> Answer:
-    """Find the person of a picture.
+    """Find the person of a picture, or whoever a sentence describes.
 
     Args:
         gallery: Where to search.
         picture: Of one person.
         top: How many hits at most.
+        text: In place of a picture: a sentence in English, if the gallery's model reads text.
         query_modality: Spectrum of the picture; by default what the folders it lies in say.
         identity: Of the person, if you know it; by default likewise.
-        modality: Spectrum to search in, or `both`; by default the one that the picture is not of.
+        modality: Spectrum to search in, or `both`; by default the one that the picture is not of,
+            and both for a sentence.
         camera: Search pictures of one camera only.
         model: By default the one that filled the gallery.
 
     Raises:
         VireidError: Something is missing or does not fit; the message says what to do.
     """
-    query = _query(picture, query_modality, identity)
-    searched = None if modality == "both" else Modality(modality or query.modality.other)
+    query = _query(picture, text, query_modality, identity)
+    searched = _searched(query, modality)
     with Gallery.open(gallery) as opened:
         embedder = _embedder_of(opened, model)
         opened.check(embedder)
-        embedding = embedder.embed([picture], query.modality)
-        hits = opened.search(embedding, top, searched, camera)[0]
         if not len(opened):
             way_out = f"fill it with `vireid index FOLDER --out {gallery}`"
             raise VireidError(f"{gallery} is empty; {way_out}")
+        hits = opened.search(_embedded(query, embedder), top, searched, camera)[0]
         if not hits:
             raise VireidError(f"{gallery} has no {_searched_for(searched, camera)}; ask for others")
-    return Answer(query, tuple(hits), gallery, embedder.facts, searched, camera)
+    caveat = embedder.text_caveat if isinstance(query, Sentence) else None
+    return Answer(query, tuple(hits), gallery, embedder.facts, searched, camera, caveat)
 
 
-def _query(picture: Path, modality: str | None, identity: int | None) -> ImageRecord:
+def _query(
+    picture: Path | None, text: str | None, modality: str | None, identity: int | None
+) -> ImageRecord | Sentence:
+    if (picture is None) == (text is None):
+        raise VireidError("say who is looked for: by a picture or by a sentence, not by both")
+    if text is not None:
+        if modality:
+            raise VireidError("a sentence has no spectrum; leave the query's out")
+        return Sentence(text, identity)
+    assert picture is not None
+    return _shown_query(picture, modality, identity)
+
+
+def _searched(query: ImageRecord | Sentence, asked: str | None) -> Modality | None:
+    """The spectrum to search in; None: both."""
+    if asked:
+        return None if asked == "both" else Modality(asked)
+    return query.modality.other if isinstance(query, ImageRecord) else None
+
+
+def _embedded(query: ImageRecord | Sentence, embedder: Embedder) -> Float[np.ndarray, "1 d"]:
+    if isinstance(query, Sentence):
+        return embedder.embed_text([query.text])
+    return embedder.embed([query.path], query.modality)
+
+
+def _shown_query(picture: Path, modality: str | None, identity: int | None) -> ImageRecord:
     by_name = folder.facts_of(picture)
     spectrum = modality or by_name.modality
     if spectrum is None:
@@ -216,6 +249,12 @@ def _searched_for(modality: Modality | None, camera: str | None) -> str:
     return f"{among} of {camera}" if camera else among
 
 
+def _named(query: ImageRecord | Sentence) -> str:
+    if isinstance(query, ImageRecord):
+        return f"{query.modality} query"
+    return f"“{query.text if len(query.text) <= 60 else query.text[:59] + '…'}”"
+
+
 def _shown(path: Path) -> str:
     """A path as short as it can be said from here."""
     here = Path.cwd()
@@ -224,6 +263,12 @@ def _shown(path: Path) -> str:
 
 def _model_as_dict(model: ModelFacts) -> dict[str, str]:
     return {"name": model.name, "fingerprint": model.fingerprint, "precision": model.precision}
+
+
+def _query_as_dict(query: ImageRecord | Sentence, caveat: str | None) -> dict[str, Any]:
+    if isinstance(query, ImageRecord):
+        return {"query": _record_as_dict(query)}
+    return {"query": asdict(query), "caveat": caveat}
 
 
 def _record_as_dict(record: ImageRecord) -> dict[str, Any]:

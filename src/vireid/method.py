@@ -1,7 +1,7 @@
 """What every method is: an embedding of images, and the stages that learn it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, runtime_checkable
 
@@ -36,6 +36,13 @@ class TrainingData(Protocol):
         """Every image of one modality once, unchanged and in order; the last batch may be smaller.
 
         With several processes each is given all of them.
+        """
+
+    def described(self) -> Sequence[Mapping[str, Any]]:
+        """What is known about the looks of identity 0 .. k-1, in the words of the data set.
+
+        Raises:
+            VireidError: The data set does not tell.
         """
 
 
@@ -86,3 +93,28 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """The stages in order."""
+
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """What a method has besides, if its pictures can be searched by sentences."""
+
+    def embed_text(self, sentences: Sequence[str]) -> Embeddings:
+        """Vectors whose dot product with a picture's embedding is how well a sentence fits it.
+
+        Raises:
+            VireidError: A sentence is empty or too long.
+        """
+
+
+@runtime_checkable
+class FromText(ReadsText, Protocol):
+    """One that has learnt from a model of pictures and sentences, which can be asked as well."""
+
+    @classmethod
+    def original(cls, config: Any) -> nn.Module:
+        """That model, as it was when a run with these settings began.
+
+        Raises:
+            VireidError: It began with random weights, or its weights cannot be had.
+        """

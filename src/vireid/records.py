@@ -37,6 +37,15 @@ class ImageRecord:
     """When it was taken, where somebody has said it. No score depends on it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Somebody who is looked for without a picture."""
+
+    text: str
+    identity: int | None = None
+    """Of whoever it describes, where that is known."""
+
+
 def fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
     """16 hexadecimal digits that are the same for the same pictures, wherever they lie.
 

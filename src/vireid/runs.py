@@ -28,7 +28,7 @@ from torch import Tensor
 from vireid import __version__, methods
 from vireid import recipe as recipes
 from vireid.errors import VireidError
-from vireid.method import Method
+from vireid.method import FromText, Method
 from vireid.recipe import Recipe
 from vireid.writing import write_whole
 
@@ -159,6 +159,24 @@ def load_method(folder: Path) -> tuple[Method, Recipe]:
     except (RuntimeError, SafetensorError) as error:
         raise RunError(f"the weights in {folder} are not those of its recipe: {error}") from error
     return method.eval(), recipe
+
+
+def load_original(folder: Path) -> tuple[Any, Recipe]:
+    """The CLIP that a run began with, a `PlainCLIP` on the CPU and in eval mode, and its recipe.
+
+    The run need not have finished.
+
+    Raises:
+        VireidError: No run folder, it did not begin with a CLIP, or that cannot be had again.
+    """
+    recipe = read_recipe(folder)
+    method = methods.find(recipe.method)
+    if not issubclass(method, FromText):
+        raise RunError(
+            f"{folder} is a run of {recipe.method}, which does not begin with a CLIP; give a run "
+            "of clip4vi_reid after original:"
+        )
+    return method.original(recipe.settings).eval(), recipe
 
 
 def build(recipe: Recipe, num_identities: int, *, pretrained: bool = True) -> Method:

@@ -5,6 +5,9 @@ words: Li, Sun, Li, CLIP-ReID: Exploiting Vision-Language Model for Image Re-Ide
 Concrete Text Labels, AAAI 2023.
 """
 
+from collections.abc import Sequence
+from functools import cache
+
 import open_clip
 import torch
 from jaxtyping import Float
@@ -49,6 +52,29 @@ class TextTower(nn.Module):
         texts: Texts = self.projection(self.norm(tokens[:, -1]))
         return texts
 
+    def say(self, sentences: Sequence[str]) -> Texts:
+        """What sentences in plain words say, as open_clip reads them.
+
+        Raises:
+            VireidError: A sentence is empty, or longer than the tower can read, which open_clip
+                would cut off.
+        """
+        read = [self._word_numbers(sentence) for sentence in sentences]
+        return torch.cat([self(self.words(numbers[None])) for numbers in read])
+
+    def _word_numbers(self, sentence: str) -> Tensor:
+        tokenizer, most = _tokenizer(), len(self.positions) - 2
+        words = tokenizer.encode(sentence)
+        if not words:
+            raise VireidError("the sentence is empty; say what the person looks like")
+        if len(words) > most:
+            raise VireidError(
+                f"the sentence is {len(words)} words and parts of words long, and this CLIP reads "
+                f"{most} at most; say it shorter"
+            )
+        numbers = [tokenizer.sot_token_id, *words, tokenizer.eot_token_id]
+        return torch.tensor(numbers, device=self.positions.device)
+
 
 class Prompts(nn.Module):
     """One description for every identity, or one for each spectrum, and what they say."""
@@ -71,7 +97,7 @@ class Prompts(nn.Module):
             VireidError: Sentences would be longer than the tower can read.
         """
         super().__init__()
-        tokenizer = open_clip.SimpleTokenizer()
+        tokenizer = _tokenizer()
         before = [tokenizer.sot_token_id, *tokenizer.encode(BEFORE)]
         after = [*tokenizer.encode(AFTER), tokenizer.eot_token_id]
         longest = len(tower.positions)
@@ -125,3 +151,9 @@ class Prompts(nn.Module):
     def remember(self, tower: TextTower) -> None:
         """Keep what they say now."""
         self.texts.copy_(self.read_all(tower))
+
+
+@cache
+def _tokenizer() -> open_clip.SimpleTokenizer:
+    """CLIP's vocabulary; unpacking it takes a tenth of a second."""
+    return open_clip.SimpleTokenizer()

@@ -233,7 +233,8 @@ class Gallery:
         """Find the most similar pictures by comparing with every one.
 
         Args:
-            embeddings: Unit vectors of the model that filled this gallery, one for each query.
+            embeddings: Unit vectors of the model that filled this gallery, one for each query; or
+                what its `embed_text` gives for sentences.
             top: How many hits a query gets at most.
             modality: Search in one spectrum only, for instance `query_modality.other`.
             camera: Search pictures of one camera only.

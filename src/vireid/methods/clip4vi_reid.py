@@ -8,10 +8,11 @@ docs/methods/clip4vi_reid.md with its alternatives.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+import open_clip
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn, optim
@@ -20,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.clip import create_clip
 from vireid.backbones.clip_image import Pixels, Projected, ResNetTower, Stems, image_tower
+from vireid.backbones.clip_plain import PlainCLIP
 from vireid.backbones.clip_text import Prompts, TextTower
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
@@ -168,8 +170,7 @@ class CLIP4VIReID(Method):
         """
         super().__init__(config, num_identities)
         self.config = config
-        weights = config.weights if config.pretrained else None
-        clip = create_clip(config.clip, weights, quick_gelu=config.quick_gelu)
+        clip = _clip(config)
         self.images = image_tower(
             clip.visual,
             config.picture,
@@ -198,6 +199,33 @@ class CLIP4VIReID(Method):
         pooled, projected = self._features({modality: images})
         parts = [F.normalize(self.necks[0](pooled), dim=1), F.normalize(projected, dim=1)]
         return F.normalize(torch.cat(parts, dim=1), dim=1)
+
+    def embed_text(self, sentences: Sequence[str]) -> Embeddings:
+        """Sentences, whose dot product with an embedding is the cosine with what is projected.
+
+        A sentence lies where pictures are projected to. About pooled features it says nothing:
+        there it is 0. It is as long as the root of 2, because the halves of an embedding are as
+        short as the root of a half.
+
+        Raises:
+            VireidError: A sentence is empty or too long.
+        """
+        texts = F.normalize(self.text.say(sentences), dim=1)
+        return F.pad(texts, (self.images.seen_dim, 0)) * math.sqrt(2)
+
+    @classmethod
+    def original(cls, config: Config) -> PlainCLIP:
+        """CLIP as a run with these settings begins with it.
+
+        Raises:
+            VireidError: They begin with random weights, or the weights cannot be had.
+        """
+        if not config.pretrained:
+            raise VireidError(
+                "the run began with random weights (settings.pretrained = false), so there is no "
+                "original that sentences would mean anything to"
+            )
+        return PlainCLIP(_clip(config), config.picture, config.pixels, config.last_stride)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Those that there is something to learn in."""
@@ -465,6 +493,11 @@ class CLIP4VIReID(Method):
         if self.config.hsa_reads == "all":
             return self.prompts.read_all(self.text)
         return self.prompts.read_some(self.text, torch.unique(people))
+
+
+def _clip(config: CLIP4VIReID.Config) -> open_clip.CLIP:
+    weights = config.weights if config.pretrained else None
+    return create_clip(config.clip, weights, quick_gelu=config.quick_gelu)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""CLIP as it was published: pictures and sentences in one space, and nothing learnt since."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import open_clip
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from vireid.backbones.clip_image import Pixels, Size, image_tower
+from vireid.backbones.clip_text import TextTower
+from vireid.records import Modality
+from vireid.shapes import Embeddings, Images
+
+
+class PlainCLIP(nn.Module):
+    """Both towers, for pictures of one size; infrared ones are seen as visible ones are."""
+
+    def __init__(
+        self, clip: open_clip.CLIP, size: Size, pixels: Pixels, last_stride: Literal[1, 2]
+    ) -> None:
+        super().__init__()
+        self.images = image_tower(
+            clip.visual, size, stems="shared", pixels=pixels, last_stride=last_stride
+        )
+        self.text = TextTower(clip)
+        self.embedding_dim = self.images.projected_dim
+
+    def embed(self, images: Images, modality: Modality) -> Embeddings:
+        """Unit vectors in the space of texts."""
+        return F.normalize(self.images({modality: images})[1], dim=1)
+
+    def embed_text(self, sentences: Sequence[str]) -> Embeddings:
+        """Likewise.
+
+        Raises:
+            VireidError: A sentence is empty or too long.
+        """
+        return F.normalize(self.text.say(sentences), dim=1)
