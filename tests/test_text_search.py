@@ -23,7 +23,7 @@ from vireid.datasets import folder
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
 from vireid.methods.clip4vi_reid import CLIP4VIReID
-from vireid.records import ImageRecord, Sentence
+from vireid.records import ImageRecord, TextQuery
 
 Run = Callable[..., tuple[int, str, str]]
 BACKPACK = "a person with a backpack"
@@ -104,7 +104,9 @@ def cosines(method: Any, images: Any, texts: torch.Tensor, records: Any) -> dict
     found = {}
     with torch.no_grad():
         for record in records:
-            pixels = np.array(Image.open(record.path).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR))
+            pixels = np.array(
+                Image.open(record.path).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+            )
             image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
             projected = images({record.modality: image})[1]
             found[record.path] = F.cosine_similarity(projected, texts).item()
@@ -300,7 +302,7 @@ def test_the_sheet_shows_the_sentence_and_frames_by_identity(tmp_path: Path) -> 
     record = ImageRecord(tmp_path / "a.png", Modality.VISIBLE, 1)
     hits = [Hit(1, 0.3, record)]
     blank, told = (
-        np.asarray(contact_sheet.draw(Sentence(text, identity), hits))
+        np.asarray(contact_sheet.draw(TextQuery(text, identity), hits))
         for text, identity in (("hat", None), (BACKPACK + ", " + "x" * 99 + " word" * 99, 1))
     )
     assert blank.shape == told.shape

@@ -12,7 +12,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.gallery import Hit
 from vireid.pictures import PictureError, read_picture
-from vireid.records import ImageRecord, Modality, Sentence
+from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.writing import write_whole
 
 PICTURE = (112, 224)
@@ -38,7 +38,7 @@ class Cell:
     detail: str
 
 
-def draw(query: ImageRecord | Sentence, hits: Sequence[Hit], title: str = "") -> Image.Image:
+def draw(query: ImageRecord | TextQuery, hits: Sequence[Hit], title: str = "") -> Image.Image:
     """Draw a query and its hits.
 
     A hit is framed green when it shows the person of the query, red when it shows another, and

@@ -16,7 +16,7 @@ from vireid.datasets.folder import Unusable
 from vireid.embedding import Embedder, ModelError, ModelFacts
 from vireid.errors import VireidError
 from vireid.gallery import Gallery, Hit, Indexed
-from vireid.records import ImageRecord, Modality, Sentence
+from vireid.records import ImageRecord, Modality, TextQuery
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class IndexReport:
 class Answer:
     """The hits of one picture, or of one sentence, in one gallery."""
 
-    query: ImageRecord | Sentence
+    query: ImageRecord | TextQuery
     hits: tuple[Hit, ...]
     gallery: Path
     model: ModelFacts
@@ -182,32 +182,32 @@ def search(
         hits = opened.search(_embedded(query, embedder), top, searched, camera)[0]
         if not hits:
             raise VireidError(f"{gallery} has no {_searched_for(searched, camera)}; ask for others")
-    caveat = embedder.text_caveat if isinstance(query, Sentence) else None
+    caveat = embedder.text_caveat if isinstance(query, TextQuery) else None
     return Answer(query, tuple(hits), gallery, embedder.facts, searched, camera, caveat)
 
 
 def _query(
     picture: Path | None, text: str | None, modality: str | None, identity: int | None
-) -> ImageRecord | Sentence:
+) -> ImageRecord | TextQuery:
     if (picture is None) == (text is None):
         raise VireidError("say who is looked for: by a picture or by a sentence, not by both")
     if text is not None:
         if modality:
             raise VireidError("a sentence has no spectrum; leave the query's out")
-        return Sentence(text, identity)
+        return TextQuery(text, identity)
     assert picture is not None
     return _shown_query(picture, modality, identity)
 
 
-def _searched(query: ImageRecord | Sentence, asked: str | None) -> Modality | None:
+def _searched(query: ImageRecord | TextQuery, asked: str | None) -> Modality | None:
     """The spectrum to search in; None: both."""
     if asked:
         return None if asked == "both" else Modality(asked)
     return query.modality.other if isinstance(query, ImageRecord) else None
 
 
-def _embedded(query: ImageRecord | Sentence, embedder: Embedder) -> Float[np.ndarray, "1 d"]:
-    if isinstance(query, Sentence):
+def _embedded(query: ImageRecord | TextQuery, embedder: Embedder) -> Float[np.ndarray, "1 d"]:
+    if isinstance(query, TextQuery):
         return embedder.embed_text([query.text])
     return embedder.embed([query.path], query.modality)
 
@@ -249,7 +249,7 @@ def _searched_for(modality: Modality | None, camera: str | None) -> str:
     return f"{among} of {camera}" if camera else among
 
 
-def _named(query: ImageRecord | Sentence) -> str:
+def _named(query: ImageRecord | TextQuery) -> str:
     if isinstance(query, ImageRecord):
         return f"{query.modality} query"
     return f"“{query.text if len(query.text) <= 60 else query.text[:59] + '…'}”"
@@ -265,7 +265,7 @@ def _model_as_dict(model: ModelFacts) -> dict[str, str]:
     return {"name": model.name, "fingerprint": model.fingerprint, "precision": model.precision}
 
 
-def _query_as_dict(query: ImageRecord | Sentence, caveat: str | None) -> dict[str, Any]:
+def _query_as_dict(query: ImageRecord | TextQuery, caveat: str | None) -> dict[str, Any]:
     if isinstance(query, ImageRecord):
         return {"query": _record_as_dict(query)}
     return {"query": asdict(query), "caveat": caveat}

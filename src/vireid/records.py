@@ -38,7 +38,7 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class TextQuery:
     """Somebody who is looked for without a picture."""
 
     text: str
