@@ -24,6 +24,8 @@ SMALL = {
     "clip": "tiny RN",
     "picture": (HEIGHT, WIDTH),
     "pretrained": False,
+    "held_out": 1,
+    "batch": 8,
     "tsg_batch": 8,
     "ife_batch": 8,
     "tsg_epochs": 2,
@@ -36,6 +38,17 @@ SMALL = {
     "warm_up": 1,
 }
 """For the settings of a method, those of them that it has."""
+
+KNOWN = {
+    **dict.fromkeys(("headgear", "outer", "bag", "umbrella", "gloves", "scarf"), "none"),
+    **dict.fromkeys(("build", "stature"), "medium"),
+    "sex": "man",
+    "age": "old",
+    "hair": "bald",
+    "bottom": "blue denim trousers",
+    "shoes": "black shoes",
+}
+"""What all of the people look like, but for a shirt of the shade that they are."""
 
 
 def small_settings(method: type[Method]) -> dict[str, Any]:
@@ -90,6 +103,11 @@ class ToyData:
             return ImageBatch(_images(identities, modality, rng), identities)
 
         return ToyEpoch(replace(self, before_step=nothing), batch)
+
+    def described(self) -> list[dict[str, str]]:
+        return [
+            KNOWN | {"top": f"{colour} t-shirt"} for colour in ("black", "grey", "red", "white")
+        ]
 
     def _mine(self, count: int) -> slice:
         return share(count, self.rank, self.world)

@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,7 @@ def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrai
         steps_per_epoch=data.steps_per_epoch,
         unpaired=data.unpaired,
         unreadable=data.unreadable,
+        known=partial(datasets.people, dataset),
         rank=process.process_index,
         world=process.num_processes,
         workers=data.workers,

@@ -5,13 +5,13 @@ Batches are made ahead by threads; numpy lets go of the interpreter while it mov
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Generic, Literal
+from typing import Any, Generic, Literal
 
 import numpy as np
 import torch
@@ -63,6 +63,7 @@ class PackedTrainingData:
         steps_per_epoch: int | None = None,
         unpaired: Literal["error", "drop"] = "error",
         unreadable: Literal["error", "skip"] = "error",
+        known: Callable[[], Mapping[int, Mapping[str, Any]]] | None = None,
         rank: int = 0,
         world: int = 1,
         workers: int = 2,
@@ -81,6 +82,7 @@ class PackedTrainingData:
             unpaired: What to do with identities seen in one spectrum only: refuse paired
                 batches, or leave those identities out of everything. SYSU-MM01 has none.
             unreadable: What to do if pictures cannot be read: raise, or train without them.
+            known: Reads what is known about people, by identity; None where nothing is.
             rank: Number of this process, 0 .. world - 1.
             world: Processes that share every batch.
             workers: Threads that make batches ahead; 0: each is made when asked for.
@@ -105,6 +107,7 @@ class PackedTrainingData:
         self._numbering = number_identities(self.records, left_out)
         self.num_identities = len(self._numbering)
         self._refuses_unpaired = unpaired == "error"
+        self._known = known
         self._augmentation = augmentation
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch
@@ -187,6 +190,20 @@ class PackedTrainingData:
             return ImageBatch(_as_images(pixels), _pinned(torch.from_numpy(identities)))
 
         return Epoch(-(-len(pictures) // size), batch, self._workers)
+
+    def described(self) -> list[Mapping[str, Any]]:
+        """What is known about identity 0 .. k-1.
+
+        Raises:
+            VireidError: Nothing is.
+        """
+        known = self._known() if self._known else {}
+        if unknown := self._numbering.keys() - known.keys():
+            raise TrainingDataError(
+                f"nothing is known about the looks of {len(unknown)} of the people, which this "
+                "method learns from; NightWalk tells what people wear"
+            )
+        return [known[identity] for identity in self._numbering]
 
     def _pictures_of(self, modality: Modality) -> Int[np.ndarray, " all"]:
         pictures = np.concatenate(self._of_each(modality))

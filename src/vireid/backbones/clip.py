@@ -3,6 +3,7 @@
 Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
 """
 
+import re
 import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -47,6 +48,8 @@ TINY: dict[str, dict[str, Any]] = {
 are no weights, so what they make of a text means nothing until they have learnt."""
 NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 """What OpenAI's archives keep among the weights."""
+_PREFIXES = re.compile("^(module|clip)\\.")
+"""Of names in states that DataParallel wrote, and in runs of `language_image`."""
 
 
 def create_clip(name: str, weights: str | None, *, quick_gelu: bool = True) -> open_clip.CLIP:
@@ -187,7 +190,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise VireidError(f"{path} holds no weights by name")
-    named = {k.removeprefix("module."): v for k, v in state.items()}
+    named = {_PREFIXES.sub("", k): v for k, v in state.items()}
     return {k: v for k, v in named.items() if k not in NOT_WEIGHTS}
 
 

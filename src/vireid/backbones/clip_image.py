@@ -126,8 +126,8 @@ class ResNetTower(ImageTower):
         super().__init__(stem, size, stems, pixels)
         self.layers = nn.Sequential(*(parts[f"layer{i}"] for i in (1, 2, 3, 4)))
         if last_stride == 1:
-            _keep_size(self.layers[-1])
-        self.attend = AttentionPool(visual.attnpool, _grid(size, 16 * last_stride))
+            keep_size(self.layers[-1])
+        self.attend = AttentionPool(visual.attnpool, grid_of(size, 16 * last_stride))
         self.shared = (self.layers, self.attend)
         self.seen_dim = self.attend.query.in_features
         self.projected_dim = self.attend.leave.out_features
@@ -142,7 +142,7 @@ class AttentionPool(nn.Module):
 
     def __init__(self, pool: AttentionPool2d, grid: Size) -> None:
         super().__init__()
-        self.positions = nn.Parameter(resized(pool.positional_embedding, grid))
+        self.positions = nn.Parameter(resized(pool.positional_embedding.detach(), grid))
         self.query, self.key, self.value = pool.q_proj, pool.k_proj, pool.v_proj
         self.leave = pool.c_proj
         self.heads = pool.num_heads
@@ -169,7 +169,7 @@ class VisionTower(ImageTower):
         if patch[0] != patch[1]:
             raise VireidError(f"patches of {patch[0]} x {patch[1]} pixels are not supported")
         super().__init__(visual.conv1, size, stems, pixels)
-        self.body = _VisionBody(visual, _grid(size, patch[0]))
+        self.body = _VisionBody(visual, grid_of(size, patch[0]))
         self.shared = (self.body,)
         self.seen_dim, self.projected_dim = visual.proj.shape
 
@@ -182,7 +182,7 @@ class _VisionBody(nn.Module):
     def __init__(self, visual: VisionTransformer, grid: Size) -> None:
         super().__init__()
         self.class_token = visual.class_embedding
-        self.positions = nn.Parameter(resized(visual.positional_embedding, grid))
+        self.positions = nn.Parameter(resized(visual.positional_embedding.detach(), grid))
         self.before, self.after = visual.ln_pre, visual.ln_post
         self.blocks = visual.transformer.resblocks
         self.projection = linear(visual.proj)
@@ -212,16 +212,21 @@ def resized(positions: Float[Tensor, "before d"], grid: Size) -> Float[Tensor, "
         positions: One row, and one for each place of a square grid, row by row.
         grid: Rows and columns there are to be; bilinear in between.
     """
-    own, places = positions.detach()[:1], positions.detach()[1:]
+    own, places = positions[:1], positions[1:]
     side = round(len(places) ** 0.5)
     if (side, side) == grid:
-        return positions.detach().clone()
+        return positions.clone()
     square = places.T.reshape(1, -1, side, side)
     stretched = F.interpolate(square, size=grid, mode="bilinear", align_corners=False)
     return torch.cat([own, stretched[0].flatten(1).T])
 
 
-def _grid(size: Size, stride: int) -> Size:
+def grid_of(size: Size, stride: int) -> Size:
+    """Rows and columns of places that pictures of a size are cut into.
+
+    Raises:
+        VireidError: They cannot be cut evenly.
+    """
     rows, columns = size
     if min(size) < stride or rows % stride or columns % stride:
         raise VireidError(
@@ -231,7 +236,7 @@ def _grid(size: Size, stride: int) -> Size:
     return rows // stride, columns // stride
 
 
-def _keep_size(layer: Any) -> None:
+def keep_size(layer: Any) -> None:
     """Take the average pooling out of a layer's first block, which is how CLIP strides."""
     for module in list(layer[0].modules()):
         for name, child in module.named_children():

@@ -2,8 +2,9 @@
 
 A data set is a module of this package with a function `read(root=None) -> Dataset`; its file name
 is the data set's name. One that was published with several splits names them in `TRIALS` and takes
-the number of one, `read(root=None, trial=1)`. Modules whose name begins with an underscore are no
-data sets but what several of them share.
+the number of one, `read(root=None, trial=1)`. One that knows what people look like has a function
+`people(root)` that tells it by identity. Modules whose name begins with an underscore are no data
+sets but what several of them share.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 from vireid.errors import VireidError
 from vireid.records import ImageRecord
@@ -119,6 +120,17 @@ def trials(name: str) -> Sequence[int]:
     """
     found: Sequence[int] = getattr(_module(name), "TRIALS", ())
     return found
+
+
+def people(dataset: Dataset) -> Mapping[int, Mapping[str, Any]]:
+    """What is known about the people of a data set, by identity; empty where it does not tell.
+
+    Raises:
+        VireidError: the file that tells is missing or damaged.
+    """
+    tell = getattr(_module(dataset.name), "people", None)
+    known: Mapping[int, Mapping[str, Any]] = tell(dataset.root) if tell else {}
+    return known
 
 
 def _module(name: str) -> ModuleType:

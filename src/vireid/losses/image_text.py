@@ -1,7 +1,7 @@
 """Brings embeddings of pictures and of texts about the same person together, in one space."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vireid.shapes import Embeddings, Identities, Scalar
@@ -26,9 +26,24 @@ def contrast(anchors: Embeddings, others: Embeddings, identities: Identities) ->
         identities: Who is shown in row i of both.
     """
     with torch.autocast(anchors.device.type, enabled=False):
-        same = (identities[:, None] == identities[None, :]).float()
-        log_shares = _similarities(anchors, others).log_softmax(dim=1)
-        return -((log_shares * same).sum(dim=1) / same.sum(dim=1)).mean()
+        logits = _similarities(anchors, others)
+        return matching(logits, identities[:, None] == identities[None, :])
+
+
+def matching(logits: Float[Tensor, "n m"], right: Bool[Tensor, "n m"]) -> Scalar:
+    """How well rows find the columns that are right for them, each of which counts the same.
+
+        -1/n sum_i 1/|R(i)| sum_{r in R(i)} log( exp(l_ir) / sum_j exp(l_ij) )
+
+    With one right column in each row this is the cross-entropy of CLIP (Radford et al., ICML 2021,
+    https://arxiv.org/abs/2103.00020, figure 3). The least possible value is the mean of log |R(i)|.
+
+    Args:
+        logits: Similarities, at whatever temperature, in float32 or better.
+        right: What belongs together; at least one column in every row.
+    """
+    share = right.to(logits.dtype) / right.sum(dim=1, keepdim=True)
+    return -(logits.log_softmax(dim=1) * share).sum(dim=1).mean()
 
 
 def text_logits(images: Embeddings, texts: Float[Tensor, "k d"]) -> Float[Tensor, "n k"]:

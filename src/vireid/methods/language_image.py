@@ -1,0 +1,306 @@
+"""CLIP learnt from nothing, on rendered people and sentences about what they wear.
+
+Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021,
+https://arxiv.org/abs/2103.00020: a batch of pictures and a sentence about each; both towers learn
+to tell which belong together. Here a sentence may be true of several pictures of a batch, and all
+of them count as right: what people look like is known. Only visible pictures are learnt from.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import chain
+from typing import Any, Literal
+
+import open_clip
+import torch
+from jaxtyping import Bool, Float, Int
+from open_clip.modified_resnet import ModifiedResNet
+from torch import Tensor, optim
+from torch.func import functional_call
+from torch.nn import functional as F  # noqa: N812
+from torch.optim.lr_scheduler import LambdaLR
+
+from vireid.backbones.clip import create_clip
+from vireid.backbones.clip_image import PIXELS, Pixels, grid_of, keep_size, resized
+from vireid.batches import ImageBatch
+from vireid.errors import VireidError
+from vireid.gathering import gather
+from vireid.losses.image_text import matching
+from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.optimizing import lr_factor
+from vireid.records import Modality
+from vireid.sentences import QUESTIONS, Appearance, Sentence, describe, draw_sentence
+from vireid.shapes import Embeddings, Identities, Images, Scalar
+
+Projected = Float[Tensor, "n d"]
+"""In the space that pictures and sentences share, of any length."""
+WARMEST = 100.0
+"""What cosines are multiplied by at most (CLIP)."""
+
+
+class LanguageImage(Method):
+    """One stage: pictures find the sentences that are true of them, and these the pictures.
+
+    The weights of a run are a file that `settings.weights` of CLIP4VI-ReID takes.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    @dataclass(frozen=True)
+    class Config:
+        """Settings of pre-learning; defaults are ours, for towers that a processor can learn."""
+
+        clip: str = "tiny RN"
+        """open_clip's name of a CLIP with a ResNet or a ViT, or `tiny RN` or `tiny ViT`, ours. It
+        begins with random weights."""
+        quick_gelu: bool = True
+        """Of the transformers. Whoever takes the weights has to say the same."""
+        pixels: Pixels = "imagenet"
+        """Mean and deviation that pixels are normalised by; likewise."""
+        picture: tuple[int, int] = (128, 64)
+        """Rows and columns of a picture, the same as in [data]. Weights can be taken for any."""
+        last_stride: Literal[1, 2] = 1
+        """Of a ResNet's last layer."""
+        held_out: int = 60
+        """People, the last ones, who are not learnt from: what is measured is measured on them."""
+        batch: int = 128
+        """Pictures, each with a sentence."""
+        epochs: int = 12
+        """Over all visible pictures."""
+        learning_rate: float = 2e-3
+        """At its height; falls along half a cosine."""
+        weight_decay: float = 0.1
+        """Of all that is multiplied with; neither gains nor biases (CLIP: 0.2)."""
+        warm_up: int = 1
+        """Epochs over which the learning rate grows to its height."""
+        length_weight: float = 0.1
+        """Of bringing vectors to a length at which dot products as they are, which CLIP4VI-ReID
+        compares, are the cosines at the temperature learnt. Ours."""
+
+        def __post_init__(self) -> None:
+            for name in ("held_out", "epochs", "learning_rate"):
+                _check(self, name, getattr(self, name) > 0, "positive")
+            for name in ("weight_decay", "warm_up", "length_weight"):
+                _check(self, name, getattr(self, name) >= 0, "0 or more")
+            _check(self, "batch", self.batch >= 2, "2 or more, as there is nothing else to find")
+
+    def __init__(self, config: Config, num_identities: int) -> None:
+        """Build both towers.
+
+        Raises:
+            VireidError: There is no such CLIP, it cannot see pictures of this size, or more people
+                are held out than are learnt from.
+        """
+        super().__init__(config, num_identities)
+        self.config = config
+        self.learnt_from = num_identities - config.held_out
+        """People with a lower number."""
+        if self.learnt_from < config.held_out:
+            raise VireidError(
+                f"settings.held_out is {config.held_out}, which leaves {max(0, self.learnt_from)} "
+                f"of {num_identities} people to learn from; hold out half of them at most"
+            )
+        self.clip = create_clip(config.clip, None, quick_gelu=config.quick_gelu)
+        self._table, stride = self._positions()
+        self._grid = grid_of(config.picture, stride)
+        self.embedding_dim = int(self.clip.visual.output_dim)
+        for name, values in zip(("mean", "std"), PIXELS[config.pixels], strict=True):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    def embed(self, images: Images, modality: Modality) -> Embeddings:  # noqa: ARG002
+        """What is seen, at length one; infrared pictures, never learnt from, as visible ones."""
+        return F.normalize(self._see(images), dim=1)
+
+    def embed_text(self, sentences: Sequence[str]) -> Embeddings:
+        """What is said, at length one.
+
+        Raises:
+            VireidError: A sentence is empty or too long.
+        """
+        return F.normalize(self._say(sentences), dim=1)
+
+    def stages(self, data: TrainingData) -> list[Stage[Any]]:
+        """All of it at once."""
+        config, people = self.config, [Appearance.of(person) for person in data.described()]
+        optimizer = optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98))
+        stage = Stage(
+            "language and image",
+            config.epochs,
+            (self.clip,),
+            data.single(Modality.VISIBLE, config.batch),
+            lambda batch, _epoch: self._losses(batch, people),
+            optimizer,
+            LambdaLR(optimizer, lambda epoch: _lr_factor(config, epoch)),
+            measure=lambda: self.measured(data, people),
+        )
+        return [stage]
+
+    def measured(self, data: TrainingData, people: Sequence[Appearance]) -> dict[str, float]:
+        """What sentences mean for visible pictures of people who are not learnt from.
+
+        `text to picture` is the share of these people whose full description finds a picture of
+        theirs first, `in 5` among the first five, `picture to text` the share of pictures that find
+        their person's. Then, for each question about people, the mean over its answers of how many
+        of those of whom it is true it is found for; guessing gives 1 / answers.
+        """
+        seen, identities = self._held_out(data)
+        others = list(people[self.learnt_from :])
+        texts = self.embed_text([describe(somebody) for somebody in others])
+        close = texts @ seen.T
+        right = torch.arange(len(others), device=close.device)[:, None] == identities[None]
+        first = close.topk(min(5, close.shape[1]), dim=1).indices
+        found = right.gather(1, first)
+        return {
+            "text to picture": found[:, 0].float().mean().item(),
+            "text to picture in 5": found.any(dim=1).float().mean().item(),
+            "picture to text": (close.argmax(dim=0) == identities).float().mean().item(),
+        } | {name: self._told(answers, seen, [others[i] for i in identities.tolist()])
+             for name, answers in QUESTIONS.items()}  # fmt: skip
+
+    @torch.no_grad()
+    def _held_out(self, data: TrainingData) -> tuple[Embeddings, Identities]:
+        """Visible pictures of the people held out, and which of these, from 0, is on each."""
+        seen, identities = [], []
+        for batch in data.every(Modality.VISIBLE, self.config.batch):
+            rows = batch.identities >= self.learnt_from
+            if rows.any():
+                images = batch.images[rows].to(self.mean.device)
+                seen.append(self.embed(images, Modality.VISIBLE))
+                identities.append(batch.identities[rows].to(self.mean.device) - self.learnt_from)
+        return torch.cat(seen), torch.cat(identities)
+
+    def _told(
+        self, answers: Sequence[Sentence], seen: Embeddings, people: Sequence[Appearance]
+    ) -> float:
+        """How often the right answer is the closest; all answers count the same."""
+        texts = self.embed_text([answer.text for answer in answers])
+        chosen = (seen @ texts.T).argmax(dim=1)
+        right = _true(answers, people).to(chosen.device)
+        shares = [(chosen[of] == i).float().mean().item() for i, of in enumerate(right) if of.any()]
+        return sum(shares) / max(1, len(shares))
+
+    def _losses(self, batch: ImageBatch, people: Sequence[Appearance]) -> Losses:
+        images, identities = self._learnt_from(batch)
+        chance = random.Random(int(torch.randint(2**62, ())))
+        sentences = [draw_sentence(people[i], chance) for i in identities.tolist()]
+        seen, said = gather(self._see(images)), gather(self._say([s.text for s in sentences]))
+        shown = [people[i] for i in gather(identities).tolist()]
+        right = gather(_true(sentences, shown).to(seen.device))
+        with torch.autocast(seen.device.type, enabled=False):
+            scale = self.clip.logit_scale.exp().clamp(max=WARMEST)
+            logits = scale * F.normalize(said.float(), dim=1) @ F.normalize(seen.float(), dim=1).T
+            lengths = _off_length(seen.float(), scale) + _off_length(said.float(), scale)
+            return {
+                "text to image": matching(logits, right) / 2,
+                "image to text": matching(logits.T, right.T) / 2,
+                "length": self.config.length_weight * lengths,
+            }
+
+    def _learnt_from(self, batch: ImageBatch) -> tuple[Images, Identities]:
+        """Without the people held out, in whose place are others of the batch once more."""
+        rows = (batch.identities < self.learnt_from).nonzero()[:, 0]
+        if not len(rows):
+            raise VireidError(
+                "all people of a batch are held out; set settings.batch higher, or "
+                "settings.held_out lower"
+            )
+        rows = rows[torch.arange(len(batch.identities), device=rows.device) % len(rows)]
+        return batch.images[rows], batch.identities[rows]
+
+    def _positions(self) -> tuple[str, int]:
+        """Name of the image tower's table of positions, and pixels from one place to the next."""
+        visual = self.clip.visual
+        if not isinstance(visual, ModifiedResNet):
+            return "positional_embedding", visual.patch_size[0]
+        if self.config.last_stride == 1:
+            keep_size(visual.layer4)
+        return "attnpool.positional_embedding", 16 * self.config.last_stride
+
+    def _see(self, images: Images) -> Projected:
+        """By open_clip's own tower, whose square table of positions is stretched to the pictures.
+
+        So all weights stay what a file of weights for any picture size holds.
+        """
+        normal = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        stretched = {self._table: resized(self.clip.visual.get_parameter(self._table), self._grid)}
+        seen: Projected = functional_call(self.clip.visual, stretched, (normal,))
+        return seen
+
+    def _say(self, sentences: Sequence[str]) -> Projected:
+        """Read where each sentence ends; no word looks at those behind it, so few are filled up."""
+        clip = self.clip
+        numbers = self._words(sentences)
+        length = numbers.shape[1]
+        words = clip.token_embedding(numbers) + clip.positional_embedding[:length]
+        read = clip.ln_final(clip.transformer(words, attn_mask=clip.attn_mask[:length, :length]))
+        # The number of the sign that ends a sentence is the highest there is.
+        ends = read[torch.arange(len(read), device=read.device), numbers.argmax(dim=1)]
+        said: Projected = ends @ clip.text_projection
+        return said
+
+    def _words(self, sentences: Sequence[str]) -> Int[Tensor, "sentences length"]:
+        read = [_numbers(sentence) for sentence in sentences]
+        longest, most = max(map(len, read)), int(self.clip.context_length)
+        if longest > most or not all(sentence.split() for sentence in sentences):
+            raise VireidError(
+                f"a sentence is {longest - 2} words and parts of words long; it has to be 1 to "
+                f"{most - 2}"
+            )
+        filled = [[*numbers, *[0] * (longest - len(numbers))] for numbers in read]
+        return torch.tensor(filled, device=self.mean.device)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """What is multiplied with, and what is not, whose size weight decay leaves alone."""
+        weights = list(self.clip.parameters())
+        return [
+            {
+                "params": [w for w in weights if w.ndim > 1],
+                "weight_decay": self.config.weight_decay,
+            },
+            {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+
+def _true(
+    sentences: Sequence[Sentence], people: Sequence[Appearance]
+) -> Bool[Tensor, "sentences people"]:
+    """Of whom each sentence is true."""
+    return torch.tensor([[s.is_true_of(somebody.facts) for somebody in people] for s in sentences])
+
+
+def _off_length(vectors: Projected, scale: Scalar) -> Scalar:
+    """How far vectors are from the root of the scale in length, as a share of it, squared."""
+    return (vectors.norm(dim=1) / scale.detach().sqrt() - 1).square().mean()
+
+
+def _numbers(sentence: str) -> list[int]:
+    """Of its words and parts of words, and of the signs that begin and end it."""
+    tokenizer = _tokenizer()
+    words = chain.from_iterable(map(_numbers_of_word, sentence.split()))
+    return [tokenizer.sot_token_id, *words, tokenizer.eot_token_id]
+
+
+@lru_cache(maxsize=10_000)
+def _numbers_of_word(word: str) -> tuple[int, ...]:
+    """What stands between two spaces; remembered, as the tokenizer takes half a millisecond."""
+    numbers: list[int] = _tokenizer().encode(word)
+    return tuple(numbers)
+
+
+@cache
+def _tokenizer() -> open_clip.SimpleTokenizer:
+    return open_clip.SimpleTokenizer()
+
+
+def _lr_factor(config: LanguageImage.Config, epoch: int) -> float:
+    return lr_factor(
+        epoch, schedule="cosine", warm_up=config.warm_up, milestones=(), epochs=config.epochs
+    )
+
+
+def _check(config: LanguageImage.Config, name: str, right: bool, rule: str) -> None:
+    if not right:
+        raise VireidError(f"settings.{name} is {getattr(config, name)}; it has to be {rule}")
