@@ -3,6 +3,7 @@ import pickle
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vireid import pictures
 from vireid.pictures import PictureError, read_picture, read_resized, resize
 
 
@@ -119,6 +121,33 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same(tmp_path: Path
     assert read_picture(tmp_path / "a.jpg", enough_for=(192, 96)).size == (200, 400)
     fast, slow = read_resized(tmp_path / "a.jpg", 192, 96), resize(large, 192, 96)
     assert np.abs(fast.astype(int) - slow.astype(int)).mean() < 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(288, 144), (96, 48), (301, 77)])
+def test_without_the_fast_resizer_pillow_gives_nearly_the_same(
+    monkeypatch: pytest.MonkeyPatch, height: int, width: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 120, 3), dtype=np.uint8)
+    for picture in (Image.fromarray(noise), gradient()):
+        fast = resize(picture, height, width).astype(int)
+        with monkeypatch.context() as without:
+            without.setattr(pictures, "_fitted_fast", None)
+            by_pillow = resize(picture, height, width)
+        own = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+        assert (by_pillow == own).all()
+        assert np.abs(fast - by_pillow).max() <= 2
+        assert np.abs(fast - by_pillow).mean() < 0.3
+
+
+def test_threads_resize_as_one_does() -> None:
+    rng = np.random.default_rng(0)
+    shapes = [(int(h), int(w), 3) for h, w in rng.integers(20, 200, (64, 2))]
+    given = [Image.fromarray(rng.integers(0, 256, s, dtype=np.uint8)) for s in shapes]
+    sizes = [(48 + i % 3, 24 + i % 2) for i in range(64)]
+    alone = [resize(picture, *size) for picture, size in zip(given, sizes, strict=True)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda picture, size: resize(picture, *size), given, sizes))
+    assert all((a == b).all() for a, b in zip(alone, together, strict=True))
 
 
 def test_resized_pictures_are_writable_uint8_of_the_size_asked_for() -> None:
