@@ -226,6 +226,10 @@ def test_a_wrong_file_is_told_by_the_names_in_it(tmp_path: Path) -> None:
     told = r"missing; .*visual\.class_embedding.* unexpected; .*set settings.clip"
     with pytest.raises(VireidError, match=told):
         create_clip("tiny RN", str(file))
+    overflown = {**state, "ln_final.bias": state["ln_final.bias"] + torch.inf}
+    torch.save(overflown, file)
+    with pytest.raises(VireidError, match=r"infinite or none at all, in ln_final\.bias: half"):
+        create_clip("tiny ViT", str(file))
     del state["ln_final.bias"]
     state["text_projection"] = state["text_projection"][:, :7]
     torch.save(state, file)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -298,10 +299,26 @@ def test_what_is_exported_knows_no_text(clip: str) -> None:
 
 
 @pytest.mark.slow
-def test_it_can_be_exported(tmp_path: Path) -> None:
-    # Compares with torch, in a batch of another size.
-    export.write_graphs(clip4vi(), HEIGHT, WIDTH, tmp_path)
-    assert (tmp_path / "infrared.onnx").stat().st_size > 0
+@pytest.mark.parametrize("clip", ["tiny RN", "tiny ViT"])
+def test_an_export_embeds_as_torch_does(clip: str, tmp_path: Path) -> None:
+    method = clip4vi(clip=clip).eval()
+    export.write_graphs(method, HEIGHT, WIDTH, tmp_path)
+    pictures = np.random.default_rng(1).integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+    for modality in Modality:
+        session = onnxruntime.InferenceSession(
+            tmp_path / f"{modality}.onnx", providers=["CPUExecutionProvider"]
+        )
+        (found,) = session.run(["embeddings"], {"pictures": pictures})
+        with torch.no_grad():
+            expected = method.embed(images, modality)
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
+
+
+def test_more_people_than_descriptions_are_refused() -> None:
+    data = ToyData(num_identities=PEOPLE + 3)
+    with pytest.raises(VireidError, match=r"there are 7 people .* descriptions of 4; build"):
+        clip4vi().stages(data)
 
 
 def stopping_at(method: CLIP4VIReID, step: int) -> CLIP4VIReID:

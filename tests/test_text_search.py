@@ -15,7 +15,7 @@ from tests.onnx_model import person, write_model, write_site
 from tests.toy import HEIGHT, PEOPLE, WIDTH, ToyData, small_settings
 from torch.nn import functional as F  # noqa: N812
 
-from vireid import Embedder, Gallery, Hit, Modality, contact_sheet, recipe, runs
+from vireid import Embedder, Gallery, Hit, Modality, contact_sheet, export, recipe, runs
 from vireid.backbones.clip import create_clip
 from vireid.backbones.clip_text import TextTower
 from vireid.cli import main
@@ -230,7 +230,8 @@ def refused(run: Run, *words: object) -> str:
 
 def test_models_that_read_no_text_say_what_does(run: Run, site: Path, tmp_path: Path) -> None:
     write_model(tmp_path / "toy")
-    finished_run(tmp_path / "agw", AGW)
+    agw, wanted = runs.load_method(finished_run(tmp_path / "agw", AGW))
+    assert export._facts(agw, wanted)["reads_text"] is False
     for name in ("toy", "agw"):
         path = filled(tmp_path / f"{name}.gallery", str(tmp_path / name), site)
         told = refused(run, path, "--text", BACKPACK)
@@ -252,6 +253,9 @@ def test_an_export_sends_to_its_run_whose_gallery_it_shares(
     told = refused(run, path, "--text", BACKPACK)
     assert "exported was exported, and an export holds nothing that reads text" in told
     assert "--model which run" in told
+    # Such an export is written by runs that read text.
+    method, wanted = runs.load_method(learnt)
+    assert export._facts(method, wanted)["reads_text"] is True
 
 
 def test_random_weights_mean_nothing_and_it_is_said(run: Run, site: Path, tmp_path: Path) -> None:

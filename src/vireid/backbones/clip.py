@@ -167,7 +167,17 @@ def _load(model: open_clip.CLIP, name: str, path: Path) -> None:
             f"{path} does not hold the weights of {name}: {told}; set settings.clip to the model "
             "that the file is of, or settings.weights to another file"
         )
+    _check_finite(state, path)
     model.load_state_dict(state)
+
+
+def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    broken = sorted(key for key, value in state.items() if not value.isfinite().all())
+    if broken:
+        raise VireidError(
+            f"{path} holds numbers that are infinite or none at all, in {_some(broken)}: half "
+            "precision overflowed when it was written, or it is damaged; fetch it again"
+        )
 
 
 def _some(keys: list[str]) -> str:

@@ -228,7 +228,17 @@ class CLIP4VIReID(Method):
         return PlainCLIP(_clip(config), config.picture, config.pixels, config.last_stride)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
-        """Those that there is something to learn in."""
+        """Those that there is something to learn in.
+
+        Raises:
+            VireidError: There are more people than descriptions.
+        """
+        described = self.prompts.tokens.shape[1]
+        if data.num_identities > described:
+            raise VireidError(
+                f"there are {data.num_identities} people to learn from, but descriptions of "
+                f"{described}; build the method for {data.num_identities}"
+            )
         stages: list[Stage[Any]] = []
         if self.config.tokens and self.config.tsg_epochs:
             stages.append(self._tsg(data))
