@@ -89,6 +89,8 @@ def test_a_data_set_is_shown_from_the_command_line(tmp_path: Path) -> None:
     answer = CliRunner().invoke(cli.vireid, [*arguments, "--identities", "6,12"])
     assert answer.exit_code == 0, answer.output
     first = read_picture(out)
+    size = f"{first.width} x {first.height} pixels"
+    assert answer.stdout == f"{out}: people of nightwalk, test; {size}\n"
     assert first.width == 2 * MARGIN + NAMES + 6 * STEP[0] - GAP
     # Person 6 was not seen by camera 1, person 12 not by camera 3.
     blank = [[middle(first, row, c) == (255, 255, 255) for c in range(6)] for row in (0, 1)]

@@ -345,8 +345,17 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     for out in (tmp_path, tmp_path / "thesis.tex"):
         with pytest.raises(VireidError, match="choose another --out"):
-            list(nightwalk.render(out, SMALL))
+            nightwalk.render(out, SMALL)
     assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_a_refusal_draws_no_bar(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    command = [sys.executable, "-m", "vireid", "render", "--out", str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert len(answer.stderr.splitlines()) == 1
+    assert "choose another --out" in answer.stderr
 
 
 @pytest.mark.parametrize("damaged", ["{", "[]", '{"plan": {}}'])

@@ -86,11 +86,12 @@ def render(out: Path, size: str, layout: str, processes: int | None, **asked: An
     from vireid.render import nightwalk, plans
 
     plan = plans.choose(size, layout, **asked)
+    rendered = nightwalk.render(out, plan, processes)
     total = nightwalk.pictures_in(plan)
     click.echo(f"{total} pictures of {plan.people} people", err=True)
     try:
         with progress_bar("rendering", total) as advance:
-            for pictures in nightwalk.render(out, plan, processes):
+            for pictures in rendered:
                 advance(pictures)
     except KeyboardInterrupt:
         click.secho(
@@ -560,7 +561,9 @@ def show(
 
     who = recipes.numbers(identities) if identities else None
     data = datasets.read(dataset, root, trial)
-    contact_sheet.save(contact_sheet.draw_group(data, split, people, who), out)
+    sheet = contact_sheet.draw_group(data, split, people, who)
+    contact_sheet.save(sheet, out)
+    click.echo(f"{out}: people of {data.label}, {split}; {sheet.width} x {sheet.height} pixels")
 
 
 def main() -> None:

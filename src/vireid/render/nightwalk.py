@@ -60,6 +60,8 @@ GO_ON = "make room or mend it, then give the same command again to go on"
 def render(out: Path, plan: Plan, processes: int | None = None) -> Iterator[int]:
     """Render a data set; gives the number of pictures written or found, person by person.
 
+    Refuses at once, before the first person is asked for.
+
     Args:
         out: Folder to write to; one that holds a part of the same plan is completed.
         plan: What to render.
@@ -71,9 +73,13 @@ def render(out: Path, plan: Plan, processes: int | None = None) -> Iterator[int]
     bodies = shop().fingerprint
     _refuse_other_content(out, plan, bodies)
     _check_room(out, plan)
+    return _rendered(out, plan, processes or os.cpu_count() or 1, bodies)
+
+
+def _rendered(out: Path, plan: Plan, processes: int, bodies: str) -> Iterator[int]:
     with _only_us(out):
         _write_facts(out, plan, bodies, finished=False)
-        yield from _render_all(out, plan, processes or os.cpu_count() or 1)
+        yield from _render_all(out, plan, processes)
         _write_lists(out, plan)
         _write_facts(out, plan, bodies, finished=True)
 
