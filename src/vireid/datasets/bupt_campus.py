@@ -37,7 +37,7 @@ FACTS = {
     "licence": "academic use; not to be handed on",
     "obtain": "download it as told at the address above",
     "citation": "Du et al.: Video-based Visible-Infrared Person Re-Identification with Auxiliary "
-    "Samples, TIFS 2023",
+    "Samples, TIFS 2024",
     "counts": {
         "train": {"identities": 1074, "tracklets": 7148},
         "test": {"identities": 1076},

@@ -37,9 +37,9 @@ FOLDERS = {Modality.INFRARED: "ir", Modality.VISIBLE: "rgb"}
 NAME = re.compile(r"(?P<identity>\d+)M(?P<modality>[12])D(?P<camera>\d+)T\d+F(?P<file>.+)", re.I)
 FACTS = {
     "title": "HITSZ-VCM",
-    "url": "https://github.com/VCM-project233/MITML",
-    "licence": "academic use, by signed agreement with its authors",
-    "obtain": "ask its authors as told at the address above",
+    "url": "https://github.com/VCM-project233/HITSZ-VCM-data",
+    "licence": "academic use, models learnt from it included; not to be handed on",
+    "obtain": "download train, test and info as told at the address above",
     "citation": "Lin et al.: Learning Modal-Invariant and Temporal-Memory for Video-Based "
     "Visible-Infrared Person Re-Identification, CVPR 2022",
     "counts": {

@@ -12,7 +12,8 @@ FACTS = {
     "licence": "academic use, by signed agreement with its authors",
     "obtain": "sign the agreement named at the address above and send it to the authors",
     "citation": "Wu, Zheng, Yu, Gong, Lai: RGB-Infrared Cross-Modality Person Re-Identification, "
-    "ICCV 2017",
+    "ICCV 2017; their page asks for: the same, RGB-IR Person Re-Identification by Cross-Modality "
+    "Similarity Preservation, IJCV 2020",
     "pictures": {"visible": 30_071, "infrared": 15_792},
     "counts": {
         "train": {"identities": 296, "visible": 20_284, "infrared": 9_929},
