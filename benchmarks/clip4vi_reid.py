@@ -164,7 +164,8 @@ class Generated:
         def batch(chance: torch.Generator) -> PairedBatch:
             chosen = torch.randperm(GENERATED, generator=chance)[:people]
             who = chosen.repeat_interleave(images_each)
-            return PairedBatch(*(seen(who, m, chance) for m in Modality), who)
+            visible, infrared = (seen(who, modality, chance) for modality in Modality)
+            return PairedBatch(visible, infrared, who)
 
         return lambda epoch: Epoch(batch, epoch)
 

@@ -189,7 +189,8 @@ class _VisionBody(nn.Module):
 
     def forward(self, maps: FeatureMaps) -> tuple[Seen, Projected]:
         patches = maps.flatten(2).transpose(1, 2)
-        first = self.class_token.to(patches.dtype).expand(len(patches), 1, -1)
+        # Not len(), which an export takes for a constant.
+        first = self.class_token.to(patches.dtype).expand(patches.shape[0], 1, -1)
         tokens = self.before(torch.cat([first, patches], dim=1) + self.positions)
         for block in self.blocks:
             tokens = block(tokens)
