@@ -8,8 +8,11 @@ peer does what the released pre-processing of AGW does (`pre_process_sysu.py`, a
 and others have theirs): one after another Pillow opens a picture and resizes it with Lanczos, all
 are held in a list, made into one array and saved by numpy.
 
+vireid resizes with cykooz-resizer; as it does where there are no wheels of it, with Pillow, is the
+second row.
+
 Processor time counts all threads; it depends less than the rate on what else the machine does.
-Files are in the page cache. Medians of rounds in which both take turns.
+Files are in the page cache. Medians of rounds in which all take turns.
 """
 
 import argparse
@@ -21,12 +24,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
 
-from vireid import datasets
+from vireid import datasets, pictures
 from vireid.packs import make_pack
+from vireid.threads import processors
 
 HEIGHT, WIDTH = 288, 144
 RESULTS = Path(__file__).parent / "results" / "packing.md"
@@ -55,16 +60,22 @@ def packed(paths: Sequence[Path], out: Path) -> None:
     make_pack(paths, HEIGHT, WIDTH, root=paths[0].parent, folder=out / "pack")
 
 
+def packed_by_pillow(paths: Sequence[Path], out: Path) -> None:
+    with patch.object(pictures, "_fitted_fast", None):
+        packed(paths, out)
+
+
 def saved_by_numpy(paths: Sequence[Path], out: Path) -> None:
-    pictures = []
+    resized = []
     for path in paths:
         picture = Image.open(path).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-        pictures.append(np.array(picture))
-    np.save(out / "train.npy", np.array(pictures))
+        resized.append(np.array(picture))
+    np.save(out / "train.npy", np.array(resized))
 
 
 WAYS: dict[str, Callable[[Sequence[Path], Path], None]] = {
     "vireid data pack": packed,
+    "vireid data pack, resized by Pillow": packed_by_pillow,
     "Pillow and np.save": saved_by_numpy,
 }
 
@@ -112,7 +123,7 @@ def main() -> None:
     report = f"""# Packing
 
 {__doc__}
-{asked.pictures} pictures of each size, {os.cpu_count()} processors, load of the machine \
+{asked.pictures} pictures of each size, {processors()} processors, load of the machine \
 {os.getloadavg()[1]:.1f}; median of {asked.rounds} rounds (lowest to highest).
 
 | pictures | | pictures per second | ms of processor time each |
