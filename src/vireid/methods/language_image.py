@@ -66,9 +66,9 @@ class LanguageImage(Method):
         """Of a ResNet's last layer."""
         held_out: int = 60
         """People, the last ones, who are not learnt from: what is measured is measured on them."""
-        batch: int = 128
+        batch: int = 32
         """Pictures, each with a sentence."""
-        epochs: int = 12
+        epochs: int = 8
         """Over all visible pictures."""
         learning_rate: float = 2e-3
         """At its height; falls along half a cosine."""
@@ -273,7 +273,7 @@ def _true(
 
 def _off_length(vectors: Projected, scale: Scalar) -> Scalar:
     """How far vectors are from the root of the scale in length, as a share of it, squared."""
-    return (vectors.norm(dim=1) / scale.detach().sqrt() - 1).square().mean()
+    return (torch.linalg.vector_norm(vectors, dim=1) / scale.detach().sqrt() - 1).square().mean()
 
 
 def _numbers(sentence: str) -> list[int]:
