@@ -35,7 +35,7 @@ FACTS = {
     "title": "BUPTCampus",
     "url": "https://github.com/dyhBUPT/BUPTCampus",
     "licence": "academic use; not to be handed on",
-    "obtain": "download it as told at the address above",
+    "obtain": "download it as its page tells",
     "citation": "Du et al.: Video-based Visible-Infrared Person Re-Identification with Auxiliary "
     "Samples, TIFS 2024",
     "counts": {

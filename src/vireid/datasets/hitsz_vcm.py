@@ -39,7 +39,7 @@ FACTS = {
     "title": "HITSZ-VCM",
     "url": "https://github.com/VCM-project233/HITSZ-VCM-data",
     "licence": "academic use, models learnt from it included; not to be handed on",
-    "obtain": "download train, test and info as told at the address above",
+    "obtain": "download train, test and info as its page tells",
     "citation": "Lin et al.: Learning Modal-Invariant and Temporal-Memory for Video-Based "
     "Visible-Infrared Person Re-Identification, CVPR 2022",
     "counts": {

@@ -32,7 +32,7 @@ FACTS = {
     "title": "LLCM",
     "url": "https://github.com/ZYK100/LLCM",
     "licence": "academic use, by signed release agreement with its authors",
-    "obtain": "sign the release agreement named at the address above and send it to the authors",
+    "obtain": "sign the release agreement that its page names and send it to the authors",
     "citation": "Zhang, Wang: Diverse Embedding Expansion Network and Low-Light Cross-Modality "
     "Benchmark for Visible-Infrared Person Re-identification, CVPR 2023",
     "counts": {

@@ -23,7 +23,7 @@ FACTS = {
     "title": "RegDB",
     "url": "http://dm.dongguk.edu/link.html",
     "licence": "academic use, by signed agreement with its authors",
-    "obtain": "ask for DBPerson-Recog-DB1 there; the ten splits come with the copy that "
+    "obtain": "ask for DBPerson-Recog-DB1 on its page; the ten splits come with the copy that "
     "https://github.com/mangye16/Cross-Modal-Re-ID-baseline tells how to ask for",
     "citation": "Nguyen, Hong, Kim, Park: Person Recognition System Based on a Combination of Body "
     "Images from Visible Light and Thermal Cameras, Sensors 2017",

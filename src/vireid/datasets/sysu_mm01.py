@@ -10,7 +10,7 @@ FACTS = {
     "title": "SYSU-MM01",
     "url": "https://github.com/wuancong/SYSU-MM01",
     "licence": "academic use, by signed agreement with its authors",
-    "obtain": "sign the agreement named at the address above and send it to the authors",
+    "obtain": "sign the agreement that its page names and send it to the authors",
     "citation": "Wu, Zheng, Yu, Gong, Lai: RGB-Infrared Cross-Modality Person Re-Identification, "
     "ICCV 2017; their page asks for: the same, RGB-IR Person Re-Identification by Cross-Modality "
     "Similarity Preservation, IJCV 2020",
