@@ -123,7 +123,8 @@ class Check:
             return Text("nothing found that would change a number", "green")
         count = sum(finding.changes_numbers for finding in self.findings)
         what = "finding changes" if count == 1 else "findings change"
-        return Text(f"{count} {what} numbers: not the published data set", "bold red")
+        meaning = "not the published data set" if "url" in self.facts else "put them right first"
+        return Text(f"{count} {what} numbers: {meaning}", "bold red")
 
 
 def check(name: str, root: Path | None = None, *, full: bool = False) -> Check:
