@@ -6,6 +6,7 @@ to tell which belong together. Here a sentence may be true of several pictures o
 of them count as right: what people look like is known. Only visible pictures are learnt from.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import open_clip
 import torch
 from jaxtyping import Bool, Float, Int
 from open_clip.modified_resnet import ModifiedResNet
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
@@ -72,6 +73,11 @@ class LanguageImage(Method):
         """Over all visible pictures."""
         learning_rate: float = 2e-3
         """At its height; falls along half a cosine."""
+        first_scale: float = 4.0
+        """What cosines are multiplied by at first (CLIP: 1 / 0.07). At 14, tiny towers begin by
+        making all pictures alike, as that is the quickest way to be less wrong."""
+        scale_lr_factor: float = 5.0
+        """Learning rate of its logarithm in multiples of `learning_rate` (CLIP: 1)."""
         weight_decay: float = 0.1
         """Of all that is multiplied with; neither gains nor biases (CLIP: 0.2)."""
         warm_up: int = 1
@@ -81,7 +87,7 @@ class LanguageImage(Method):
         compares, are the cosines at the temperature learnt. Ours."""
 
         def __post_init__(self) -> None:
-            for name in ("held_out", "epochs", "learning_rate"):
+            for name in ("held_out", "epochs", "learning_rate", "first_scale", "scale_lr_factor"):
                 _check(self, name, getattr(self, name) > 0, "positive")
             for name in ("weight_decay", "warm_up", "length_weight"):
                 _check(self, name, getattr(self, name) >= 0, "0 or more")
@@ -104,6 +110,7 @@ class LanguageImage(Method):
                 f"of {num_identities} people to learn from; hold out half of them at most"
             )
         self.clip = create_clip(config.clip, None, quick_gelu=config.quick_gelu)
+        nn.init.constant_(self.clip.logit_scale, math.log(config.first_scale))
         self._table, stride = self._positions()
         self._grid = grid_of(config.picture, stride)
         self.embedding_dim = int(self.clip.visual.output_dim)
@@ -253,14 +260,17 @@ class LanguageImage(Method):
         return torch.tensor(filled, device=self.mean.device)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """What is multiplied with, and what is not, whose size weight decay leaves alone."""
-        weights = list(self.clip.parameters())
+        """What is multiplied with; gains and biases, which weight decay leaves alone; the scale."""
+        config, scale = self.config, self.clip.logit_scale
+        weights = [weight for weight in self.clip.parameters() if weight is not scale]
         return [
-            {
-                "params": [w for w in weights if w.ndim > 1],
-                "weight_decay": self.config.weight_decay,
-            },
+            {"params": [w for w in weights if w.ndim > 1], "weight_decay": config.weight_decay},
             {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+            {
+                "params": [scale],
+                "lr": config.learning_rate * config.scale_lr_factor,
+                "weight_decay": 0.0,
+            },
         ]
 
 
@@ -273,7 +283,9 @@ def _true(
 
 def _off_length(vectors: Projected, scale: Scalar) -> Scalar:
     """How far vectors are from the root of the scale in length, as a share of it, squared."""
-    return (torch.linalg.vector_norm(vectors, dim=1) / scale.detach().sqrt() - 1).square().mean()
+    lengths = torch.linalg.vector_norm(vectors, dim=1)
+    off: Scalar = (lengths / scale.detach().sqrt() - 1).square().mean()
+    return off
 
 
 def _numbers(sentence: str) -> list[int]:
