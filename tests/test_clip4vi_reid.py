@@ -355,6 +355,14 @@ def test_a_run_stopped_in_or_after_any_stage_ends_as_an_unbroken_one(tmp_path: P
         assert measured[0] == measured[1]
 
 
+def test_pictures_a_second_count_replayed_ones_and_no_features(tmp_path: Path) -> None:
+    fit(clip4vi(ife_visible_replay=0.25), ToyData(), tmp_path)
+    lines = map(json.loads, (tmp_path / "losses.jsonl").read_text().splitlines())
+    seen = {line["stage"]: line["pictures_per_second"] * line["seconds"] for line in lines}
+    assert seen["TSG"] == 0
+    assert seen["IFE"] == pytest.approx(STEPS * 8, rel=0.2)
+
+
 def test_every_picture_comes_once_and_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

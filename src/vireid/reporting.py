@@ -82,7 +82,7 @@ class Report:
         self._pictures += pictures
         stage = self._stages[position.stage]
         where = f"{stage.name} {position.epoch + 1}/{stage.epochs}"
-        text = f"{_in_words(losses)}  {self._speed:,.0f} pictures/s"
+        text = _in_words(losses) + self._speed_in_words()
         done = self._steps_before(position)
         self._bar.update(self._task, completed=done, description=where, text=text)
 
@@ -94,9 +94,9 @@ class Report:
         rates = [float(group["lr"]) for group in stage.optimizer.param_groups]
         seconds = time.perf_counter() - self._since
         log.info(
-            "%s %d/%d  %s  %s pictures/s  %.1f s  learning rate %s",
+            "%s %d/%d  %s%s  %.1f s  learning rate %s",
             *(stage.name, position.epoch, stage.epochs, _in_words(sums.means)),
-            *(f"{self._speed:,.0f}", seconds, "/".join(f"{rate:.3g}" for rate in rates)),
+            *(self._speed_in_words(), seconds, "/".join(f"{rate:.3g}" for rate in rates)),
         )
         line = {"stage": stage.name, "stage_number": position.stage, "epoch": position.epoch}
         line |= {"steps": sums.steps, "losses": sums.means, "learning_rates": rates}
@@ -131,6 +131,10 @@ class Report:
     def _speed(self) -> float:
         """Pictures a second in this epoch."""
         return self._pictures / max(1e-9, time.perf_counter() - self._since)
+
+    def _speed_in_words(self) -> str:
+        """Nothing where what is learnt from are features, not pictures."""
+        return f"  {self._speed:,.0f} pictures/s" if self._pictures else ""
 
     def _watch_for_collapse(self, losses: Mapping[str, float]) -> None:
         stuck = abs(losses.get("triplet", 0.0) - COLLAPSED) < 1e-3

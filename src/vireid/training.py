@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -247,8 +247,7 @@ class _Unread:
     def add(self, losses: Losses, batch: Any) -> None:
         """Remember the losses of one more step."""
         self.losses.append(losses)
-        images = [v for v in vars(batch).values() if isinstance(v, Tensor) and v.ndim == 4]
-        self.pictures += sum(map(len, images)) * self._accelerator.num_processes
+        self.pictures += _pictures_in(batch) * self._accelerator.num_processes
 
     @property
     def full(self) -> bool:
@@ -261,6 +260,13 @@ class _Unread:
         values = iter(self._accelerator.reduce(flat, "mean").tolist())
         self.losses, self.pictures = [], 0
         return [{name: next(values) for name in of_step} for of_step in names]
+
+
+def _pictures_in(batch: Any) -> int:
+    """How many a batch has, or the batches that it has."""
+    if isinstance(batch, Tensor):
+        return len(batch) if batch.ndim == 4 else 0
+    return sum(map(_pictures_in, vars(batch).values())) if is_dataclass(batch) else 0
 
 
 def _place(method: Method, accelerator: Accelerator) -> Method:
