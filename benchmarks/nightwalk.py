@@ -269,7 +269,7 @@ def _prepared(root: Path, copy: Path, row: str, people: int | None) -> Path:
     """The set as this row learns from it: links to its pictures, fewer people, or none infrared.
 
     Without infrared pictures the visible ones of cam2 and cam5 stand in the folders of cam3 and
-    cam6: the same losses on as many pictures, all visible.
+    cam6: the same losses on as many pictures, all visible. Who is in neither is left out.
     """
     if row != "visible only" and people is None:
         return root
@@ -282,9 +282,13 @@ def _prepared(root: Path, copy: Path, row: str, people: int | None) -> Path:
         if i.strip()
     )
     chosen = learnt if people is None else sorted(random.Random(0).sample(learnt, people))
+    instead = {"cam3": "cam2", "cam6": "cam5"} if row == "visible only" else {}
+    if instead:
+        chosen = [
+            i for i in chosen if any((root / c / f"{i:04}").is_dir() for c in instead.values())
+        ]
     (copy / "exp" / "train_id.txt").write_text(",".join(map(str, chosen)))
     (copy / "exp" / "val_id.txt").write_text("")
-    instead = {"cam3": "cam2", "cam6": "cam5"} if row == "visible only" else {}
     tested = [int(i) for i in (root / "exp" / "test_id.txt").read_text().split(",")]
     for camera in (f"cam{i}" for i in range(1, 7)):
         (copy / camera).mkdir(parents=True)
