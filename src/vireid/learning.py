@@ -160,9 +160,12 @@ def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
 
 
 def _check_start(recipe: Recipe, dataset: Dataset) -> None:
-    """Weights that have seen people whom this run is to be scored on may not begin it."""
+    """Weights that have seen people whom this run is to be scored on may not begin it.
+
+    What comes with the package has learnt from people who are in no set but its own.
+    """
     source, passed = recipe.start_from, set[str]()
-    while source and source not in passed:
+    while source and source not in passed and not (SHIPPED / source).is_dir():
         earlier = recipes.table_of(_folder_of(source) / "recipe.toml")
         data = {"learn_from": "train and validation", **earlier.get("data", {})}
         if data.get("dataset") == dataset.name and data.get("trial") != dataset.trial:
