@@ -256,7 +256,7 @@ def learn(root: Path, row: str, pictures: int, people: int | None, seed: int, wo
         {
             "row": row,
             "pictures seen": epochs * STEPS * BATCH,
-            "people": people or _size(dataset)["people learnt from"],
+            "people": json.loads((run / "run.json").read_text())["num_identities"],
             "seed": seed,
             "seconds": round(time.monotonic() - began),
             **_size(dataset),
@@ -463,15 +463,17 @@ def _plot_curves(learnt: Sequence[Mapping[str, Any]], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-    most = max(answer["people"] for answer in learnt)
-    for row, title in ROWS.items():
+    for colour, (row, title) in enumerate(ROWS.items()):
         of_row = [answer for answer in learnt if answer["row"] == row]
-        _draw(axes[0], [a for a in of_row if a["people"] == most], "pictures seen", title)
+        most = max((answer["people"] for answer in of_row), default=0)
+        of_all = [answer for answer in of_row if answer["people"] == most]
+        _draw(axes[0], of_all, "pictures seen", title, f"C{colour}")
         for budget in sorted({a["pictures seen"] for a in of_row if a["people"] < most}):
             same = [a for a in of_row if a["pictures seen"] == budget]
-            _draw(axes[1], same, "people", f"{title}, {budget // 1000}k pictures")
-    for axis, over in zip(axes, (f"pictures seen, of {most} people", "people"), strict=True):
-        axis.set(xlabel=over, xscale="log", ylim=(0, None))
+            _draw(axes[1], same, "people", f"{title}, {budget // 1000}k pictures", f"C{colour}")
+    for axis, over in zip(axes, ("pictures seen, of all people", "people"), strict=True):
+        axis.set(xlabel=over, xlim=(0, None), ylim=(0, None))
+        axis.xaxis.set_major_formatter("{x:,.0f}")
         if axis.lines:
             axis.legend(fontsize=8)
     axes[0].set(ylabel="R1 across spectra, %")
@@ -481,14 +483,16 @@ def _plot_curves(learnt: Sequence[Mapping[str, Any]], file: Path) -> None:
     write_whole(file, content.getvalue())
 
 
-def _draw(axis: Any, answers: Sequence[Mapping[str, Any]], over: str, title: str) -> None:
+def _draw(
+    axis: Any, answers: Sequence[Mapping[str, Any]], over: str, title: str, colour: str
+) -> None:
     """One line, the mean over seeds."""
     points: dict[int, list[float]] = defaultdict(list)
     for answer in answers:
         points[answer[over]].append(answer["scores"]["across"]["R1"])
     if points:
         xs = sorted(points)
-        axis.plot(xs, [fmean(points[x]) for x in xs], "o-", label=title)
+        axis.plot(xs, [fmean(points[x]) for x in xs], "o-", label=title, color=colour)
 
 
 if __name__ == "__main__":
