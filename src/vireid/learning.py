@@ -165,7 +165,7 @@ def _check_start(recipe: Recipe, dataset: Dataset) -> None:
     What comes with the package has learnt from people who are in no set but its own.
     """
     source, passed = recipe.start_from, set[str]()
-    while source and source not in passed and not (SHIPPED / source).is_dir():
+    while source and source not in passed and not _is_shipped(source):
         earlier = recipes.table_of(_folder_of(source) / "recipe.toml")
         data = {"learn_from": "train and validation", **earlier.get("data", {})}
         if data.get("dataset") == dataset.name and data.get("trial") != dataset.trial:
@@ -217,6 +217,10 @@ def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
         if not any((folder / name).exists() for name in (CHECKPOINT, "losses.jsonl")):
             shutil.rmtree(folder)
         raise
+
+
+def _is_shipped(source: str) -> bool:
+    return source == Path(source).name and (SHIPPED / source).is_dir()
 
 
 def _folder_of(source: str) -> Path:
