@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from filelock import FileLock
@@ -36,8 +35,6 @@ from vireid.writing import write_whole
 
 FORMAT = 3
 PICTURES, FACTS = "pictures.u8", "pack.json"
-FLUSHED_TOGETHER = 256
-"""Pictures after which the disk is asked to keep what is written."""
 log = logging.getLogger(__name__)
 
 State = tuple[int, int]
@@ -438,21 +435,15 @@ def _new_folder(final: Path) -> Iterator[Path]:
 def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
     unreadable: dict[str, str] = {}
     with path.open("wb") as file:
-        for number, (name, picture) in enumerate(zip(wanted.names, _read_all(wanted), strict=True)):
+        for name, picture in zip(wanted.names, _read_all(wanted), strict=True):
             if isinstance(picture, str):
                 unreadable[name] = picture
             else:
                 file.write(picture.data)
-            if number % FLUSHED_TOGETHER == FLUSHED_TOGETHER - 1:
-                _to_disk(file)  # while threads read on, so that little is left to wait for
         # The disk has everything before the folder gets its name.
-        _to_disk(file)
+        file.flush()
+        os.fsync(file.fileno())
     return unreadable
-
-
-def _to_disk(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _refuse_changed(wanted: _Wanted) -> None:
