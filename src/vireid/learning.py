@@ -224,8 +224,7 @@ def _is_shipped(source: str) -> bool:
 
 
 def _folder_of(source: str) -> Path:
-    shipped = SHIPPED / source
-    return shipped if shipped.is_dir() else Path(source)
+    return SHIPPED / source if _is_shipped(source) else Path(source)
 
 
 def _weights(source: str) -> dict[str, Tensor]:
