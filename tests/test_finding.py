@@ -1,7 +1,6 @@
 """`vireid index` and `vireid search`, as they are typed."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,27 +10,11 @@ from PIL import Image
 from tests.onnx_model import person, write_model, write_site
 
 from vireid import contact_sheet
-from vireid.cli import main
 from vireid.embedding import Embedder
 from vireid.gallery import Gallery, Hit
 from vireid.records import ImageRecord, Modality
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Types `vireid ...`; gives exit status, standard output and standard error."""
-
-    def typed(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vireid", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        status = ended.value.code
-        assert isinstance(status, int)
-        return status, *capsys.readouterr()
-
-    return typed
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`vireid search --text`: sentences find pictures in galleries of models that read text."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from torch.nn import functional as F  # noqa: N812
 from vireid import Embedder, Gallery, Hit, Modality, contact_sheet, export, recipe, runs
 from vireid.backbones.clip import create_clip
 from vireid.backbones.clip_text import TextTower
-from vireid.cli import main
 from vireid.datasets import folder
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
@@ -82,21 +80,6 @@ def filled(path: Path, model: str, site: Path, **how: Any) -> Path:
     with Gallery.create(path, embedder, **how) as opened:
         opened.add(embedder.embed_records(records), records)
     return path
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Types `vireid ...`; gives exit status, standard output and standard error."""
-
-    def typed(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vireid", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        status = ended.value.code
-        assert isinstance(status, int)
-        return status, *capsys.readouterr()
-
-    return typed
 
 
 def cosines(method: Any, images: Any, texts: torch.Tensor, records: Any) -> dict[Path, float]:

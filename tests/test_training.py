@@ -311,8 +311,7 @@ def free_port() -> int:
         return port
 
 
-# Each process draws sentences of its own, so two learn as well as one, but not the same.
-@pytest.mark.parametrize("name", sorted({*methods.available()} - {"language_image"}))
+@pytest.mark.parametrize("name", methods.available())
 def test_two_processes_learn_what_one_does(name: str, tmp_path: Path) -> None:
     port = free_port()
     started = [start_one_of_two(rank, port, tmp_path / "two", name) for rank in range(2)]

@@ -408,7 +408,7 @@ def index(
 )
 @click.argument("gallery", type=EXISTING)
 @click.argument("picture", type=EXISTING_FILE, required=False)
-@click.option("--text", help="A sentence in English in place of PICTURE; for clip4vi_reid alone.")
+@click.option("--text", help="A sentence in English in place of PICTURE, if the model reads text.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Answers.")
 @click.option("--query-modality", type=MODALITIES, help="Spectrum of PICTURE.")
 @click.option("--identity", type=int, help="Of the person, to mark right answers.")

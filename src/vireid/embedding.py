@@ -77,7 +77,7 @@ class Text:
     embed: Reader | None = None
     refusal: str = (
         "{name} reads no text; search by sentences in a gallery that was indexed by a run of "
-        "clip4vi_reid"
+        "clip4vi_reid or language_image"
     )
     """Why not."""
     caveat: str | None = None

@@ -6,7 +6,8 @@ Concrete Text Labels, AAAI 2023.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 
 import open_clip
 import torch
@@ -59,21 +60,9 @@ class TextTower(nn.Module):
             VireidError: A sentence is empty, or longer than the tower can read, which open_clip
                 would cut off.
         """
-        read = [self._word_numbers(sentence) for sentence in sentences]
-        return torch.cat([self(self.words(numbers[None])) for numbers in read])
-
-    def _word_numbers(self, sentence: str) -> Tensor:
-        tokenizer, most = _tokenizer(), len(self.positions) - 2
-        words = tokenizer.encode(sentence)
-        if not words:
-            raise VireidError("the sentence is empty; say what the person looks like")
-        if len(words) > most:
-            raise VireidError(
-                f"the sentence is {len(words)} words and parts of words long, and this CLIP reads "
-                f"{most} at most; say it shorter"
-            )
-        numbers = [tokenizer.sot_token_id, *words, tokenizer.eot_token_id]
-        return torch.tensor(numbers, device=self.positions.device)
+        read = [numbers_of(sentence, len(self.positions)) for sentence in sentences]
+        device = self.positions.device
+        return torch.cat([self(self.words(torch.tensor([n], device=device))) for n in read])
 
 
 class Prompts(nn.Module):
@@ -151,6 +140,30 @@ class Prompts(nn.Module):
     def remember(self, tower: TextTower) -> None:
         """Keep what they say now."""
         self.texts.copy_(self.read_all(tower))
+
+
+def numbers_of(sentence: str, longest: int) -> list[int]:
+    """Of its words and parts of words, and of the signs that begin and end it.
+
+    Raises:
+        VireidError: It is empty, or longer than this with both signs.
+    """
+    words = list(chain.from_iterable(map(_numbers_of_word, sentence.split())))
+    if not words:
+        raise VireidError("the sentence is empty; say what the person looks like")
+    if len(words) > longest - 2:
+        raise VireidError(
+            f"the sentence is {len(words)} words and parts of words long, and this CLIP reads "
+            f"{longest - 2} at most; say it shorter"
+        )
+    return [_tokenizer().sot_token_id, *words, _tokenizer().eot_token_id]
+
+
+@lru_cache(maxsize=10_000)
+def _numbers_of_word(word: str) -> tuple[int, ...]:
+    """What stands between two spaces; remembered, as the tokenizer takes half a millisecond."""
+    numbers: list[int] = _tokenizer().encode(word)
+    return tuple(numbers)
 
 
 @cache

@@ -10,11 +10,9 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import chain
+from itertools import zip_longest
 from typing import Any, Literal
 
-import open_clip
 import torch
 from jaxtyping import Bool, Float, Int
 from open_clip.modified_resnet import ModifiedResNet
@@ -25,6 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.clip import create_clip
 from vireid.backbones.clip_image import PIXELS, Pixels, grid_of, keep_size, resized
+from vireid.backbones.clip_text import numbers_of
 from vireid.batches import ImageBatch
 from vireid.errors import VireidError
 from vireid.gathering import gather
@@ -132,7 +131,8 @@ class LanguageImage(Method):
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """All of it at once."""
         config, people = self.config, [Appearance.of(person) for person in data.described()]
-        optimizer = optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98))
+        # With Adam's usual eps weights whose gradient is nothing but rounding would wander.
+        optimizer = optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98), eps=1e-5)
         stage = Stage(
             "language and image",
             config.epochs,
@@ -190,12 +190,18 @@ class LanguageImage(Method):
         return sum(shares) / max(1, len(shares))
 
     def _losses(self, batch: ImageBatch, people: Sequence[Appearance]) -> Losses:
-        images, identities = self._learnt_from(batch)
+        learnt = gather(batch.identities) < self.learnt_from
+        if not learnt.any():
+            raise VireidError(
+                "all people of a batch are held out; set settings.batch higher, or "
+                "settings.held_out lower"
+            )
+        shown = [people[i] for i in gather(batch.identities)[learnt].tolist()]
+        # All processes draw alike what all of them say.
         chance = random.Random(int(torch.randint(2**62, ())))
-        sentences = [draw_sentence(people[i], chance) for i in identities.tolist()]
-        seen, said = gather(self._see(images)), gather(self._say([s.text for s in sentences]))
-        shown = [people[i] for i in gather(identities).tolist()]
-        right = gather(_true(sentences, shown).to(seen.device))
+        sentences = [draw_sentence(somebody, chance) for somebody in shown]
+        seen, said = self._seen_by_all(batch)[learnt], self._say([s.text for s in sentences])
+        right = _true(sentences, shown).to(seen.device)
         with torch.autocast(seen.device.type, enabled=False):
             scale = self.clip.logit_scale.exp().clamp(max=WARMEST)
             logits = scale * F.normalize(said.float(), dim=1) @ F.normalize(seen.float(), dim=1).T
@@ -206,16 +212,13 @@ class LanguageImage(Method):
                 "length": self.config.length_weight * lengths,
             }
 
-    def _learnt_from(self, batch: ImageBatch) -> tuple[Images, Identities]:
-        """Without the people held out, in whose place are others of the batch once more."""
-        rows = (batch.identities < self.learnt_from).nonzero()[:, 0]
-        if not len(rows):
-            raise VireidError(
-                "all people of a batch are held out; set settings.batch higher, or "
-                "settings.held_out lower"
-            )
-        rows = rows[torch.arange(len(batch.identities), device=rows.device) % len(rows)]
-        return batch.images[rows], batch.identities[rows]
+    def _seen_by_all(self, batch: ImageBatch) -> Projected:
+        """What all processes see; zeros for people held out, whom the tower is not shown."""
+        learnt = batch.identities < self.learnt_from
+        seen = torch.zeros(len(learnt), self.embedding_dim, device=learnt.device)
+        if learnt.any():
+            seen = seen.masked_scatter(learnt[:, None], self._see(batch.images[learnt]).float())
+        return gather(seen)
 
     def _positions(self) -> tuple[str, int]:
         """Name of the image tower's table of positions, and pixels from one place to the next."""
@@ -249,15 +252,9 @@ class LanguageImage(Method):
         return said
 
     def _words(self, sentences: Sequence[str]) -> Int[Tensor, "sentences length"]:
-        read = [_numbers(sentence) for sentence in sentences]
-        longest, most = max(map(len, read)), int(self.clip.context_length)
-        if longest > most or not all(sentence.split() for sentence in sentences):
-            raise VireidError(
-                f"a sentence is {longest - 2} words and parts of words long; it has to be 1 to "
-                f"{most - 2}"
-            )
-        filled = [[*numbers, *[0] * (longest - len(numbers))] for numbers in read]
-        return torch.tensor(filled, device=self.mean.device)
+        read = [numbers_of(sentence, int(self.clip.context_length)) for sentence in sentences]
+        filled = zip_longest(*read, fillvalue=0)
+        return torch.tensor(list(filled), device=self.mean.device).T
 
     def _groups(self) -> list[dict[str, Any]]:
         """What is multiplied with; gains and biases, which weight decay leaves alone; the scale."""
@@ -286,25 +283,6 @@ def _off_length(vectors: Projected, scale: Scalar) -> Scalar:
     lengths = torch.linalg.vector_norm(vectors, dim=1)
     off: Scalar = (lengths / scale.detach().sqrt() - 1).square().mean()
     return off
-
-
-def _numbers(sentence: str) -> list[int]:
-    """Of its words and parts of words, and of the signs that begin and end it."""
-    tokenizer = _tokenizer()
-    words = chain.from_iterable(map(_numbers_of_word, sentence.split()))
-    return [tokenizer.sot_token_id, *words, tokenizer.eot_token_id]
-
-
-@lru_cache(maxsize=10_000)
-def _numbers_of_word(word: str) -> tuple[int, ...]:
-    """What stands between two spaces; remembered, as the tokenizer takes half a millisecond."""
-    numbers: list[int] = _tokenizer().encode(word)
-    return tuple(numbers)
-
-
-@cache
-def _tokenizer() -> open_clip.SimpleTokenizer:
-    return open_clip.SimpleTokenizer()
 
 
 def _lr_factor(config: LanguageImage.Config, epoch: int) -> float:
