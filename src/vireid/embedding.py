@@ -420,9 +420,11 @@ def _open_run(folder: Path, source: str) -> tuple[ModelFacts, Network, Text]:
 
 
 def _text_of(method: Any, recipe: Any, read: Reader | None, facts: ModelFacts) -> Text:
+    from vireid.method import FromText
+
     if read is None:
         return Text()
-    if not hasattr(method, "original"):
+    if not isinstance(method, FromText):
         return Text(read)
     caveat = NARROWED if recipe.settings.pretrained else MEANINGLESS
     original = f"{ORIGINAL}{facts.source}"
@@ -432,6 +434,8 @@ def _text_of(method: Any, recipe: Any, read: Reader | None, facts: ModelFacts) -
 def _in_torch(model: Any) -> tuple[Network, Reader | None]:
     """What embeds pictures, and what embeds sentences if anything does."""
     import torch
+
+    from vireid.method import ReadsText
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
@@ -445,4 +449,4 @@ def _in_torch(model: Any) -> tuple[Network, Reader | None]:
         with torch.inference_mode():
             return np.asarray(model.embed_text(sentences).cpu().numpy())
 
-    return embed, read if hasattr(model, "embed_text") else None
+    return embed, read if isinstance(model, ReadsText) else None
