@@ -420,11 +420,9 @@ def _open_run(folder: Path, source: str) -> tuple[ModelFacts, Network, Text]:
 
 
 def _text_of(method: Any, recipe: Any, read: Reader | None, facts: ModelFacts) -> Text:
-    from vireid.method import FromText
-
     if read is None:
         return Text()
-    if not isinstance(method, FromText):
+    if not hasattr(method, "original"):
         return Text(read)
     caveat = NARROWED if recipe.settings.pretrained else MEANINGLESS
     original = f"{ORIGINAL}{facts.source}"
@@ -434,8 +432,6 @@ def _text_of(method: Any, recipe: Any, read: Reader | None, facts: ModelFacts) -
 def _in_torch(model: Any) -> tuple[Network, Reader | None]:
     """What embeds pictures, and what embeds sentences if anything does."""
     import torch
-
-    from vireid.method import ReadsText
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
@@ -449,4 +445,4 @@ def _in_torch(model: Any) -> tuple[Network, Reader | None]:
         with torch.inference_mode():
             return np.asarray(model.embed_text(sentences).cpu().numpy())
 
-    return embed, read if isinstance(model, ReadsText) else None
+    return embed, read if hasattr(model, "embed_text") else None
