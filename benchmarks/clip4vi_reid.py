@@ -3,10 +3,11 @@
     python benchmarks/clip4vi_reid.py --write
 
 CLIP's RN50 and ViT-B/16 with random weights, pictures of 288 x 144, the 395 people that SYSU-MM01
-has to learn from. One thread of a processor; seconds are those of the process, not of the clock, so
-that other work on the machine counts little. Each part is a process of its own; memory is the most
-that it has held, less what it held before the first step. The report is written anew after every
-part.
+has to learn from. On a CUDA device if there is one, with bfloat16 passes where training has them;
+else in float32 on one thread of a processor, where seconds are those of the process, not of the
+clock, so that other work on the machine counts little. Each part is a process of its own; memory is
+the most that it has held, less what it held before the first step. The report is written anew after
+every part.
 """
 
 import argparse
@@ -31,22 +32,34 @@ from vireid.methods.clip4vi_reid import CLIP4VIReID
 from vireid.records import Modality
 from vireid.training import fit
 
-RESULTS = Path(__file__).parent / "results" / "clip4vi_reid.md"
+GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if GPU else "cpu")
+RESULTS = Path(__file__).parent / "results" / f"clip4vi_reid{'_cuda' if GPU else ''}.md"
+TIMES = 20 if GPU else 2
+"""Every figure is a mean of so many, after as many that are not counted on a GPU."""
 HEIGHT, WIDTH, PEOPLE = 288, 144, 395
 SIZES: dict[str, dict[str, Any]] = {
     "RN50": {},
-    "ViT-B-16": {"hsa_learning_rate": 5e-6, "pixels": "half"},
+    "ViT-B-16": {"hsa_learning_rate": 5e-6, "ife_learning_rate": 5e-6, "pixels": "half"},
 }
 STEPS = 2000
 STAGE_EPOCHS = (10, 10, 20)
+EMBEDDED = 256 if GPU else 8
+"""Pictures together."""
 GENERATED = 20
 """People, whose pictures are made by chance."""
+SMALL = {"picture": (64, 32), "ife_batch": 16, "people": 4, "images_each": 2, "tsg_batch": 32}
+MIXED: dict[str, dict[str, Any]] = (
+    {clip: {} for clip in SIZES} if GPU else {"tiny RN": SMALL, "tiny ViT": SMALL}
+)
+"""Settings of runs of all stages."""
+CHANCE = f"{'true sizes' if GPU else 'tiny towers, pictures of 64 x 32'}, made by chance"
 
 
-def build(clip: str, **settings: Any) -> CLIP4VIReID:
+def build(clip: str, people: int = PEOPLE, **settings: Any) -> CLIP4VIReID:
     torch.manual_seed(0)
     config = CLIP4VIReID.Config(clip=clip, pretrained=False, **{**SIZES.get(clip, {}), **settings})
-    return CLIP4VIReID(config, PEOPLE if clip in SIZES else GENERATED)
+    return CLIP4VIReID(config, people).to(DEVICE)
 
 
 NO_DATA: Any = SimpleNamespace(
@@ -64,20 +77,40 @@ def stage_of(method: CLIP4VIReID, name: str) -> Any:
     return stage
 
 
+def clock() -> float:
+    if GPU:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()
+
+
 def clocked(work: Callable[[], Any]) -> float:
-    began = time.process_time()
+    began = clock()
     work()
-    return time.process_time() - began
+    return clock() - began
+
+
+def usually(*works: Callable[[], Any]) -> list[float]:
+    """Seconds of each, on average; they take turns."""
+    if GPU:
+        for _ in range(TIMES):
+            [work() for work in works]
+    found = [[clocked(work) for work in works] for _ in range(TIMES)]
+    return [mean(of_one) for of_one in zip(*found, strict=True)]
 
 
 def held() -> float:
     """Most memory so far, in MiB."""
+    if GPU:
+        return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def learn(stage: Any, batch: Any) -> None:
     stage.optimizer.zero_grad()
-    torch.stack(list(stage.losses(batch, 0).values())).sum().backward()  # type: ignore[no-untyped-call]
+    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU):
+        losses = stage.losses(batch, 0)
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
     stage.optimizer.step()
 
 
@@ -87,25 +120,26 @@ def prompts(clip: str) -> dict[str, Any]:
 
     method = build(clip)
     stage = stage_of(method, "TSG")
-    rows, few = method.config.tsg_batch, 4
-    features = torch.randn(rows, method.images.projected_dim)
-    people = torch.randint(PEOPLE, (rows,))
+    rows = method.config.tsg_batch
+    few = rows if GPU else 4
+    features = torch.randn(rows, method.images.projected_dim, device=DEVICE)
+    people = torch.randint(PEOPLE, (rows,), device=DEVICE)
     batch = _Features(features, people, torch.zeros_like(people))
-    pictures = torch.rand(few, 3, HEIGHT, WIDTH)
+    pictures = torch.rand(few, 3, HEIGHT, WIDTH, device=DEVICE)
 
     @torch.no_grad()
     def encode() -> None:
         method.images({Modality.VISIBLE: pictures})
 
     def fetch() -> None:
-        batch.rows(torch.randperm(rows))
+        batch.rows(torch.randperm(rows).to(DEVICE))
 
     learn(stage, batch)
     encode()
-    found = [(clocked(lambda: learn(stage, batch)), clocked(encode)) for _ in range(2)]
+    learnt, encoded = usually(lambda: learn(stage, batch), encode)
     return {
-        "learn": mean(learnt for learnt, _ in found),
-        "encode": mean(encoded for _, encoded in found) * rows / few,
+        "learn": learnt,
+        "encode": encoded * rows / few,
         "fetch": sum(clocked(fetch) for _ in range(1000)) / 1000,
     }
 
@@ -116,15 +150,20 @@ def refine(clip: str) -> dict[str, Any]:
     stage = stage_of(method, "HSA")
     people = torch.arange(8).repeat_interleave(4)
     shape = (len(people), 3, HEIGHT, WIDTH)
-    batch = PairedBatch(torch.rand(shape), torch.rand(shape), people)
+    batch = PairedBatch(torch.rand(shape), torch.rand(shape), people).to(DEVICE)
+    few = torch.unique(batch.identities)
 
-    def read(reads: Callable[[], torch.Tensor]) -> float:
-        return clocked(lambda: reads().sum().backward())  # type: ignore[no-untyped-call]
+    def read(reads: Callable[[], torch.Tensor]) -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU):
+            said = reads().sum()
+        said.backward()  # type: ignore[no-untyped-call]
 
-    everyone = read(lambda: method.prompts.read_all(method.text))
-    some = read(lambda: method.prompts.read_some(method.text, torch.unique(people)))
     before = held()
-    step = clocked(lambda: learn(stage, batch))
+    step, everyone, some = usually(
+        lambda: learn(stage, batch),
+        lambda: read(lambda: method.prompts.read_all(method.text)),
+        lambda: read(lambda: method.prompts.read_some(method.text, few)),
+    )
     return {"step": step, "all": everyone, "some": some, "memory": held() - before}
 
 
@@ -133,13 +172,13 @@ def use(clip: str) -> dict[str, Any]:
     method = build(clip)
     parameters = sum(p.numel() for p in method.parameters())
     with tempfile.TemporaryDirectory() as scratch:
-        began = clocked(lambda: export.write_graphs(method, HEIGHT, WIDTH, Path(scratch)))
+        began = clocked(lambda: export.write_graphs(method.cpu(), HEIGHT, WIDTH, Path(scratch)))
         written = sum(path.stat().st_size for path in Path(scratch).iterdir())
-    pictures = torch.rand(8, 3, HEIGHT, WIDTH)
-    method.eval()
+    pictures = torch.rand(EMBEDDED, 3, HEIGHT, WIDTH, device=DEVICE)
+    method.to(DEVICE).eval()
     with torch.inference_mode():
         method.embed(pictures, Modality.VISIBLE)
-        took = clocked(lambda: method.embed(pictures, Modality.VISIBLE)) / len(pictures)
+        (took,) = usually(lambda: method.embed(pictures, Modality.VISIBLE))
     whole = sum(v.numel() * v.element_size() for v in method.state_dict().values())
     text = sum(p.numel() for p in method.text.parameters())
     return {
@@ -148,7 +187,7 @@ def use(clip: str) -> dict[str, Any]:
         "whole": whole,
         "exported": written,
         "export seconds": began,
-        "seconds": took,
+        "seconds": took / len(pictures),
     }
 
 
@@ -203,19 +242,21 @@ class Epoch:
 
 
 def seen(who: torch.Tensor, modality: Modality, chance: torch.Generator) -> torch.Tensor:
-    blocks = torch.rand(GENERATED, 3, 8, 4, generator=torch.Generator().manual_seed(0))
+    blocks = torch.rand(GENERATED, 3, 8, 4, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     if modality is Modality.INFRARED:
         blocks = 1 - blocks.mean(dim=1, keepdim=True).expand_as(blocks)
-    pictures = blocks[who].repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
-    noise = torch.randn(pictures.shape, generator=chance)
+    size = 36 if GPU else 8
+    pictures = blocks[who].repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
+    chance = torch.Generator(DEVICE).manual_seed(chance.initial_seed())
+    noise = torch.randn(pictures.shape, generator=chance, device=DEVICE)
     return (pictures + 0.1 * noise).clamp(0, 1)
 
 
 def mixed(clip: str) -> dict[str, Any]:
     """The run ends with an error at the first loss that is no finite number."""
     tsg, ife, hsa = STAGE_EPOCHS
-    settings = {"tsg_epochs": tsg, "ife_epochs": ife, "hsa_epochs": hsa, "tsg_batch": 32}
-    method = build(clip, picture=(64, 32), ife_batch=16, people=4, images_each=2, **settings)
+    settings = {"tsg_epochs": tsg, "ife_epochs": ife, "hsa_epochs": hsa}
+    method = build(clip, GENERATED, **settings, **MIXED[clip])
     with tempfile.TemporaryDirectory() as scratch:
         seconds = clocked(
             lambda: fit(method, Generated(), Path(scratch), precision="bfloat16")  # type: ignore[arg-type]
@@ -246,18 +287,18 @@ def measured(part: str, clip: str) -> dict[str, Any]:
 def of_prompts(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## First stage: features computed once, or pictures encoded in every epoch",
-        "Seconds for a batch of 64 as the stage learns from it (descriptions read, losses, "
-        "gradient, optimizer), and for its image features: encoded anew by the image tower (of 4 "
-        "pictures, times 16; reading the files is not counted), or taken from those computed once. "
-        "Mean of 2, in turn.",
+        "Milliseconds for a batch of 64 as the stage learns from it (descriptions read, losses, "
+        "gradient, optimizer), and for its image features: encoded anew by the image tower, in "
+        f"float32{'' if GPU else ' (of 4 pictures, times 16)'}, or taken from those computed once. "
+        f"Reading the files is not counted. Mean of {TIMES}, in turn.",
         "| | learning | features, encoded | features, remembered | features, times faster "
         "| whole epoch, times faster |\n|---|---|---|---|---|---|",
     ]
     for clip, f in found.items():
         again, kept = f["learn"] + f["encode"], f["learn"] + f["fetch"]
         lines.append(
-            f"| {clip} | {f['learn']:.2f} | {f['encode']:.1f} | {f['fetch']:.5f} "
-            f"| {f['encode'] / f['fetch']:,.0f} | {again / kept:.1f} |"
+            f"| {clip} | {1e3 * f['learn']:,.0f} | {1e3 * f['encode']:,.0f} "
+            f"| {1e3 * f['fetch']:.2f} | {f['encode'] / f['fetch']:,.0f} | {again / kept:.1f} |"
         )
     return joined(lines)
 
@@ -265,15 +306,16 @@ def of_prompts(found: dict[str, dict[str, Any]]) -> str:
 def of_refine(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         f"## Last stage: a step of 8 people x (4 x 2 + 4) pictures and {PEOPLE} descriptions",
-        "One step in float32; descriptions read with their gradient, alone.",
-        "| | step, seconds | memory, MiB | all descriptions, seconds | share of the step "
-        "| those of the batch, seconds | share of the step |\n|---|---|---|---|---|---|---|",
+        f"The step, and descriptions read with their gradient, alone; mean of {TIMES}, in turn. "
+        "Pictures are counted with both views of the visible ones.",
+        "| | step, ms | pictures a second | memory, MiB | all descriptions, ms | share of the step "
+        "| those of the batch, ms | share of the step |\n|---|---|---|---|---|---|---|---|",
     ]
     for clip, f in found.items():
         without = f["step"] - f["all"]
         lines.append(
-            f"| {clip} | {f['step']:.0f} | {f['memory']:,.0f} | {f['all']:.1f} "
-            f"| {f['all'] / f['step']:.0%} | {f['some']:.2f} "
+            f"| {clip} | {1e3 * f['step']:,.0f} | {96 / f['step']:,.1f} | {f['memory']:,.0f} "
+            f"| {1e3 * f['all']:,.0f} | {f['all'] / f['step']:.0%} | {1e3 * f['some']:,.0f} "
             f"| {f['some'] / (without + f['some']):.1%} |"
         )
     return joined(lines)
@@ -282,14 +324,14 @@ def of_refine(found: dict[str, dict[str, Any]]) -> str:
 def of_use(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## In use: the image tower alone",
-        "Both spectra exported to ONNX; a picture embedded in a batch of 8 by torch.",
+        f"Both spectra exported to ONNX; a picture embedded in a batch of {EMBEDDED} by torch.",
         "| | parameters in training | of these the text tower | weights in training, MB "
-        "| exported, MB | exporting, seconds | a picture, seconds |\n|---|---|---|---|---|---|---|",
+        "| exported, MB | exporting, seconds | a picture, ms |\n|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {clip} | {f['parameters'] / 1e6:.0f} M | {f['text'] / 1e6:.0f} M "
         f"| {f['whole'] / 1e6:.0f} | {f['exported'] / 1e6:.0f} | {f['export seconds']:.0f} "
-        f"| {f['seconds']:.2f} |"
+        f"| {1e3 * f['seconds']:.3g} |"
         for clip, f in found.items()
     ]
     return joined(lines)
@@ -298,11 +340,11 @@ def of_use(found: dict[str, dict[str, Any]]) -> str:
 def of_mixed(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         f"## Mixed precision: {STEPS:,} steps",
-        f"Forward passes in bfloat16 (autocast on a processor), tiny towers, pictures of 64 x 32 "
-        f"of {GENERATED} people made by chance: {', '.join(map(str, STAGE_EPOCHS))} epochs of "
-        f"{STEPS // sum(STAGE_EPOCHS)} steps of the three stages. A run ends with an error at the "
-        "first loss that is not finite; these came to their end, with finite weights. CUDA and "
-        "float16 were not run; vireid trains in float32 or bfloat16.",
+        f"Forward passes in bfloat16, {CHANCE}, of {GENERATED} people: "
+        f"{', '.join(map(str, STAGE_EPOCHS))} epochs of {STEPS // sum(STAGE_EPOCHS)} steps of the "
+        "three stages. A run ends with an error at the first loss that is not finite; these came "
+        "to their end, with finite weights. float16 was not run: vireid trains in float32 or "
+        "bfloat16.",
         "| | seconds | infrared to text, before | after TSG | after IFE | after HSA "
         "|\n|---|---|---|---|---|---|",
     ]
@@ -322,7 +364,7 @@ TABLES = {"prompts": of_prompts, "refine": of_refine, "use": of_use, "mixed": of
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write results/clip4vi_reid.md")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     parser.add_argument("--measure", nargs=2, metavar=("PART", "CLIP"))
     told = parser.parse_args()
     if told.measure:
@@ -333,10 +375,11 @@ def main() -> None:
     found: dict[str, dict[str, dict[str, Any]]] = {}
     report = ""
     for part in PARTS:
-        for clip in ("tiny RN", "tiny ViT") if part == "mixed" else SIZES:
+        for clip in MIXED if part == "mixed" else SIZES:
             found.setdefault(part, {})[clip] = measured(part, clip)
             tables = [draw(found[name]) for name, draw in TABLES.items() if name in found]
-            where = f"Measured on one thread of a processor, torch {torch.__version__}."
+            what = torch.cuda.get_device_name() if GPU else "one thread of a processor"
+            where = f"Measured on {what}, torch {torch.__version__}."
             heads = ["# CLIP4VI-ReID", (__doc__ or "").strip(), where]
             report = "\n\n".join([*heads, *tables]) + "\n"
             if told.write:

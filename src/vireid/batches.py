@@ -19,10 +19,8 @@ class PairedBatch:
     identities: Identities
 
     def to(self, device: torch.device) -> Self:
-        """The same batch, on a device."""
-        return type(self)(
-            self.visible.to(device), self.infrared.to(device), self.identities.to(device)
-        )
+        """The same batch, on a device; from pinned memory it is on its way there."""
+        return type(self)(*(v.to(device, non_blocking=True) for v in vars(self).values()))
 
     def of(self, modality: Modality) -> Images:
         """The half that was taken in one spectrum."""
@@ -42,8 +40,8 @@ class ImageBatch:
     identities: Identities
 
     def to(self, device: torch.device) -> Self:
-        """The same batch, on a device."""
-        return type(self)(self.images.to(device), self.identities.to(device))
+        """The same batch, on a device; from pinned memory it is on its way there."""
+        return type(self)(*(v.to(device, non_blocking=True) for v in vars(self).values()))
 
 
 class Batch(Protocol):
