@@ -7,11 +7,12 @@ with vireid; nothing of it is changed, but instead of ImageNet's weights it is g
 ResNet-50 with non-local attention, pictures of 288 x 144, losses, gradient and optimizer as its
 train.py has them; all batches are on the device already. On a CUDA device with 8 people x 4 images
 of either spectrum, as published, and vireid also with its bfloat16 passes; else with 2 x 2 on one
-thread of a processor, where seconds are those of the process. Every row is a process of its own,
-rows take turns; memory is the most that a row holds, less what it held before the first step.
+thread of a processor, where seconds are those of the process and every row is a process of its own.
+Rows take turns; memory is the most that a row holds, less what it held before the first step.
 """
 
 import argparse
+import gc
 import importlib
 import json
 import resource
@@ -47,7 +48,6 @@ def released(clone: Path) -> Step:
     """What its train.py does with a batch; it also reads both losses and two counts."""
     sys.path.insert(0, str(clone))
     vars(model_zoo)["load_url"] = lambda *_: resnet50().state_dict()
-    torch.backends.cudnn.benchmark = True
     net = importlib.import_module("model").embed_net(IDENTITIES).to(DEVICE).train()
     triplet = importlib.import_module("loss").TripletLoss_WRT().to(DEVICE)
     heads = [*net.bottleneck.parameters(), *net.classifier.parameters()]
@@ -109,6 +109,8 @@ def held() -> float:
 def measure(row: str, clone: Path) -> dict[str, float]:
     """Seconds of a step, and memory."""
     torch.set_num_threads(1)
+    # Its train.py sets this; we leave it as it is.
+    torch.backends.cudnn.benchmark = row == RELEASED
     dtype = torch.bfloat16 if row == BFLOAT16 else torch.float32
     step = released(clone) if row == RELEASED else ours(dtype)
     shape = (PEOPLE * IMAGES_EACH, 3, HEIGHT, WIDTH)
@@ -124,6 +126,10 @@ def measure(row: str, clone: Path) -> dict[str, float]:
 
 
 def measured(row: str, clone: Path) -> dict[str, float]:
+    if GPU:
+        gc.collect()
+        torch.cuda.reset_peak_memory_stats()
+        return measure(row, clone)
     command = [sys.executable, "-W", "ignore", __file__, "--measure", row, "--agw", str(clone)]
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])

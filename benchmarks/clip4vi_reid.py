@@ -5,12 +5,13 @@
 CLIP's RN50 and ViT-B/16 with random weights, pictures of 288 x 144, the 395 people that SYSU-MM01
 has to learn from. On a CUDA device if there is one, with bfloat16 passes where training has them;
 else in float32 on one thread of a processor, where seconds are those of the process, not of the
-clock, so that other work on the machine counts little. Each part is a process of its own; memory is
-the most that it has held, less what it held before the first step. The report is written anew after
-every part.
+clock, so that other work on the machine counts little, and a part is a process of its own. Memory
+is the most that it has held, less what it held before the first step. The report is written anew
+after every part.
 """
 
 import argparse
+import gc
 import json
 import resource
 import subprocess
@@ -280,6 +281,10 @@ PARTS: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 def measured(part: str, clip: str) -> dict[str, Any]:
+    if GPU:
+        gc.collect()
+        torch.cuda.reset_peak_memory_stats()
+        return PARTS[part](clip)
     command = [sys.executable, __file__, "--measure", part, clip]
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
@@ -372,6 +377,7 @@ TABLES = {"prompts": of_prompts, "refine": of_refine, "use": of_use, "mixed": of
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS])
     parser.add_argument("--measure", nargs=2, metavar=("PART", "CLIP"))
     told = parser.parse_args()
     if told.measure:
@@ -381,7 +387,7 @@ def main() -> None:
         return
     found: dict[str, dict[str, dict[str, Any]]] = {}
     report = ""
-    for part in PARTS:
+    for part in told.parts:
         for clip in MIXED if part == "mixed" else SIZES:
             found.setdefault(part, {})[clip] = measured(part, clip)
             tables = [draw(found[name]) for name, draw in TABLES.items() if name in found]

@@ -4,11 +4,12 @@
 
 Forward, losses, backward and optimizer on random pictures: in float32 and one thread on a
 processor, with bfloat16 passes on a CUDA device. On a processor seconds are those of the process,
-not of the clock, so that other work on the machine counts little. Every row is a process of its
-own; memory is the most that it holds, less what it held before the first step.
+not of the clock, so that other work on the machine counts little, and every row is a process of its
+own. Memory is the most that a row holds, less what it held before the first step.
 """
 
 import argparse
+import gc
 import json
 import resource
 import statistics
@@ -91,18 +92,22 @@ def held() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def measure(size: str, row: str, steps: int) -> None:
-    """Print what one row takes, as JSON."""
+def measure(size: str, row: str, steps: int) -> dict[str, Any]:
+    """What one row takes."""
     torch.set_num_threads(1)
     _, stage = build(size, row)
     batch = batch_of(size)
     before = held()
     unread = 5 if GPU else 1
     seconds = [step(stage, batch) for _ in range(steps + unread)][unread:]
-    print(json.dumps({"seconds": seconds, "memory": held() - before}))
+    return {"seconds": seconds, "memory": held() - before}
 
 
 def measured(size: str, row: str, steps: int) -> dict[str, Any]:
+    if GPU:
+        gc.collect()
+        torch.cuda.reset_peak_memory_stats()
+        return measure(size, row, steps)
     command = [sys.executable, __file__, "--measure", size, row, "--steps", str(steps)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
@@ -137,7 +142,7 @@ def main() -> None:
     told = parser.parse_args()
     if told.measure:
         size, row = told.measure
-        measure(size, row, told.steps)
+        print(json.dumps(measure(size, row, told.steps)))
         return
     where = torch.cuda.get_device_name() if GPU else "one thread of a processor"
     parts = [
