@@ -123,6 +123,15 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same(tmp_path: Path
     assert np.abs(fast.astype(int) - slow.astype(int)).mean() < 1
 
 
+def test_a_picture_that_comes_through_a_pipe_is_read(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")  # more than a pipe holds
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit((tmp_path / "pipe").write_bytes, (tmp_path / "a.png").read_bytes())
+        assert (np.asarray(read_picture(tmp_path / "pipe")) == noise).all()
+
+
 @pytest.mark.parametrize(("height", "width"), [(288, 144), (96, 48), (301, 77)])
 def test_without_the_fast_resizer_pillow_gives_nearly_the_same(
     monkeypatch: pytest.MonkeyPatch, height: int, width: int

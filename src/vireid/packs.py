@@ -16,11 +16,14 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from filelock import FileLock
@@ -35,6 +38,7 @@ from vireid.writing import write_whole
 
 FORMAT = 3
 PICTURES, FACTS = "pictures.u8", "pack.json"
+PACKING = "packing pictures"
 log = logging.getLogger(__name__)
 
 State = tuple[int, int]
@@ -392,8 +396,9 @@ def _renew(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
 
 
 def _read_in_vain(wanted: _Wanted) -> dict[str, str]:
-    read = zip(wanted.names, _read_all(wanted), strict=True)
-    return {name: picture for name, picture in read if isinstance(picture, str)}
+    read = in_threads(partial(_read, wanted), wanted.names, PACKING)
+    named = zip(wanted.names, read, strict=True)
+    return {name: picture for name, picture in named if isinstance(picture, str)}
 
 
 def _build(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
@@ -433,17 +438,38 @@ def _new_folder(final: Path) -> Iterator[Path]:
 
 
 def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
-    unreadable: dict[str, str] = {}
+    """Whoever has made a picture writes it to its row: it is in that processor's cache."""
+    size = wanted.height * wanted.width * 3
+    alone = threading.Lock()
+
+    def write(row: int) -> str | None:
+        picture = _read(wanted, wanted.names[row])
+        if isinstance(picture, str):
+            return picture
+        with alone:
+            file.seek(row * size)
+            file.write(picture.data)
+        return None
+
     with path.open("wb") as file:
-        for name, picture in zip(wanted.names, _read_all(wanted), strict=True):
-            if isinstance(picture, str):
-                unreadable[name] = picture
-            else:
-                file.write(picture.data)
+        reasons = list(in_threads(write, range(len(wanted.names)), PACKING))
+    with path.open("r+b") as whole:
+        _close_gaps(whole, size, [row for row, reason in enumerate(reasons) if not reason])
         # The disk has everything before the folder gets its name.
-        file.flush()
-        os.fsync(file.fileno())
-    return unreadable
+        whole.flush()
+        os.fsync(whole.fileno())
+    return {name: why for name, why in zip(wanted.names, reasons, strict=True) if why}
+
+
+def _close_gaps(file: BinaryIO, size: int, rows: Sequence[int]) -> None:
+    """Move the rows that there are to the beginning."""
+    for place, row in enumerate(rows):
+        if place != row:
+            file.seek(row * size)
+            picture = file.read(size)
+            file.seek(place * size)
+            file.write(picture)
+    file.truncate(len(rows) * size)
 
 
 def _refuse_changed(wanted: _Wanted) -> None:
@@ -463,13 +489,9 @@ def _write_facts(pack: Pack) -> None:
     write_whole(pack.folder / FACTS, json.dumps({**facts, "files": files}).encode())
 
 
-def _read_all(wanted: _Wanted) -> Iterator[Pixels | str]:
-    """Resized pictures in order, or why there is none; a few are held at a time."""
-
-    def read(name: str) -> Pixels | str:
-        try:
-            return read_resized(Path(wanted.root, name), wanted.height, wanted.width)
-        except PictureError as error:
-            return error.reason
-
-    return in_threads(read, wanted.names, "packing pictures")
+def _read(wanted: _Wanted, name: str) -> Pixels | str:
+    """A resized picture, or why there is none."""
+    try:
+        return read_resized(Path(wanted.root, name), wanted.height, wanted.width)
+    except PictureError as error:
+        return error.reason
