@@ -36,13 +36,19 @@ FACTS = {
     "url": "https://github.com/dyhBUPT/BUPTCampus",
     "licence": "academic use; not to be handed on",
     "obtain": "download it as its page tells",
-    "citation": "Du et al.: Video-based Visible-Infrared Person Re-Identification with Auxiliary "
-    "Samples, TIFS 2024",
+    "citation": "Du, Lei, Zhao, Dong, Su: Video-based Visible-Infrared Person Re-Identification "
+    "with Auxiliary Samples, TIFS 2024",
     "counts": {
-        "train": {"identities": 1074, "tracklets": 7148},
+        "train": {
+            "identities": 1074,
+            "tracklets": 7148,
+            "infrared": 398_069,
+            "visible": 398_069,
+        },
         "test": {"identities": 1076},
     },
 }
+"""Counts as https://github.com/workingcoder/M3-ReID notes them (data/manager.py)."""
 
 
 def read(root: Path | None = None) -> Dataset:

@@ -1,4 +1,4 @@
-"""HITSZ-VCM: video of 1,000 people under cameras of both spectra.
+"""HITSZ-VCM: video of 927 people under twelve cameras of both spectra.
 
     Train/<identity>/{ir,rgb}/D<camera>/<frame>.jpg     Test/...
     info/train_name.txt  test_name.txt                  `0001M2D3T1F1.jpg` on every line: identity,
@@ -40,8 +40,8 @@ FACTS = {
     "url": "https://github.com/VCM-project233/HITSZ-VCM-data",
     "licence": "academic use, models learnt from it included; not to be handed on",
     "obtain": "download train, test and info as its page tells",
-    "citation": "Lin et al.: Learning Modal-Invariant and Temporal-Memory for Video-Based "
-    "Visible-Infrared Person Re-Identification, CVPR 2022",
+    "citation": "Lin, Li, Ma, Li, Li, Xu, Lu, Zhang: Learning Modal-Invariant and Temporal-Memory "
+    "for Video-Based Visible-Infrared Person Re-Identification, CVPR 2022",
     "counts": {
         "train": {
             "identities": 500,
@@ -52,7 +52,8 @@ FACTS = {
         "test": {"tracklets": 9683, "infrared": 105_979, "visible": 118_137},
     },
 }
-"""Counts of frames, short tracks left out."""
+"""Counts of frames, short tracks left out, as https://github.com/workingcoder/M3-ReID notes them
+(data/manager.py); with those tracks its authors publish 21,863 and 463,259 frames."""
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ FACTS = {
         "test": {"identities": 351, "visible": 8_680, "infrared": 7_166},
     },
 }
-"""People as in the authors' code; pictures sum to the published 46,767 and are otherwise not
-confirmed, so that other counts are told and not refused."""
+"""As in the authors' paper (section 4.2, which counts 13,909 test pictures, less than its own two
+parts; these make up its 46,767). Never seen on disk: other counts are told and not refused."""
 
 
 def read(root: Path | None = None) -> Dataset:

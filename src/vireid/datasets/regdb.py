@@ -26,7 +26,7 @@ FACTS = {
     "obtain": "ask for DBPerson-Recog-DB1 on its page; the ten splits come with the copy that "
     "https://github.com/mangye16/Cross-Modal-Re-ID-baseline tells how to ask for",
     "citation": "Nguyen, Hong, Kim, Park: Person Recognition System Based on a Combination of Body "
-    "Images from Visible Light and Thermal Cameras, Sensors 2017",
+    "Images from Visible Light and Thermal Cameras, Sensors 17 (3) 605, 2017",
     "counts": {"train": HALF, "test": HALF},
 }
 
