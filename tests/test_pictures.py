@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from vireid import pictures
 from vireid.pictures import PictureError, read_picture, read_resized, resize
@@ -130,6 +130,50 @@ def test_a_picture_that_comes_through_a_pipe_is_read(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         pool.submit((tmp_path / "pipe").write_bytes, (tmp_path / "a.png").read_bytes())
         assert (np.asarray(read_picture(tmp_path / "pipe")) == noise).all()
+
+
+@pytest.mark.skipif(
+    not (pictures.decode_jpeg and pictures._fitted_fast), reason="there are no wheels here"
+)
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("size", [(300, 120), (301, 77), (8, 4)])
+def test_plain_jpegs_get_the_same_pixels_without_pillow(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    subsampling: str,
+    progressive: bool,
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    path = tmp_path / "a.jpg"
+    Image.fromarray(noise).save(path, subsampling=subsampling, progressive=progressive, quality=90)
+    with monkeypatch.context() as alone:
+        alone.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("Pillow has decoded it"))
+        fast = read_resized(path, 288, 144)
+    monkeypatch.setattr(pictures, "decode_jpeg", None)
+    assert (fast == read_resized(path, 288, 144)).all()
+
+
+def test_what_is_not_plain_is_left_to_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 120, 3), dtype=np.uint8)
+    picture, path = Image.fromarray(noise), tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    monkeypatch.setattr(pictures, "decode_jpeg", lambda _: pytest.fail("decoded in haste"))
+    picture.save(path, exif=exif)
+    read_resized(path, 288, 144)
+    for mode in ("CMYK", "L"):
+        picture.convert(mode).save(path)
+        read_resized(path, 288, 144)
+    picture.resize((1200, 3000)).save(path)
+    read_resized(path, 288, 144)
+    picture.save(path)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(PictureError, match="truncated"):
+        read_resized(path, 288, 144)
 
 
 @pytest.mark.parametrize(("height", "width"), [(288, 144), (96, 48), (301, 77)])

@@ -3,12 +3,13 @@
 Training, scoring and searching all go through `read_resized` (or `resize`, for pictures that are
 already in memory), so that a figure in a table and a hit in a search come from the same pixels.
 Without cykooz-resizer, which has no wheels for Linux on ARM, Pillow resizes: a grey level more or
-less here and there.
+less here and there. Plain JPEGs are decoded by imagecodecs where it is there, to the same pixels,
+with less to wait for one another for threads.
 """
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -33,6 +34,12 @@ try:
     BILINEAR = ResizeOptions(ResizeAlg.convolution(FilterType.bilinear))
 except ImportError:
     Resizer = None
+
+decode_jpeg: Callable[[bytes], np.ndarray] | None
+try:
+    from imagecodecs import jpeg8_decode as decode_jpeg
+except ImportError:
+    decode_jpeg = None
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 """Rows, columns, and red, green and blue of 0 .. 255."""
@@ -70,7 +77,14 @@ def read_resized(path: Path | str, height: int, width: int) -> Pixels:
     Raises:
         PictureError: What `read_picture` raises.
     """
-    return _fitted(read_picture(path, enough_for=(height, width)), height, width)
+    with _opened(Path(path)) as (picture, content):
+        size = picture.size
+        _decode_fewer_pixels(picture, height, width)
+        if _fitted_fast and picture.size == size and (pixels := _plain_pixels(picture, content)):
+            return _fitted_fast(pixels, size, height, width)
+        picture.load()
+        picture = as_rgb(picture)
+    return _fitted(picture, height, width)
 
 
 def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) -> Image.Image:
@@ -90,13 +104,21 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
             smaller than 8 x 4 or larger than 89 million pixels (seen in its header: nothing that
             large is decoded).
     """
-    path = Path(path)
-    with _explaining(path), Image.open(BytesIO(_content(path))) as picture:
-        _check_size(picture, path)
+    with _opened(Path(path)) as (picture, _):
         if enough_for:
             _decode_fewer_pixels(picture, *enough_for)
         picture.load()
         return as_rgb(picture)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
+    """A picture of which no more than the header was looked at, and all of its file."""
+    with _explaining(path):
+        content = _content(path)
+        with Image.open(BytesIO(content)) as picture:
+            _check_size(picture, path)
+            yield picture, content
 
 
 def _content(path: Path) -> bytes:
@@ -161,7 +183,7 @@ def _fitted(picture: Image.Image, height: int, width: int) -> Pixels:
     takes, which is most of what packing costs.
     """
     if _fitted_fast and picture.width * picture.height <= MANY_PIXELS:
-        return _fitted_fast(picture, height, width)
+        return _fitted_fast(picture.tobytes(), picture.size, height, width)
     size, filter_ = (width, height), Image.Resampling.BILINEAR
     return np.array(picture.resize(size, filter_, reducing_gap=3.0))
 
@@ -173,14 +195,21 @@ class _Resizing(threading.local):
         self.resizer = Resizer()
         self.fitted = ImageData(1, 1, PixelType.U8x3)
 
-    def __call__(self, picture: Image.Image, height: int, width: int) -> Pixels:
-        """Pillow's filter in a third of its time; pixels differ by two of 255 at most."""
+    def __call__(self, pixels: bytes, size: tuple[int, int], height: int, width: int) -> Pixels:
+        """Pillow's filter in a third of its time; pixels differ by two of 255 at most.
+
+        Args:
+            pixels: Red, green and blue of all pixels, row by row.
+            size: Columns and rows that there are.
+            height: Rows that are wanted.
+            width: Columns.
+        """
         if (self.fitted.height, self.fitted.width) != (height, width):
             self.fitted = ImageData(width, height, PixelType.U8x3)
-        given = ImageData(*picture.size, PixelType.U8x3, picture.tobytes())
+        given = ImageData(*size, PixelType.U8x3, pixels)
         self.resizer.resize(given, self.fitted, BILINEAR)
-        pixels = bytearray(self.fitted.get_buffer())
-        return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+        fitted = bytearray(self.fitted.get_buffer())
+        return np.frombuffer(fitted, np.uint8).reshape(height, width, 3)
 
 
 _fitted_fast = None if Resizer is None else _Resizing()
@@ -206,6 +235,24 @@ def _decode_fewer_pixels(picture: Image.Image, height: int, width: int) -> None:
     lies = picture.format == "JPEG" and _orientation(picture) >= 5
     height, width = (width, height) if lies else (height, width)
     picture.draft("L" if picture.mode == "L" else "RGB", (2 * width, 2 * height))
+
+
+def _plain_pixels(picture: Image.Image, content: bytes) -> bytes | None:
+    """Pixels of a JPEG of which nothing else is to be done, if they can be had without Pillow.
+
+    What the other decoder does with half a file, or with colours that Adobe marked, is not asked.
+    """
+    plain = (
+        (picture.format, picture.mode) == ("JPEG", "RGB")
+        and "adobe" not in picture.info
+        and _orientation(picture) == 1
+        and content.endswith(ENDS["JPEG"])
+        and picture.width * picture.height <= MANY_PIXELS
+    )
+    try:
+        return decode_jpeg(content).tobytes() if decode_jpeg and plain else None
+    except Exception:  # Pillow shall say what is wrong, or do better
+        return None
 
 
 def _orientation(picture: Image.Image) -> int:
