@@ -8,8 +8,8 @@ peer does what the released pre-processing of AGW does (`pre_process_sysu.py`, a
 and others have theirs): one after another Pillow opens a picture and resizes it with Lanczos, all
 are held in a list, made into one array and saved by numpy.
 
-vireid resizes with cykooz-resizer; as it does where there are no wheels of it, with Pillow, is the
-second row.
+vireid decodes with imagecodecs and resizes with cykooz-resizer; as it does without them, by Pillow
+alone, is the second row.
 
 Processor time counts all threads; it depends less than the rate on what else the machine does.
 Files are in the page cache. Medians of rounds in which all take turns.
@@ -75,7 +75,7 @@ def saved_by_numpy(paths: Sequence[Path], out: Path) -> None:
 
 WAYS: dict[str, Callable[[Sequence[Path], Path], None]] = {
     "vireid data pack": packed,
-    "vireid data pack, resized by Pillow": packed_by_pillow,
+    "vireid data pack, by Pillow alone": packed_by_pillow,
     "Pillow and np.save": saved_by_numpy,
 }
 

@@ -3,11 +3,11 @@
 Training, scoring and searching all go through `read_resized` (or `resize`, for pictures that are
 already in memory), so that a figure in a table and a hit in a search come from the same pixels.
 Without cykooz-resizer, which has no wheels for Linux on ARM, Pillow resizes: a grey level more or
-less here and there. Plain JPEGs are decoded by imagecodecs where it is there, to the same pixels,
-with less to wait for one another for threads.
+less here and there. With imagecodecs plain JPEGs are decoded past Pillow, to the same pixels.
 """
 
 import os
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,12 +44,20 @@ except ImportError:
 Pixels = UInt8[np.ndarray, "h w 3"]
 """Rows, columns, and red, green and blue of 0 .. 255."""
 
+Size = tuple[int, int]
+"""Columns and rows, as Pillow has it."""
+
 LEAST_HEIGHT, LEAST_WIDTH = 8, 4
 """Smaller pictures show nobody."""
 MOST_PIXELS = 89_478_485
 """256 MiB in RGB, where Pillow too begins to suspect a decompression bomb."""
 MANY_PIXELS = 1_000_000
 """Pictures of more are not copied to be resized."""
+
+JFIF = b"\xff\xd8\xff\xe0"
+FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}
+HARMLESS = {0xFFE0, 0xFFDB, 0xFFC4, 0xFFDD, 0xFFFE}
+"""Markers of a JPEG: JFIF, tables, restart interval, comment."""
 
 ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 """Last bytes of a whole file."""
@@ -77,14 +85,12 @@ def read_resized(path: Path | str, height: int, width: int) -> Pixels:
     Raises:
         PictureError: What `read_picture` raises.
     """
-    with _opened(Path(path)) as (picture, content):
-        size = picture.size
-        _decode_fewer_pixels(picture, height, width)
-        if _fitted_fast and picture.size == size and (pixels := _plain_pixels(picture, content)):
-            return _fitted_fast(pixels, size, height, width)
-        picture.load()
-        picture = as_rgb(picture)
-    return _fitted(picture, height, width)
+    path = Path(path)
+    with _explaining(path):
+        content = _content(path)
+    if _fitted_fast and (plain := _decoded_as_it_is(content, height, width)):
+        return _fitted_fast(*plain, height, width)
+    return _fitted(_decoded(path, content, (height, width)), height, width)
 
 
 def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) -> Image.Image:
@@ -104,21 +110,19 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
             smaller than 8 x 4 or larger than 89 million pixels (seen in its header: nothing that
             large is decoded).
     """
-    with _opened(Path(path)) as (picture, _):
+    path = Path(path)
+    with _explaining(path):
+        content = _content(path)
+    return _decoded(path, content, enough_for)
+
+
+def _decoded(path: Path, content: bytes, enough_for: tuple[int, int] | None) -> Image.Image:
+    with _explaining(path), Image.open(BytesIO(content)) as picture:
+        _check_size(picture, path)
         if enough_for:
             _decode_fewer_pixels(picture, *enough_for)
         picture.load()
         return as_rgb(picture)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
-    """A picture of which no more than the header was looked at, and all of its file."""
-    with _explaining(path):
-        content = _content(path)
-        with Image.open(BytesIO(content)) as picture:
-            _check_size(picture, path)
-            yield picture, content
 
 
 def _content(path: Path) -> bytes:
@@ -195,7 +199,7 @@ class _Resizing(threading.local):
         self.resizer = Resizer()
         self.fitted = ImageData(1, 1, PixelType.U8x3)
 
-    def __call__(self, pixels: bytes, size: tuple[int, int], height: int, width: int) -> Pixels:
+    def __call__(self, pixels: bytes, size: Size, height: int, width: int) -> Pixels:
         """Pillow's filter in a third of its time; pixels differ by two of 255 at most.
 
         Args:
@@ -237,22 +241,37 @@ def _decode_fewer_pixels(picture: Image.Image, height: int, width: int) -> None:
     picture.draft("L" if picture.mode == "L" else "RGB", (2 * width, 2 * height))
 
 
-def _plain_pixels(picture: Image.Image, content: bytes) -> bytes | None:
-    """Pixels of a JPEG of which nothing else is to be done, if they can be had without Pillow.
+def _decoded_as_it_is(content: bytes, height: int, width: int) -> tuple[bytes, Size] | None:
+    """Pixels and size of a plain JPEG that Pillow would decode whole; None for all else.
 
-    What the other decoder does with half a file, or with colours that Adobe marked, is not asked.
+    Pillow's are the same, but while it reads headers one thread keeps the others waiting.
     """
-    plain = (
-        (picture.format, picture.mode) == ("JPEG", "RGB")
-        and "adobe" not in picture.info
-        and _orientation(picture) == 1
-        and content.endswith(ENDS["JPEG"])
-        and picture.width * picture.height <= MANY_PIXELS
-    )
+    size = _plain_size(content)
+    if not decode_jpeg or not size or not content.endswith(ENDS["JPEG"]):
+        return None
+    columns, rows = size
+    small = rows < LEAST_HEIGHT or columns < LEAST_WIDTH
+    reduced = rows >= 4 * height and columns >= 4 * width
+    if small or reduced or rows * columns > MANY_PIXELS:
+        return None
     try:
-        return decode_jpeg(content).tobytes() if decode_jpeg and plain else None
+        return decode_jpeg(content).tobytes(), size
     except Exception:  # Pillow shall say what is wrong, or do better
         return None
+
+
+def _plain_size(content: bytes) -> Size | None:
+    """Columns and rows of a JPEG that has three channels of 8 bits and neither EXIF nor profile."""
+    place = 2
+    while content.startswith(JFIF) and place + 10 <= len(content):
+        marker, length = struct.unpack_from(">HH", content, place)
+        if marker in FRAMES:
+            bits, rows, columns, channels = struct.unpack_from(">BHHB", content, place + 4)
+            return (columns, rows) if (bits, channels) == (8, 3) else None
+        if marker not in HARMLESS:
+            return None
+        place += 2 + length
+    return None
 
 
 def _orientation(picture: Image.Image) -> int:
