@@ -57,10 +57,10 @@ MIXED: dict[str, dict[str, Any]] = (
 CHANCE = f"{'true sizes' if GPU else 'tiny towers, pictures of 64 x 32'}, made by chance"
 
 
-def build(clip: str, people: int = PEOPLE, **settings: Any) -> CLIP4VIReID:
+def build(clip: str, identities: int = PEOPLE, **settings: Any) -> CLIP4VIReID:
     torch.manual_seed(0)
     config = CLIP4VIReID.Config(clip=clip, pretrained=False, **{**SIZES.get(clip, {}), **settings})
-    return CLIP4VIReID(config, people).to(DEVICE)
+    return CLIP4VIReID(config, identities).to(DEVICE)
 
 
 NO_DATA: Any = SimpleNamespace(
