@@ -177,6 +177,13 @@ def test_what_is_no_sweep_is_refused(
         sweep._recipes(sweep.read(path), (), validate=False)
 
 
+def test_an_override_that_would_undo_a_row_is_refused(file: Path) -> None:
+    wanted = sweep.read(file)
+    sweep._recipes(wanted, ["settings.epochs=2"], validate=False)
+    with pytest.raises(SweepError, match=r"stride=3 would undo .*row '\+ stem'.*in its"):
+        sweep._recipes(wanted, ["settings.generator_stride=3"], validate=False)
+
+
 def test_runs_scored_on_different_galleries_make_no_table(
     swept: Path, file: Path, data: Path, tmp_path: Path
 ) -> None:

@@ -117,13 +117,13 @@ def run(
     Args:
         sweep: Rows and seeds.
         folder: Of all its runs.
-        overrides: `key=value`, for every run.
+        overrides: `key=value`, for every run; nothing that a row changes itself.
         validate: Learn without the validation people and score on them, to choose a setting.
 
     Raises:
         Interrupted: Ctrl-C; the run was saved, and the same call goes on with it.
-        VireidError: A row makes no recipe, a run cannot be learnt or scored, or runs were scored
-            on different pictures.
+        VireidError: A row makes no recipe or has its changes overridden, a run cannot be learnt or
+            scored, or runs were scored on different pictures.
     """
     import matplotlib  # noqa: F401  or it would be missed after the first run only
 
@@ -181,6 +181,8 @@ def _recipes(
 ) -> dict[tuple[str, int], Recipe]:
     """The recipe of every run, the first seed of all rows first."""
     left_out = ["data.learn_from=train"] if validate else []
+    for row, changes in sweep.rows.items():
+        _check_kept(row, changes, overrides)
     wanted: dict[tuple[str, int], Recipe] = {}
     for seed in sweep.seeds:
         for row, changes in sweep.rows.items():
@@ -190,6 +192,17 @@ def _recipes(
             except VireidError as error:
                 raise SweepError(f"row '{row}': {error}") from error
     return wanted
+
+
+def _check_kept(row: str, changes: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """What a row is about may not be replaced for all rows."""
+    own = recipes.differences({}, changes)
+    for override in overrides:
+        if (key := override.partition("=")[0].strip()) in own:
+            raise SweepError(
+                f"{override} would undo what the row '{row}' is about, which sets {key} itself; "
+                "change it in the sweep or in its recipe"
+            )
 
 
 def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: bool) -> Result:
