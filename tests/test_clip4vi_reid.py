@@ -12,13 +12,15 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from tests import sysu_layout
 from tests.test_training import assert_same, losses, saved
 from tests.toy import HEIGHT, PEOPLE, SMALL, STEPS, WIDTH, ToyData
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vireid import export
+from vireid import export, runs
 from vireid.augmentation import Augmentation
+from vireid.backbones.clip import create_clip
 from vireid.errors import VireidError
 from vireid.interruption import Interrupted
 from vireid.loading import PackedTrainingData
@@ -411,3 +413,43 @@ def test_a_checkpoint_of_another_clip_is_refused(tmp_path: Path) -> None:
     fit(clip4vi(**short), ToyData(), tmp_path)
     with pytest.raises(VireidError, match=r"checkpoint does not fit the method .*images\."):
         fit(clip4vi(clip="tiny ViT", **short), ToyData(), tmp_path, resume=True)
+
+
+RECIPE = """
+method = "clip4vi_reid"
+[data]
+dataset = "sysu_mm01"
+height = 32
+width = 16
+steps_per_epoch = 1
+workers = 0
+[augmentation]
+pad = 2
+[settings]
+clip = "tiny RN"
+picture = [32, 16]
+pretrained = false
+people = 2
+images_each = 2
+tsg_epochs = 0
+ife = false
+hsa_epochs = 1
+"""
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_run_begins_with_the_weights_of_a_file(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    torch.manual_seed(7)
+    clip = create_clip("tiny RN", None)
+    torch.save(clip.state_dict(), file := tmp_path / "tiny.pt")
+    (recipe := tmp_path / "tiny.toml").write_text(RECIPE)
+    data, folder = sysu_layout.write(tmp_path / "sysu"), tmp_path / "run"
+    answer = run("train", recipe, f"data.root={data}", "--out", folder, "--weights", file)
+    assert answer[0] == 0, answer
+    method, learnt = runs.load_method(folder)
+    assert (learnt.settings.weights, learnt.settings.pretrained) == (str(file), True)
+    # The text tower stands still, so that it still is what it was.
+    assert isinstance(method, CLIP4VIReID)
+    assert torch.equal(method.text.words.weight, clip.token_embedding.weight)

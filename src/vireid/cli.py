@@ -108,6 +108,7 @@ def render(out: Path, size: str, layout: str, processes: int | None, **asked: An
         "vireid train recipes/agw_nightwalk_mini.toml --resume",
         "vireid train recipes/agw_regdb.toml data.root=/data/RegDB --trials 1-10",
         "vireid train recipes/agw_sysu.toml settings.width=0.5 --validate    to choose a setting",
+        "vireid train recipes/clip4vi_reid_sysu.toml --weights RN50.pt",
         "torchrun --nproc_per_node 4 -m vireid train recipes/agw_sysu.toml",
     ),
 )
@@ -125,6 +126,11 @@ def render(out: Path, size: str, layout: str, processes: int | None, **asked: An
     is_flag=True,
     help="Leave out the validation people, to choose settings on: evaluate with --validate.",
 )
+@click.option(
+    "--weights",
+    type=EXISTING_FILE,
+    help="CLIP's, in a file: settings.weights, and settings.pretrained=true.",
+)
 def train(
     recipe: Path,
     overrides: tuple[str, ...],
@@ -132,6 +138,7 @@ def train(
     resume: bool,
     trials: str | None,
     validate: bool,
+    weights: Path | None,
 ) -> None:
     """Learn what RECIPE says.
 
@@ -142,7 +149,8 @@ def train(
     from vireid.learning import folder_for, learn, learn_trials
 
     left_out = ("data.learn_from=train",) if validate else ()
-    wanted = recipes.read(recipe, (*overrides, *left_out))
+    begin = {"weights": str(weights), "pretrained": True} if weights else {}
+    wanted = recipes.read(recipe, (*overrides, *left_out), {"settings": begin})
     splits = recipes.numbers(trials) if trials else None
     folder = out or folder_for(recipe.stem, resume=resume)
     try:

@@ -194,8 +194,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         content = _content(path)
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        # Not what torch says: it advises to run what is in the file.
         raise VireidError(
-            f"{path} is damaged or no file of weights ({_first_line(error)})"
+            f"{path} is damaged or no file of weights; those of CLIP are OpenAI's archive, a state "
+            "dict, or a file that ends in .safetensors"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
@@ -218,4 +220,4 @@ def _content(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # pickle raises whatever the bytes lead it to.
-        raise ValueError(_first_line(error)) from error
+        raise ValueError(path) from error
