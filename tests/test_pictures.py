@@ -165,6 +165,12 @@ def test_what_is_not_plain_is_left_to_pillow(
     monkeypatch.setattr(pictures, "decode_jpeg", lambda _: pytest.fail("decoded in haste"))
     picture.save(path, exif=exif)
     read_resized(path, 288, 144)
+    picture.save(path)
+    head, scan, rest = path.read_bytes().partition(b"\xff\xda")
+    late = struct.pack(">2sH", b"\xff\xe1", 2 + len(exif.tobytes())) + exif.tobytes()
+    path.write_bytes(head + late + scan + rest)
+    assert read_picture(path).size == (300, 120)  # EXIF behind the size counts too
+    read_resized(path, 288, 144)
     for mode in ("CMYK", "L"):
         picture.convert(mode).save(path)
         read_resized(path, 288, 144)

@@ -56,8 +56,9 @@ MANY_PIXELS = 1_000_000
 
 JFIF = b"\xff\xd8\xff\xe0"
 FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}
+SCAN = 0xFFDA
 HARMLESS = {0xFFE0, 0xFFDB, 0xFFC4, 0xFFDD, 0xFFFE}
-"""Markers of a JPEG: JFIF, tables, restart interval, comment."""
+"""Markers of a JPEG: JFIF, tables, restart interval, comment. The first scan ends the headers."""
 
 ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 """Last bytes of a whole file."""
@@ -262,13 +263,15 @@ def _decoded_as_it_is(content: bytes, height: int, width: int) -> tuple[bytes, S
 
 def _plain_size(content: bytes) -> Size | None:
     """Columns and rows of a JPEG that has three channels of 8 bits and neither EXIF nor profile."""
-    place = 2
+    size, place = None, 2
     while content.startswith(JFIF) and place + 10 <= len(content):
         marker, length = struct.unpack_from(">HH", content, place)
+        if marker == SCAN:
+            return size
         if marker in FRAMES:
             bits, rows, columns, channels = struct.unpack_from(">BHHB", content, place + 4)
-            return (columns, rows) if (bits, channels) == (8, 3) else None
-        if marker not in HARMLESS:
+            size = (columns, rows) if (bits, channels) == (8, 3) else None
+        elif marker not in HARMLESS:
             return None
         place += 2 + length
     return None
