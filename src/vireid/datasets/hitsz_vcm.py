@@ -53,7 +53,7 @@ FACTS = {
     },
 }
 """Counts of frames, short tracks left out, as https://github.com/workingcoder/M3-ReID notes them
-(data/manager.py); with those tracks its authors publish 21,863 and 463,259 frames."""
+(data/manager.py); with the short ones its authors publish 21,863 tracks of 463,259 frames."""
 
 
 @dataclass(frozen=True)
