@@ -8,38 +8,47 @@ ResNet-50 with non-local attention, pictures of 288 x 144, losses, gradient and 
 train.py has them; all batches are on the device already. On a CUDA device with 8 people x 4 images
 of either spectrum, as published, and vireid also with its bfloat16 passes; else with 2 x 2 on one
 thread of a processor, where seconds are those of the process and every row is a process of its own.
-Rows take turns; memory is the most that a row holds, less what it held before the first step.
+Rows take turns; memory is the most that a row holds, less what it held before the first step. On a
+CUDA device that of the released code has in it what cuDNN takes to try out algorithms, which its
+train.py has it do.
 """
 
 import argparse
-import gc
 import importlib
 import json
-import resource
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, nn, optim
+from torch import nn, optim
 from torch.utils import model_zoo
 from torchvision.models import resnet50
 
+from _steps import (
+    DEVICE,
+    GPU,
+    Found,
+    batch_of,
+    clock,
+    held,
+    learn,
+    measured,
+    no_data,
+    report,
+    results,
+)
 from vireid.batches import PairedBatch
 from vireid.methods.agw import AGW
 
-GPU = torch.cuda.is_available()
-DEVICE = torch.device("cuda" if GPU else "cpu")
-RESULTS = Path(__file__).parent / "results" / f"agw_step{'_cuda' if GPU else ''}.md"
+RESULTS = results("agw_step")
 PEOPLE, IMAGES_EACH = (8, 4) if GPU else (2, 2)
 IDENTITIES, HEIGHT, WIDTH = 395, 288, 144
 STEPS, UNREAD, ROUNDS = (40, 10, 3) if GPU else (2, 1, 3)
-"""Of each process, of which so many are not counted; and processes for each row."""
+"""Steps that are counted, those before them that are not; and how often a row is measured."""
 RELEASED, FLOAT32, BFLOAT16 = "released code", "vireid, float32", "vireid, bfloat16"
 Step = Callable[[PairedBatch], Any]
 
@@ -73,49 +82,21 @@ def released(clone: Path) -> Step:
 
 
 def ours(dtype: torch.dtype) -> Step:
-    """What the loop does with a batch, but for reading losses, which it does now and then."""
     torch.manual_seed(0)
     method = AGW(AGW.Config(pretrained=False), IDENTITIES).to(DEVICE)
-    data: Any = SimpleNamespace(num_identities=IDENTITIES, paired=lambda *_: None)
-    (stage,) = method.stages(data)
+    (stage,) = method.stages(no_data(IDENTITIES))
     stage.thaw(method)
-
-    def step(batch: PairedBatch) -> Tensor:
-        stage.optimizer.zero_grad()
-        with torch.autocast(DEVICE.type, dtype, enabled=dtype != torch.float32):
-            losses = stage.losses(batch, 0)
-        loss = torch.stack(list(losses.values())).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        stage.optimizer.step()
-        return loss.detach()
-
-    return step
+    return partial(learn, stage, dtype=dtype)
 
 
-def clock() -> float:
-    if GPU:
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
-
-
-def held() -> float:
-    """Most memory so far, in MiB."""
-    if GPU:
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def measure(row: str, clone: Path) -> dict[str, float]:
+def measure(row: str, clone: Path) -> Found:
     """Seconds of a step, and memory."""
     torch.set_num_threads(1)
     # Its train.py sets this; we leave it as it is.
     torch.backends.cudnn.benchmark = row == RELEASED
     dtype = torch.bfloat16 if row == BFLOAT16 else torch.float32
     step = released(clone) if row == RELEASED else ours(dtype)
-    shape = (PEOPLE * IMAGES_EACH, 3, HEIGHT, WIDTH)
-    people = torch.arange(PEOPLE).repeat_interleave(IMAGES_EACH)
-    batch = PairedBatch(torch.rand(shape), torch.rand(shape), people).to(DEVICE)
+    batch = batch_of(PEOPLE, IMAGES_EACH, HEIGHT, WIDTH)
     before = held()
     for _ in range(UNREAD):
         step(batch)
@@ -125,20 +106,13 @@ def measure(row: str, clone: Path) -> dict[str, float]:
     return {"seconds": (clock() - began) / STEPS, "memory": held() - before}
 
 
-def measured(row: str, clone: Path) -> dict[str, float]:
-    if GPU:
-        gc.collect()
-        torch.cuda.reset_peak_memory_stats()
-        return measure(row, clone)
-    command = [sys.executable, "-W", "ignore", __file__, "--measure", row, "--agw", str(clone)]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
-    return found
+def of_row(row: str, clone: Path) -> Found:
+    return measured(partial(measure, row, clone), "--measure", row, "--agw", str(clone))
 
 
 def table(clone: Path) -> str:
     rows = [RELEASED, FLOAT32, *([BFLOAT16] if GPU else [])]
-    rounds = [{row: measured(row, clone) for row in rows} for _ in range(ROUNDS)]
+    rounds = [{row: of_row(row, clone) for row in rows} for _ in range(ROUNDS)]
     pictures = 2 * PEOPLE * IMAGES_EACH
     usual = statistics.median(of[RELEASED]["seconds"] for of in rounds)
     lines = [
@@ -167,13 +141,10 @@ def main() -> None:
     if told.measure:
         print(json.dumps(measure(told.measure, told.agw)))
         return
-    what = torch.cuda.get_device_name() if GPU else "one thread of a processor"
-    where = f"Measured on {what}, torch {torch.__version__}."
-    parts = ["# A step of AGW", (__doc__ or "").strip(), where, table(told.agw)]
-    report = "\n\n".join(parts) + "\n"
-    print(report)
+    text = report("A step of AGW", __doc__, [table(told.agw)])
+    print(text)
     if told.write:
-        RESULTS.write_text(report, encoding="utf-8")
+        RESULTS.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

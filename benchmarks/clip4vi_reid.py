@@ -11,31 +11,38 @@ after every part.
 """
 
 import argparse
-import gc
 import json
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
+from _steps import (
+    DEVICE,
+    DTYPE,
+    GPU,
+    Found,
+    batch_of,
+    clocked,
+    held,
+    learn,
+    measured,
+    no_data,
+    report,
+    results,
+)
 from vireid import export
 from vireid.batches import ImageBatch, PairedBatch
 from vireid.methods.clip4vi_reid import CLIP4VIReID
 from vireid.records import Modality
 from vireid.training import fit
 
-GPU = torch.cuda.is_available()
-DEVICE = torch.device("cuda" if GPU else "cpu")
-RESULTS = Path(__file__).parent / "results" / f"clip4vi_reid{'_cuda' if GPU else ''}.md"
+RESULTS = results("clip4vi_reid")
 TIMES = 20 if GPU else 2
 """Every figure is a mean of so many, after as many that are not counted on a GPU."""
 HEIGHT, WIDTH, PEOPLE = 288, 144, 395
@@ -63,32 +70,10 @@ def build(clip: str, identities: int = PEOPLE, **settings: Any) -> CLIP4VIReID:
     return CLIP4VIReID(config, identities).to(DEVICE)
 
 
-NO_DATA: Any = SimpleNamespace(
-    num_identities=PEOPLE,
-    every=lambda *_: [],
-    single=lambda *_: None,
-    paired=lambda *_: None,
-)
-"""Steps here are given their batch."""
-
-
 def stage_of(method: CLIP4VIReID, name: str) -> Any:
-    stage = next(stage for stage in method.stages(NO_DATA) if stage.name == name)
+    stage = next(stage for stage in method.stages(no_data(PEOPLE)) if stage.name == name)
     stage.thaw(method)
     return stage
-
-
-def clock() -> float:
-    if GPU:
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
-
-
-def clocked(work: Callable[[], Any]) -> float:
-    began = clock()
-    work()
-    return clock() - began
 
 
 def usually(*works: Callable[[], Any]) -> list[float]:
@@ -100,22 +85,7 @@ def usually(*works: Callable[[], Any]) -> list[float]:
     return [mean(of_one) for of_one in zip(*found, strict=True)]
 
 
-def held() -> float:
-    """Most memory so far, in MiB."""
-    if GPU:
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def learn(stage: Any, batch: Any) -> None:
-    stage.optimizer.zero_grad()
-    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU):
-        losses = stage.losses(batch, 0)
-    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-    stage.optimizer.step()
-
-
-def prompts(clip: str) -> dict[str, Any]:
+def prompts(clip: str) -> Found:
     """A batch of the first stage: what learning from it takes, and what encoding its pictures."""
     from vireid.methods.clip4vi_reid import _Features
 
@@ -145,17 +115,15 @@ def prompts(clip: str) -> dict[str, Any]:
     }
 
 
-def refine(clip: str) -> dict[str, Any]:
+def refine(clip: str) -> Found:
     """Steps of the last stage, and the part of them that reads all descriptions."""
     method = build(clip)
     stage = stage_of(method, "HSA")
-    people = torch.arange(8).repeat_interleave(4)
-    shape = (len(people), 3, HEIGHT, WIDTH)
-    batch = PairedBatch(torch.rand(shape), torch.rand(shape), people).to(DEVICE)
+    batch = batch_of(8, 4, HEIGHT, WIDTH)
     few = torch.unique(batch.identities)
 
     def read(reads: Callable[[], torch.Tensor]) -> None:
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU):
+        with torch.autocast(DEVICE.type, DTYPE, enabled=GPU):
             said = reads().sum()
         said.backward()  # type: ignore[no-untyped-call]
 
@@ -168,7 +136,7 @@ def refine(clip: str) -> dict[str, Any]:
     return {"step": step, "all": everyone, "some": some, "memory": held() - before}
 
 
-def use(clip: str) -> dict[str, Any]:
+def use(clip: str) -> Found:
     """What embedding needs, and what it does not."""
     method = build(clip)
     parameters = sum(p.numel() for p in method.parameters())
@@ -255,7 +223,7 @@ def seen(who: torch.Tensor, modality: Modality, chance: torch.Generator) -> torc
     return (pictures + 0.1 * noise).clamp(0, 1)
 
 
-def mixed(clip: str) -> dict[str, Any]:
+def mixed(clip: str) -> Found:
     """The run ends with an error at the first loss that is no finite number."""
     tsg, ife, hsa = STAGE_EPOCHS
     settings = {"tsg_epochs": tsg, "ife_epochs": ife, "hsa_epochs": hsa}
@@ -272,7 +240,7 @@ def mixed(clip: str) -> dict[str, Any]:
     return {"seconds": seconds, "figures": [json.loads(line)["figures"] for line in figures]}
 
 
-PARTS: dict[str, Callable[[str], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[str], Found]] = {
     "prompts": prompts,
     "mixed": mixed,
     "use": use,
@@ -280,18 +248,7 @@ PARTS: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
-def measured(part: str, clip: str) -> dict[str, Any]:
-    if GPU:
-        gc.collect()
-        torch.cuda.reset_peak_memory_stats()
-        return PARTS[part](clip)
-    command = [sys.executable, __file__, "--measure", part, clip]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return found
-
-
-def of_prompts(found: dict[str, dict[str, Any]]) -> str:
+def of_prompts(found: dict[str, Found]) -> str:
     lines = [
         "## First stage: features computed once, or pictures encoded in every epoch",
         "Milliseconds for a batch of 64 as the stage learns from it (descriptions read, losses, "
@@ -310,7 +267,7 @@ def of_prompts(found: dict[str, dict[str, Any]]) -> str:
     return joined(lines)
 
 
-def of_refine(found: dict[str, dict[str, Any]]) -> str:
+def of_refine(found: dict[str, Found]) -> str:
     lines = [
         f"## Last stage: a step of 8 people x (4 x 2 + 4) pictures and {PEOPLE} descriptions",
         f"The step, and descriptions read with their gradient, alone; mean of {TIMES}, in turn. "
@@ -328,7 +285,7 @@ def of_refine(found: dict[str, dict[str, Any]]) -> str:
     return joined(lines)
 
 
-def of_use(found: dict[str, dict[str, Any]]) -> str:
+def of_use(found: dict[str, Found]) -> str:
     lines = [
         "## In use: the image tower alone",
         f"A picture embedded in a batch of {EMBEDDED} by torch, in float32.",
@@ -349,7 +306,7 @@ def of_use(found: dict[str, dict[str, Any]]) -> str:
     return joined(lines) + f"\n\nExported to ONNX, both spectra, {' and '.join(exported)}."
 
 
-def of_mixed(found: dict[str, dict[str, Any]]) -> str:
+def of_mixed(found: dict[str, Found]) -> str:
     lines = [
         f"## Mixed precision: {STEPS:,} steps",
         f"Forward passes in bfloat16, {CHANCE}, of {GENERATED} people: "
@@ -385,19 +342,17 @@ def main() -> None:
         part, clip = told.measure
         print(json.dumps(PARTS[part](clip)))
         return
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    report = ""
+    found: dict[str, dict[str, Found]] = {}
+    text = ""
     for part in told.parts:
         for clip in MIXED if part == "mixed" else SIZES:
-            found.setdefault(part, {})[clip] = measured(part, clip)
+            took = measured(partial(PARTS[part], clip), "--measure", part, clip)
+            found.setdefault(part, {})[clip] = took
             tables = [draw(found[name]) for name, draw in TABLES.items() if name in found]
-            what = torch.cuda.get_device_name() if GPU else "one thread of a processor"
-            where = f"Measured on {what}, torch {torch.__version__}."
-            heads = ["# CLIP4VI-ReID", (__doc__ or "").strip(), where]
-            report = "\n\n".join([*heads, *tables]) + "\n"
+            text = report("CLIP4VI-ReID", __doc__, tables)
             if told.write:
-                RESULTS.write_text(report, encoding="utf-8")
-    print(report)
+                RESULTS.write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":
