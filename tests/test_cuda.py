@@ -132,7 +132,9 @@ def test_a_run_learnt_here_embeds_as_on_a_processor(
 ) -> None:
     (file := tmp_path / "agw.toml").write_text(tiny_recipe("nightwalk"))
     learn(recipes.read(file), tmp_path / "run")
+    held = torch.cuda.memory_allocated()
     found = Embedder.open(tmp_path / "run")
+    assert torch.cuda.memory_allocated() > held
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     expected = Embedder.open(tmp_path / "run")
     picture = Image.new("RGB", (40, 90), (200, 30, 60))

@@ -236,6 +236,12 @@ def bomb(path: Path) -> None:
     )
 
 
+def film(path: Path) -> None:
+    """Full of holes, so that it takes no room; it is not to be read into memory."""
+    with path.open("wb") as file:
+        file.truncate(3 * 2**30)
+
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated.jpg": (truncated, "it cannot be decoded .*truncated.*; put a sound copy"),
     "empty.jpg": (Path.touch, "it is empty"),
@@ -244,6 +250,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "narrow.png": (gradient(100, 3).save, "100 rows and 3 columns"),
     "bomb.png": (bomb, "too large.*cut out the person"),
     "poster.png": (Image.new("1", (10_000, 9_000)).save, "too large"),
+    "film.jpg": (film, "it is too large: 3.0 GiB"),
     "vanished.jpg": (lambda path: None, "it is not there"),
     "folder.png": (Path.mkdir, "it cannot be decoded .*directory"),
     "broken.tiff": (lambda path: path.write_bytes(b"II*\0\x08\0\0\0\x01\0"), "it (is not|cannot)"),

@@ -51,6 +51,8 @@ LEAST_HEIGHT, LEAST_WIDTH = 8, 4
 """Smaller pictures show nobody."""
 MOST_PIXELS = 89_478_485
 """256 MiB in RGB, where Pillow too begins to suspect a decompression bomb."""
+MOST_BYTES = 2**30
+"""Of a file: more than the most pixels take as they are."""
 MANY_PIXELS = 1_000_000
 """Pictures of more are not copied to be resized."""
 
@@ -134,6 +136,8 @@ def _content(path: Path) -> bytes:
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         size = os.fstat(file).st_size
+        if size > MOST_BYTES:
+            raise _too_large(path, f"{size / 2**30:,.1f} GiB")
         content = os.read(file, size)
         if size and len(content) == size:
             return content
