@@ -11,16 +11,21 @@ from vireid.shapes import Identities, Images
 
 
 @dataclass(frozen=True)
-class PairedBatch:
+class Tensors:
+    """A batch that has nothing but tensors."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch, on a device; from pinned memory it is on its way there."""
+        return type(self)(*(v.to(device, non_blocking=True) for v in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class PairedBatch(Tensors):
     """The same people seen in both spectra; row i of both halves is one person."""
 
     visible: Images
     infrared: Images
     identities: Identities
-
-    def to(self, device: torch.device) -> Self:
-        """The same batch, on a device; from pinned memory it is on its way there."""
-        return type(self)(*(v.to(device, non_blocking=True) for v in vars(self).values()))
 
     def of(self, modality: Modality) -> Images:
         """The half that was taken in one spectrum."""
@@ -33,15 +38,11 @@ class PairedBatch:
 
 
 @dataclass(frozen=True)
-class ImageBatch:
+class ImageBatch(Tensors):
     """Pictures of one spectrum."""
 
     images: Images
     identities: Identities
-
-    def to(self, device: torch.device) -> Self:
-        """The same batch, on a device; from pinned memory it is on its way there."""
-        return type(self)(*(v.to(device, non_blocking=True) for v in vars(self).values()))
 
 
 class Batch(Protocol):

@@ -451,13 +451,12 @@ def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
             file.write(picture.data)
         return None
 
-    with path.open("wb") as file:
+    with path.open("w+b") as file:
         reasons = list(in_threads(write, range(len(wanted.names)), PACKING))
-    with path.open("r+b") as whole:
-        _close_gaps(whole, size, [row for row, reason in enumerate(reasons) if not reason])
+        _close_gaps(file, size, [row for row, reason in enumerate(reasons) if not reason])
         # The disk has everything before the folder gets its name.
-        whole.flush()
-        os.fsync(whole.fileno())
+        file.flush()
+        os.fsync(file.fileno())
     return {name: why for name, why in zip(wanted.names, reasons, strict=True) if why}
 
 

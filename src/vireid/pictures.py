@@ -89,8 +89,7 @@ def read_resized(path: Path | str, height: int, width: int) -> Pixels:
         PictureError: What `read_picture` raises.
     """
     path = Path(path)
-    with _explaining(path):
-        content = _content(path)
+    content = _content(path)
     if _fitted_fast and (plain := _decoded_as_it_is(content, height, width)):
         return _fitted_fast(*plain, height, width)
     return _fitted(_decoded(path, content, (height, width)), height, width)
@@ -114,9 +113,7 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
             large is decoded).
     """
     path = Path(path)
-    with _explaining(path):
-        content = _content(path)
-    return _decoded(path, content, enough_for)
+    return _decoded(path, _content(path), enough_for)
 
 
 def _decoded(path: Path, content: bytes, enough_for: tuple[int, int] | None) -> Image.Image:
@@ -133,18 +130,19 @@ def _content(path: Path) -> bytes:
 
     `Path.read_bytes` makes eight, and after each of them a thread waits for the interpreter.
     """
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        size = os.fstat(file).st_size
-        if size > MOST_BYTES:
-            raise _too_large(path, f"{size / 2**30:,.1f} GiB")
-        content = os.read(file, size)
-        if size and len(content) == size:
-            return content
-        with open(file, "rb", closefd=False) as rest:  # a pipe, which has no size, or a huge file
-            return content + rest.read()
-    finally:
-        os.close(file)
+    with _explaining(path):
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            size = os.fstat(file).st_size
+            if size > MOST_BYTES:
+                raise _too_large(path, f"{size / 2**30:,.1f} GiB")
+            content = os.read(file, size)
+            if size and len(content) == size:
+                return content
+            with open(file, "rb", closefd=False) as rest:  # a pipe, which has no size
+                return content + rest.read()
+        finally:
+            os.close(file)
 
 
 def check_header(path: Path) -> None:

@@ -25,7 +25,7 @@ from vireid.backbones.clip_plain import PlainCLIP
 from vireid.backbones.clip_text import Prompts, TextTower
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
-from vireid.batches import EpochOfBatches, ImageBatch, PairedBatch
+from vireid.batches import EpochOfBatches, ImageBatch, PairedBatch, Tensors
 from vireid.errors import VireidError
 from vireid.gathering import gather, own_rows, processes
 from vireid.losses.identity import identity_loss
@@ -511,16 +511,13 @@ def _clip(config: CLIP4VIReID.Config) -> open_clip.CLIP:
 
 
 @dataclass(frozen=True)
-class _Features:
+class _Features(Tensors):
     """Projected features of images."""
 
     features: Embeddings
     identities: Identities
     sets: Identities
     """Which of the descriptions of a person is of the spectrum that each was taken in."""
-
-    def to(self, device: torch.device) -> Self:
-        return type(self)(*(v.to(device) for v in vars(self).values()))
 
     def rows(self, chosen: Tensor) -> "_Features":
         return _Features(self.features[chosen], self.identities[chosen], self.sets[chosen])
