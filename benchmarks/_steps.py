@@ -98,3 +98,10 @@ def report(title: str, doc: str | None, tables: Sequence[str]) -> str:
     what = torch.cuda.get_device_name() if GPU else "one thread of a processor"
     where = f"Measured on {what}, torch {torch.__version__}."
     return "\n\n".join([f"# {title}", (doc or "").strip(), where, *tables]) + "\n"
+
+
+def publish(text: str, path: Path, *, write: bool) -> None:
+    """Show a report, and keep it if that is asked for."""
+    print(text)
+    if write:
+        path.write_text(text, encoding="utf-8")

@@ -28,23 +28,12 @@ from torch import nn, optim
 from torch.utils import model_zoo
 from torchvision.models import resnet50
 
-from _steps import (
-    DEVICE,
-    GPU,
-    Found,
-    batch_of,
-    clock,
-    held,
-    learn,
-    measured,
-    no_data,
-    report,
-    results,
-)
+import _steps
+from _steps import DEVICE, GPU, Found
 from vireid.batches import PairedBatch
 from vireid.methods.agw import AGW
 
-RESULTS = results("agw_step")
+RESULTS = _steps.results("agw_step")
 PEOPLE, IMAGES_EACH = (8, 4) if GPU else (2, 2)
 IDENTITIES, HEIGHT, WIDTH = 395, 288, 144
 STEPS, UNREAD, ROUNDS = (40, 10, 3) if GPU else (2, 1, 3)
@@ -84,9 +73,9 @@ def released(clone: Path) -> Step:
 def ours(dtype: torch.dtype) -> Step:
     torch.manual_seed(0)
     method = AGW(AGW.Config(pretrained=False), IDENTITIES).to(DEVICE)
-    (stage,) = method.stages(no_data(IDENTITIES))
+    (stage,) = method.stages(_steps.no_data(IDENTITIES))
     stage.thaw(method)
-    return partial(learn, stage, dtype=dtype)
+    return partial(_steps.learn, stage, dtype=dtype)
 
 
 def measure(row: str, clone: Path) -> Found:
@@ -96,18 +85,18 @@ def measure(row: str, clone: Path) -> Found:
     torch.backends.cudnn.benchmark = row == RELEASED
     dtype = torch.bfloat16 if row == BFLOAT16 else torch.float32
     step = released(clone) if row == RELEASED else ours(dtype)
-    batch = batch_of(PEOPLE, IMAGES_EACH, HEIGHT, WIDTH)
-    before = held()
+    batch = _steps.batch_of(PEOPLE, IMAGES_EACH, HEIGHT, WIDTH)
+    before = _steps.held()
     for _ in range(UNREAD):
         step(batch)
-    began = clock()
+    began = _steps.clock()
     for _ in range(STEPS):
         step(batch)
-    return {"seconds": (clock() - began) / STEPS, "memory": held() - before}
+    return {"seconds": (_steps.clock() - began) / STEPS, "memory": _steps.held() - before}
 
 
 def of_row(row: str, clone: Path) -> Found:
-    return measured(partial(measure, row, clone), "--measure", row, "--agw", str(clone))
+    return _steps.measured(partial(measure, row, clone), "--measure", row, "--agw", str(clone))
 
 
 def table(clone: Path) -> str:
@@ -141,10 +130,8 @@ def main() -> None:
     if told.measure:
         print(json.dumps(measure(told.measure, told.agw)))
         return
-    text = report("A step of AGW", __doc__, [table(told.agw)])
-    print(text)
-    if told.write:
-        RESULTS.write_text(text, encoding="utf-8")
+    text = _steps.report("A step of AGW", __doc__, [table(told.agw)])
+    _steps.publish(text, RESULTS, write=told.write)
 
 
 if __name__ == "__main__":

@@ -22,27 +22,15 @@ from typing import Any
 
 import torch
 
-from _steps import (
-    DEVICE,
-    DTYPE,
-    GPU,
-    Found,
-    batch_of,
-    clocked,
-    held,
-    learn,
-    measured,
-    no_data,
-    report,
-    results,
-)
+import _steps
+from _steps import DEVICE, GPU, Found
 from vireid import export
 from vireid.batches import ImageBatch, PairedBatch
 from vireid.methods.clip4vi_reid import CLIP4VIReID
 from vireid.records import Modality
 from vireid.training import fit
 
-RESULTS = results("clip4vi_reid")
+RESULTS = _steps.results("clip4vi_reid")
 TIMES = 20 if GPU else 2
 """Every figure is a mean of so many, after as many that are not counted on a GPU."""
 HEIGHT, WIDTH, PEOPLE = 288, 144, 395
@@ -71,7 +59,7 @@ def build(clip: str, identities: int = PEOPLE, **settings: Any) -> CLIP4VIReID:
 
 
 def stage_of(method: CLIP4VIReID, name: str) -> Any:
-    stage = next(stage for stage in method.stages(no_data(PEOPLE)) if stage.name == name)
+    stage = next(stage for stage in method.stages(_steps.no_data(PEOPLE)) if stage.name == name)
     stage.thaw(method)
     return stage
 
@@ -81,7 +69,7 @@ def usually(*works: Callable[[], Any]) -> list[float]:
     if GPU:
         for _ in range(TIMES):
             [work() for work in works]
-    found = [[clocked(work) for work in works] for _ in range(TIMES)]
+    found = [[_steps.clocked(work) for work in works] for _ in range(TIMES)]
     return [mean(of_one) for of_one in zip(*found, strict=True)]
 
 
@@ -105,13 +93,13 @@ def prompts(clip: str) -> Found:
     def fetch() -> None:
         batch.rows(torch.randperm(rows).to(DEVICE))
 
-    learn(stage, batch)
+    _steps.learn(stage, batch)
     encode()
-    learnt, encoded = usually(lambda: learn(stage, batch), encode)
+    learnt, encoded = usually(lambda: _steps.learn(stage, batch), encode)
     return {
         "learn": learnt,
         "encode": encoded * rows / few,
-        "fetch": sum(clocked(fetch) for _ in range(1000)) / 1000,
+        "fetch": sum(_steps.clocked(fetch) for _ in range(1000)) / 1000,
     }
 
 
@@ -119,21 +107,21 @@ def refine(clip: str) -> Found:
     """Steps of the last stage, and the part of them that reads all descriptions."""
     method = build(clip)
     stage = stage_of(method, "HSA")
-    batch = batch_of(8, 4, HEIGHT, WIDTH)
+    batch = _steps.batch_of(8, 4, HEIGHT, WIDTH)
     few = torch.unique(batch.identities)
 
     def read(reads: Callable[[], torch.Tensor]) -> None:
-        with torch.autocast(DEVICE.type, DTYPE, enabled=GPU):
+        with torch.autocast(DEVICE.type, _steps.DTYPE, enabled=GPU):
             said = reads().sum()
         said.backward()  # type: ignore[no-untyped-call]
 
-    before = held()
+    before = _steps.held()
     step, everyone, some = usually(
-        lambda: learn(stage, batch),
+        lambda: _steps.learn(stage, batch),
         lambda: read(lambda: method.prompts.read_all(method.text)),
         lambda: read(lambda: method.prompts.read_some(method.text, few)),
     )
-    return {"step": step, "all": everyone, "some": some, "memory": held() - before}
+    return {"step": step, "all": everyone, "some": some, "memory": _steps.held() - before}
 
 
 def use(clip: str) -> Found:
@@ -143,7 +131,9 @@ def use(clip: str) -> Found:
     began, written = 0.0, 0
     if not GPU:
         with tempfile.TemporaryDirectory() as scratch:
-            began = clocked(lambda: export.write_graphs(method, HEIGHT, WIDTH, Path(scratch)))
+            began = _steps.clocked(
+                lambda: export.write_graphs(method, HEIGHT, WIDTH, Path(scratch))
+            )
             written = sum(path.stat().st_size for path in Path(scratch).iterdir())
     pictures = torch.rand(EMBEDDED, 3, HEIGHT, WIDTH, device=DEVICE)
     method.eval()
@@ -229,7 +219,7 @@ def mixed(clip: str) -> Found:
     settings = {"tsg_epochs": tsg, "ife_epochs": ife, "hsa_epochs": hsa}
     method = build(clip, GENERATED, **settings, **MIXED[clip])
     with tempfile.TemporaryDirectory() as scratch:
-        seconds = clocked(
+        seconds = _steps.clocked(
             lambda: fit(method, Generated(), Path(scratch), precision="bfloat16")  # type: ignore[arg-type]
         )
         lines = (Path(scratch) / "losses.jsonl").read_text().splitlines()
@@ -346,10 +336,10 @@ def main() -> None:
     text = ""
     for part in told.parts:
         for clip in MIXED if part == "mixed" else SIZES:
-            took = measured(partial(PARTS[part], clip), "--measure", part, clip)
+            took = _steps.measured(partial(PARTS[part], clip), "--measure", part, clip)
             found.setdefault(part, {})[clip] = took
             tables = [draw(found[name]) for name, draw in TABLES.items() if name in found]
-            text = report("CLIP4VI-ReID", __doc__, tables)
+            text = _steps.report("CLIP4VI-ReID", __doc__, tables)
             if told.write:
                 RESULTS.write_text(text, encoding="utf-8")
     print(text)

@@ -16,23 +16,12 @@ from typing import Any
 
 import torch
 
-from _steps import (
-    DEVICE,
-    GPU,
-    Found,
-    batch_of,
-    clocked,
-    held,
-    learn,
-    measured,
-    no_data,
-    report,
-    results,
-)
+import _steps
+from _steps import DEVICE, GPU, Found
 from vireid import methods
 from vireid.method import Stage
 
-RESULTS = results("mun_step")
+RESULTS = _steps.results("mun_step")
 IDENTITIES = 100
 R50 = {"trunk": "resnet50"}
 SMALL = {"trunk": "resnet10t", "width": 0.5}
@@ -56,7 +45,7 @@ def build(size: str, row: str) -> Stage[Any]:
     common = {**SIZES[size][4], "pretrained": False, "non_local": False}
     torch.manual_seed(0)
     method = kind(kind.Config(**common, **settings), IDENTITIES).to(DEVICE)
-    (stage,) = method.stages(no_data(IDENTITIES))
+    (stage,) = method.stages(_steps.no_data(IDENTITIES))
     stage.thaw(method)
     return stage
 
@@ -66,17 +55,17 @@ def measure(size: str, row: str, steps: int) -> Found:
     torch.set_num_threads(1)
     stage = build(size, row)
     height, width, people, images_each, _ = SIZES[size]
-    batch = batch_of(people, images_each, height, width)
-    before = held()
+    batch = _steps.batch_of(people, images_each, height, width)
+    before = _steps.held()
     unread = 5 if GPU else 1
-    step = partial(learn, stage, batch)
-    seconds = [clocked(step) for _ in range(steps + unread)][unread:]
-    return {"seconds": seconds, "memory": held() - before}
+    step = partial(_steps.learn, stage, batch)
+    seconds = [_steps.clocked(step) for _ in range(steps + unread)][unread:]
+    return {"seconds": seconds, "memory": _steps.held() - before}
 
 
 def of_row(size: str, row: str, steps: int) -> Found:
     again = ("--measure", size, row, "--steps", str(steps))
-    return measured(partial(measure, size, row, steps), *again)
+    return _steps.measured(partial(measure, size, row, steps), *again)
 
 
 def table(size: str, steps: int) -> str:
@@ -109,10 +98,8 @@ def main() -> None:
         size, row = told.measure
         print(json.dumps(measure(size, row, told.steps)))
         return
-    text = report("A step of MUN", __doc__, [table(size, told.steps) for size in SIZES])
-    print(text)
-    if told.write:
-        RESULTS.write_text(text, encoding="utf-8")
+    text = _steps.report("A step of MUN", __doc__, [table(size, told.steps) for size in SIZES])
+    _steps.publish(text, RESULTS, write=told.write)
 
 
 if __name__ == "__main__":
