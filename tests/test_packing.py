@@ -15,6 +15,7 @@ from tests import sysu_layout
 from vireid import cli, datasets
 from vireid.augmentation import Augmentation
 from vireid.loading import PackedTrainingData
+from vireid.packs import PackError
 from vireid.pictures import read_resized
 
 HEIGHT, WIDTH = 24, 12
@@ -125,3 +126,9 @@ def test_a_killed_process_leaves_the_old_pack_and_no_half_of_a_new_one(
     data = learnt_from(root)
     assert (data._pictures[0] == 255).all()
     assert len(data._pictures) == len(data.records)
+
+
+@pytest.mark.parametrize("size", ["--height=0", "--width=-3"])
+def test_pictures_without_pixels_are_refused(root: Path, size: str) -> None:
+    with pytest.raises(PackError, match=r"have nothing in them; give 1 or more"):
+        pack(root, size)

@@ -124,7 +124,8 @@ def open_packed(
 
     Raises:
         UnreadablePicturesError: Pictures are missing or damaged, and are not to be skipped.
-        PackError: There are no pictures, there is no room for them, or they change meanwhile.
+        PackError: There are no pictures or no pixels in them, there is no room for them, or they
+            change meanwhile.
     """
     wanted = _want(paths, height, width, root)
     shelf = cache_folder() / "packs"
@@ -196,8 +197,8 @@ def make_pack(
 
     Raises:
         UnreadablePicturesError: Pictures are missing or damaged, and are not to be skipped.
-        PackError: There are no pictures, there is something else in `folder`, there is no room,
-            or pictures change meanwhile.
+        PackError: There are no pictures or no pixels in them, there is something else in `folder`,
+            there is no room, or pictures change meanwhile.
     """
     wanted = _want(paths, height, width, root)
     shelf = cache_folder() / "packs"
@@ -257,6 +258,10 @@ class _Found:
 def _want(paths: Sequence[Path], height: int, width: int, root: Path | None) -> _Wanted:
     if not paths:
         raise PackError("there are no pictures to pack")
+    if height < 1 or width < 1:
+        raise PackError(
+            f"pictures of {height} rows and {width} columns have nothing in them; give 1 or more"
+        )
     absolute = [os.path.abspath(path) for path in paths]  # noqa: PTH100  links keep their names
     shared = root or os.path.commonpath([os.path.dirname(path) for path in absolute])  # noqa: PTH120
     folder = os.path.abspath(shared)  # noqa: PTH100
