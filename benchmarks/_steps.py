@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from vireid.batches import PairedBatch
 from vireid.method import Stage
+from vireid.training_data.batches import PairedBatch
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")

@@ -30,8 +30,8 @@ from torchvision.models import resnet50
 
 import _steps
 from _steps import DEVICE, GPU, Found
-from vireid.batches import PairedBatch
 from vireid.methods.agw import AGW
+from vireid.training_data.batches import PairedBatch
 
 RESULTS = _steps.results("agw_step")
 PEOPLE, IMAGES_EACH = (8, 4) if GPU else (2, 2)

@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from vireid import datasets
-from vireid.checking import check
 from vireid.datasets._sysu_layout import MODALITIES
+from vireid.scoring.data_check import check
 
 PEOPLE = 491
 RESULTS = Path(__file__).parent / "results" / "checking.md"

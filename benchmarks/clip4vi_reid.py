@@ -24,11 +24,11 @@ import torch
 
 import _steps
 from _steps import DEVICE, GPU, Found
-from vireid import export
-from vireid.batches import ImageBatch, PairedBatch
+from vireid.learning.loop import fit
 from vireid.methods.clip4vi_reid import CLIP4VIReID
+from vireid.models import export
 from vireid.records import Modality
-from vireid.training import fit
+from vireid.training_data.batches import ImageBatch, PairedBatch
 
 RESULTS = _steps.results("clip4vi_reid")
 TIMES = 20 if GPU else 2

@@ -21,9 +21,9 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from vireid.embedding import ModelFacts
 from vireid.gallery import Gallery
-from vireid.gallery.vectors import Storage
+from vireid.gallery.local.vectors import Storage
+from vireid.models.embedding import ModelFacts
 from vireid.records import ImageRecord, Modality
 
 RESULTS = Path(__file__).parent / "results" / "gallery_search.md"

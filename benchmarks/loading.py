@@ -31,9 +31,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from vireid.augmentation import Augmentation
-from vireid.loading import PackedTrainingData
 from vireid.records import ImageRecord, Modality
+from vireid.training_data.augmentation import Augmentation
+from vireid.training_data.loading import PackedTrainingData
 
 HEIGHT, WIDTH = 288, 144
 RESULTS = Path(__file__).parent / "results" / "loading.md"

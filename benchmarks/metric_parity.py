@@ -37,12 +37,12 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat, savemat
 
-from vireid import protocols
 from vireid.datasets import Dataset
 from vireid.datasets._sysu_layout import MODALITIES
-from vireid.metrics import CmcVariant, score_ranking
-from vireid.protocols import Protocol, Trial
 from vireid.records import ImageRecord
+from vireid.scoring import protocols
+from vireid.scoring.metrics import CmcVariant, score_ranking
+from vireid.scoring.protocols import Protocol, Trial
 
 RESULTS = Path(__file__).parent / "results" / "metric_parity.md"
 DIM = 64

@@ -30,8 +30,8 @@ import numpy as np
 from PIL import Image
 
 from vireid import datasets, pictures
-from vireid.packs import make_pack
 from vireid.threads import processors
+from vireid.training_data.packs import make_pack
 
 HEIGHT, WIDTH = 288, 144
 RESULTS = Path(__file__).parent / "results" / "packing.md"

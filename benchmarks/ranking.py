@@ -28,7 +28,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 import numpy as np
 
-from vireid.metrics import score_ranking
+from vireid.scoring.metrics import score_ranking
 
 RESULTS = Path(__file__).parent / "results" / "ranking.md"
 COUNTS = Path(__file__).parents[1] / "tests" / "sysu_mm01_galleries.json"

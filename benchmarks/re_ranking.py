@@ -28,7 +28,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 import numpy as np
 
-from vireid.re_ranking import re_rank
+from vireid.scoring.re_ranking import re_rank
 
 RESULTS = Path(__file__).parent / "results" / "re_ranking.md"
 SYSU, LARGE = (3803, 301), (10_000, 10_000)

@@ -14,7 +14,10 @@ COMMANDS = {
     "vireid --help": ["-m", "vireid", "--help"],
     "vireid search --help": ["-m", "vireid", "search", "--help"],
     "import vireid.gallery": ["-c", "import vireid.gallery"],
-    "import vireid.metrics, vireid.protocols": ["-c", "import vireid.metrics, vireid.protocols"],
+    "import vireid.scoring.metrics, vireid.scoring.protocols": [
+        "-c",
+        "import vireid.scoring.metrics, vireid.scoring.protocols",
+    ],
     "import torch": ["-c", "import torch"],
 }
 

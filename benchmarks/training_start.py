@@ -29,9 +29,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from vireid import datasets
-from vireid.augmentation import Augmentation
-from vireid.loading import PackedTrainingData
-from vireid.packs import pack_group
+from vireid.training_data.augmentation import Augmentation
+from vireid.training_data.loading import PackedTrainingData
+from vireid.training_data.packs import pack_group
 
 HEIGHT, WIDTH, PEOPLE = 288, 144, 395
 RESULTS = Path(__file__).parent / "results" / "training_start.md"

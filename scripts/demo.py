@@ -18,11 +18,13 @@ from PIL import Image
 from rich.console import Console
 
 from scripts import demo_report
-from vireid import Embedder, Gallery, ImageRecord, Modality, baselines, contact_sheet, datasets
+from vireid import Embedder, Gallery, ImageRecord, Modality, datasets
 from vireid.datasets import Dataset
-from vireid.evaluation import EmbedsRecords, Scores, score, table
-from vireid.gallery import index
-from vireid.protocols import find
+from vireid.reports import contact_sheet
+from vireid.scoring import baselines
+from vireid.scoring.evaluation import EmbedsRecords, Scores, score, table
+from vireid.scoring.protocols import find
+from vireid.search.indexing import index
 
 DEMO = Path("demo")
 RUN, GALLERY, SHEET, REPORT = (

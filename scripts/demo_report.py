@@ -9,8 +9,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vireid import contact_sheet
-from vireid.evaluation import Scores
+from vireid.reports import contact_sheet
+from vireid.scoring.evaluation import Scores
 
 LEARNT, NOT_LEARNT = "#1a9850", "#8d99ae"
 DPI = 110

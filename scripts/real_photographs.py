@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vireid import Embedder, Gallery, ImageRecord, Modality, baselines, contact_sheet
-from vireid.evaluation import EmbedsRecords
-from vireid.metrics import RankingScores, score_ranking
+from vireid import Embedder, Gallery, ImageRecord, Modality
+from vireid.reports import contact_sheet
+from vireid.scoring import baselines
+from vireid.scoring.evaluation import EmbedsRecords
+from vireid.scoring.metrics import RankingScores, score_ranking
 
 SHOWN = 12
 """Queries on the contact sheet."""

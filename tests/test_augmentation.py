@@ -4,7 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vireid.augmentation import (
+from vireid.records import Modality
+from vireid.training_data.augmentation import (
     ERASED,
     GREY,
     LUMINANCE,
@@ -16,7 +17,6 @@ from vireid.augmentation import (
     augment,
     draw_changes,
 )
-from vireid.records import Modality
 
 NOTHING = Augmentation(pad=0, flip=0.0, channel_exchange=0.0, random_erasing=0.0)
 N, H, W = 4000, 24, 12

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from PIL import Image
 from tests.toy import HEIGHT, WIDTH, small_settings
 
-from vireid import auxiliary_view, cli, methods, recipe, runs
+from vireid import cli, methods, recipe, runs
 from vireid.errors import VireidError
+from vireid.reports import auxiliary_view
 
 
 def finished_run(folder: Path, method: str = "mun", **settings: Any) -> Path:

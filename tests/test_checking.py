@@ -13,9 +13,9 @@ from PIL import Image
 from tests import stand_ins
 
 from vireid import cli, datasets
-from vireid.checking import Check, Finding, check
 from vireid.datasets import llcm, regdb, sysu_mm01
 from vireid.errors import VireidError
+from vireid.scoring.data_check import Check, Finding, check
 
 
 @pytest.fixture(scope="module")

@@ -18,16 +18,17 @@ from tests.toy import HEIGHT, PEOPLE, SMALL, STEPS, WIDTH, ToyData
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vireid import export, runs
-from vireid.augmentation import Augmentation
+from vireid import runs
 from vireid.backbones.clip import create_clip
 from vireid.errors import VireidError
-from vireid.interruption import Interrupted
-from vireid.loading import PackedTrainingData
+from vireid.learning.loop import fit
+from vireid.learning.stop_requests import Interrupted
 from vireid.method import Stage, TrainingData
 from vireid.methods.clip4vi_reid import CLIP4VIReID, _one_colour, _stepped, _tsg_factor
+from vireid.models import export
 from vireid.records import ImageRecord, Modality
-from vireid.training import fit
+from vireid.training_data.augmentation import Augmentation
+from vireid.training_data.loading import PackedTrainingData
 
 VISIBLE, INFRARED = Modality
 TINY: dict[str, Any] = {

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from vireid import methods
 from vireid import recipe as recipes
-from vireid.devices import dtype_for
-from vireid.embedding import Embedder
-from vireid.interruption import Interrupted
-from vireid.learning import learn
+from vireid.learning.devices import dtype_for
+from vireid.learning.learn import learn
+from vireid.learning.loop import DivergedError, fit
+from vireid.learning.stop_requests import Interrupted
 from vireid.method import Method
+from vireid.models.embedding import Embedder
 from vireid.records import Modality
-from vireid.training import DivergedError, fit
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 CUDA = torch.device("cuda")

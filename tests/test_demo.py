@@ -7,12 +7,14 @@ import pytest
 from PIL import Image
 from scripts import demo, demo_report
 
-from vireid import Embedder, Gallery, Modality, baselines, contact_sheet, datasets, recipe
+from vireid import Embedder, Gallery, Modality, datasets, recipe
 from vireid.datasets.nightwalk import MINI
-from vireid.embedding import SHIPPED
-from vireid.evaluation import Scores
-from vireid.learning import start_from
+from vireid.learning.learn import start_from
+from vireid.models.embedding import SHIPPED
+from vireid.reports import contact_sheet
 from vireid.runs import build
+from vireid.scoring import baselines
+from vireid.scoring.evaluation import Scores
 
 MEGABYTE = 10**6
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.onnx_model import DIM, HEIGHT, WIDTH, person, write_model
 
-from vireid.embedding import Embedder, ModelError, Picture
+from vireid.models.embedding import Embedder, ModelError, Picture
 from vireid.pictures import PictureError
 from vireid.records import ImageRecord, Modality
 

@@ -14,13 +14,14 @@ from rich.console import Console
 from tests import sysu_layout
 from tests.onnx_model import write_model
 
-from vireid import __version__, baselines, cli, datasets, evaluation, protocols, records, results
-from vireid.baselines import Baseline
+from vireid import __version__, cli, datasets, records
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.evaluation import Scores
 from vireid.records import ImageRecord
-from vireid.results import METRICS
+from vireid.scoring import baselines, evaluation, protocols, results
+from vireid.scoring.baselines import Baseline
+from vireid.scoring.evaluation import Scores
+from vireid.scoring.results import METRICS
 
 KNOWS_EVERYONE = Baseline("knows everyone", lambda record: np.eye(20)[record.identity or 0])
 

@@ -14,10 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData, small_settings
 
-from vireid import cli, export, recipe, runs
-from vireid.embedding import SHIPPED, Embedder
+from vireid import cli, recipe, runs
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
+from vireid.models import export
+from vireid.models.embedding import SHIPPED, Embedder
 from vireid.records import Modality
 
 

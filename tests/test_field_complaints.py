@@ -13,16 +13,17 @@ import pytest
 from PIL import Image
 from tests import stand_ins
 
-from vireid import baselines, datasets, evaluation, protocols
-from vireid.augmentation import Augmentation
-from vireid.baselines import Baseline
+from vireid import datasets
 from vireid.datasets import Dataset
-from vireid.embedding import Embedder, ModelFacts
 from vireid.errors import VireidError
-from vireid.loading import PackedTrainingData
-from vireid.metrics import score_ranking
-from vireid.protocols import Protocol
+from vireid.models.embedding import Embedder, ModelFacts
 from vireid.records import ImageRecord, Modality
+from vireid.scoring import baselines, evaluation, protocols
+from vireid.scoring.baselines import Baseline
+from vireid.scoring.metrics import score_ranking
+from vireid.scoring.protocols import Protocol
+from vireid.training_data.augmentation import Augmentation
+from vireid.training_data.loading import PackedTrainingData
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from tests.onnx_model import person, write_model, write_site
 
-from vireid import contact_sheet
-from vireid.embedding import Embedder
 from vireid.gallery import Gallery, Hit
+from vireid.models.embedding import Embedder
 from vireid.records import ImageRecord, Modality
+from vireid.reports import contact_sheet
 
 Run = Callable[..., tuple[int, str, str]]
 

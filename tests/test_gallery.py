@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from tests.full_disk import full_disk
 
-from vireid.embedding import ModelFacts
 from vireid.gallery import Gallery, GalleryError, Hit
-from vireid.gallery.facts import explained
-from vireid.gallery.vectors import Storage, _widened, best
+from vireid.gallery.local.facts import explained
+from vireid.gallery.local.vectors import Storage, _widened, best
+from vireid.models.embedding import ModelFacts
 from vireid.records import ImageRecord, Modality
 
 DIM = 24
@@ -92,7 +92,7 @@ def test_search_in_parts_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     whole = best(stored, queries, 20)
     few = np.arange(0, 5000, 11)
     whole_few = best(stored, queries, 20, few)
-    monkeypatch.setattr("vireid.gallery.vectors.MOST_SCORES", 1)
+    monkeypatch.setattr("vireid.gallery.local.vectors.MOST_SCORES", 1)
     np.testing.assert_array_equal(best(stored, queries, 20)[1], whole[1])
     np.testing.assert_array_equal(best(stored, queries, 20, few)[1], whole_few[1])
     assert set(whole_few[1].ravel() % 11) == {0}

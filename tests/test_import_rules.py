@@ -5,22 +5,22 @@ import sys
 
 WITHOUT_TORCH = [
     "vireid",
-    "vireid.baselines",
+    "vireid.scoring.baselines",
     "vireid.cli",
-    "vireid.contact_sheet",
+    "vireid.reports.contact_sheet",
     "vireid.datasets",
-    "vireid.embedding",
+    "vireid.models.embedding",
     "vireid.errors",
-    "vireid.evaluation",
-    "vireid.finding",
+    "vireid.scoring.evaluation",
+    "vireid.search.answers",
     "vireid.gallery",
     "vireid.methods",
-    "vireid.metrics",
+    "vireid.scoring.metrics",
     "vireid.pictures",
-    "vireid.protocols",
+    "vireid.scoring.protocols",
     "vireid.recipe",
     "vireid.records",
-    "vireid.writing",
+    "vireid.whole_files",
 ]
 SCRIPT = """
 import importlib, sys

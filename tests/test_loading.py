@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from vireid.augmentation import Augmentation
-from vireid.batches import EpochOfBatches, PairedBatch
-from vireid.loading import Epoch, PackedTrainingData, made_ahead
 from vireid.method import TrainingData
-from vireid.packs import UnreadablePicturesError
 from vireid.pictures import read_resized
 from vireid.records import ImageRecord, Modality
-from vireid.sampling import TrainingDataError
+from vireid.training_data.augmentation import Augmentation
+from vireid.training_data.batches import EpochOfBatches, PairedBatch
+from vireid.training_data.loading import Epoch, PackedTrainingData, made_ahead
+from vireid.training_data.packs import UnreadablePicturesError
+from vireid.training_data.sampling import TrainingDataError
 
 H, W = 24, 12
 PLAIN = Augmentation(pad=0, flip=0.0, channel_exchange=0.0, random_erasing=0.0)

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from vireid import measures_view
 from vireid.cli import vireid
 from vireid.errors import VireidError
+from vireid.reports import measures_view
 
 
 def test_a_line_is_drawn_for_every_figure(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vireid import metrics
 from vireid.errors import VireidError
-from vireid.metrics import CmcVariant, RankingScores, score_ranking
+from vireid.scoring import metrics
+from vireid.scoring.metrics import CmcVariant, RankingScores, score_ranking
 
 
 def score_by_loops(
@@ -191,7 +191,7 @@ def test_the_worked_examples_hold() -> None:
 
 
 def test_scoring_starts_without_torch() -> None:
-    script = "import sys, vireid.metrics, vireid.protocols, vireid.evaluation, vireid.baselines; "
+    script = "import sys, vireid.scoring.evaluation, vireid.scoring.baselines; "
     script += "print({'torch', 'scipy'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert answer.stdout == "set()\n", answer.stderr

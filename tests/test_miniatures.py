@@ -13,12 +13,14 @@ from tests import stand_ins
 from tests.onnx_model import write_model
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import cli, datasets, evaluation, learning, protocols, runs
+from vireid import cli, datasets, runs
 from vireid import recipe as recipes
-from vireid.embedding import Embedder
 from vireid.errors import VireidError
-from vireid.loading import PackedTrainingData
+from vireid.learning import learn
+from vireid.models.embedding import Embedder
 from vireid.runs import RunError
+from vireid.scoring import evaluation, protocols
+from vireid.training_data.loading import PackedTrainingData
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -202,7 +204,7 @@ def test_runs_of_all_trials_go_on_where_they_were_broken_off(
 
     folder = place / "broken"
     command = ["train", str(recipe_for("regdb", place)), "--out", str(folder), "--trials", "1-3"]
-    monkeypatch.setattr(learning, "PackedTrainingData", StopsInTheSecondRun)
+    monkeypatch.setattr(learn, "PackedTrainingData", StopsInTheSecondRun)
     assert vireid(*command).exit_code == 130
     monkeypatch.undo()
     assert sorted(path.name for path in folder.iterdir()) == ["trial-1", "trial-2"]
@@ -233,12 +235,12 @@ def test_other_models_are_not_made_into_one_result(
 def test_a_run_of_another_split_is_no_start(ten: Path, place: Path) -> None:
     recipe = recipe_for("regdb", place)
     start = f"start_from={ten / 'trial-1'}"
-    learning.learn(recipes.read(recipe, [start, "data.trial=1"]), place / "same")
+    learn.learn(recipes.read(recipe, [start, "data.trial=1"]), place / "same")
     with pytest.raises(RunError, match=r"learnt on trial 1 of regdb, .* trial 2 is scored on"):
-        learning.learn(recipes.read(recipe, [start, "data.trial=2"]), place / "other")
+        learn.learn(recipes.read(recipe, [start, "data.trial=2"]), place / "other")
     through = f"start_from={place / 'same'}"
     with pytest.raises(RunError, match="learnt on trial 1 of regdb"):
-        learning.learn(recipes.read(recipe, [through, "data.trial=3"]), place / "other")
+        learn.learn(recipes.read(recipe, [through, "data.trial=3"]), place / "other")
     assert not (place / "other").exists()
 
 

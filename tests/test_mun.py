@@ -11,16 +11,18 @@ from tests.test_training import saved
 from tests.toy import HEIGHT, PEOPLE, STEPS, WIDTH, ToyData, small_settings
 from torch import Tensor, nn
 
-from vireid import export, learning, methods
+from vireid import methods
 from vireid.backbones.auxiliary import CrossModality, LearntMixture, Mean, OneByOne
-from vireid.batches import PairedBatch
-from vireid.embedding import SHIPPED
 from vireid.errors import VireidError
+from vireid.learning import learn
+from vireid.learning.loop import DivergedError, fit
 from vireid.method import Method, Stage
 from vireid.methods.agw import AGW
 from vireid.methods.mun import MUN
+from vireid.models import export
+from vireid.models.embedding import SHIPPED
 from vireid.records import Modality
-from vireid.training import DivergedError, fit
+from vireid.training_data.batches import PairedBatch
 
 
 def mun(**settings: Any) -> MUN:
@@ -238,7 +240,7 @@ def test_it_goes_on_from_weights_that_know_two_spectra(
     settings = {"trunk": "resnet10t", "width": 0.5}
     method = mun(**settings)
     with caplog.at_level("INFO", "vireid"):
-        learning.start_from(method, "small")
+        learn.start_from(method, "small")
     known = load_file(SHIPPED / "small" / "model.safetensors")
     stems = method.trunk.stems
     for name in ("visible", "infrared", "auxiliary"):

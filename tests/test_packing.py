@@ -13,10 +13,10 @@ from PIL import Image
 from tests import sysu_layout
 
 from vireid import cli, datasets
-from vireid.augmentation import Augmentation
-from vireid.loading import PackedTrainingData
-from vireid.packs import PackError
 from vireid.pictures import read_resized
+from vireid.training_data.augmentation import Augmentation
+from vireid.training_data.loading import PackedTrainingData
+from vireid.training_data.packs import PackError
 
 HEIGHT, WIDTH = 24, 12
 

@@ -15,15 +15,15 @@ import pytest
 from PIL import Image
 from tests.full_disk import full_disk
 
-from vireid.caches import cache_folder
-from vireid.packs import (
+from vireid.cache import cache_folder
+from vireid.pictures import read_resized
+from vireid.training_data.packs import (
     PackedPictures,
     PackError,
     UnreadablePicturesError,
     make_pack,
     open_packed,
 )
-from vireid.pictures import read_resized
 
 SIZE = (24, 12)
 
@@ -209,7 +209,7 @@ def test_a_picture_that_vanishes_while_packing_is_named(paths: list[Path], cache
 BUILD = """
 import sys
 from pathlib import Path
-from vireid.packs import open_packed
+from vireid.training_data.packs import open_packed
 print(len(open_packed(sorted(Path(sys.argv[1]).glob("*/*.jpg")), 24, 12)))
 """
 

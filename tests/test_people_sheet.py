@@ -10,11 +10,19 @@ from PIL import Image
 from tests import sysu_layout
 
 from vireid import cli
-from vireid.contact_sheet import GAP, HEADING, MARGIN, NAMES, SMALL, draw_people, some_people
 from vireid.datasets import read
 from vireid.errors import VireidError
 from vireid.pictures import read_picture
 from vireid.records import ImageRecord, Modality
+from vireid.reports.contact_sheet import (
+    GAP,
+    HEADING,
+    MARGIN,
+    NAMES,
+    SMALL,
+    draw_people,
+    some_people,
+)
 
 STEP = (SMALL[0] + GAP, SMALL[1] + 18 + GAP)
 

@@ -18,12 +18,13 @@ import pytest
 from scipy.io import savemat
 from tests import sysu_layout
 
-from vireid import datasets, protocols
+from vireid import datasets
 from vireid.datasets._sysu_layout import MODALITIES
 from vireid.errors import VireidError
-from vireid.metrics import CmcVariant, score_ranking
-from vireid.protocols import Protocol, Trial
 from vireid.records import ImageRecord
+from vireid.scoring import protocols
+from vireid.scoring.metrics import CmcVariant, score_ranking
+from vireid.scoring.protocols import Protocol, Trial
 
 PUBLISHED: dict[str, Any] = json.loads(
     Path(__file__).with_name("sysu_mm01_galleries.json").read_text(encoding="utf-8")
@@ -151,7 +152,8 @@ def test_draws_leave_the_global_generator_alone(dataset: datasets.Dataset) -> No
     script = f"""
 import random
 from pathlib import Path
-from vireid import datasets, protocols
+from vireid import datasets
+from vireid.scoring import protocols
 dataset = datasets.read("sysu_mm01", Path({str(dataset.root)!r}))
 before = random.getstate()
 drawn = protocols.find("sysu/py-seed").trials(dataset)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from tests import stand_ins
 
-from vireid import datasets, evaluation, protocols
-from vireid.baselines import Baseline
+from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.protocols import Trial
 from vireid.records import ImageRecord, Modality
+from vireid.scoring import evaluation, protocols
+from vireid.scoring.baselines import Baseline
+from vireid.scoring.protocols import Trial
 
 VISIBLE, INFRARED = Modality
 WAYS = {

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from vireid import re_ranking
 from vireid.errors import VireidError
-from vireid.metrics import score_ranking
-from vireid.re_ranking import KReciprocal, re_rank
+from vireid.scoring import re_ranking
+from vireid.scoring.metrics import score_ranking
+from vireid.scoring.re_ranking import KReciprocal, re_rank
 
 
 def re_rank_by_loops(
@@ -181,6 +181,6 @@ def test_the_name_says_the_parameters() -> None:
 
 
 def test_it_needs_numpy_alone() -> None:
-    script = "import sys, vireid.re_ranking; print({'torch', 'scipy'} & set(sys.modules))"
+    script = "import sys, vireid.scoring.re_ranking; print({'torch', 'scipy'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert answer.stdout == "set()\n", answer.stderr

@@ -13,12 +13,13 @@ from rich.console import Console
 from tests import sysu_layout
 from tests.onnx_model import write_model
 
-from vireid import baselines, cli, datasets, evaluation, protocols, results
+from vireid import cli, datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.evaluation import Scores
-from vireid.re_ranking import KReciprocal
-from vireid.results import Result, ResultsError
+from vireid.scoring import baselines, evaluation, protocols, results
+from vireid.scoring.evaluation import Scores
+from vireid.scoring.re_ranking import KReciprocal
+from vireid.scoring.results import Result, ResultsError
 
 SEEDED = protocols.find("sysu/py-seed")
 OFFICIAL = protocols.find("sysu/official")

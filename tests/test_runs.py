@@ -13,13 +13,14 @@ from safetensors.torch import load_file
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import cli, learning, runs
+from vireid import cli, runs
 from vireid import recipe as recipes
 from vireid.errors import VireidError
-from vireid.loading import PackedTrainingData
+from vireid.learning import learn
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality, fingerprint
 from vireid.runs import RunError
+from vireid.training_data.loading import PackedTrainingData
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -100,7 +101,7 @@ def test_a_fingerprint_does_not_depend_on_the_layout_in_memory() -> None:
 def test_an_existing_folder_is_not_written_over(run: Path, recipe: Path) -> None:
     before = {path: path.read_bytes() for path in run.iterdir()}
     with pytest.raises(RunError, match=r"exists already; go on .* --resume, or .* by --out"):
-        learning.learn(recipes.read(recipe), run)
+        learn.learn(recipes.read(recipe), run)
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
@@ -125,7 +126,7 @@ class StoppingAtTheThirdStep(PackedTrainingData):
 def test_a_run_stopped_on_the_command_line_goes_on(
     run: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning, "PackedTrainingData", StoppingAtTheThirdStep)
+    monkeypatch.setattr(learn, "PackedTrainingData", StoppingAtTheThirdStep)
     result = train(recipe, "--out", tmp_path / "run")
     assert result.exit_code == 130, result.output
     assert "after 1 of 2 epochs and 1 steps" in result.output
@@ -149,7 +150,7 @@ def test_a_run_is_not_resumed_with_another_recipe(
     override: str, told: str, run: Path, recipe: Path
 ) -> None:
     with pytest.raises(RunError, match=told):
-        learning.learn(recipes.read(recipe, [override]), run, resume=True)
+        learn.learn(recipes.read(recipe, [override]), run, resume=True)
 
 
 def test_a_run_is_not_resumed_on_other_data(
@@ -157,10 +158,10 @@ def test_a_run_is_not_resumed_on_other_data(
 ) -> None:
     other = shutil.copytree(data, tmp_path / "data")
     moved = recipes.read(recipe, [f"data.root={other}"])
-    learning.learn(moved, run, resume=True)
+    learn.learn(moved, run, resume=True)
     next((other / "cam1").glob("*/*.jpg")).unlink()
     with pytest.raises(RunError, match=r"data was \w+, is now \w+; pictures was"):
-        learning.learn(moved, run, resume=True)
+        learn.learn(moved, run, resume=True)
 
 
 def test_a_run_starts_from_another_but_for_its_classifier(
@@ -170,7 +171,7 @@ def test_a_run_starts_from_another_but_for_its_classifier(
     method = runs.build(changed, num_identities=7)
     fresh = method.classifier.weight.clone()  # type: ignore[union-attr,operator]
     with caplog.at_level("INFO", "vireid"):
-        learning.start_from(method, str(run))
+        learn.start_from(method, str(run))
     assert caplog.messages[1] == "left fresh: classifier"
     learnt = load_file(run / "model.safetensors")
     state = method.state_dict()
@@ -189,13 +190,13 @@ def test_weights_that_cannot_be_had_are_named(
         (tmp_path / "model.safetensors").write_bytes(content)
     method = runs.build(recipes.read(recipe), 3)
     with pytest.raises(RunError, match=told):
-        learning.start_from(method, str(tmp_path))
+        learn.start_from(method, str(tmp_path))
 
 
 def test_weights_of_another_trunk_are_refused(run: Path, recipe: Path) -> None:
     method = runs.build(recipes.read(recipe, ["settings.width=0.25"]), 3)
     with pytest.raises(RunError, match=r"of the \d+ weights in .*, \d+ fit this method.*trunk"):
-        learning.start_from(method, str(run))
+        learn.start_from(method, str(run))
 
 
 def test_folders_are_numbered(tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_people_without_infrared_are_told_without_a_traceback(
     for camera in ("cam3", "cam6"):
         shutil.rmtree(other / camera / "0002")
     with pytest.raises(VireidError, match=r"2 \(visible only\).*data.unpaired"):
-        learning.learn(recipes.read(recipe, [f"data.root={other}"]), tmp_path / "run")
+        learn.learn(recipes.read(recipe, [f"data.root={other}"]), tmp_path / "run")
 
 
 @pytest.mark.parametrize("wrong", ["start_from=nowhere", "settings.people=50"])
@@ -228,7 +229,7 @@ def test_a_run_that_could_not_begin_is_not_in_the_way(
     wrong: str, recipe: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(VireidError):
-        learning.learn(recipes.read(recipe, [wrong]), tmp_path / "run")
+        learn.learn(recipes.read(recipe, [wrong]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -238,8 +239,8 @@ def test_a_log_that_cannot_be_written_stops_the_run_in_one_line(
 ) -> None:
     (tmp_path / "log.txt").symlink_to("/dev/full")
     wanted = r"log\.txt could not be written"
-    with pytest.raises(VireidError, match=wanted), learning.logging_to(tmp_path / "log.txt"):
-        learning.log.info("hello")
+    with pytest.raises(VireidError, match=wanted), learn.logging_to(tmp_path / "log.txt"):
+        learn.log.info("hello")
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vireid.records import ImageRecord, Modality
-from vireid.sampling import (
+from vireid.training_data.sampling import (
     Draw,
     PeopleSampler,
     TrainingDataError,

@@ -11,10 +11,12 @@ from PIL import Image
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import cli, learning, results, runs, sweep
+from vireid import cli, runs, sweep
 from vireid import recipe as recipes
 from vireid.errors import VireidError
-from vireid.interruption import Interrupted
+from vireid.learning.learn import learn as really_learn
+from vireid.learning.stop_requests import Interrupted
+from vireid.scoring import results
 from vireid.sweep import SweepError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -99,7 +101,7 @@ def test_what_is_there_is_not_done_again(
         raise AssertionError("learnt or scored again")
 
     monkeypatch.setattr(sweep, "learn", refuse)
-    monkeypatch.setattr("vireid.evaluation.score", refuse)
+    monkeypatch.setattr("vireid.scoring.evaluation.score", refuse)
     (swept / "table.md").unlink()
     assert call(file, data, swept).exit_code == 0
     assert (swept / "table.md").exists()
@@ -117,7 +119,7 @@ def test_a_sweep_that_was_stopped_goes_on(
         learnt.append((folder.parent.name, resume))
         if len(learnt) == 2:
             raise Interrupted("stopped")
-        return learning.learn(recipe, folder, resume=resume)
+        return really_learn(recipe, folder, resume=resume)
 
     monkeypatch.setattr(sweep, "learn", learn)
     one_seed = tmp_path / "one_seed.toml"
@@ -142,7 +144,7 @@ def test_settings_can_be_chosen_on_validation_people(
         asked.append(people)
         raise VireidError("seen enough")
 
-    monkeypatch.setattr("vireid.evaluation.score", score)
+    monkeypatch.setattr("vireid.scoring.evaluation.score", score)
     answer = call(file, data, tmp_path, "--validate")
     assert str(answer.exception) == "seen enough"
     assert asked == ["validation"]

@@ -10,14 +10,15 @@ from PIL import Image
 from tests import sysu_layout
 from tests.onnx_model import write_model
 
-from vireid import baselines, datasets, evaluation, protocols
+from vireid import datasets
 from vireid.datasets import Dataset
-from vireid.embedding import Embedder
 from vireid.errors import VireidError
-from vireid.metrics import score_ranking
-from vireid.protocols import Flip, Protocol, Trial
-from vireid.re_ranking import KReciprocal, re_rank
+from vireid.models.embedding import Embedder
 from vireid.records import ImageRecord, Modality
+from vireid.scoring import baselines, evaluation, protocols
+from vireid.scoring.metrics import score_ranking
+from vireid.scoring.protocols import Flip, Protocol, Trial
+from vireid.scoring.re_ranking import KReciprocal, re_rank
 
 PLAIN = protocols.find("sysu/official")
 

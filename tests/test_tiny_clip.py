@@ -21,19 +21,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from vireid import datasets, runs
 from vireid import recipe as recipes
-from vireid.augmentation import Augmentation
 from vireid.backbones.clip_text import numbers_of
 from vireid.errors import VireidError
-from vireid.interruption import Interrupted
-from vireid.loading import PackedTrainingData
+from vireid.learning.loop import fit
+from vireid.learning.stop_requests import Interrupted
 from vireid.losses.image_text import contrast, matching
-from vireid.methods.clip4vi_reid import CLIP4VIReID
-from vireid.methods.language_image import LanguageImage
-from vireid.records import Modality
-from vireid.render import people as rendered
-from vireid.render.materials import DYES, Cloth, Pattern
-from vireid.render.people import draw_person
-from vireid.sentences import (
+from vireid.methods._sentences import (
     HUES,
     PATTERNS,
     QUESTIONS,
@@ -43,7 +36,14 @@ from vireid.sentences import (
     describe,
     draw_sentence,
 )
-from vireid.training import fit
+from vireid.methods.clip4vi_reid import CLIP4VIReID
+from vireid.methods.language_image import LanguageImage
+from vireid.records import Modality
+from vireid.render import people as rendered
+from vireid.render.materials import DYES, Cloth, Pattern
+from vireid.render.people import draw_person
+from vireid.training_data.augmentation import Augmentation
+from vireid.training_data.loading import PackedTrainingData
 
 VISIBLE, INFRARED = Modality
 CROWD = [draw_person(11, identity) for identity in range(1, 601)]

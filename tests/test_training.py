@@ -18,11 +18,12 @@ import torch
 from tests.toy import STEPS, ThreeStep, ToyData, small
 from torch import nn
 
-from vireid import checkpoints, methods
-from vireid.checkpoints import CheckpointError, Position, Sums
-from vireid.interruption import Interrupted, StopRequests
+from vireid import methods
+from vireid.learning import checkpoints
+from vireid.learning.checkpoints import CheckpointError, Position, Sums
+from vireid.learning.loop import DivergedError, fit, seed_of
+from vireid.learning.stop_requests import Interrupted, StopRequests
 from vireid.method import Method
-from vireid.training import DivergedError, fit, seed_of
 
 STEPS_OF_TOY = 3 * 2 * STEPS
 
@@ -120,7 +121,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from tests.toy import ThreeStep, ToyData, small
-from vireid.training import fit
+from vireid.learning.loop import fit
 
 def die(begun):
     if begun == 11:
@@ -266,8 +267,8 @@ import sys
 from pathlib import Path
 from tests.test_training import without_batch_statistics
 from tests.toy import ToyData
-from vireid.devices import this_process
-from vireid.training import fit
+from vireid.learning.devices import this_process
+from vireid.learning.loop import fit
 
 process = this_process()
 data = ToyData(rank=process.process_index, world=process.num_processes)

@@ -12,11 +12,12 @@ from tests import sysu_layout
 from tests.onnx_model import write_model
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import baselines, cli, datasets, evaluation, protocols, results
+from vireid import cli, datasets
 from vireid.datasets import Dataset
-from vireid.embedding import Embedder
 from vireid.errors import VireidError
+from vireid.models.embedding import Embedder
 from vireid.runs import RunError
+from vireid.scoring import baselines, evaluation, protocols, results
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -4,7 +4,7 @@ import pytest
 from tests.full_disk import full_disk
 
 from vireid.errors import VireidError
-from vireid.writing import write_whole
+from vireid.whole_files import write_whole
 
 
 def names(folder: Path) -> list[str]:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vireid.batches import B, ImageBatch, PairedBatch
 from vireid.method import Losses, Method, Stage
 from vireid.records import Modality
-from vireid.sampling import share
 from vireid.shapes import Embeddings, Identities, Images, Scalar
+from vireid.training_data.batches import B, ImageBatch, PairedBatch
+from vireid.training_data.sampling import share
 
 PEOPLE = 4
 HEIGHT, WIDTH = 32, 16

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from vireid.embedding import Embedder as Embedder
     from vireid.errors import VireidError as VireidError
     from vireid.gallery import Gallery as Gallery
     from vireid.gallery import Hit as Hit
+    from vireid.models.embedding import Embedder as Embedder
     from vireid.pictures import PictureError as PictureError
     from vireid.records import ImageRecord as ImageRecord
     from vireid.records import Modality as Modality
 
 _HOMES = {
-    "Embedder": "embedding",
+    "Embedder": "models.embedding",
     "Gallery": "gallery",
     "Hit": "gallery",
     "ImageRecord": "records",

@@ -145,8 +145,8 @@ def train(
     Any setting of the recipe can be given anew as key=value. Ctrl-C saves; --resume goes on.
     """
     from vireid import recipe as recipes
-    from vireid.interruption import Interrupted
-    from vireid.learning import folder_for, learn, learn_trials
+    from vireid.learning.learn import folder_for, learn, learn_trials
+    from vireid.learning.stop_requests import Interrupted
 
     left_out = ("data.learn_from=train",) if validate else ()
     begin = {"weights": str(weights), "pretrained": True} if weights else {}
@@ -182,7 +182,7 @@ def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: b
     import rich
 
     from vireid import sweep as sweeps
-    from vireid.interruption import Interrupted
+    from vireid.learning.stop_requests import Interrupted
 
     wanted = sweeps.read(sweep)
     folder = out or Path("runs") / wanted.name
@@ -252,7 +252,7 @@ def evaluate(
     """
     import rich
 
-    from vireid import evaluation, protocols, results
+    from vireid.scoring import evaluation, protocols, results
 
     folder = Path(models[0]) if len(models) == 1 and Path(models[0]).is_dir() else None
     out = out or (folder / "scores.json" if folder else None)
@@ -303,7 +303,7 @@ def compare(
     """
     import rich
 
-    from vireid import results
+    from vireid.scoring import results
 
     comparison = results.compare([each for source in sources for each in results.find(source)])
     if one_column:
@@ -329,7 +329,7 @@ def show_auxiliary(run: Path, out: Path, seed: int) -> None:
     Visible, infrared and generated pictures of test people side by side; and where the three
     modalities lie in the space of embeddings, before and after learning.
     """
-    from vireid import auxiliary_view
+    from vireid.reports import auxiliary_view
 
     auxiliary_view.draw(run, out, seed)
 
@@ -345,7 +345,7 @@ def show_measures(run: Path, out: Path) -> None:
 
     For clip4vi_reid: how often pictures of either spectrum and texts find each other.
     """
-    from vireid import measures_view
+    from vireid.reports import measures_view
 
     measures_view.draw(run, out)
 
@@ -358,7 +358,7 @@ def export(run: Path, out: Path) -> None:
 
     The ONNX files of RUN embed pictures on any machine, faster.
     """
-    from vireid import export
+    from vireid.models import export
 
     export.export(run, out)
 
@@ -394,11 +394,11 @@ def index(
     SOURCE is a folder or a CSV file. Spectrum, camera and identity are taken from the names of
     folders (visible, infrared, cam1, 0012) or from columns; the options above all of these.
     """
-    from vireid import finding
     from vireid.records import Modality
+    from vireid.search import answers
 
     spectrum = Modality(modality) if modality else None
-    report = finding.index(source, out, model, spectrum, camera, progress=True)
+    report = answers.index(source, out, model, spectrum, camera, progress=True)
     click.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.as_text())
     if not any(report.pictures.values()):
         raise VireidError(f"no picture could be used, {out} is empty; mend them and do it again")
@@ -438,9 +438,10 @@ def search(
     """
     if (picture is None) == (asked["text"] is None):
         raise click.UsageError("Give a PICTURE or a sentence (--text), one of them.")
-    from vireid import contact_sheet, finding
+    from vireid.reports import contact_sheet
+    from vireid.search import answers
 
-    answer = finding.search(gallery, picture, **asked)
+    answer = answers.search(gallery, picture, **asked)
     if answer.caveat:
         click.secho(f"vireid: {answer.caveat}", fg="yellow", err=True)
     if sheet:
@@ -496,9 +497,9 @@ def check(dataset: str, root: Path | None, full: bool, as_json: bool) -> None:
     Folders, lists, counts of people and pictures, files that cannot be read, the same picture in
     two places. Exit status 1 if scores on it would not be comparable.
     """
-    from vireid import checking
+    from vireid.scoring import data_check
 
-    found = checking.check(dataset, root, full=full)
+    found = data_check.check(dataset, root, full=full)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2))
     else:
@@ -525,7 +526,8 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
     One file for every group of people; training on pictures of this size finds them by itself.
     Pictures that have changed are noticed, and packed again.
     """
-    from vireid import datasets, packs
+    from vireid import datasets
+    from vireid.training_data import packs
 
     data = datasets.read(dataset, root, trial)
     for group, records in data.splits.items():
@@ -564,8 +566,9 @@ def show(
     trial: int | None,
 ) -> None:
     """Draw people of DATASET by cameras."""
-    from vireid import contact_sheet, datasets
+    from vireid import datasets
     from vireid import recipe as recipes
+    from vireid.reports import contact_sheet
 
     who = recipes.numbers(identities) if identities else None
     data = datasets.read(dataset, root, trial)

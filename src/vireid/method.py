@@ -9,9 +9,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from vireid.batches import B, EpochOfBatches, ImageBatch, PairedBatch
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Images, Scalar
+from vireid.training_data.batches import B, EpochOfBatches, ImageBatch, PairedBatch
 
 Losses = dict[str, Scalar]
 """Named and already weighted; their sum is minimised."""

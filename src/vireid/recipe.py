@@ -14,8 +14,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from vireid.augmentation import Augmentation
 from vireid.errors import VireidError
+from vireid.training_data.augmentation import Augmentation
 
 IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 

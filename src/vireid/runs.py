@@ -30,7 +30,7 @@ from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.method import FromText, Method
 from vireid.recipe import Recipe
-from vireid.writing import write_whole
+from vireid.whole_files import write_whole
 
 FORMAT = 1
 

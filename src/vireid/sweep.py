@@ -28,15 +28,16 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from vireid import datasets, evaluation, protocols, results, runs
+from vireid import datasets, runs
 from vireid import recipe as recipes
-from vireid.embedding import Embedder
 from vireid.errors import VireidError
-from vireid.learning import learn
+from vireid.learning.journal import console
+from vireid.learning.learn import learn
+from vireid.models.embedding import Embedder
 from vireid.recipe import Recipe
-from vireid.reporting import console
-from vireid.results import Result
-from vireid.writing import write_whole
+from vireid.scoring import evaluation, protocols, results
+from vireid.scoring.results import Result
+from vireid.whole_files import write_whole
 
 METRICS = ("R1", "mAP", "mINP")
 """In the table; the JSON file holds all."""

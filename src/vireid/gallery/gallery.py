@@ -12,9 +12,9 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import Float, Int
 
-from vireid.embedding import Embedder, ModelFacts
-from vireid.gallery.facts import FILE, Facts, GalleryError, Known, Stamp, explained
-from vireid.gallery.vectors import Rows, Storage, VectorFile, Vectors, best, ordered
+from vireid.gallery.local.facts import FILE, Facts, GalleryError, Known, Stamp, explained
+from vireid.gallery.local.vectors import Rows, Storage, VectorFile, Vectors, best, ordered
+from vireid.models.embedding import Embedder, ModelFacts
 from vireid.records import ImageRecord, Modality
 
 PATIENCE = 10.0

@@ -17,15 +17,15 @@ from torch.optim.lr_scheduler import LambdaLR
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
-from vireid.batches import PairedBatch
 from vireid.errors import VireidError
-from vireid.gathering import gather
 from vireid.losses.identity import identity_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
-from vireid.optimizing import lr_factor, make_optimizer
+from vireid.methods._optimizers import lr_factor, make_optimizer
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Images
+from vireid.training_data.batches import PairedBatch
+from vireid.training_data.processes import gather
 
 
 class AGW(Method):

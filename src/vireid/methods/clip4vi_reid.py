@@ -25,9 +25,7 @@ from vireid.backbones.clip_plain import PlainCLIP
 from vireid.backbones.clip_text import Prompts, TextTower
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
-from vireid.batches import EpochOfBatches, ImageBatch, PairedBatch, Tensors
 from vireid.errors import VireidError
-from vireid.gathering import gather, own_rows, processes
 from vireid.losses.identity import identity_loss
 from vireid.losses.image_text import contrast, text_logits
 from vireid.losses.shared_enhancement import shared_enhancement
@@ -35,6 +33,8 @@ from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Identities, Images, Scalar
+from vireid.training_data.batches import EpochOfBatches, ImageBatch, PairedBatch, Tensors
+from vireid.training_data.processes import gather, own_rows, processes
 
 VISIBLE, INFRARED = Modality.VISIBLE, Modality.INFRARED
 Rows = Float[Tensor, "n _"]

@@ -24,15 +24,15 @@ from torch.optim.lr_scheduler import LambdaLR
 from vireid.backbones.clip import create_clip
 from vireid.backbones.clip_image import PIXELS, Pixels, grid_of, keep_size, resized
 from vireid.backbones.clip_text import numbers_of
-from vireid.batches import ImageBatch
 from vireid.errors import VireidError
-from vireid.gathering import gather
 from vireid.losses.image_text import matching
 from vireid.method import Losses, Method, Stage, TrainingData
-from vireid.optimizing import lr_factor
+from vireid.methods._optimizers import lr_factor
+from vireid.methods._sentences import QUESTIONS, Appearance, Sentence, describe, draw_sentence
 from vireid.records import Modality
-from vireid.sentences import QUESTIONS, Appearance, Sentence, describe, draw_sentence
 from vireid.shapes import Embeddings, Identities, Images, Scalar
+from vireid.training_data.batches import ImageBatch
+from vireid.training_data.processes import gather
 
 Projected = Float[Tensor, "n d"]
 """In the space that pictures and sentences share, of any length."""

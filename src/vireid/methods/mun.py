@@ -19,9 +19,7 @@ from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
-from vireid.batches import PairedBatch
 from vireid.errors import VireidError
-from vireid.gathering import gather
 from vireid.losses.hard_triplet import hard_triplet
 from vireid.losses.identity import identity_loss
 from vireid.losses.identity_alignment import identity_alignment
@@ -29,9 +27,11 @@ from vireid.losses.modality_alignment import ModalityAlignment
 from vireid.losses.modality_confusion import modality_confusion
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
-from vireid.optimizing import lr_factor, make_optimizer
+from vireid.methods._optimizers import lr_factor, make_optimizer
 from vireid.records import Modality
 from vireid.shapes import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
+from vireid.training_data.batches import PairedBatch
+from vireid.training_data.processes import gather
 
 AUXILIARY = "auxiliary"
 CHANNELS = {"image": 32, "stem": 64}

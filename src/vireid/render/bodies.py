@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vireid.caches import CACHE_WAY_OUT, cache_folder
+from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.errors import VireidError
-from vireid.writing import write_whole, writing_to
+from vireid.whole_files import write_whole, writing_to
 
 Array = NDArray[np.floating[Any]]
 Content = dict[str, Any]

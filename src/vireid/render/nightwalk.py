@@ -45,7 +45,7 @@ from vireid.render.truth import (
     picture_line,
     truth_path,
 )
-from vireid.writing import write_whole, writing_to
+from vireid.whole_files import write_whole, writing_to
 
 FACTS_FILE = "nightwalk.json"
 EDITION = 2

@@ -21,9 +21,9 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from vireid.embedding import SHIPPED
 from vireid.errors import VireidError
-from vireid.writing import write_whole
+from vireid.models.embedding import SHIPPED
+from vireid.whole_files import write_whole
 
 FORMAT = 2
 """Of `scores.json`."""

@@ -29,12 +29,12 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Int, UInt8
 
-from vireid.caches import CACHE_WAY_OUT, cache_folder
+from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized
 from vireid.threads import in_threads
-from vireid.writing import write_whole
+from vireid.whole_files import write_whole
 
 FORMAT = 3
 PICTURES, FACTS = "pictures.u8", "pack.json"

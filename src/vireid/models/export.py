@@ -29,12 +29,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vireid import __version__, runs
-from vireid.embedding import FORMAT
 from vireid.errors import VireidError
 from vireid.method import Method, ReadsText
+from vireid.models.embedding import FORMAT
 from vireid.recipe import Recipe
 from vireid.records import Modality
-from vireid.writing import writing_to
+from vireid.whole_files import writing_to
 
 WEIGHTS = "weights.bin"
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")

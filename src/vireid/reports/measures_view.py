@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vireid.errors import VireidError
-from vireid.writing import write_whole
+from vireid.whole_files import write_whole
 
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vireid.embedding import Embedder
-from vireid.gallery.facts import Known, Stamp
 from vireid.gallery.gallery import Gallery, stamp_of
+from vireid.gallery.local.facts import Known, Stamp
+from vireid.models.embedding import Embedder
 from vireid.pictures import PictureError
 from vireid.records import ImageRecord
 

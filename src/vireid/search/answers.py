@@ -10,13 +10,14 @@ from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 
-from vireid import gallery as galleries
 from vireid.datasets import folder
 from vireid.datasets.folder import Unusable
-from vireid.embedding import Embedder, ModelError, ModelFacts
 from vireid.errors import VireidError
-from vireid.gallery import Gallery, Hit, Indexed
+from vireid.gallery import Gallery, Hit
+from vireid.models.embedding import Embedder, ModelError, ModelFacts
 from vireid.records import ImageRecord, Modality, TextQuery
+from vireid.search import indexing
+from vireid.search.indexing import Indexed
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def index(
     embedder, gallery = _open_or_create(out, model)
     with gallery:
         try:
-            indexed = galleries.index(found.records, embedder, gallery, progress)
+            indexed = indexing.index(found.records, embedder, gallery, progress)
         except KeyboardInterrupt:
             safe = f"{len(gallery)} pictures are safe in {out}"
             raise VireidError(f"interrupted; {safe}, the same command goes on from there") from None

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from vireid.embedding import ModelFacts
 from vireid.errors import VireidError
-from vireid.gallery.vectors import Rows, Storage
+from vireid.gallery.local.vectors import Rows, Storage
+from vireid.models.embedding import ModelFacts
 from vireid.records import ImageRecord, Modality
 
 T = TypeVar("T")

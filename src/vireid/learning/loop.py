@@ -14,13 +14,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vireid import checkpoints, devices
-from vireid.checkpoints import Checkpoint, Position, Sums
-from vireid.devices import Precision
 from vireid.errors import VireidError
-from vireid.interruption import Interrupted, StopRequests
+from vireid.learning import checkpoints, devices
+from vireid.learning.checkpoints import Checkpoint, Position, Sums
+from vireid.learning.devices import Precision
+from vireid.learning.journal import Report
+from vireid.learning.stop_requests import Interrupted, StopRequests
 from vireid.method import Losses, Method, Stage, TrainingData
-from vireid.reporting import Report
 
 log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vireid import datasets, protocols
+from vireid import datasets
 from vireid.datasets import Dataset, folder
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, read_picture
 from vireid.records import ImageRecord
-from vireid.sampling import seen_in_one_spectrum
+from vireid.scoring import protocols
 from vireid.threads import in_threads
+from vireid.training_data.sampling import seen_in_one_spectrum
 
 SHOWN = 10
 """Of a long list, where people read it; programs are given all of it."""

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 
-from vireid.augmentation import Augmentation, augment, draw_changes
-from vireid.batches import B, EpochOfBatches, ImageBatch, PairedBatch
-from vireid.packs import open_packed
 from vireid.records import ImageRecord, Modality
-from vireid.sampling import (
+from vireid.shapes import Identities, Images
+from vireid.training_data.augmentation import Augmentation, augment, draw_changes
+from vireid.training_data.batches import B, EpochOfBatches, ImageBatch, PairedBatch
+from vireid.training_data.packs import open_packed
+from vireid.training_data.sampling import (
     Draw,
     NumbersOfEach,
     PeopleSampler,
@@ -33,7 +34,6 @@ from vireid.sampling import (
     share,
     shuffled,
 )
-from vireid.shapes import Identities, Images
 
 log = logging.getLogger(__name__)
 
@@ -241,7 +241,7 @@ class PackedTrainingData:
 
 @dataclass(frozen=True)
 class Epoch(Generic[B]):
-    """The batches of one epoch (`vireid.batches.EpochOfBatches`)."""
+    """The batches of one epoch (`vireid.training_data.batches.EpochOfBatches`)."""
 
     steps: int
     batch: Callable[[int], B]

@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from vireid import datasets, learning, runs
+from vireid import datasets, runs
 from vireid.errors import VireidError
+from vireid.learning import learn
 from vireid.methods.mun import AUXILIARY, MUN
 from vireid.pictures import read_resized
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality
 from vireid.shapes import Images
-from vireid.writing import write_whole
+from vireid.whole_files import write_whole
 
 SHOWN = 10
 """People whose pictures are shown."""
@@ -66,7 +67,7 @@ def draw(run: Path, out: Path, seed: int = 0) -> None:
             f"{run} has no auxiliary modality to show; give a run of method mun whose "
             "settings.generator is not 'none'"
         )
-    before = learning.begin(recipe, runs.read_facts(run)["num_identities"]).eval()
+    before = learn.begin(recipe, runs.read_facts(run)["num_identities"]).eval()
     assert isinstance(before, MUN)
     pairs = _pairs(recipe, seed)
     few = _every(pairs, PAIRS_EACH, SHOWN)

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 FORMAT = 1
 """Of `model.json`."""
-SHIPPED = Path(__file__).parent / "models"
+SHIPPED = Path(__file__).parent / "shipped"
 ORIGINAL = "original:"
 """Before a run folder: the CLIP that the run began with."""
 NARROWED = (

@@ -13,7 +13,7 @@ from vireid.errors import VireidError
 from vireid.gallery import Hit
 from vireid.pictures import PictureError, read_picture
 from vireid.records import ImageRecord, Modality, TextQuery
-from vireid.writing import write_whole
+from vireid.whole_files import write_whole
 
 PICTURE = (112, 224)
 """Width and height within which every picture is shown, in its own proportions."""

@@ -13,9 +13,9 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vireid.checkpoints import Position, Sums
+from vireid.learning.checkpoints import Position, Sums
 from vireid.method import Stage
-from vireid.writing import write_whole, writing_to
+from vireid.whole_files import write_whole, writing_to
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)

@@ -20,17 +20,17 @@ from torch import Tensor
 from vireid import datasets, records, runs
 from vireid import recipe as recipes
 from vireid.datasets import Dataset
-from vireid.devices import this_process
-from vireid.embedding import SHIPPED
 from vireid.errors import VireidError
-from vireid.loading import PackedTrainingData
+from vireid.learning.devices import this_process
+from vireid.learning.journal import console
+from vireid.learning.loop import CHECKPOINT, fit, seed_of
 from vireid.method import Method
+from vireid.models.embedding import SHIPPED
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord
-from vireid.reporting import console
 from vireid.runs import RunError
-from vireid.training import CHECKPOINT, fit, seed_of
-from vireid.writing import writing_to
+from vireid.training_data.loading import PackedTrainingData
+from vireid.whole_files import writing_to
 
 log = logging.getLogger(__name__)
 

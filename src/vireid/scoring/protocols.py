@@ -45,9 +45,9 @@ from jaxtyping import Bool, Integer, Shaped
 
 from vireid.datasets import Dataset
 from vireid.errors import MissingExtraError, VireidError
-from vireid.metrics import CmcVariant
-from vireid.re_ranking import KReciprocal
 from vireid.records import ImageRecord, Modality
+from vireid.scoring.metrics import CmcVariant
+from vireid.scoring.re_ranking import KReciprocal
 
 Mode = Literal["all", "indoor"]
 Shot = Literal["single", "multi"]

@@ -25,15 +25,15 @@ from rich.table import Table
 
 from vireid import __version__, datasets
 from vireid.datasets import Dataset
-from vireid.embedding import Embedder, Training
 from vireid.errors import VireidError
-from vireid.metrics import RankingScores, score_ranking
-from vireid.protocols import Flip, Protocol, Trial, choose, fingerprint
-from vireid.re_ranking import re_rank
+from vireid.models.embedding import Embedder, Training
 from vireid.recipe import data_of
 from vireid.records import ImageRecord
 from vireid.records import fingerprint as fingerprint_of
-from vireid.results import METRICS
+from vireid.scoring.metrics import RankingScores, score_ranking
+from vireid.scoring.protocols import Flip, Protocol, Trial, choose, fingerprint
+from vireid.scoring.re_ranking import re_rank
+from vireid.scoring.results import METRICS
 
 People = typing.Literal["test", "validation"]
 """Whom to score on: those whom nobody may choose anything by, or those who are there for it."""

@@ -1,0 +1,1 @@
+"""Learning: from a recipe to a run folder. Nothing in here looks at scores."""

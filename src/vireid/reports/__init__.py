@@ -1,0 +1,1 @@
+"""Reports: pictures and figures for people to look at."""

@@ -1,0 +1,1 @@
+"""Scoring: protocols, metrics, and what they say of a model. No torch in here."""
