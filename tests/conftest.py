@@ -17,7 +17,7 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-from vireid.cli import main  # noqa: E402
+from vireid.cli.main import main  # noqa: E402
 
 torch.set_num_threads(1)
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from PIL import Image
 from tests.toy import HEIGHT, WIDTH, small_settings
 
-from vireid import cli, methods, recipe, runs
+from vireid import methods, recipe, runs
+from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.reports import auxiliary_view
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 from tests import stand_ins
 
-from vireid import cli, datasets
+from vireid import datasets
+from vireid.cli import main as cli
 from vireid.datasets import llcm, regdb, sysu_mm01
 from vireid.errors import VireidError
 from vireid.scoring.data_check import Check, Finding, check

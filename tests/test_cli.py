@@ -11,7 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from vireid import __version__, cli
+from vireid import __version__
+from vireid.cli import main as cli
 from vireid.errors import EXTRA_OF_MODULE, VireidError
 
 COMMANDS = sorted(cli.vireid.commands)
@@ -29,7 +30,7 @@ def test_version_is_the_packages() -> None:
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
     script = (
         "import sys; sys.argv = ['vireid', '--help']\n"
-        "from vireid.cli import main\n"
+        "from vireid.cli.main import main\n"
         "try: main()\n"
         "finally: print(sorted({'torch', 'numpy', 'PIL', 'rich'} & set(sys.modules)))\n"
     )

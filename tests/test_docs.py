@@ -97,7 +97,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def test_recipes_that_documents_and_help_name_exist() -> None:
-    texts = [path.read_text() for path in [*DOCUMENTS, PROJECT / "src/vireid/cli.py"]]
+    texts = [path.read_text() for path in [*DOCUMENTS, *PROJECT.glob("src/vireid/cli/*.py")]]
     named = {name for text in texts for name in re.findall(r"\brecipes/\w+\.toml", text)}
     assert named
     assert sorted(name for name in named if not (PROJECT / name).is_file()) == []

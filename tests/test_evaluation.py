@@ -14,7 +14,8 @@ from rich.console import Console
 from tests import sysu_layout
 from tests.onnx_model import write_model
 
-from vireid import __version__, cli, datasets, records
+from vireid import __version__, datasets, records
+from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.records import ImageRecord

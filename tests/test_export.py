@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData, small_settings
 
-from vireid import cli, recipe, runs
+from vireid import recipe, runs
+from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
 from vireid.models import export

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from vireid.cli import vireid
+from vireid.cli.main import vireid
 from vireid.errors import VireidError
 from vireid.reports import measures_view
 

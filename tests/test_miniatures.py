@@ -13,8 +13,9 @@ from tests import stand_ins
 from tests.onnx_model import write_model
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import cli, datasets, runs
+from vireid import datasets, runs
 from vireid import recipe as recipes
+from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning import learn
 from vireid.models.embedding import Embedder

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 from tests import sysu_layout
 
-from vireid import cli, datasets
+from vireid import datasets
+from vireid.cli import main as cli
 from vireid.pictures import read_resized
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 from tests import sysu_layout
 
-from vireid import cli
+from vireid.cli import main as cli
 from vireid.datasets import read
 from vireid.errors import VireidError
 from vireid.pictures import read_picture

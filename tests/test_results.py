@@ -13,7 +13,8 @@ from rich.console import Console
 from tests import sysu_layout
 from tests.onnx_model import write_model
 
-from vireid import cli, datasets
+from vireid import datasets
+from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.scoring import baselines, evaluation, protocols, results

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import cli, runs
 from vireid import recipe as recipes
+from vireid import runs
+from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning import learn
 from vireid.recipe import Recipe

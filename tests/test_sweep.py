@@ -11,8 +11,9 @@ from PIL import Image
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import cli, runs, sweep
 from vireid import recipe as recipes
+from vireid import runs, sweep
+from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning.learn import learn as really_learn
 from vireid.learning.stop_requests import Interrupted

@@ -12,7 +12,8 @@ from tests import sysu_layout
 from tests.onnx_model import write_model
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import cli, datasets
+from vireid import datasets
+from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.models.embedding import Embedder

@@ -1,5 +1,5 @@
 """`python -m vireid`, which `torchrun` needs."""
 
-from vireid.cli import main
+from vireid.cli.main import main
 
 main()

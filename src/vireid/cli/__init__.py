@@ -1,0 +1,1 @@
+"""The command line, a module for each journey; `main` puts their commands together."""

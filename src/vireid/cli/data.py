@@ -1,0 +1,181 @@
+"""Commands about data sets: render, data check, data pack, data show."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vireid.cli.options import EXISTING, TO_WRITE, examples, progress_bar
+
+
+@click.command(
+    epilog=examples(
+        "vireid render --out nightwalk_mini                       the set that vireid ships, again",
+        "vireid render --size standard --out nightwalk            as many people as in SYSU-MM01",
+        "vireid render --out nightwalk_mine --people 1000 --seed 7",
+        "vireid render --out flat --hold background --hold light  how much rests on them?",
+    ),
+)
+@click.option("--out", type=TO_WRITE, required=True, help="Folder to write the data set to.")
+@click.option(
+    "--size",
+    type=click.Choice(["mini", "standard"]),
+    default="mini",
+    show_default=True,
+    help="What the options below default to; standard has SYSU-MM01's people and pictures.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["sysu", "regdb", "llcm"]),
+    default="sysu",
+    show_default=True,
+    help="Whose cameras, folders and lists: regdb has visible and thermal pairs, llcm low light.",
+)
+@click.option("--people", "train_people", type=int, help="To learn from.  [mini: 80]")
+@click.option("--validation-people", type=int, help="To choose settings on.  [mini: 20]")
+@click.option("--test-people", type=int, help="To score on.  [mini: 50]")
+@click.option("--visible-frames", type=int, help="Per camera, to learn from.  [mini: 2]")
+@click.option("--infrared-frames", type=int, help="Per camera, likewise.  [mini: 4]")
+@click.option("--test-visible-frames", type=int, help="Per camera, to score on.  [mini: 4]")
+@click.option("--test-infrared-frames", type=int, help="Per camera, likewise.  [mini: 4]")
+@click.option("--height", type=int, help="Rows of a picture.  [mini: 192, standard: 288]")
+@click.option("--width", type=int, help="Columns of a picture.  [mini: 96, standard: 144]")
+@click.option("--hold", multiple=True, help="What is to be the same in all pictures.")
+@click.option("--masks/--no-masks", default=None, help="Masks of parts.  [standard: yes]")
+@click.option("--seed", type=int, help="Same seed, same people.  [mini: 0, standard: 1]")
+@click.option("--processes", type=click.IntRange(min=1), help="[default: one a core]")
+def render(out: Path, size: str, layout: str, processes: int | None, **asked: Any) -> None:
+    """Render NightWalk, a data set.
+
+    Walking people, seen by visible and infrared cameras, with all that is known about every
+    picture. Give the same command again to go on with a rendering that was broken off.
+    """
+    from vireid.render import nightwalk, plans
+
+    plan = plans.choose(size, layout, **asked)
+    rendered = nightwalk.render(out, plan, processes)
+    total = nightwalk.pictures_in(plan)
+    click.echo(f"{total} pictures of {plan.people} people", err=True)
+    try:
+        with progress_bar("rendering", total) as advance:
+            for pictures in rendered:
+                advance(pictures)
+    except KeyboardInterrupt:
+        click.secho(
+            f"vireid: {out} is not finished; the same command goes on", fg="yellow", err=True
+        )
+        sys.exit(130)
+    click.echo(f"{out}: {total} pictures; train with data.root={out}")
+
+
+@click.group(
+    epilog=examples(
+        "vireid data check sysu_mm01 /data/SYSU-MM01       is it whole, and the published one?",
+        "vireid data pack sysu_mm01 /data/SYSU-MM01        decode it once, before training",
+        "vireid data show nightwalk --out people.png       people by cameras",
+    ),
+)
+def data() -> None:
+    """Check a data set, pack its pictures, look at it."""
+
+
+DATASET = click.argument("dataset")
+ROOT = click.argument("root", type=EXISTING, required=False)
+
+
+@data.command(
+    epilog=examples(
+        "vireid data check sysu_mm01 /data/SYSU-MM01 --full",
+        "vireid data check regdb /data/RegDB --json",
+    ),
+)
+@DATASET
+@ROOT
+@click.option("--full", is_flag=True, help="Decode every picture, not only its header.")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def check(dataset: str, root: Path | None, full: bool, as_json: bool) -> None:
+    """Say whether a copy of DATASET is whole, and as published.
+
+    Folders, lists, counts of people and pictures, files that cannot be read, the same picture in
+    two places. Exit status 1 if scores on it would not be comparable.
+    """
+    from vireid.scoring import data_check
+
+    found = data_check.check(dataset, root, full=full)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        found.show()
+    sys.exit(0 if found.sound else 1)
+
+
+@data.command(
+    epilog=examples(
+        "vireid data pack sysu_mm01 /data/SYSU-MM01 --height 256 --width 128",
+        "vireid data pack regdb /data/RegDB --out /fast/packs",
+    ),
+)
+@DATASET
+@ROOT
+@click.option("--out", type=TO_WRITE, help="Folder for the packs.  [default: in the cache folder]")
+@click.option("--height", default=288, show_default=True, help="Rows of a picture.")
+@click.option("--width", default=144, show_default=True, help="Columns.")
+@click.option("--trial", type=int, help="Which split, where there are several.  [default: 1]")
+@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read.")
+def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, **how: Any) -> None:
+    """Decode and resize the pictures of DATASET once.
+
+    One file for every group of people; training on pictures of this size finds them by itself.
+    Pictures that have changed are noticed, and packed again.
+    """
+    from vireid import datasets
+    from vireid.training_data import packs
+
+    data = datasets.read(dataset, root, trial)
+    for group, records in data.splits.items():
+        if records:
+            packed = packs.pack_group(data, group, out, **how)
+            left_out = f", {len(packed.unreadable)} left out" if packed.unreadable else ""
+            click.echo(f"{group}: {len(packed)} pictures packed{left_out}")
+
+
+@data.command(
+    epilog=examples(
+        "vireid data show nightwalk --out people.png --people 12",
+        "vireid data show llcm /data/LLCM --out some.png --split test --identities 3,7",
+    ),
+)
+@DATASET
+@ROOT
+@click.option("--out", type=TO_WRITE, required=True, help="Contact sheet (PNG) to write.")
+@click.option("--people", type=click.IntRange(min=1), default=8, show_default=True, help="Rows.")
+@click.option("--identities", help="Who, e.g. 3,7 or 1-9.  [default: people spread over all]")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="train",
+    show_default=True,
+    help="Of whom.",
+)
+@click.option("--trial", type=int, help="Which split, where there are several.  [default: 1]")
+def show(
+    dataset: str,
+    root: Path | None,
+    out: Path,
+    people: int,
+    identities: str | None,
+    split: str,
+    trial: int | None,
+) -> None:
+    """Draw people of DATASET by cameras."""
+    from vireid import datasets
+    from vireid import recipe as recipes
+    from vireid.reports import contact_sheet
+
+    who = recipes.numbers(identities) if identities else None
+    data = datasets.read(dataset, root, trial)
+    sheet = contact_sheet.draw_group(data, split, people, who)
+    contact_sheet.save(sheet, out)
+    click.echo(f"{out}: people of {data.label}, {split}; {sheet.width} x {sheet.height} pixels")

@@ -1,0 +1,133 @@
+"""Commands about scores: evaluate, compare."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vireid.cli.options import EXISTING, TO_WRITE, examples
+
+METRICS = ["R1", "R5", "R10", "R20", "mAP", "mINP"]
+
+
+@click.command(
+    epilog=examples(
+        "vireid evaluate runs/agw_nightwalk_mini-1",
+        "vireid evaluate runs/agw_sysu --protocol sysu/official --mode indoor --shot multi",
+        "vireid evaluate runs/agw_regdb-1                      its ten trials as one result",
+        "vireid evaluate runs/agw_llcm-1 --protocol llcm/full-gallery --removal none",
+        "vireid evaluate small --dataset folder --root photos",
+    ),
+)
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--dataset", help="Data set to score on.  [default: the one of the run]")
+@click.option("--root", type=EXISTING, help="Where that data set lies.")
+@click.option("--protocol", help="How to score.  [default: the usual one of the data set]")
+@click.option("--mode", default="both", show_default=True, help="all or indoor cameras, or both.")
+@click.option("--shot", default="both", show_default=True, help="single or multi, or both.")
+@click.option(
+    "--direction",
+    default="both",
+    show_default=True,
+    help="visible-to-infrared, infrared-to-visible, or both.",
+)
+@click.option("--removal", help="What is hidden from a query: same-id-and-camera, or none.")
+@click.option("--frames", type=int, help="How many of a tracklet are embedded.  [default: all]")
+@click.option(
+    "--flip",
+    type=click.Choice(["none", "mean", "sum", "concatenation"]),
+    default="none",
+    show_default=True,
+    help="Beside plain scores: how to join embeddings of pictures and of their mirror images.",
+)
+@click.option(
+    "--re-rank",
+    type=click.Choice(["none", "k-reciprocal"]),
+    default="none",
+    show_default=True,
+    help="Beside plain scores: re-rank, for which all queries are used at once.",
+)
+@click.option("--validate", is_flag=True, help="Score on the validation people.")
+@click.option(
+    "--out", type=TO_WRITE, help="Results to write, beside what is there.  [default: scores.json]"
+)
+def evaluate(
+    models: tuple[str, ...],
+    dataset: str | None,
+    root: Path | None,
+    flip: str,
+    re_rank: str,
+    validate: bool,
+    out: Path | None,
+    **asked: Any,
+) -> None:
+    """Score MODEL on people it has not seen.
+
+    MODEL is a run folder, an exported model or `small`; or the models of the splits of a data set,
+    one by one or as the folder that `train --trials` has left, which make one result.
+    """
+    import rich
+
+    from vireid.scoring import evaluation, protocols, results
+
+    folder = Path(models[0]) if len(models) == 1 and Path(models[0]).is_dir() else None
+    out = out or (folder / "scores.json" if folder else None)
+    if out and out.exists():
+        results.read(out)  # what it cannot be put beside is refused before the work
+    name = asked.pop("protocol")
+    scores = evaluation.score_models(
+        models,
+        dataset,
+        root,
+        choose=lambda data: protocols.beside_plain(
+            protocols.choose(data, name, **asked), flip, re_rank
+        ),
+        progress=True,
+        people="validation" if validate else "test",
+    )
+    rich.print(*evaluation.tables(scores))
+    if out:
+        results.keep([each.as_dict() for each in scores], out)
+
+
+@click.command(
+    epilog=examples(
+        "vireid compare runs/agw_sysu-1 runs/mun_sysu-1",
+        "vireid compare runs/*/scores.json --sort mAP",
+        'vireid compare a.json b.json --metric mINP --sort "B mINP"',
+        "vireid compare a.json b.json --one-column       refuse what does not compare",
+    ),
+)
+@click.argument("sources", nargs=-1, required=True, metavar="RESULTS...")
+@click.option(
+    "--metric", "metrics", multiple=True, type=click.Choice(METRICS), help="To show.  [all, or two]"
+)
+@click.option("--sort", help="Best model first, by a metric of the first column, or of another.")
+@click.option("--one-column", is_flag=True, help="Refuse different protocols, data or pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def compare(
+    sources: tuple[str, ...],
+    metrics: tuple[str, ...],
+    sort: str | None,
+    one_column: bool,
+    as_json: bool,
+) -> None:
+    """Put results into one table.
+
+    RESULTS are files that `vireid evaluate` has written, runs or exported models that hold one, or
+    `small`. What was scored otherwise, or on other pictures, stands in another column.
+    """
+    import rich
+
+    from vireid.scoring import results
+
+    comparison = results.compare([each for source in sources for each in results.find(source)])
+    if one_column:
+        results.check_one_column(comparison)
+    if sort:
+        comparison = results.sort(comparison, sort)
+    if as_json:
+        click.echo(json.dumps(comparison.as_dict(), indent=2))
+    else:
+        rich.print(comparison.table(metrics))

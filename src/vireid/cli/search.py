@@ -1,0 +1,100 @@
+"""Commands that search: index, search."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vireid.cli.options import EXISTING, EXISTING_FILE, MODALITIES, TO_WRITE, examples
+from vireid.errors import VireidError
+
+
+@click.command(
+    epilog=examples(
+        "vireid index photos --out site.gallery --modality visible --camera gate",
+        "vireid index people.csv --out site.gallery   columns: path,modality,camera,identity",
+    ),
+)
+@click.argument("source", type=EXISTING)
+@click.option("--out", type=TO_WRITE, required=True, help="Gallery to create or to add to.")
+@click.option(
+    "--model",
+    help="Model to embed with: a run, an exported model, small, or original:RUN, the CLIP that RUN "
+    "began with.  [default: the gallery's; small for a new one]",
+)
+@click.option("--modality", type=MODALITIES, help="Spectrum of all pictures in SOURCE.")
+@click.option("--camera", help="Camera of all pictures in SOURCE.")
+@click.option("--strict", is_flag=True, help="Exit with an error if any picture was skipped.")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def index(
+    source: Path,
+    out: Path,
+    model: str | None,
+    modality: str | None,
+    camera: str | None,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Put pictures into a gallery.
+
+    SOURCE is a folder or a CSV file. Spectrum, camera and identity are taken from the names of
+    folders (visible, infrared, cam1, 0012) or from columns; the options above all of these.
+    """
+    from vireid.records import Modality
+    from vireid.search import answers
+
+    spectrum = Modality(modality) if modality else None
+    report = answers.index(source, out, model, spectrum, camera, progress=True)
+    click.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.as_text())
+    if not any(report.pictures.values()):
+        raise VireidError(f"no picture could be used, {out} is empty; mend them and do it again")
+    if strict and report.skipped:
+        raise VireidError(f"{len(report.skipped)} pictures were skipped; mend or remove them")
+
+
+@click.command(
+    epilog=examples(
+        "vireid search site.gallery night.jpg --query-modality infrared --top 5",
+        "vireid search site.gallery infrared/night.jpg --sheet hits.png",
+        "vireid search site.gallery visible/day.jpg --modality both --camera gate --json",
+        'vireid search site.gallery --text "a person with a backpack"    if its model reads text',
+    ),
+)
+@click.argument("gallery", type=EXISTING)
+@click.argument("picture", type=EXISTING_FILE, required=False)
+@click.option("--text", help="A sentence in English in place of PICTURE, if the model reads text.")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Answers.")
+@click.option("--query-modality", type=MODALITIES, help="Spectrum of PICTURE.")
+@click.option("--identity", type=int, help="Of the person, to mark right answers.")
+@click.option(
+    "--modality",
+    type=click.Choice(["visible", "infrared", "both"]),
+    help="Spectrum to search in.  [default: the one that PICTURE is not of; for --text both]",
+)
+@click.option("--camera", help="Only hits of this camera.")
+@click.option("--model", help="Model to embed with.  [default: the gallery's]")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+@click.option("--sheet", type=TO_WRITE, help="Contact sheet (PNG) to write.")
+def search(
+    gallery: Path, picture: Path | None, as_json: bool, sheet: Path | None, **asked: Any
+) -> None:
+    """Find the person of PICTURE in GALLERY, or whoever a sentence describes.
+
+    The spectrum of PICTURE is taken from the names of folders it lies in, or from the option.
+    """
+    if (picture is None) == (asked["text"] is None):
+        raise click.UsageError("Give a PICTURE or a sentence (--text), one of them.")
+    from vireid.reports import contact_sheet
+    from vireid.search import answers
+
+    answer = answers.search(gallery, picture, **asked)
+    if answer.caveat:
+        click.secho(f"vireid: {answer.caveat}", fg="yellow", err=True)
+    if sheet:
+        drawn = contact_sheet.draw(answer.query, answer.hits, answer.title)
+        contact_sheet.save(drawn, sheet)
+    if as_json:
+        click.echo(json.dumps(answer.as_dict(), indent=2))
+    else:
+        answer.show()
