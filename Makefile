@@ -31,7 +31,7 @@ format: setup   ## put the style right
 types: setup    ## mypy, strict
 	$(RUN) mypy
 
-pytest: setup   ## the tests alone; one file: make pytest ONLY=tests/test_cli.py
+pytest: setup   ## the tests alone; one file: make pytest ONLY=tests/test_recipe.py
 	$(RUN) pytest --numprocesses 2 --dist worksteal $(ONLY)
 
 docs: setup     ## check every link and every code block in README.md and docs/

@@ -31,7 +31,7 @@ import numpy as np
 from vireid.scoring.metrics import score_ranking
 
 RESULTS = Path(__file__).parent / "results" / "ranking.md"
-COUNTS = Path(__file__).parents[1] / "tests" / "sysu_mm01_galleries.json"
+COUNTS = Path(__file__).parents[1] / "tests" / "scoring" / "sysu_mm01_galleries.json"
 PICTURES_OF_SHOT = {"single": 1, "multi": 10}
 TRIALS = 10
 BUSY = "Measured while the machine was busy with other work: only seconds of the processor count."

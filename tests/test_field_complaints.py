@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from tests import stand_ins
 
+import vireid
 from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
@@ -28,7 +29,7 @@ from vireid.training_data.loading import PackedTrainingData
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 VISIBLE, INFRARED = Modality
-SOURCE = Path(protocols.__file__).parent
+SOURCE = Path(vireid.__file__).parent
 
 
 @pytest.fixture(scope="module")

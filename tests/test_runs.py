@@ -1,6 +1,7 @@
 """What `vireid train` leaves behind, goes on with, starts from, and refuses."""
 
 import json
+import logging
 import shutil
 import signal
 from pathlib import Path
@@ -17,7 +18,7 @@ from vireid import recipe as recipes
 from vireid import runs
 from vireid.cli import main as cli
 from vireid.errors import VireidError
-from vireid.learning import learn
+from vireid.learning import learn, run_log, start
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality, fingerprint
 from vireid.runs import RunError
@@ -172,7 +173,7 @@ def test_a_run_starts_from_another_but_for_its_classifier(
     method = runs.build(changed, num_identities=7)
     fresh = method.classifier.weight.clone()  # type: ignore[union-attr,operator]
     with caplog.at_level("INFO", "vireid"):
-        learn.start_from(method, str(run))
+        start.start_from(method, str(run))
     assert caplog.messages[1] == "left fresh: classifier"
     learnt = load_file(run / "model.safetensors")
     state = method.state_dict()
@@ -191,13 +192,13 @@ def test_weights_that_cannot_be_had_are_named(
         (tmp_path / "model.safetensors").write_bytes(content)
     method = runs.build(recipes.read(recipe), 3)
     with pytest.raises(RunError, match=told):
-        learn.start_from(method, str(tmp_path))
+        start.start_from(method, str(tmp_path))
 
 
 def test_weights_of_another_trunk_are_refused(run: Path, recipe: Path) -> None:
     method = runs.build(recipes.read(recipe, ["settings.width=0.25"]), 3)
     with pytest.raises(RunError, match=r"of the \d+ weights in .*, \d+ fit this method.*trunk"):
-        learn.start_from(method, str(run))
+        start.start_from(method, str(run))
 
 
 def test_folders_are_numbered(tmp_path: Path) -> None:
@@ -240,8 +241,8 @@ def test_a_log_that_cannot_be_written_stops_the_run_in_one_line(
 ) -> None:
     (tmp_path / "log.txt").symlink_to("/dev/full")
     wanted = r"log\.txt could not be written"
-    with pytest.raises(VireidError, match=wanted), learn.logging_to(tmp_path / "log.txt"):
-        learn.log.info("hello")
+    with pytest.raises(VireidError, match=wanted), run_log.logging_to(tmp_path / "log.txt"):
+        logging.getLogger("vireid").info("hello")
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from vireid import datasets, runs
 from vireid.errors import VireidError
-from vireid.learning import learn
+from vireid.learning import start
 from vireid.methods.mun import AUXILIARY, MUN
 from vireid.pictures import read_resized
 from vireid.recipe import Recipe
@@ -67,7 +67,7 @@ def draw(run: Path, out: Path, seed: int = 0) -> None:
             f"{run} has no auxiliary modality to show; give a run of method mun whose "
             "settings.generator is not 'none'"
         )
-    before = learn.begin(recipe, runs.read_facts(run)["num_identities"]).eval()
+    before = start.begin(recipe, runs.read_facts(run)["num_identities"]).eval()
     assert isinstance(before, MUN)
     pairs = _pairs(recipe, seed)
     few = _every(pairs, PAIRS_EACH, SHOWN)

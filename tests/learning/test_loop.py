@@ -265,7 +265,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
 TWO = """
 import sys
 from pathlib import Path
-from tests.test_training import without_batch_statistics
+from tests.learning.test_loop import without_batch_statistics
 from tests.toy import ToyData
 from vireid.learning.devices import this_process
 from vireid.learning.loop import fit
@@ -296,7 +296,7 @@ def start_one_of_two(rank: int, port: int, folder: Path, name: str) -> subproces
     """One process, told what `torchrun` tells it."""
     told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
-    path = {"PYTHONPATH": Path(__file__).parents[1]}
+    path = {"PYTHONPATH": Path(__file__).parents[2]}
     return subprocess.Popen(
         [sys.executable, "-c", TWO, str(folder), name],
         env=os.environ | {k: str(v) for k, v in (told | address | path).items()},

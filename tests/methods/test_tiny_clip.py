@@ -14,7 +14,7 @@ from typing import Any, get_args
 import open_clip
 import pytest
 import torch
-from tests.test_training import assert_same, losses, saved
+from tests.learning.test_loop import assert_same, losses, saved
 from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ToyData, small
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from tests import sysu_layout
-from tests.test_training import assert_same, losses, saved
+from tests.learning.test_loop import assert_same, losses, saved
 from tests.toy import HEIGHT, PEOPLE, SMALL, STEPS, WIDTH, ToyData
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812

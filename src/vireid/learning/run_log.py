@@ -1,0 +1,51 @@
+"""What vireid says while it learns: shown on the console, and kept in the run's log."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vireid.learning.journal import console
+from vireid.whole_files import writing_to
+
+
+@contextmanager
+def logging_to(path: Path | None) -> Iterator[None]:
+    """Show what vireid says on the console and append it to a file; without one, warnings only."""
+    logger = logging.getLogger("vireid")
+    handlers: list[logging.Handler] = [_ToConsole(logging.INFO if path else logging.WARNING)]
+    if path is not None:
+        file = _ToFile(path, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+        handlers.append(file)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+class _ToFile(logging.FileHandler):
+    """What cannot be written stops the run, in place of a traceback for each message."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  as logging has it
+        with writing_to(Path(self.baseFilename), "make room and go on with --resume"):
+            raise  # logging calls this where it has caught the error
+
+    def close(self) -> None:
+        """What could not be written has been told."""
+        with suppress(OSError):
+            super().close()
+
+
+class _ToConsole(logging.Handler):
+    """One line for one message, above the bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,112 @@
+"""The weights that a run begins with, and whether it may begin with them."""
+
+import logging
+from collections.abc import Iterable
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vireid import recipe as recipes
+from vireid import runs
+from vireid.datasets import Dataset
+from vireid.learning.loop import seed_of
+from vireid.method import Method
+from vireid.models.embedding import SHIPPED
+from vireid.recipe import Recipe
+from vireid.runs import RunError
+
+log = logging.getLogger(__name__)
+
+
+def begin(recipe: Recipe, num_identities: int, *, anew: bool = True) -> Method:
+    """The method before its first step; one that is given a checkpoint needs no other weights."""
+    torch.manual_seed(seed_of(recipe.seed, "weights"))
+    method = runs.build(recipe, num_identities, pretrained=anew)
+    if recipe.start_from and anew:
+        start_from(method, recipe.start_from)
+    return method
+
+
+def start_from(method: Method, source: str) -> None:
+    """Give a method the weights of another run where name and shape are the same.
+
+    Args:
+        method: Changed in place; what does not fit stays as it is, and is logged by name.
+        source: A shipped model (`small`), a run folder, or an exported model.
+
+    Raises:
+        RunError: There are no such weights, or fewer than half of them fit the method.
+    """
+    state, own = _weights(source), method.state_dict()
+    fitting = {name: v for name, v in state.items() if name in own and own[name].shape == v.shape}
+    if len(fitting) < len(state) / 2:
+        raise RunError(
+            f"of the {len(state)} weights in {source}, {len(fitting)} fit this method; "
+            "use its [settings] (trunk, width), or leave out start_from"
+        )
+    fresh = method.load_state_dict(fitting, strict=False).missing_keys
+    log.info("%d weights from %s", len(fitting), source)
+    if fresh:
+        log.info("left fresh: %s", ", ".join(_whole_parts(fresh, fitting)))
+
+
+def check(recipe: Recipe, dataset: Dataset) -> None:
+    """Weights that have seen people whom this run is to be scored on may not begin it.
+
+    What comes with the package has learnt from people who are in no set but its own.
+    """
+    source, passed = recipe.start_from, set[str]()
+    while source and source not in passed and not _is_shipped(source):
+        earlier = recipes.table_of(_folder_of(source) / "recipe.toml")
+        data = {"learn_from": "train and validation", **earlier.get("data", {})}
+        if data.get("dataset") == dataset.name and data.get("trial") != dataset.trial:
+            raise RunError(
+                f"start_from leads to {source}, which has learnt on trial {data.get('trial')} of "
+                f"{dataset.name}, and with it from people that trial {dataset.trial} is scored on; "
+                "start from other weights"
+            )
+        if recipe.data.learn_from == "train" and data.get("dataset", dataset.name) == dataset.name:
+            _check_left_out(source, data["learn_from"], dataset)
+        passed.add(source)
+        source = earlier.get("start_from")
+
+
+def _check_left_out(source: str, learnt_from: str, dataset: Dataset) -> None:
+    if learnt_from != "train":
+        raise RunError(
+            f"start_from leads to {source}, which may have learnt from the validation people of "
+            f"{dataset.label}, so that they could not judge this run; start from other weights, "
+            "such as those of a run with --validate"
+        )
+
+
+def _whole_parts(fresh: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Names of weights; where all of a part are fresh, the name of that part instead."""
+
+    def part(name: str) -> str:
+        above = accumulate(name.split("."), "{}.{}".format)
+        return next(p for p in above if p == name or not any(k.startswith(f"{p}.") for k in known))
+
+    return sorted(set(map(part, fresh)))
+
+
+def _is_shipped(source: str) -> bool:
+    return source == Path(source).name and (SHIPPED / source).is_dir()
+
+
+def _folder_of(source: str) -> Path:
+    return SHIPPED / source if _is_shipped(source) else Path(source)
+
+
+def _weights(source: str) -> dict[str, Tensor]:
+    path = _folder_of(source) / "model.safetensors"
+    if not path.is_file():
+        raise RunError(f"start_from is '{source}', but there is no {path}; is that run finished?")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
