@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from vireid.gallery import Gallery
 from vireid.gallery.local.vectors import Storage
-from vireid.models.embedding import ModelFacts
+from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Modality
 
 RESULTS = Path(__file__).parent / "results" / "gallery_search.md"
@@ -99,7 +99,7 @@ def both_filters() -> dict[str, Any]:
 
 
 def filled(path: Path, storage: Storage, vectors: np.ndarray, records: list[ImageRecord]) -> None:
-    facts = ModelFacts("random", "random", "0" * 16, "float32", 288, 144, vectors.shape[1])
+    facts = ModelCard("random", "random", "0" * 16, "float32", 288, 144, vectors.shape[1])
     with Gallery.create(path, facts, storage) as gallery:
         for start in range(0, len(records), 10_000):
             part = slice(start, start + 10_000)

@@ -196,7 +196,7 @@ LEARN_NOTHING: dict[str, Callable[[], Any]] = {
 @click.option("--model", multiple=True, help="Also score this model or run.")
 def score(root: Path, model: tuple[str, ...]) -> None:
     """Rows that learn nothing, and models learnt elsewhere."""
-    from vireid.models.embedding import Embedder
+    from vireid.models.embedder import Embedder
 
     dataset = datasets.read("nightwalk", root)
     rows = LEARN_NOTHING | {name: lambda n=name: Embedder.open(n) for name in model}
@@ -229,7 +229,7 @@ ROWS = {
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For runs.")
 def learn(root: Path, row: str, pictures: int, people: int | None, seed: int, work: Path) -> None:
     """One row that learns from scratch, or from the shipped model, at a fixed budget."""
-    from vireid.models.embedding import Embedder
+    from vireid.models.embedder import Embedder
 
     name = f"{row} {pictures}" + (f" {people} people" if people else "") + f" seed {seed}"
     if (file := _file_of(root, "learnt", name)).exists():
@@ -376,7 +376,7 @@ def leaks(root: Path) -> None:
 @click.option("--model", default="small", show_default=True, help="Learnt on other people.")
 def held(root: Path, held: tuple[Path, ...], model: str) -> None:
     """Score one model on a set and on the same people with one factor held constant."""
-    from vireid.models.embedding import Embedder
+    from vireid.models.embedder import Embedder
 
     embedder = Embedder.open(model)
     folders = {"nothing": root} | {path.name: path for path in held}

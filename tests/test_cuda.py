@@ -21,7 +21,7 @@ from vireid.learning.learn import learn
 from vireid.learning.loop import DivergedError, fit
 from vireid.learning.stop_requests import Interrupted
 from vireid.method import Method
-from vireid.models.embedding import Embedder
+from vireid.models.embedder import Embedder
 from vireid.records import Modality
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

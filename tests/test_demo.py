@@ -10,7 +10,7 @@ from scripts import demo, demo_report
 from vireid import Embedder, Gallery, Modality, datasets, recipe
 from vireid.datasets.nightwalk import MINI
 from vireid.learning.start import start_from
-from vireid.models.embedding import SHIPPED
+from vireid.models.opening import SHIPPED
 from vireid.reports import contact_sheet
 from vireid.runs import build
 from vireid.scoring import baselines

@@ -17,7 +17,8 @@ import vireid
 from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.models.embedding import Embedder, ModelFacts
+from vireid.models.card import ModelCard
+from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 from vireid.scoring import baselines, evaluation, protocols
 from vireid.scoring.baselines import Baseline
@@ -136,7 +137,7 @@ def test_every_picture_passes_the_stem_of_its_own_spectrum(tmp_path: Path) -> No
         seen.update((modality, bool(picture.mean() > 128)) for picture in pictures)
         return np.eye(4, dtype=np.float32)[[0] * len(pictures)]
 
-    facts = ModelFacts("marked stems", "here", "0" * 16, "float32", 32, 16, 4)
+    facts = ModelCard("marked stems", "here", "0" * 16, "float32", 32, 16, 4)
     embedder = Embedder(facts, network, "regdb trial 1")
     dataset = datasets.read("regdb", root)
     evaluation.score_all(embedder, dataset, protocols.choose(dataset))

@@ -18,7 +18,7 @@ from vireid import recipe as recipes
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning import learn
-from vireid.models.embedding import Embedder
+from vireid.models.embedder import Embedder
 from vireid.runs import RunError
 from vireid.scoring import evaluation, protocols
 from vireid.training_data.loading import PackedTrainingData

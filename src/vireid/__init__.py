@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from vireid.errors import VireidError as VireidError
     from vireid.gallery import Gallery as Gallery
     from vireid.gallery import Hit as Hit
-    from vireid.models.embedding import Embedder as Embedder
+    from vireid.models.embedder import Embedder as Embedder
     from vireid.pictures import PictureError as PictureError
     from vireid.records import ImageRecord as ImageRecord
     from vireid.records import Modality as Modality
 
 _HOMES = {
-    "Embedder": "models.embedding",
+    "Embedder": "models.embedder",
     "Gallery": "gallery",
     "Hit": "gallery",
     "ImageRecord": "records",

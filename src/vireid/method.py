@@ -118,3 +118,11 @@ class FromText(ReadsText, Protocol):
         Raises:
             VireidError: It began with random weights, or its weights cannot be had.
         """
+
+    def text_caveat(self, name: str, original: str) -> str:
+        """Say what whoever searches by a sentence has to know.
+
+        Args:
+            name: What the trained model is called.
+            original: What the model it began with is opened by.
+        """

@@ -33,7 +33,7 @@ from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.learning.journal import console
 from vireid.learning.learn import learn
-from vireid.models.embedding import Embedder
+from vireid.models.embedder import Embedder
 from vireid.recipe import Recipe
 from vireid.scoring import evaluation, protocols, results
 from vireid.scoring.results import Result

@@ -16,11 +16,11 @@ from tests.full_disk import full_disk
 from vireid.gallery import Gallery, GalleryError, Hit
 from vireid.gallery.local.facts import explained
 from vireid.gallery.local.vectors import Storage, _widened, best
-from vireid.models.embedding import ModelFacts
+from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Modality
 
 DIM = 24
-TOY = ModelFacts("toy", "/models/toy", "0123456789abcdef", "float32", 32, 16, DIM)
+TOY = ModelCard("toy", "/models/toy", "0123456789abcdef", "float32", 32, 16, DIM)
 VISIBLE, INFRARED = Modality
 
 

@@ -20,7 +20,7 @@ from vireid.method import Method, Stage
 from vireid.methods.agw import AGW
 from vireid.methods.mun import MUN
 from vireid.models import export
-from vireid.models.embedding import SHIPPED
+from vireid.models.opening import SHIPPED
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from tests.onnx_model import DIM, HEIGHT, WIDTH, person, write_model
 
-from vireid.models.embedding import Embedder, ModelError, Picture
+from vireid.models.card import ModelError
+from vireid.models.embedder import Embedder, Picture
 from vireid.pictures import PictureError
 from vireid.records import ImageRecord, Modality
 
@@ -39,7 +40,7 @@ def test_an_exported_model_says_what_it_is(embedder: Embedder, model: Path) -> N
     facts = json.loads((model / "model.json").read_text())
     assert (embedder.height, embedder.width, embedder.embedding_dim) == (HEIGHT, WIDTH, DIM)
     assert (embedder.name, embedder.fingerprint) == ("toy", facts["fingerprint"])
-    assert embedder.facts.source == str(model)
+    assert embedder.card.source == str(model)
 
 
 def test_a_picture_gives_the_same_unit_vector_from_file_and_from_memory(
@@ -184,7 +185,7 @@ def test_a_damaged_or_foreign_model_is_refused(
 def test_a_model_whose_vectors_are_not_finite_is_refused(tmp_path: Path) -> None:
     embedder = Embedder.open(write_model(tmp_path / "toy"))
     grey = Image.new("RGB", (32, 64), (127, 127, 127))
-    network = Embedder(embedder.facts, lambda pictures, _: np.full((1, DIM), np.nan, np.float32))
+    network = Embedder(embedder.card, lambda pictures, _: np.full((1, DIM), np.nan, np.float32))
     with pytest.raises(ModelError, match="broken vectors"):
         network.embed([grey], Modality.VISIBLE)
 

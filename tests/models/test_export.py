@@ -19,7 +19,8 @@ from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
 from vireid.models import export
-from vireid.models.embedding import SHIPPED, Embedder
+from vireid.models.embedder import Embedder
+from vireid.models.opening import SHIPPED
 from vireid.records import Modality
 
 

@@ -13,7 +13,7 @@ from tests.onnx_model import write_model
 from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.models.embedding import Embedder
+from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 from vireid.scoring import baselines, evaluation, protocols
 from vireid.scoring.metrics import score_ranking

@@ -16,7 +16,7 @@ from vireid import datasets
 from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.models.embedding import Embedder
+from vireid.models.embedder import Embedder
 from vireid.runs import RunError
 from vireid.scoring import baselines, evaluation, protocols, results
 

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.onnx_model import person, write_model, write_site
 
 from vireid.gallery import Gallery, Hit
-from vireid.models.embedding import Embedder
+from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 from vireid.reports import contact_sheet
 

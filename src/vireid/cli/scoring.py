@@ -71,8 +71,7 @@ def evaluate(
 
     from vireid.scoring import evaluation, protocols, results
 
-    folder = Path(models[0]) if len(models) == 1 and Path(models[0]).is_dir() else None
-    out = out or (folder / "scores.json" if folder else None)
+    out = out or evaluation.scores_file(models)
     if out and out.exists():
         results.read(out)  # what it cannot be put beside is refused before the work
     name = asked.pop("protocol")

@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 
 from vireid.gallery.local.facts import FILE, Facts, GalleryError, Known, Stamp, explained
 from vireid.gallery.local.vectors import Rows, Storage, VectorFile, Vectors, best, ordered
-from vireid.models.embedding import Embedder, ModelFacts
+from vireid.models.card import ModelCard
+from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 
 PATIENCE = 10.0
@@ -68,7 +69,7 @@ class Gallery:
 
     @classmethod
     def create(
-        cls, path: Path | str, model: Embedder | ModelFacts, storage: Storage = "float32"
+        cls, path: Path | str, model: Embedder | ModelCard, storage: Storage = "float32"
     ) -> "Gallery":
         """Make an empty gallery for the embeddings of one model.
 
@@ -83,7 +84,7 @@ class Gallery:
         path = Path(path)
         if path.exists():
             raise GalleryError(f"{path} is there already; open it or choose another name")
-        facts = _facts_of(model)
+        facts = _card_of(model)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with explained(path):
             try:
@@ -102,7 +103,7 @@ class Gallery:
     def open(
         cls,
         path: Path | str,
-        model: Embedder | ModelFacts | None = None,
+        model: Embedder | ModelCard | None = None,
         patience: float = PATIENCE,
     ) -> "Gallery":
         """Open a gallery to search in it or to add to it.
@@ -125,13 +126,13 @@ class Gallery:
                 raise
         return gallery
 
-    def check(self, model: Embedder | ModelFacts) -> None:
+    def check(self, model: Embedder | ModelCard) -> None:
         """Make sure that a model's embeddings can be compared with those in here.
 
         Raises:
             GalleryError: They cannot.
         """
-        mine, other = self.model, _facts_of(model)
+        mine, other = self.model, _card_of(model)
         for name in ("fingerprint", "embedding_dim", "precision"):
             if getattr(mine, name) != getattr(other, name):
                 raise GalleryError(
@@ -348,8 +349,8 @@ def _key(path: Path) -> str:
     return name
 
 
-def _facts_of(model: Embedder | ModelFacts) -> ModelFacts:
-    return model.facts if isinstance(model, Embedder) else model
+def _card_of(model: Embedder | ModelCard) -> ModelCard:
+    return model.card if isinstance(model, Embedder) else model
 
 
 def _vector_files(folder: Path, dim: int, storage: Storage) -> dict[Modality, VectorFile]:

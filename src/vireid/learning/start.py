@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable
 from itertools import accumulate
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -15,7 +14,7 @@ from vireid import runs
 from vireid.datasets import Dataset
 from vireid.learning.loop import seed_of
 from vireid.method import Method
-from vireid.models.embedding import SHIPPED
+from vireid.models.opening import folder_of, is_shipped
 from vireid.recipe import Recipe
 from vireid.runs import RunError
 
@@ -60,8 +59,8 @@ def check(recipe: Recipe, dataset: Dataset) -> None:
     What comes with the package has learnt from people who are in no set but its own.
     """
     source, passed = recipe.start_from, set[str]()
-    while source and source not in passed and not _is_shipped(source):
-        earlier = recipes.table_of(_folder_of(source) / "recipe.toml")
+    while source and source not in passed and not is_shipped(source):
+        earlier = recipes.table_of(folder_of(source) / "recipe.toml")
         data = {"learn_from": "train and validation", **earlier.get("data", {})}
         if data.get("dataset") == dataset.name and data.get("trial") != dataset.trial:
             raise RunError(
@@ -94,16 +93,8 @@ def _whole_parts(fresh: Iterable[str], known: Iterable[str]) -> list[str]:
     return sorted(set(map(part, fresh)))
 
 
-def _is_shipped(source: str) -> bool:
-    return source == Path(source).name and (SHIPPED / source).is_dir()
-
-
-def _folder_of(source: str) -> Path:
-    return SHIPPED / source if _is_shipped(source) else Path(source)
-
-
 def _weights(source: str) -> dict[str, Tensor]:
-    path = _folder_of(source) / "model.safetensors"
+    path = folder_of(source) / "model.safetensors"
     if not path.is_file():
         raise RunError(f"start_from is '{source}', but there is no {path}; is that run finished?")
     try:

@@ -227,6 +227,16 @@ class CLIP4VIReID(Method):
             )
         return PlainCLIP(_clip(config), config.picture, config.pixels, config.last_stride)
 
+    def text_caveat(self, name: str, original: str) -> str:
+        """Say what fine-tuning has done to the meaning of words."""
+        if not self.config.pretrained:
+            return f"{name} began with random weights, so words mean nothing to it"
+        return (
+            f"what {name} makes of sentences was narrowed when it learnt to tell people apart: "
+            "words that it did not need for that may mean little to it. CLIP as it was before is "
+            f"asked in a gallery that was indexed by --model {original}"
+        )
+
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Those that there is something to learn in.
 

@@ -31,7 +31,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from vireid import __version__, runs
 from vireid.errors import VireidError
 from vireid.method import Method, ReadsText
-from vireid.models.embedding import FORMAT
+from vireid.models.card import FORMAT
 from vireid.recipe import Recipe
 from vireid.records import Modality
 from vireid.whole_files import writing_to

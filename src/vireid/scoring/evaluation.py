@@ -26,7 +26,9 @@ from rich.table import Table
 from vireid import __version__, datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.models.embedding import Embedder, Training
+from vireid.models.card import Training
+from vireid.models.embedder import Embedder
+from vireid.models.opening import folder_of, is_shipped
 from vireid.recipe import data_of
 from vireid.records import ImageRecord
 from vireid.records import fingerprint as fingerprint_of
@@ -304,9 +306,19 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
 def models_in(folder: str) -> list[str]:
     """The runs in a folder that `vireid train --trials` has left, by number; else the one given."""
     runs = [path.parent for path in Path(folder).glob("trial-*/run.json")]
-    if not runs or (Path(folder) / "run.json").exists():
+    if is_shipped(folder) or not runs or (Path(folder) / "run.json").exists():
         return [folder]
     return [str(run) for run in sorted(runs, key=lambda run: (len(run.name), run.name))]
+
+
+def scores_file(models: Sequence[str]) -> Path | None:
+    """Return where the scores of models are kept: in the folder of a single one, else nowhere.
+
+    Nothing is written into the package, where the shipped models lie.
+    """
+    if len(models) > 1 or is_shipped(models[0]) or not Path(models[0]).is_dir():
+        return None
+    return Path(models[0]) / "scores.json"
 
 
 def dataset_of(model: str, name: str | None = None, root: Path | None = None) -> Dataset:
@@ -320,7 +332,7 @@ def dataset_of(model: str, name: str | None = None, root: Path | None = None) ->
     Raises:
         VireidError: There is no such data set, or its folder is not as it should be.
     """
-    learnt_on = data_of(Path(model) / "recipe.toml")
+    learnt_on = data_of(folder_of(model) / "recipe.toml")
     name = (name or learnt_on.get("dataset", "nightwalk")).lower().replace("-", "_")
     if name != learnt_on.get("dataset"):
         return datasets.read(name, root)

@@ -22,7 +22,7 @@ from rich import box
 from rich.table import Table
 
 from vireid.errors import VireidError
-from vireid.models.embedding import SHIPPED
+from vireid.models.opening import folder_of
 from vireid.whole_files import write_whole
 
 FORMAT = 2
@@ -97,7 +97,7 @@ def find(source: str) -> list[Result]:
     Raises:
         ResultsError: There are none.
     """
-    folder = SHIPPED / source if (SHIPPED / source).is_dir() else Path(source)
+    folder = folder_of(source)
     path = folder / "scores.json" if folder.is_dir() else folder
     if not path.is_file():
         way_out = f"make them: vireid evaluate {source}" if folder.is_dir() else "check the name"

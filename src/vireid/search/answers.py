@@ -14,7 +14,8 @@ from vireid.datasets import folder
 from vireid.datasets.folder import Unusable
 from vireid.errors import VireidError
 from vireid.gallery import Gallery, Hit
-from vireid.models.embedding import Embedder, ModelError, ModelFacts
+from vireid.models.card import ModelCard, ModelError
+from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
 from vireid.search.indexing import Indexed
@@ -25,7 +26,7 @@ class IndexReport:
     """What is in a gallery now, and how it got there."""
 
     gallery: Path
-    model: ModelFacts
+    model: ModelCard
     pictures: dict[Modality, int]
     indexed: Indexed
     skipped: tuple[Unusable, ...]
@@ -60,7 +61,7 @@ class Answer:
     query: ImageRecord | TextQuery
     hits: tuple[Hit, ...]
     gallery: Path
-    model: ModelFacts
+    model: ModelCard
     modality: Modality | None
     """The spectrum that was searched; None: both."""
     camera: str | None
@@ -140,7 +141,7 @@ def index(
             raise VireidError(f"interrupted; {safe}, the same command goes on from there") from None
         counts = {m: gallery.count(m) for m in Modality}
     unread = (Unusable(str(bad.path), bad.reason) for bad in indexed.skipped)
-    return IndexReport(out, embedder.facts, counts, indexed, (*found.unusable, *unread))
+    return IndexReport(out, embedder.card, counts, indexed, (*found.unusable, *unread))
 
 
 def search(
@@ -184,7 +185,7 @@ def search(
         if not hits:
             raise VireidError(f"{gallery} has no {_searched_for(searched, camera)}; ask for others")
     caveat = embedder.text_caveat if isinstance(query, TextQuery) else None
-    return Answer(query, tuple(hits), gallery, embedder.facts, searched, camera, caveat)
+    return Answer(query, tuple(hits), gallery, embedder.card, searched, camera, caveat)
 
 
 def _query(
@@ -262,7 +263,7 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _model_as_dict(model: ModelFacts) -> dict[str, str]:
+def _model_as_dict(model: ModelCard) -> dict[str, str]:
     return {"name": model.name, "fingerprint": model.fingerprint, "precision": model.precision}
 
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vireid.gallery.gallery import Gallery, stamp_of
 from vireid.gallery.local.facts import Known, Stamp
-from vireid.models.embedding import Embedder
+from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError
 from vireid.records import ImageRecord
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from vireid.errors import VireidError
 from vireid.gallery.local.vectors import Rows, Storage
-from vireid.models.embedding import ModelFacts
+from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Modality
 
 T = TypeVar("T")
@@ -74,11 +74,11 @@ class Facts:
         if int(about["format"]) != FORMAT:
             way_out = "index the pictures again into another gallery, or use that version"
             raise GalleryError(f"{gallery} was written by another version of vireid; {way_out}")
-        self.model = ModelFacts(**json.loads(about["model"]))
+        self.model = ModelCard(**json.loads(about["model"]))
         self.storage: Storage = json.loads(about["storage"])
 
     @staticmethod
-    def create(folder: Path, model: ModelFacts, storage: Storage) -> None:
+    def create(folder: Path, model: ModelCard, storage: Storage) -> None:
         """Write the file of an empty gallery."""
         db = sqlite3.connect(folder / FILE, isolation_level=None)
         try:

@@ -1,0 +1,68 @@
+"""What a model says of itself: its card, and what it has learnt from."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from vireid.errors import VireidError
+from vireid.recipe import data_of, table_of
+
+FORMAT = 1
+"""Format of `model.json`, the card of an exported model."""
+
+
+class ModelError(VireidError):
+    """A model cannot be opened, or not be used for what was asked."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What tells one model from another; a gallery keeps the card of the model that filled it."""
+
+    name: str
+    source: str
+    """What `Embedder.open` was given: `small` or an absolute path."""
+    fingerprint: str
+    """Of weights, settings and picture size: equal where vectors can be compared."""
+    precision: str
+    """In which the network computes, e.g. `float32`."""
+    height: int
+    width: int
+    embedding_dim: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model has learnt from, as its recipe tells it."""
+
+    learnt_from: str
+    """Groups of people: `train and validation`, or `train` where the others were left out."""
+    people: int | None
+    """How many of them; None where nothing says it."""
+    seed: int
+
+    def __str__(self) -> str:
+        counted = "" if self.people is None else f"{self.people} "
+        return f"the {counted}people of {self.learnt_from}"
+
+
+def learnt_on(folder: Path) -> str:
+    """Return the label of the data set that a run or an exported model has learnt on."""
+    data = data_of(folder / "recipe.toml")
+    name, trial = data.get("dataset", "unknown"), data.get("trial")
+    return name if trial is None else f"{name} trial {trial}"
+
+
+def training_of(folder: Path, card: str) -> Training | None:
+    """Return what a model has learnt from; None where no recipe tells.
+
+    Args:
+        folder: A run or an exported model.
+        card: The file in it that counts the people, `run.json` or `model.json`.
+    """
+    recipe = table_of(folder / "recipe.toml")
+    if "data" not in recipe:
+        return None
+    people = json.loads((folder / card).read_text(encoding="utf-8")).get("num_identities")
+    groups = recipe["data"].get("learn_from", "train and validation")
+    return Training(groups, people, recipe.get("seed", 0))

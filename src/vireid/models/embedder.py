@@ -1,0 +1,231 @@
+"""The Embedder: a trained method with its picture size and fingerprint; pictures to vectors.
+
+A model is opened from three places: the one that is shipped (`small`), a folder written by
+`vireid export` (ONNX Runtime, no torch) or a run folder (torch). All give the same vectors for the
+same pictures, up to rounding. Runs of methods that read text also embed sentences.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from vireid.errors import VireidError
+from vireid.models.card import ModelCard, ModelError, Training
+from vireid.models.network import Network, Text, Vectors
+from vireid.models.opening import open_model
+from vireid.pictures import PictureError, Pixels, read_resized, resize
+from vireid.records import ImageRecord, Modality
+from vireid.threads import processors
+
+Picture = Image.Image | Path | str
+T = TypeVar("T")
+
+BATCH = 32
+"""Pictures that go through the network together."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Some records with their embeddings, and those that could not be read."""
+
+    embeddings: Vectors
+    records: tuple[ImageRecord, ...]
+    """Row i of the embeddings is record i's."""
+    skipped: tuple[PictureError, ...]
+
+
+class Embedder:
+    """Turns pictures into vectors."""
+
+    checkpoint = "last epoch"
+    """How the weights were chosen: runs and exported models hold those of the last epoch."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        network: Network,
+        learnt_on: str = "unknown",
+        training: Training | None = None,
+        text: Text | None = None,
+    ) -> None:
+        self.card = card
+        self.learnt_on = learnt_on
+        """The data set, with the number of its split where there are several."""
+        self.training = training
+        self._network = network
+        self._text = text or Text()
+        self.text_caveat = self._text.caveat
+        """What whoever searches by a sentence has to know."""
+        self.name = card.name
+        self.fingerprint = card.fingerprint
+        self.height, self.width = card.height, card.width
+        self.embedding_dim = card.embedding_dim
+
+    def __repr__(self) -> str:
+        return f"Embedder({self.card})"
+
+    @classmethod
+    def open(cls, model: str | Path = "small", threads: int | None = None) -> "Embedder":
+        """Open a model.
+
+        Args:
+            model: The name of a shipped model, a folder written by `vireid export`, or a run; or
+                `original:` and a run of clip4vi_reid, for the CLIP that it began with.
+            threads: How many the network may use; all processors by default.
+
+        Raises:
+            ModelError: There is no such model, it is damaged, or of another version's format.
+        """
+        opened = open_model(model, threads)
+        return cls(opened.card, opened.network, opened.learnt_on, opened.training, opened.text)
+
+    def embed(self, pictures: Sequence[Picture], modality: Modality | str) -> Vectors:
+        """Embed pictures of one spectrum, given as files or as PIL images.
+
+        Args:
+            pictures: In any sizes.
+            modality: Of all of them; `visible` or `infrared`.
+
+        Returns:
+            Row i is the unit vector of picture i.
+
+        Raises:
+            PictureError: The first picture that cannot be used.
+            VireidError: There is no such modality.
+        """
+        spectrum = _spectrum(modality)
+        if isinstance(pictures, str):
+            raise TypeError("embed takes a list of pictures; put the one into a list")
+        batches = (
+            self._network(np.stack([_sound(pixels) for _, pixels in batch]), spectrum)
+            for batch in self._read_ahead(pictures, lambda picture: picture)
+        )
+        return self._joined(list(batches))
+
+    def embed_text(self, sentences: Sequence[str]) -> Float[np.ndarray, "n d"]:
+        """Embed sentences in English, to search for them among pictures.
+
+        Returns:
+            Row i is sentence i's vector, whose dot product with the embedding of a picture is the
+            cosine of the two in the space of texts. Its length need not be one.
+
+        Raises:
+            ModelError: The model reads no text.
+            VireidError: A sentence is empty or too long.
+        """
+        if isinstance(sentences, str):
+            raise TypeError("embed_text takes a list of sentences; put the one into a list")
+        if self._text.embed is None:
+            raise ModelError(f"model {self._text.refusal.format(name=self.name)}")
+        empty = np.zeros((0, self.embedding_dim), np.float32)
+        return self._checked(self._text.embed(sentences) if sentences else empty)
+
+    def embed_records(
+        self, records: Sequence[ImageRecord], progress: bool = False, *, mirrored: bool = False
+    ) -> Vectors:
+        """Embed the pictures of records, whatever their spectra.
+
+        Args:
+            records: In any order.
+            progress: Show a progress bar, if standard error is a terminal.
+            mirrored: Embed the mirror images, left for right.
+
+        Returns:
+            Row i is the unit vector of record i.
+
+        Raises:
+            PictureError: The first picture that cannot be used; see `in_batches` to skip it.
+        """
+        embeddings = []
+        console = Console(stderr=True)
+        shown = track(
+            self.in_batches(records, mirrored=mirrored),
+            "embedding mirror images" if mirrored else "embedding pictures",
+            -(-len(records) // BATCH),
+            console=console,
+            transient=True,
+            disable=not (progress and console.is_terminal),
+        )
+        for batch in shown:
+            if batch.skipped:
+                raise batch.skipped[0]
+            embeddings.append(batch.embeddings)
+        return self._joined(embeddings)
+
+    def in_batches(
+        self, records: Iterable[ImageRecord], *, mirrored: bool = False
+    ) -> Iterator[Embedded]:
+        """Embed the pictures of records a few at a time, leaving out those that are bad."""
+        for batch in self._read_ahead(records, lambda record: record.path):
+            sound = [(r, pixels) for r, pixels in batch if not isinstance(pixels, PictureError)]
+            bad = [pixels for _, pixels in batch if isinstance(pixels, PictureError)]
+            kept = tuple(record for record, _ in sound)
+            yield Embedded(self._embed_mixed(sound, mirrored), kept, tuple(bad))
+
+    def _embed_mixed(self, read: list[tuple[ImageRecord, Pixels]], mirrored: bool) -> Vectors:
+        embeddings = np.zeros((len(read), self.embedding_dim), np.float32)
+        for modality in Modality:
+            rows = [i for i, (record, _) in enumerate(read) if record.modality is modality]
+            if rows:
+                pictures = np.stack([read[i][1] for i in rows])
+                seen = np.ascontiguousarray(pictures[:, :, ::-1]) if mirrored else pictures
+                embeddings[rows] = self._network(seen, modality)
+        return self._checked(embeddings)
+
+    def _joined(self, batches: list[Float[np.ndarray, "_ d"]]) -> Vectors:
+        empty = np.zeros((0, self.embedding_dim), np.float32)
+        return self._checked(np.concatenate([empty, *batches]))
+
+    def _checked(self, embeddings: Vectors) -> Vectors:
+        if embeddings.shape[1] != self.embedding_dim or not np.isfinite(embeddings).all():
+            raise ModelError(f"model {self.name} gives broken vectors; export or train it anew")
+        return embeddings
+
+    def _read_ahead(
+        self, items: Iterable[T], picture_of: Callable[[T], Picture]
+    ) -> Iterator[list[tuple[T, Pixels | PictureError]]]:
+        """Batches of pictures, decoded by threads while the network is busy with those before."""
+        remaining = iter(items)
+        ahead: deque[list[tuple[T, Future[Pixels | PictureError]]]] = deque()
+        pool = ThreadPoolExecutor(processors(), "vireid-decode")
+        try:
+            while True:
+                while len(ahead) < 3 and (batch := list(islice(remaining, BATCH))):
+                    ahead.append([(i, pool.submit(self._read, picture_of(i))) for i in batch])
+                if not ahead:
+                    return
+                yield [(item, future.result()) for item, future in ahead.popleft()]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _read(self, picture: Picture) -> Pixels | PictureError:
+        try:
+            if isinstance(picture, Image.Image):
+                return resize(picture, self.height, self.width)
+            return read_resized(picture, self.height, self.width)
+        except PictureError as error:
+            return error
+
+
+def _spectrum(modality: Modality | str) -> Modality:
+    try:
+        return Modality(modality)
+    except ValueError:
+        known = " or ".join(Modality)
+        raise VireidError(f"there is no modality {modality!r}; give {known}") from None
+
+
+def _sound(pixels: Pixels | PictureError) -> Pixels:
+    if isinstance(pixels, PictureError):
+        raise pixels
+    return pixels

@@ -1,0 +1,96 @@
+"""Opening a model by its name: a shipped model, a folder that was exported, a run.
+
+A bare name that is a shipped model's means that model, everywhere; a folder of the same name is
+written with its path, `./small`.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from vireid.models import onnx_network
+from vireid.models.card import ModelCard, ModelError, Training, learnt_on, training_of
+from vireid.models.network import Network, Text
+from vireid.threads import processors
+
+SHIPPED = Path(__file__).parent / "shipped"
+ORIGINAL = "original:"
+"""Written before a run folder: the CLIP that the run began with."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model that is ready to embed."""
+
+    card: ModelCard
+    network: Network
+    text: Text
+    learnt_on: str = "unknown"
+    """The data set, with the number of its split where there are several."""
+    training: Training | None = None
+
+
+def shipped() -> list[str]:
+    """Names of the models that come with vireid."""
+    return sorted(card.parent.name for card in SHIPPED.glob("*/model.json"))
+
+
+def is_shipped(name: str | Path) -> bool:
+    """Whether a name means a model that comes with vireid."""
+    return str(name) in shipped()
+
+
+def folder_of(name: str | Path) -> Path:
+    """Return the folder of a model; the one rule by which names become folders.
+
+    Args:
+        name: A shipped model's, or the path of a run or of an exported model, which need not exist.
+    """
+    if not is_shipped(name):
+        return Path(name)
+    if any((Path(name) / card).exists() for card in ("model.json", "run.json")):
+        log.warning("%s is the model that comes with vireid; the folder here is ./%s", name, name)
+    return SHIPPED / str(name)
+
+
+def open_model(name: str | Path, threads: int | None = None) -> OpenModel:
+    """Open a model, whatever kind it is.
+
+    Args:
+        name: See `Embedder.open`.
+        threads: How many the network may use; all processors by default.
+
+    Raises:
+        ModelError: There is no such model, it is damaged, or of another version's format.
+    """
+    if str(name).startswith(ORIGINAL):
+        return _open_original(Path(str(name).removeprefix(ORIGINAL)))
+    folder = folder_of(name)
+    source = str(name) if is_shipped(name) else str(folder.absolute())
+    if (folder / "model.json").exists():
+        opened = onnx_network.open_exported(folder, source, threads or processors())
+        return OpenModel(*opened, learnt_on(folder), training_of(folder, "model.json"))
+    if (folder / "run.json").exists():
+        return _open_run(folder, source)
+    raise ModelError(
+        f"there is no model {str(name)!r}; give a run folder, a folder written by "
+        f"`vireid export`, or a shipped model: {', '.join(shipped()) or 'none is installed'}"
+    )
+
+
+def _open_run(folder: Path, source: str) -> OpenModel:
+    # Only what a run has learnt needs torch.
+    from vireid.models import torch_network
+
+    opened = torch_network.open_run(folder, source, f"{ORIGINAL}{folder.absolute()}")
+    return OpenModel(*opened, learnt_on(folder), training_of(folder, "run.json"))
+
+
+def _open_original(run: Path) -> OpenModel:
+    from vireid.models import torch_network
+
+    return OpenModel(
+        *torch_network.open_original(run, f"{ORIGINAL}{run.absolute()}"), learnt_on="nothing"
+    )

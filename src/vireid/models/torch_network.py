@@ -1,0 +1,79 @@
+"""Runs: what was learnt, embedding on the fastest device there is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from vireid import runs
+from vireid.method import FromText
+from vireid.models.card import ModelCard
+from vireid.models.network import Network, Pictures, Reader, Text, Vectors
+from vireid.records import Modality
+
+
+def open_run(folder: Path, source: str, original: str) -> tuple[ModelCard, Network, Text]:
+    """Open what a run has learnt.
+
+    Args:
+        folder: A run folder.
+        source: What the model was opened by, for its card.
+        original: How the model that the run began with is opened, for the caveat of its texts.
+
+    Raises:
+        VireidError: The run has not finished, or its weights are damaged.
+    """
+    method, recipe = runs.load_method(folder)
+    card = ModelCard(
+        name=folder.absolute().name,
+        source=source,
+        fingerprint=runs.read_facts(folder)["fingerprint"],
+        precision="float32",
+        height=recipe.data.height,
+        width=recipe.data.width,
+        embedding_dim=method.embedding_dim,
+    )
+    network, read = _in_torch(method)
+    caveat = method.text_caveat(card.name, original) if isinstance(method, FromText) else None
+    return card, network, Text(read, caveat=caveat) if read else Text()
+
+
+def open_original(run: Path, source: str) -> tuple[ModelCard, Network, Text]:
+    """Open the model of pictures and sentences that a run began with.
+
+    Raises:
+        VireidError: No run folder, it did not begin with such a model, or that cannot be had again.
+    """
+    model, recipe = runs.load_original(run)
+    height, width = recipe.data.height, recipe.data.width
+    card = ModelCard(
+        name=f"original of {run.absolute().name}",
+        source=source,
+        fingerprint=runs.fingerprint("original", {}, height, width, model.state_dict()),
+        precision="float32",
+        height=height,
+        width=width,
+        embedding_dim=model.embedding_dim,
+    )
+    network, read = _in_torch(model)
+    return card, network, Text(read)
+
+
+def _in_torch(model: Any) -> tuple[Network, Reader | None]:
+    """What embeds pictures, and what embeds sentences if anything does."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).eval()
+
+    def embed(pictures: Pictures, modality: Modality) -> Vectors:
+        images = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div(255)
+        with torch.inference_mode():
+            return np.asarray(model.embed(images, modality).cpu().numpy())
+
+    def read(sentences: Sequence[str]) -> Float[np.ndarray, "n d"]:
+        with torch.inference_mode():
+            return np.asarray(model.embed_text(sentences).cpu().numpy())
+
+    return embed, read if hasattr(model, "embed_text") else None
