@@ -40,7 +40,7 @@ from scipy.io import loadmat, savemat
 from vireid.datasets import Dataset
 from vireid.datasets._sysu_layout import MODALITIES
 from vireid.records import ImageRecord
-from vireid.scoring import protocols
+from vireid.scoring import offered, permutations
 from vireid.scoring.metrics import CmcVariant, score_ranking
 from vireid.scoring.protocols import Protocol, Trial
 
@@ -175,9 +175,9 @@ def by_mpanet(
         arguments.append(np.array([r.identity for r in part]))
         arguments.append(np.array([int((r.camera or "")[3:]) for r in part]))
     paths = np.array([str(r.path) for r in parts[1]])
-    permutations = loadmat(protocols.permutations_path(dataset.root))["rand_perm_cam"]
+    cells = loadmat(permutations.permutations_path(dataset.root))["rand_perm_cam"]
     mean_ap, *ranks = module.eval_sysu(
-        *arguments, paths, permutations, mode, 1 if shot == "single" else 10
+        *arguments, paths, cells, mode, 1 if shot == "single" else 10
     )
     return named([value / 100 for value in (*ranks, mean_ap)])
 
@@ -275,7 +275,7 @@ def compare_sysu(asked: argparse.Namespace) -> Iterator[tuple[str, str, Scores, 
         (root / "exp" / "rand_perm_cam.mat").write_bytes(source.read_bytes())
         dataset = replace(dataset, root=root)
         for mode, shot in map(str.split, asked.variant or VARIANTS):
-            protocol = protocols.find("sysu/official", mode, shot)
+            protocol = offered.find("sysu/official", mode, shot)
             what = f"SYSU-MM01 {mode} {shot}, ten trials"
             mine, rankings = our_means(protocol, dataset, features)
             if asked.agw:

@@ -22,8 +22,10 @@ from vireid import Embedder, Gallery, ImageRecord, Modality, datasets
 from vireid.datasets import Dataset
 from vireid.reports import contact_sheet
 from vireid.scoring import baselines
-from vireid.scoring.evaluation import EmbedsRecords, Scores, score, table
-from vireid.scoring.protocols import find
+from vireid.scoring.evaluation import EmbedsRecords, score
+from vireid.scoring.offered import find
+from vireid.scoring.scores import Scores
+from vireid.scoring.tables import table
 from vireid.search.indexing import index
 
 DEMO = Path("demo")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vireid.reports import contact_sheet
-from vireid.scoring.evaluation import Scores
+from vireid.scoring.scores import Scores
 
 LEARNT, NOT_LEARNT = "#1a9850", "#8d99ae"
 DPI = 110

@@ -14,7 +14,7 @@ from vireid.models.opening import SHIPPED
 from vireid.reports import contact_sheet
 from vireid.runs import build
 from vireid.scoring import baselines
-from vireid.scoring.evaluation import Scores
+from vireid.scoring.scores import Scores
 
 MEGABYTE = 10**6
 

@@ -1,6 +1,7 @@
 """A sweep learns every row with every seed once, and puts what was scored into one table."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -84,8 +85,8 @@ def test_the_table_is_mean_and_deviation_over_the_seeds(swept: Path) -> None:
         for seed in (0, 3):
             name = row["name"].replace(" ", "-").removeprefix("+-")
             (found,) = results.read(swept / name / f"seed-{seed}" / "scores.json")
-            values.append(100 * found.content["mean"]["mAP"])
-            assert row["seeds"][str(seed)]["mean"] == found.content["mean"]
+            values.append(100 * found.mean["mAP"])
+            assert row["seeds"][str(seed)]["mean"] == found.mean
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
         assert cells[0] == row["name"]
         assert cells[2] == f"{fmean(values):.1f} ± {stdev(values):.1f}"
@@ -141,8 +142,8 @@ def test_settings_can_be_chosen_on_validation_people(
 ) -> None:
     asked = []
 
-    def score(*_: object, people: str, **__: object) -> Any:
-        asked.append(people)
+    def score(*_: object, group: str, **__: object) -> Any:
+        asked.append(group)
         raise VireidError("seen enough")
 
     monkeypatch.setattr("vireid.scoring.evaluation.score", score)
@@ -193,9 +194,9 @@ def test_runs_scored_on_different_galleries_make_no_table(
     wanted = sweep.read(file)
     places = [swept / wanted.folder_of("as it is", seed) for seed in (0, 3)]
     found = [results.read(place / "scores.json")[0] for place in places]
-    other = json.loads(json.dumps(found[1].content, default=str))
-    other["trials"][0]["gallery_sha256"] = "another"
-    mixed = {("as it is", 0): found[0], ("as it is", 3): results.Result(other)}
+    first, *others = found[1].trials
+    other = replace(found[1], trials=(replace(first, gallery_sha256="another"), *others))
+    mixed = {("as it is", 0): found[0], ("as it is", 3): other}
     with pytest.raises(SweepError, match="different pictures or galleries"):
         sweep._rows(wanted, mixed)
 

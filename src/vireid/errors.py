@@ -10,7 +10,7 @@ EXTRA_OF_MODULE = {
     "onnxscript": "export",
     "open_clip": "train",
     "safetensors": "train",
-    "scipy": "score",
+    "scipy": "render",
     "sklearn": "report",
     "tensorboard": "tensorboard",
     "timm": "train",

@@ -119,10 +119,12 @@ class FromText(ReadsText, Protocol):
             VireidError: It began with random weights, or its weights cannot be had.
         """
 
-    def text_caveat(self, name: str, original: str) -> str:
+    @classmethod
+    def text_caveat(cls, config: Any, name: str, original: str) -> str:
         """Say what whoever searches by a sentence has to know.
 
         Args:
+            config: The settings of the run.
             name: What the trained model is called.
             original: What the model it began with is opened by.
         """

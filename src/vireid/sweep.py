@@ -35,11 +35,11 @@ from vireid.learning.journal import console
 from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
 from vireid.recipe import Recipe
-from vireid.scoring import evaluation, protocols, results
-from vireid.scoring.results import Result
+from vireid.scoring import evaluation, offered, results
+from vireid.scoring.scores import Group, Scores
 from vireid.whole_files import write_whole
 
-METRICS = ("R1", "mAP", "mINP")
+SHOWN = ("R1", "mAP", "mINP")
 """In the table; the JSON file holds all."""
 PLOTTED = {"R1": "#1a9850", "mAP": "#4575b4"}
 KEYS = {"recipe", "seeds", "rows", "protocol"}
@@ -71,11 +71,11 @@ class Row:
 
     name: str
     changes: Mapping[str, Any]
-    results: Mapping[int, Result]
+    results: Mapping[int, Scores]
 
     def values(self, metric: str) -> list[float]:
         """By seed; each a mean over the trials, a fraction of 1."""
-        return [float(result.content["mean"][metric]) for result in self.results.values()]
+        return [result.mean[metric] for result in self.results.values()]
 
     def cell(self, metric: str) -> str:
         """Percent: mean, and sample standard deviation where there are several seeds."""
@@ -129,7 +129,7 @@ def run(
     import matplotlib  # noqa: F401  or it would be missed after the first run only
 
     wanted = _recipes(sweep, overrides, validate=validate)
-    found: dict[tuple[str, int], Result] = {}
+    found: dict[tuple[str, int], Scores] = {}
     for number, ((name, seed), recipe) in enumerate(wanted.items(), 1):
         place = folder / sweep.folder_of(name, seed)
         where = f"{number}/{len(wanted)}  {name}, seed {seed}"
@@ -144,11 +144,11 @@ def table(rows: Sequence[Row]) -> Table:
     """For people: in percent."""
     shown = Table(title=_title(rows), caption=_caption(rows), box=box.SIMPLE_HEAD, padding=0)
     shown.add_column("row")
-    for metric in METRICS:
+    for metric in SHOWN:
         shown.add_column(metric, justify="right", no_wrap=True)
     shown.add_column("seeds", justify="right")
     for row in rows:
-        cells = [row.cell(metric) for metric in METRICS]
+        cells = [row.cell(metric) for metric in SHOWN]
         shown.add_row(row.name, *cells, str(len(row.results)))
     return shown
 
@@ -206,7 +206,7 @@ def _check_kept(row: str, changes: Mapping[str, Any], overrides: Sequence[str]) 
             )
 
 
-def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: bool) -> Result:
+def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: bool) -> Scores:
     """Of one run: learnt, or learnt to its end, and scored, as far as that has to be done."""
     data = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
     recipe = replace(recipe, data=replace(recipe.data, trial=data.trial))
@@ -215,26 +215,26 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
         runs.check_same(folder, recipe, {})
     else:
         learn(recipe, folder, resume=begun)
-    wanted = protocols.choose(data, protocol)[0]
-    people: evaluation.People = "validation" if validate else "test"
-    known = _known_result(folder, f"{data.name} {people}: {wanted.title}")
+    wanted = offered.choose(data, protocol)[0]
+    group: Group = "validation" if validate else "test"
+    known = _known_result(folder, f"{data.name} {group}: {wanted.title}")
     if known:
         return known
-    scores = evaluation.score(Embedder.open(folder), data, wanted, progress=True, people=people)
-    results.keep([scores.as_dict()], folder / "scores.json")
-    return Result(scores.as_dict())
+    scores = evaluation.score(Embedder.open(folder), data, wanted, progress=True, group=group)
+    results.keep([scores], folder / "scores.json")
+    return scores
 
 
-def _known_result(folder: Path, key: str) -> Result | None:
+def _known_result(folder: Path, key: str) -> Scores | None:
     path = folder / "scores.json"
     learnt = runs.read_facts(folder)["fingerprint"]
     for result in results.read(path) if path.exists() else []:
-        if (result.content["model"]["fingerprint"], result.content["key"]) == (learnt, key):
+        if (result.model.fingerprint, result.key) == (learnt, key):
             return result
     return None
 
 
-def _rows(sweep: Sweep, found: Mapping[tuple[str, int], Result]) -> list[Row]:
+def _rows(sweep: Sweep, found: Mapping[tuple[str, int], Scores]) -> list[Row]:
     columns = {json.dumps(result.column, default=str) for result in found.values()}
     if len(columns) > 1:
         raise SweepError(
@@ -256,11 +256,11 @@ def _write(sweep: Sweep, rows: Sequence[Row], folder: Path) -> None:
 
 
 def _title(rows: Sequence[Row]) -> str:
-    return next(str(r.content["key"]) for row in rows for r in row.results.values())
+    return next(r.key for row in rows for r in row.results.values())
 
 
 def _caption(rows: Sequence[Row]) -> str:
-    trials = next(r.trials for row in rows for r in row.results.values())
+    trials = next(len(r.trials) for row in rows for r in row.results.values())
     return (
         "percent, mean ± standard deviation over the seeds, where a seed counts with its mean "
         f"over {trials} trials"
@@ -268,11 +268,11 @@ def _caption(rows: Sequence[Row]) -> str:
 
 
 def _markdown(sweep: Sweep, rows: Sequence[Row]) -> str:
-    heads = ["row", *METRICS, "seeds"]
+    heads = ["row", *SHOWN, "seeds"]
     lines = [f"# {sweep.name}", "", f"{_title(rows)}; {_caption(rows)}.", ""]
     lines += [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for row in rows:
-        cells = [row.name, *(row.cell(metric) for metric in METRICS), str(len(row.results))]
+        cells = [row.name, *(row.cell(metric) for metric in SHOWN), str(len(row.results))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -290,8 +290,7 @@ def _as_dict(sweep: Sweep, rows: Sequence[Row]) -> dict[str, Any]:
 
 def _seeds(row: Row) -> Iterator[tuple[str, Any]]:
     for seed, result in row.results.items():
-        model = result.content["model"]["fingerprint"]
-        yield str(seed), {"model": model, "mean": result.content["mean"]}
+        yield str(seed), {"model": result.model.fingerprint, "mean": result.mean}
 
 
 def _plot(rows: Sequence[Row]) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from tests.onnx_model import DIM, HEIGHT, WIDTH, person, write_model
 
+from vireid.errors import VireidError
 from vireid.models.card import ModelError
 from vireid.models.embedder import Embedder, Picture
 from vireid.pictures import PictureError
@@ -201,3 +202,10 @@ def test_embedding_with_an_exported_model_needs_no_torch(model: Path, tmp_path: 
         [sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ)
     )
     assert answer.stdout == f"(1, {DIM}) False\n", answer.stderr
+
+
+def test_a_modality_may_be_a_word_and_another_word_is_refused(embedder: Embedder) -> None:
+    by_word, by_name = (embedder.embed([person(1)], m) for m in ("infrared", Modality.INFRARED))
+    np.testing.assert_array_equal(by_word, by_name)
+    with pytest.raises(VireidError, match="no modality 'ir'; give visible or infrared"):
+        embedder.embed([person(1)], "ir")

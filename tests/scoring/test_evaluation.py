@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,20 @@ from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.records import ImageRecord
-from vireid.scoring import baselines, evaluation, protocols, results
+from vireid.scoring import (
+    METRICS,
+    baselines,
+    evaluation,
+    mat_cells,
+    offered,
+    permutations,
+    protocols,
+    results,
+    tables,
+)
 from vireid.scoring.baselines import Baseline
-from vireid.scoring.evaluation import Scores
-from vireid.scoring.results import METRICS
+from vireid.scoring.protocols import Protocol, Trial
+from vireid.scoring.scores import Scores
 
 KNOWS_EVERYONE = Baseline("knows everyone", lambda record: np.eye(20)[record.identity or 0])
 
@@ -34,24 +45,24 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def scores(dataset: Dataset) -> list[Scores]:
-    return evaluation.score_all(baselines.chance(), dataset, protocols.choose(dataset))
+    return evaluation.score_all(baselines.chance(), dataset, offered.choose(dataset))
 
 
 def shown(scores: Sequence[Scores], width: int = 100) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(evaluation.table(scores))
+    console.print(tables.table(scores))
     return console.export_text()
 
 
 def test_who_knows_everyone_scores_everything(dataset: Dataset) -> None:
-    for protocol in protocols.choose(dataset):
+    for protocol in offered.choose(dataset):
         mean = evaluation.score(KNOWS_EVERYONE, dataset, protocol).mean
         assert {name: mean[name] for name in METRICS} == dict.fromkeys(METRICS, 1.0)
 
 
 def test_a_trial_is_scored_on_its_own_gallery_and_what_is_hidden_from_it(dataset: Dataset) -> None:
     """By hand, for the seeded draw: every query, every picture, nothing shared with the code."""
-    protocol = protocols.find("sysu/py-seed")
+    protocol = offered.find("sysu/py-seed")
     embedder = baselines.chance(3)
     scores = evaluation.score(embedder, dataset, protocol)
     for trial, drawn in zip(scores.trials, protocol.trials(dataset), strict=True):
@@ -70,7 +81,7 @@ def test_a_trial_is_scored_on_its_own_gallery_and_what_is_hidden_from_it(dataset
         assert trial.metrics["R1"] == pytest.approx(right / valid)
         assert (trial.queries, trial.valid_queries) == (len(drawn.queries), valid)
         assert trial.gallery_pictures == len(drawn.gallery)
-        assert trial.gallery_sha256 == protocols.fingerprint(drawn.gallery)
+        assert trial.gallery_sha256 == protocols.list_fingerprint(drawn.gallery)
     assert scores.sd is not None
     assert scores.sd["R1"] > 0
 
@@ -83,11 +94,35 @@ def test_every_picture_is_embedded_once_and_no_other(dataset: Dataset) -> None:
         return np.ones(4)
 
     evaluation.score_all(
-        Baseline("counts", embed), dataset, protocols.choose(dataset, "sysu/py-seed", "indoor")
+        Baseline("counts", embed), dataset, offered.choose(dataset, "sysu/py-seed", "indoor")
     )
     assert len(seen) == len(set(seen))
     assert {record.camera for record in seen} == {"cam1", "cam2", "cam3", "cam6"}
     assert set(seen) <= set(dataset.test)
+
+
+def test_galleries_are_drawn_once_and_permutations_parsed_once(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, parsed = [], []
+    draw, parse = Protocol.trials, mat_cells.read
+
+    def counting_draw(protocol: Protocol, of: Dataset) -> tuple[Trial, ...]:
+        drawn.append(protocol.title)
+        return draw(protocol, of)
+
+    def counting_parse(path: Path, name: str) -> list[Any]:
+        parsed.append(path)
+        return parse(path, name)
+
+    monkeypatch.setattr(Protocol, "trials", counting_draw)
+    monkeypatch.setattr(mat_cells, "read", counting_parse)
+    permutations._read.cache_clear()
+    protocols = offered.choose(dataset, "sysu/official")
+    evaluation.score_all(baselines.chance(), dataset, protocols)
+    assert drawn == [protocol.title for protocol in protocols]
+    assert len(drawn) == 4
+    assert len(parsed) == 1
 
 
 def test_results_hold_all_that_has_to_be_told_with_them(
@@ -106,6 +141,7 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "trial_numbers": list(range(10)),
         "drawn": "gallery",
         "removal": "same-room",
+        "usual_removal": None,
         "hidden_cameras": [["cam3", "cam2"]],
         "frames": None,
         "cmc": "identity",
@@ -115,7 +151,7 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "re_ranking": None,
     }
     assert result["key"] == "sysu_mm01 test: sysu/official all multi-shot"
-    assert (result["dataset"]["name"], result["dataset"]["people"]) == ("sysu_mm01", "test")
+    assert (result["dataset"]["name"], result["dataset"]["group"]) == ("sysu_mm01", "test")
     assert result["dataset"]["fingerprint"] == records.fingerprint(dataset.test, dataset.root)
     assert result["dataset"]["counts"] == dataset.counts
     assert result["model"] == {
@@ -144,14 +180,14 @@ def test_results_hold_all_that_has_to_be_told_with_them(
 
 def test_scores_are_written_whole_or_not_at_all(scores: list[Scores], tmp_path: Path) -> None:
     path = tmp_path / "new" / "scores.json"
-    results.keep([each.as_dict() for each in scores], path)
+    results.keep(scores, path)
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["format"] == results.FORMAT
     assert [each["protocol"]["shot"] for each in content["scores"]] == ["single", "multi"] * 2
     in_the_way = tmp_path / "in_the_way"
     in_the_way.write_text("a file", encoding="utf-8")
     with pytest.raises(VireidError, match=r"could not be written|Not a directory"):
-        results.keep([scores[0].as_dict()], in_the_way / "scores.json")
+        results.keep([scores[0]], in_the_way / "scores.json")
     assert sorted(child.name for child in tmp_path.iterdir()) == ["in_the_way", "new"]
     assert [child.name for child in path.parent.iterdir()] == ["scores.json"]
 
@@ -190,12 +226,12 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:200])
     broken = datasets.read("sysu_mm01", root)
     with pytest.raises(VireidError, match=r"cam6/0004/0001\.jpg"):
-        evaluation.score(baselines.raw_pixels(), broken, protocols.find("sysu/py-seed"))
+        evaluation.score(baselines.raw_pixels(), broken, offered.find("sysu/py-seed"))
 
 
 def test_colours_and_pixels_find_people_who_differ_in_them(dataset: Dataset) -> None:
     """Everybody has one colour here, in both spectra."""
-    protocol = protocols.find("sysu/official")
+    protocol = offered.find("sysu/official")
     chance = evaluation.score(baselines.chance(), dataset, protocol).mean["R1"]
     colours = evaluation.score(baselines.colour_histograms(), dataset, protocol).mean["R1"]
     assert colours > chance + 0.2
@@ -203,7 +239,7 @@ def test_colours_and_pixels_find_people_who_differ_in_them(dataset: Dataset) -> 
 
 def test_chance_scores_what_lots_would(dataset: Dataset) -> None:
     """Of an indoor gallery with one picture of each person per camera, any picture is first."""
-    protocol = protocols.find("sysu/py-seed", "indoor")
+    protocol = offered.find("sysu/py-seed", "indoor")
     trial = protocol.trials(dataset)[0]
     chances = [share_of_matches(query, trial.gallery) for query in trial.queries]
     expected = fmean(chance for chance in chances if chance)

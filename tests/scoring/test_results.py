@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +18,13 @@ from vireid import datasets
 from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.scoring import baselines, evaluation, protocols, results
-from vireid.scoring.evaluation import Scores
+from vireid.scoring import METRICS, baselines, evaluation, offered, results
 from vireid.scoring.re_ranking import KReciprocal
-from vireid.scoring.results import Result, ResultsError
+from vireid.scoring.results import ResultsError
+from vireid.scoring.scores import Scores
 
-SEEDED = protocols.find("sysu/py-seed")
-OFFICIAL = protocols.find("sysu/official")
+SEEDED = offered.find("sysu/py-seed")
+OFFICIAL = offered.find("sysu/official")
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +42,11 @@ def chance(dataset: Dataset) -> Scores:
     return evaluation.score(baselines.chance(), dataset, SEEDED)
 
 
-def as_results(scores: Sequence[Scores]) -> list[Result]:
-    return [Result(json.loads(json.dumps(each.as_dict()))) for each in scores]
+def as_results(scores: Sequence[Scores]) -> list[Scores]:
+    return [Scores.from_dict(json.loads(json.dumps(each.as_dict()))) for each in scores]
 
 
-def changed(scores: Scores, path: str, value: Any) -> Result:
+def changed(scores: Scores, path: str, value: Any) -> Scores:
     """As if that had been otherwise when it was scored."""
     content = json.loads(json.dumps(scores.as_dict()))
     *above, last = path.split(".")
@@ -54,7 +55,7 @@ def changed(scores: Scores, path: str, value: Any) -> Result:
         table = table[name]
     assert table[last] != value
     table[last] = value
-    return Result(content)
+    return Scores.from_dict(content)
 
 
 def shown(comparison: results.Comparison, metrics: Sequence[str] = (), width: int = 120) -> str:
@@ -97,7 +98,7 @@ PARTS = [
     ("protocol.re_ranking", {"name": "k-reciprocal", "k1": 20, "k2": 6, "weight": 0.3}),
     ("protocol.dataset", "another"),
     ("dataset.name", "nightwalk"),
-    ("dataset.people", "validation"),
+    ("dataset.group", "validation"),
     ("dataset.fingerprint", "0123456789abcdef"),
     ("dataset.trial", 3),
 ]
@@ -110,7 +111,7 @@ def test_whatever_else_a_score_depends_on_makes_another_column(
     comparison = results.compare([*as_results([chance]), changed(colours, path, value)])
     assert list(comparison.columns) == ["A", "B"]
     assert [list(row) for row in comparison.rows.values()] == [["A"], ["B"]]
-    name = {"dataset.name": "data set", "dataset.people": "people", "dataset.trial": "split"}
+    name = {"dataset.name": "data set", "dataset.group": "group", "dataset.trial": "split"}
     said = {**name, "dataset.fingerprint": "pictures"}.get(path, path)
     (told,) = results.differences(*comparison.columns.values())
     assert told.startswith(f"{said} is ")
@@ -121,7 +122,8 @@ def test_whatever_else_a_score_depends_on_makes_another_column(
 def test_every_field_of_a_protocol_is_looked_at(colours: Scores) -> None:
     """So that a field that is added to protocols is not forgotten above."""
     fields = {path for path, _ in PARTS if path.startswith("protocol.")}
-    assert {f"protocol.{name}" for name in colours.as_dict()["protocol"]} == fields
+    named = {f"protocol.{name}" for name in colours.as_dict()["protocol"]}
+    assert named - {"protocol.usual_removal"} == fields
 
 
 def test_other_galleries_of_one_protocol_are_another_column(
@@ -146,12 +148,14 @@ def test_re_ranked_scores_stand_beside_the_plain_ones_of_the_same_model(dataset:
 def test_small_differences_are_said_to_mean_nothing(chance: Scores) -> None:
     """1.3 apart; each of ten trials with sd 3 has an error of 0.95, their difference of 1.34."""
 
-    def with_mean(name: str, r1: float) -> Result:
-        content = json.loads(json.dumps(chance.as_dict()))
-        content["model"]["name"] = content["model"]["fingerprint"] = name
-        content["mean"] = dict.fromkeys(results.METRICS, r1)
-        content["sd"] = dict.fromkeys(results.METRICS, 0.03)
-        return Result(content)
+    def with_mean(name: str, r1: float) -> Scores:
+        off = 0.03 * math.sqrt(0.9)
+        trials = (
+            replace(trial, metrics=dict.fromkeys(METRICS, r1 + (off if i % 2 else -off)))
+            for i, trial in enumerate(chance.trials)
+        )
+        model = replace(chance.model, name=name, fingerprint=name)
+        return replace(chance, model=model, trials=tuple(trials))
 
     one, near, far = with_mean("one", 0.5), with_mean("near", 0.487), with_mean("far", 0.48)
     said = "R1: one and near differ by 1.3, less than the error of drawing galleries, 1.3"
@@ -191,16 +195,16 @@ def test_results_are_kept_side_by_side_and_replaced_by_their_like(
     path = tmp_path / "new" / "scores.json"
     official = evaluation.score(baselines.chance(), dataset, OFFICIAL)
     for scores in ([chance], [colours, official], [chance]):
-        results.keep([each.as_dict() for each in scores], path)
-    found = [(r.content["model"]["name"], r.content["protocol"]["id"]) for r in results.read(path)]
+        results.keep(scores, path)
+    found = [(r.model.name, r.protocol.id) for r in results.read(path)]
     assert found == [
         ("chance", "sysu/py-seed"),
         ("colour histograms", "sysu/py-seed"),
         ("chance", "sysu/official"),
     ]
     again = replace(chance, version="9.9")
-    results.keep([again.as_dict()], path)
-    assert [r.content["version"] for r in results.read(path)].count("9.9") == 1
+    results.keep([again], path)
+    assert [r.version for r in results.read(path)].count("9.9") == 1
     assert len(results.read(path)) == 3
 
 
@@ -209,9 +213,10 @@ def test_results_are_kept_side_by_side_and_replaced_by_their_like(
     [
         ("{", "is no file of results, or damaged"),
         ("[]", "is no file of results, or damaged"),
+        ('{"format": 3, "scores": [{"trials": 3}]}', "is no file of results, or damaged"),
         (
             '{"format": 1, "scores": []}',
-            "has format 1, this vireid reads 2; move it away and score",
+            "has format 1, this vireid reads 3; move it away and score",
         ),
     ],
 )
@@ -221,8 +226,18 @@ def test_a_file_that_holds_no_results_is_named_and_not_written_over(
     path = tmp_path / "scores.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(ResultsError, match=message):
-        results.keep([chance.as_dict()], path)
+        results.keep([chance], path)
     assert path.read_text(encoding="utf-8") == content
+
+
+def test_a_file_of_the_format_before_is_read(chance: Scores, tmp_path: Path) -> None:
+    old = chance.as_dict()
+    old["dataset"]["people"] = old["dataset"].pop("group")
+    del old["protocol"]["usual_removal"]
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({"format": 2, "scores": [old]}), encoding="utf-8")
+    assert results.read(path) == [chance]
+    assert list(results.compare([*results.read(path), chance]).columns) == ["A"]
 
 
 def test_what_has_no_results_is_told_how_to_get_them(tmp_path: Path) -> None:
@@ -257,7 +272,7 @@ def test_the_commands_score_with_options_and_compare(dataset: Dataset, tmp_path:
     ]
     assert [list(model["scores"]) for model in answer["models"]] == [["A", "B", "C"], ["A", "B"]]
     written = results.read(models[0] / "scores.json")
-    assert answer["models"][0]["scores"]["B"]["mean"] == written[1].content["mean"]
+    assert answer["models"][0]["scores"]["B"]["mean"] == written[1].mean
     assert "A mINP" in run("compare", *map(str, models), "--metric", "mINP", "--sort", "B mAP")
     with pytest.raises(
         VireidError, match=r"(?s)flip sum: protocol.test_time_flip is none, and sum"

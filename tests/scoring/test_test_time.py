@@ -15,12 +15,12 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import baselines, evaluation, protocols
+from vireid.scoring import baselines, evaluation, offered, tables
 from vireid.scoring.metrics import score_ranking
 from vireid.scoring.protocols import Flip, Protocol, Trial
 from vireid.scoring.re_ranking import KReciprocal, re_rank
 
-PLAIN = protocols.find("sysu/official")
+PLAIN = offered.find("sysu/official")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_scores_with_options_stand_beside_the_plain_ones(
     key = "sysu_mm01 test: sysu/official all single-shot"
     options = ("", ", flip sum", ", flip sum, k-reciprocal k1=5 k2=2 lambda=0.3")
     assert [result["key"] for result in results] == [key + option for option in options]
-    titles = [str(shown.title) for shown in evaluation.tables([with_both, plain, with_flip])]
+    titles = [str(shown.title) for shown in tables.tables([with_both, plain, with_flip])]
     assert "flip" not in titles[0]
     assert titles[1].endswith("flip sum")
     assert titles[2].endswith("flip sum, k-reciprocal k1=5 k2=2 lambda=0.3")
@@ -160,7 +160,7 @@ def test_re_ranking_does_not_learn_who_is_seen_from_what_identities_hide() -> No
         ]
         return Trial(0, tuple(records[::2]), tuple(records[1::2]))
 
-    protocol = replace(protocols.find("llcm/two-way"), re_ranking=KReciprocal(4, 2))
+    protocol = replace(offered.find("llcm/two-way"), re_ranking=KReciprocal(4, 2))
     one, other = trial([i // 4 for i in range(24)]), trial([i // 6 for i in range(24)])
     assert (protocol.hidden(one) != protocol.hidden(other)).any()
     np.testing.assert_array_equal(
@@ -172,7 +172,7 @@ def test_re_ranking_does_not_learn_who_is_seen_from_what_identities_hide() -> No
 def test_scores_do_not_depend_on_the_order_in_which_pictures_are_listed(
     dataset: Dataset, embedder: Embedder
 ) -> None:
-    wanted = protocols.beside_plain([PLAIN], "concatenation", "k-reciprocal")
+    wanted = offered.beside_plain([PLAIN], "concatenation", "k-reciprocal")
     turned = replace(dataset, test=dataset.test[::-1])
     for one, other in zip(
         evaluation.score_all(embedder, dataset, wanted),
@@ -183,11 +183,11 @@ def test_scores_do_not_depend_on_the_order_in_which_pictures_are_listed(
 
 
 def test_what_is_done_at_test_time_has_to_be_offered() -> None:
-    assert protocols.beside_plain([PLAIN]) == [PLAIN]
+    assert offered.beside_plain([PLAIN]) == [PLAIN]
     with pytest.raises(VireidError, match="no flip 'summ'; did you mean 'sum'"):
-        protocols.beside_plain([PLAIN], "summ")
+        offered.beside_plain([PLAIN], "summ")
     with pytest.raises(VireidError, match="no re-ranking 'gnn'"):
-        protocols.beside_plain([PLAIN], "none", "gnn")
+        offered.beside_plain([PLAIN], "none", "gnn")
 
 
 def test_baselines_have_no_mirror_images(dataset: Dataset) -> None:

@@ -16,9 +16,11 @@ from vireid import datasets
 from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
+from vireid.models.card import Training
 from vireid.models.embedder import Embedder
 from vireid.runs import RunError
-from vireid.scoring import baselines, evaluation, protocols, results
+from vireid.scoring import baselines, evaluation, offered, protocols, results
+from vireid.scoring.scores import Group
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -26,6 +28,9 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return datasets.read("sysu_mm01", sysu_layout.write(tmp_path_factory.mktemp("data") / "sysu"))
+
+
+GROUPS: tuple[Group, ...] = ("test", "validation")
 
 
 def vireid(*arguments: str | Path) -> str:
@@ -67,20 +72,16 @@ def test_it_is_scored_on_them_with_galleries_drawn_by_the_same_rule(
     out = tmp_path / "scores.json"
     text = vireid("evaluate", held_out, "--validate", "--mode", "all", "--out", out)
     assert "run, sysu_mm01, validation people, sysu/official" in text
-    single = next(
-        result.content
-        for result in results.read(out)
-        if result.content["protocol"]["shot"] == "single"
-    )
-    assert single["dataset"]["people"] == "validation"
-    assert single["key"].startswith("sysu_mm01 validation: sysu/official")
+    single = next(result for result in results.read(out) if result.protocol.shot == "single")
+    assert single.dataset.group == "validation"
+    assert single.key.startswith("sysu_mm01 validation: sysu/official")
     moved = replace(dataset, test=dataset.validation)
-    trials = protocols.find("sysu/official").trials(moved)
+    trials = offered.find("sysu/official").trials(moved)
     assert {record.identity for trial in trials for record in (*trial.queries, *trial.gallery)} == {
         3
     }
-    drawn = [trial["gallery_sha256"] for trial in single["trials"]]
-    assert drawn == [protocols.fingerprint(trial.gallery) for trial in trials]
+    drawn = [trial.gallery_sha256 for trial in single.trials]
+    assert drawn == [protocols.list_fingerprint(trial.gallery) for trial in trials]
 
 
 def test_scores_on_test_people_say_whom_the_run_has_learnt_from(
@@ -90,18 +91,18 @@ def test_scores_on_test_people_say_whom_the_run_has_learnt_from(
     text = [vireid("evaluate", run, "--mode", "all", "--out", out) for run in (held_out, on_all)]
     assert "run has learnt from the 2 people of train only" in text[0]
     assert "has learnt from" not in text[1]
-    told = [result.content["model"]["training"] for result in results.read(out)]
-    assert told[0] == {"learnt_from": "train", "people": 2, "seed": 0}
-    assert told[-1] == {"learnt_from": "train and validation", "people": 3, "seed": 0}
+    told = [result.model.training for result in results.read(out)]
+    assert told[0] == Training("train", 2, 0)
+    assert told[-1] == Training("train and validation", 3, 0)
     assert "learnt from the 2 people of train only" in vireid("compare", out)
 
 
 def test_validation_and_test_people_are_different_columns(dataset: Dataset) -> None:
     scores = [
-        evaluation.score(baselines.chance(), dataset, protocols.find("sysu/py-seed"), people=people)
-        for people in ("test", "validation")
+        evaluation.score(baselines.chance(), dataset, offered.find("sysu/py-seed"), group=group)
+        for group in GROUPS
     ]
-    comparison = results.compare([results.Result(each.as_dict()) for each in scores])
+    comparison = results.compare(scores)
     assert list(comparison.columns) == ["A", "B"]
 
 
@@ -114,11 +115,9 @@ def test_who_has_learnt_elsewhere_may_be(on_all: Path, dataset: Dataset, tmp_pat
     """Other people: a run on NightWalk, as its recipe has it, on SYSU-MM01's validation people."""
     model = write_model(tmp_path / "model")
     with pytest.raises(VireidError, match="nothing says whom toy has learnt from"):
-        evaluation.score_models([str(model)], "sysu_mm01", dataset.root, people="validation")
+        evaluation.score_models([str(model)], "sysu_mm01", dataset.root, group="validation")
     (model / "recipe.toml").write_text('[data]\ndataset = "nightwalk"\n', encoding="utf-8")
-    first, *_ = evaluation.score_models(
-        [str(model)], "sysu_mm01", dataset.root, people="validation"
-    )
+    first, *_ = evaluation.score_models([str(model)], "sysu_mm01", dataset.root, group="validation")
     assert first.model.learnt_on == "nightwalk"
 
 
@@ -126,7 +125,7 @@ def test_data_without_validation_people_cannot_validate(dataset: Dataset) -> Non
     without = replace(dataset, validation=())
     with pytest.raises(VireidError, match="sysu_mm01 has no validation people; choose settings on"):
         evaluation.score(
-            baselines.chance(), without, protocols.find("sysu/py-seed"), people="validation"
+            baselines.chance(), without, offered.find("sysu/py-seed"), group="validation"
         )
 
 

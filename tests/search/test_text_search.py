@@ -221,7 +221,7 @@ def test_models_that_read_no_text_say_what_does(run: Run, site: Path, tmp_path: 
         path = filled(tmp_path / f"{name}.gallery", str(tmp_path / name), site)
         told = refused(run, path, "--text", BACKPACK)
         assert f"model {name} reads no text; " in told
-        assert "indexed by a run of clip4vi_reid" in told
+        assert "indexed by a run of a method that does, such as clip4vi_reid" in told
     with pytest.raises(VireidError, match="run of agw, which does not begin with a CLIP"):
         Embedder.open(f"original:{tmp_path / 'agw'}")
     with pytest.raises(VireidError, match=r"toy is not a run folder: it has no recipe\.toml"):

@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from vireid.cli.options import EXISTING, TO_WRITE, examples
-
-METRICS = ["R1", "R5", "R10", "R20", "mAP", "mINP"]
+from vireid.scoring import METRICS
 
 
 @click.command(
@@ -69,7 +68,7 @@ def evaluate(
     """
     import rich
 
-    from vireid.scoring import evaluation, protocols, results
+    from vireid.scoring import evaluation, offered, results, tables
 
     out = out or evaluation.scores_file(models)
     if out and out.exists():
@@ -79,15 +78,15 @@ def evaluate(
         models,
         dataset,
         root,
-        choose=lambda data: protocols.beside_plain(
-            protocols.choose(data, name, **asked), flip, re_rank
+        choose=lambda data: offered.beside_plain(
+            offered.choose(data, name, **asked), flip, re_rank
         ),
         progress=True,
-        people="validation" if validate else "test",
+        group="validation" if validate else "test",
     )
-    rich.print(*evaluation.tables(scores))
+    rich.print(*tables.tables(scores))
     if out:
-        results.keep([each.as_dict() for each in scores], out)
+        results.keep(scores, out)
 
 
 @click.command(

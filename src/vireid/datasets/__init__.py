@@ -3,7 +3,8 @@
 A data set is a module of this package with a function `read(root=None) -> Dataset`; its file name
 is the data set's name. One that was published with several splits names them in `TRIALS` and takes
 the number of one, `read(root=None, trial=1)`. One that knows what people look like has a function
-`people(root)` that tells it by identity. Modules whose name begins with an underscore are no data
+`people(root)` that tells it by identity, and one that leaves files out a function `left_out(root)`
+that lists them. Modules whose name begins with an underscore are no data
 sets but what several of them share.
 """
 
@@ -131,6 +132,17 @@ def people(dataset: Dataset) -> Mapping[int, Mapping[str, Any]]:
     tell = getattr(_module(dataset.name), "people", None)
     known: Mapping[int, Mapping[str, Any]] = tell(dataset.root) if tell else {}
     return known
+
+
+def left_out(name: str, root: Path) -> Sequence[str]:
+    """Return the files or lines of a data set's folder that are not used, each with its reason.
+
+    Raises:
+        VireidError: There is no such data set.
+    """
+    tell = getattr(_module(name), "left_out", None)
+    told: Sequence[str] = tell(root) if tell else ()
+    return told
 
 
 def _module(name: str) -> ModuleType:

@@ -155,6 +155,11 @@ def _left_out(found: Found) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def left_out(root: Path) -> list[str]:
+    """List the pictures and lines that cannot be used, each with its reason."""
+    return [f"{each.where}: {each.reason}" for each in find(root).unusable]
+
+
 def facts_of(path: Path | str) -> PathFacts:
     """What the folders that a picture lies in say about it.
 

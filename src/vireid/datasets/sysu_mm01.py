@@ -14,6 +14,8 @@ FACTS = {
     "citation": "Wu, Zheng, Yu, Gong, Lai: RGB-Infrared Cross-Modality Person Re-Identification, "
     "ICCV 2017; their page asks for: the same, RGB-IR Person Re-Identification by Cross-Modality "
     "Similarity Preservation, IJCV 2020",
+    "permutations": "https://github.com/wuancong/SYSU-MM01/blob/master/evaluation/data_split/"
+    "rand_perm_cam.mat",
     "pictures": {"visible": 30_071, "infrared": 15_792},
     "counts": {
         "train": {"identities": 296, "visible": 20_284, "infrared": 9_929},

@@ -227,9 +227,10 @@ class CLIP4VIReID(Method):
             )
         return PlainCLIP(_clip(config), config.picture, config.pixels, config.last_stride)
 
-    def text_caveat(self, name: str, original: str) -> str:
+    @classmethod
+    def text_caveat(cls, config: Config, name: str, original: str) -> str:
         """Say what fine-tuning has done to the meaning of words."""
-        if not self.config.pretrained:
+        if not config.pretrained:
             return f"{name} began with random weights, so words mean nothing to it"
         return (
             f"what {name} makes of sentences was narrowed when it learnt to tell people apart: "

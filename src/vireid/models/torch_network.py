@@ -37,8 +37,13 @@ def open_run(folder: Path, source: str, original: str) -> tuple[ModelCard, Netwo
         embedding_dim=method.embedding_dim,
     )
     network, read = _in_torch(method)
-    caveat = method.text_caveat(card.name, original) if isinstance(method, FromText) else None
-    return card, network, Text(read, caveat=caveat) if read else Text()
+    if not isinstance(method, FromText):
+        return card, network, Text(read) if read else Text()
+    return (
+        card,
+        network,
+        Text(read, caveat=method.text_caveat(recipe.settings, card.name, original)),
+    )
 
 
 def open_original(run: Path, source: str) -> tuple[ModelCard, Network, Text]:

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from vireid import datasets
-from vireid.datasets import Dataset, folder
+from vireid.datasets import Dataset
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, read_picture
 from vireid.records import ImageRecord
-from vireid.scoring import protocols
+from vireid.scoring import offered, permutations
 from vireid.threads import in_threads
 from vireid.training_data.sampling import seen_in_one_spectrum
 
@@ -143,8 +143,8 @@ def check(name: str, root: Path | None = None, *, full: bool = False) -> Check:
     found, findings = _read_trials(name, root)
     for dataset in found:
         findings += [*_count(dataset), *_of_one_spectrum(dataset), *_official_draw(dataset)]
-    if name == "folder" and found and root is not None:
-        findings += _unused(root)
+    if found and root is not None:
+        findings += _unused(name, root)
     records = _each_once(found)
     findings += _look(records, full)
     return Check(
@@ -221,21 +221,22 @@ def _of_one_spectrum(dataset: Dataset) -> Iterator[Finding]:
 
 def _official_draw(dataset: Dataset) -> Iterator[Finding]:
     """Whether SYSU-MM01's permutations are there and belong to these pictures."""
-    path = protocols.permutations_path(dataset.root)
-    if dataset.name == "sysu_mm01":
+    path = permutations.permutations_path(dataset.root)
+    published = dataset.facts.get("permutations")
+    if published:
         for remark in _remarks(dataset):
             yield Finding("protocol", True, remark)
     if path.is_file():
         try:
-            for protocol in protocols.choose(dataset, "sysu/official"):
+            for protocol in offered.choose(dataset, "sysu/official"):
                 protocol.trials(dataset)
         except MissingExtraError as error:
             yield Finding("protocol", False, f"{path} was not looked at: {error}")
         except VireidError as error:
             yield Finding("protocol", True, str(error))
-    elif dataset.name == "sysu_mm01":
+    elif published:
         what = f"{path} is missing, which sysu/official needs; download it from"
-        yield Finding("protocol", False, f"{what} {protocols.PERMUTATIONS_URL}")
+        yield Finding("protocol", False, f"{what} {published}")
 
 
 def _remarks(dataset: Dataset) -> Sequence[str]:
@@ -243,11 +244,9 @@ def _remarks(dataset: Dataset) -> Sequence[str]:
     return cast("Sequence[str]", dataset.facts.get("remarks", ()))
 
 
-def _unused(root: Path) -> Iterator[Finding]:
-    unusable = folder.find(root).unusable
-    if unusable:
-        where = tuple(f"{each.where}: {each.reason}" for each in unusable)
-        yield Finding("unused", False, f"{len(unusable)} pictures or lines are left out", where)
+def _unused(name: str, root: Path) -> Iterator[Finding]:
+    if left_out := tuple(datasets.left_out(name, root)):
+        yield Finding("unused", False, f"{len(left_out)} pictures or lines are left out", left_out)
 
 
 def _each_once(found: Iterable[Dataset]) -> list[ImageRecord]:

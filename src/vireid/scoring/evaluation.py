@@ -13,32 +13,27 @@ one. Published code makes one of them in three ways, which rank differently:
 
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from rich import box
-from rich.table import Table
 
-from vireid import __version__, datasets
+from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.models.card import Training
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipe import data_of
 from vireid.records import ImageRecord
 from vireid.records import fingerprint as fingerprint_of
 from vireid.scoring.metrics import RankingScores, score_ranking
-from vireid.scoring.protocols import Flip, Protocol, Trial, choose, fingerprint
+from vireid.scoring.offered import choose
+from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
 from vireid.scoring.re_ranking import re_rank
-from vireid.scoring.results import METRICS
+from vireid.scoring.scores import Group, ScoredDataset, ScoredModel, Scores, TrialScores
+from vireid.tracklets import mean_vector
 
-People = typing.Literal["test", "validation"]
-"""Whom to score on: those whom nobody may choose anything by, or those who are there for it."""
 Vector = Float[np.ndarray, " d"]
 Vectors = Float[np.ndarray, "n d"]
 Embeddings = Mapping[ImageRecord, Vector]
@@ -68,107 +63,12 @@ class EmbedsRecords(typing.Protocol):
         """Row i is the unit vector of record i."""
 
 
-@dataclass(frozen=True)
-class ScoredModel:
-    """Where embeddings come from."""
-
-    name: str
-    fingerprint: str
-    checkpoint: str
-    """How the weights were chosen; on the test people never."""
-    learnt_on: str = "unknown"
-    """The `label` of the data set, its split included; "nothing" for baselines."""
-    training: Training | None = None
-    """From how many people and of which group, and the seed; None where unknown."""
-
-
-@dataclass(frozen=True)
-class ScoredDataset:
-    """What was found on disk."""
-
-    name: str
-    people: People
-    fingerprint: str
-    """Of the pictures of these people: paths, sizes, identities and cameras."""
-    counts: Mapping[str, Mapping[str, int]]
-    """People and pictures, by group."""
-    differences: tuple[str, ...]
-    """Where these are not as many as were published."""
-    trial: int | None = None
-    """Of several published splits, which; None where there is one."""
-
-
-@dataclass(frozen=True)
-class TrialScores:
-    """One trial: its metrics as fractions of 1, and what they were measured on."""
-
-    number: int
-    metrics: Mapping[str, float]
-    queries: int
-    valid_queries: int
-    """Queries that the gallery has a match for; the metrics are means over these."""
-    gallery_pictures: int
-    gallery_identities: int
-    gallery_sha256: str
-    """Of the list of gallery pictures: equal where programs drew the same gallery."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """All trials of one model under one protocol, with everything that has to be told with them."""
-
-    protocol: Protocol
-    trials: tuple[TrialScores, ...]
-    dataset: ScoredDataset
-    model: ScoredModel
-    version: str = __version__
-
-    @property
-    def key(self) -> str:
-        """What it is a score of, in words; a score with options has another key than without."""
-        return f"{self.dataset.name} {self.dataset.people}: {self.protocol.title}"
-
-    @property
-    def mean(self) -> dict[str, float]:
-        """Over the trials."""
-        return {name: fmean(self._of_trials(name)) for name in METRICS}
-
-    @property
-    def sd(self) -> dict[str, float] | None:
-        """Sample standard deviation (divisor n - 1) over the trials; None for a single one."""
-        if len(self.trials) < 2:
-            return None
-        return {name: stdev(self._of_trials(name)) for name in METRICS}
-
-    def as_dict(self) -> dict[str, Any]:
-        """What `scores.json` holds of it."""
-        return {
-            "key": self.key,
-            "protocol": asdict(self.protocol),
-            "dataset": asdict(self.dataset),
-            "model": asdict(self.model),
-            "version": self.version,
-            "mean": self.mean,
-            "sd": self.sd,
-            "min": {name: min(self._of_trials(name)) for name in METRICS},
-            "max": {name: max(self._of_trials(name)) for name in METRICS},
-            "trials": [asdict(trial) for trial in self.trials],
-        }
-
-    def table(self) -> Table:
-        """For people; `table` puts several into one."""
-        return table([self])
-
-    def _of_trials(self, metric: str) -> list[float]:
-        return [trial.metrics[metric] for trial in self.trials]
-
-
 def score(
     embedder: EmbedsRecords,
     dataset: Dataset,
     protocol: Protocol,
     progress: bool = False,
-    people: People = "test",
+    group: Group = "test",
 ) -> Scores:
     """Embed what a protocol needs of a data set's pictures, and score every trial.
 
@@ -176,7 +76,7 @@ def score(
         VireidError: A picture cannot be read, the protocol finds nothing to rank, or the model has
             learnt from those people.
     """
-    return score_all(embedder, dataset, [protocol], progress, people)[0]
+    return score_all(embedder, dataset, [protocol], progress, group)[0]
 
 
 def score_all(
@@ -184,16 +84,21 @@ def score_all(
     dataset: Dataset,
     protocols: Sequence[Protocol],
     progress: bool = False,
-    people: People = "test",
+    group: Group = "test",
 ) -> list[Scores]:
-    """Score under several protocols; every picture that any of them needs is embedded once."""
+    """Score under several protocols; every picture that any of them needs is embedded once.
+
+    Raises:
+        VireidError: What `score` raises.
+    """
     model = _scored(embedder)
-    _check_unseen(dataset, people, model)
-    trials = {protocol: protocol.trials(_with(dataset, people)) for protocol in protocols}
+    _check_unseen(dataset, group, model)
+    scored = _scored_dataset(dataset, group)
+    trials = {protocol: protocol.trials(_with(dataset, group)) for protocol in protocols}
     flipped = {p: drawn for p, drawn in trials.items() if p.test_time_flip != "none"}
     embeddings = _embed(embedder, trials, progress)
     mirrored = _embed(embedder, flipped, progress, mirrored=True) if flipped else {}
-    return [evaluate(embeddings, dataset, p, model, mirrored, people) for p in protocols]
+    return [_scores(p, drawn, embeddings, mirrored, scored, model) for p, drawn in trials.items()]
 
 
 def evaluate(
@@ -202,37 +107,26 @@ def evaluate(
     protocol: Protocol,
     model: ScoredModel,
     mirrored: Embeddings | None = None,
-    people: People = "test",
+    group: Group = "test",
 ) -> Scores:
     """Score embeddings that are already there.
 
     Args:
         embeddings: Unit vectors of at least the pictures that the protocol draws.
-        dataset: Whose pictures.
-        protocol: How.
+        dataset: The data set that has the pictures.
+        protocol: How to score.
         model: Where the embeddings come from, for the record.
-        mirrored: Likewise of the mirror images, if the protocol averages over flips.
-        people: Of the data set's test people, or of its validation people.
+        mirrored: Unit vectors of the mirror images, if the protocol averages over flips.
+        group: The people to score on.
 
     Raises:
         VireidError: The protocol finds nothing to rank, an embedding is not a number, or the model
             has learnt from people that it is to be scored on.
     """
-    _check_unseen(dataset, people, model)
-    drawn = protocol.trials(_with(dataset, people))
-    return Scores(
-        protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
-        trials=tuple(_score_trial(t, protocol, embeddings, mirrored or {}) for t in drawn),
-        dataset=ScoredDataset(
-            name=dataset.name,
-            people=people,
-            fingerprint=fingerprint_of(dataset.splits[people], dataset.root),
-            counts=dataset.counts,
-            differences=dataset.differences,
-            trial=dataset.trial,
-        ),
-        model=model,
-    )
+    _check_unseen(dataset, group, model)
+    drawn = protocol.trials(_with(dataset, group))
+    scored = _scored_dataset(dataset, group)
+    return _scores(protocol, drawn, embeddings, mirrored or {}, scored, model)
 
 
 def score_models(
@@ -242,7 +136,7 @@ def score_models(
     *,
     choose: Callable[[Dataset], Sequence[Protocol]] = choose,
     progress: bool = False,
-    people: People = "test",
+    group: Group = "test",
 ) -> list[Scores]:
     """Score a model, or those of the splits of a data set as one; a result for every protocol.
 
@@ -252,7 +146,7 @@ def score_models(
         root: Likewise.
         choose: The protocols for a data set; by default all variants of its usual one.
         progress: Show a progress bar.
-        people: Whom to score on.
+        group: The people to score on.
 
     Raises:
         VireidError: What `score_all` raises; several models that are not of one data set's splits.
@@ -261,7 +155,7 @@ def score_models(
     data = [dataset_of(model, dataset, root) for model in each]
     _check_splits(data)
     scores = [
-        score_all(Embedder.open(model), found, choose(found), progress, people)
+        score_all(Embedder.open(model), found, choose(found), progress, group)
         for model, found in zip(each, data, strict=True)
     ]
     name = Path(models[0]).absolute().name if len(models) == 1 else f"{len(each)} models"
@@ -332,40 +226,12 @@ def dataset_of(model: str, name: str | None = None, root: Path | None = None) ->
     Raises:
         VireidError: There is no such data set, or its folder is not as it should be.
     """
-    learnt_on = data_of(folder_of(model) / "recipe.toml")
+    # where the data of a shipped model lay is no place of this machine
+    learnt_on = {} if is_shipped(model) else data_of(folder_of(model) / "recipe.toml")
     name = (name or learnt_on.get("dataset", "nightwalk")).lower().replace("-", "_")
     if name != learnt_on.get("dataset"):
         return datasets.read(name, root)
     return datasets.read(name, root or learnt_on.get("root"), learnt_on.get("trial"))
-
-
-def tables(scores: Sequence[Scores]) -> list[Table]:
-    """A table for every way of using the embeddings at test time, the plain one first."""
-    ways = sorted(
-        {each.protocol.test_time for each in scores}, key=lambda way: (way != "plain", way)
-    )
-    return [table([each for each in scores if each.protocol.test_time == way]) for way in ways]
-
-
-def table(scores: Sequence[Scores]) -> Table:
-    """For people: a row per model and protocol, in percent; what rows have in common on top."""
-    heads = [_head(each) for each in scores]
-    names = list(dict.fromkeys(name for head in heads for name in head))
-    common = [name for name in names if len({head.get(name) for head in heads}) == 1]
-    shown = Table(
-        title=", ".join(heads[0][name] for name in common),
-        caption=_caption(scores),
-        box=box.SIMPLE_HEAD,
-        padding=0,
-    )
-    differing = [name for name in names if name not in common]
-    for name in differing:
-        shown.add_column(name)
-    for name in METRICS:
-        shown.add_column(name, justify="right", no_wrap=True)
-    for each, head in zip(scores, heads, strict=True):
-        shown.add_row(*(head.get(name, "") for name in differing), *_cells(each))
-    return shown
 
 
 def _scored(embedder: EmbedsRecords) -> ScoredModel:
@@ -378,16 +244,43 @@ def _scored(embedder: EmbedsRecords) -> ScoredModel:
     )
 
 
-def _with(dataset: Dataset, people: People) -> Dataset:
+def _scored_dataset(dataset: Dataset, group: Group) -> ScoredDataset:
+    return ScoredDataset(
+        name=dataset.name,
+        group=group,
+        fingerprint=fingerprint_of(dataset.splits[group], dataset.root),
+        counts=dataset.counts,
+        differences=dataset.differences,
+        trial=dataset.trial,
+    )
+
+
+def _scores(
+    protocol: Protocol,
+    drawn: Sequence[Trial],
+    embeddings: Embeddings,
+    mirrored: Embeddings,
+    dataset: ScoredDataset,
+    model: ScoredModel,
+) -> Scores:
+    return Scores(
+        protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
+        trials=tuple(_score_trial(trial, protocol, embeddings, mirrored) for trial in drawn),
+        dataset=dataset,
+        model=model,
+    )
+
+
+def _with(dataset: Dataset, group: Group) -> Dataset:
     """The data set with those people to search for and among."""
-    if people == "test":
+    if group == "test":
         return dataset
     return replace(dataset, test=dataset.validation, test_queries=None, test_gallery=None)
 
 
-def _check_unseen(dataset: Dataset, people: People, model: ScoredModel) -> None:
+def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
     """Who has learnt from people cannot be scored on them."""
-    if people == "validation":
+    if group == "validation":
         _check_validation(dataset, model)
     if dataset.trial is not None and model.learnt_on not in (dataset.label, "nothing"):
         raise VireidError(
@@ -429,51 +322,6 @@ def _check_splits(data: Sequence[Dataset]) -> None:
         raise VireidError(f"give one model of each split; these are of {', '.join(labels)}")
 
 
-def _head(scores: Scores) -> dict[str, str]:
-    """What tells one row of a table from another."""
-    protocol = scores.protocol
-    people = "" if scores.dataset.people == "test" else ", validation people"
-    return {
-        "model": scores.model.name,
-        "data set": scores.dataset.name + people,
-        "protocol": protocol.id,
-        "variant": protocol.variant,
-        **({} if protocol.test_time == "plain" else {"test time": protocol.test_time}),
-    }
-
-
-def _cells(scores: Scores) -> list[str]:
-    sd = scores.sd
-    return [
-        f"{100 * scores.mean[name]:.1f}" + (f"±{100 * sd[name]:.1f}" if sd else "")
-        for name in METRICS
-    ]
-
-
-def _learnt(scores: Sequence[Scores]) -> set[str]:
-    """Said where a model has learnt from fewer people than it might have."""
-    return {
-        f"{each.model.name} has learnt from {each.model.training} only"
-        for each in scores
-        if each.model.training and each.model.training.learnt_from == "train"
-    }
-
-
-def _caption(scores: Sequence[Scores]) -> str:
-    trials = sorted({len(each.trials) for each in scores})
-    of_several = f"mean ± standard deviation over {' or '.join(map(str, trials))} trials"
-    checkpoints = ", ".join(sorted({each.model.checkpoint for each in scores}))
-    differences = sorted({line for each in scores for line in each.dataset.differences})
-    notes = sorted({note for each in scores for note in each.protocol.notes} | _learnt(scores))
-    return "\n".join(
-        [
-            f"percent, {'one trial' if trials == [1] else of_several}; {checkpoints}",
-            *notes,
-            *differences,
-        ]
-    )
-
-
 def _embed(
     embedder: EmbedsRecords,
     trials: Mapping[Protocol, Sequence[Trial]],
@@ -513,7 +361,7 @@ def _score_trial(
         valid_queries=ranking.valid_queries,
         gallery_pictures=len(trial.gallery),
         gallery_identities=len(set(_identities(trial.gallery))),
-        gallery_sha256=fingerprint(trial.gallery),
+        gallery_sha256=list_fingerprint(trial.gallery),
     )
 
 
@@ -552,12 +400,7 @@ def _vectors(
 
 
 def _mean(frames: Sequence[ImageRecord], embeddings: Embeddings) -> Vector:
-    """Of a tracklet: the mean over its frames, of unit length again."""
-    if len(frames) == 1:
-        return embeddings[frames[0]]
-    mean = np.mean([embeddings[frame] for frame in frames], axis=0)
-    unit: Vector = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    return unit
+    return mean_vector([embeddings[frame] for frame in frames])
 
 
 def _identities(records: Sequence[ImageRecord]) -> Int[np.ndarray, " n"]:

@@ -8,11 +8,10 @@ same for both: every field of the protocol with what was done at test time, the 
 pictures of it were searched for and among, these pictures, and the galleries that were drawn.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from string import ascii_uppercase
@@ -23,11 +22,14 @@ from rich.table import Table
 
 from vireid.errors import VireidError
 from vireid.models.opening import folder_of
+from vireid.scoring import METRICS
+from vireid.scoring.scores import Scores
 from vireid.whole_files import write_whole
 
-FORMAT = 2
-"""Of `scores.json`."""
-METRICS = ("R1", "R5", "R10", "R20", "mAP", "mINP")
+FORMAT = 3
+"""Format of `scores.json`."""
+READ = (2, 3)
+"""Formats that are read: in 2 the group was called people."""
 FEW = ("R1", "mAP")
 """Shown where there are several columns."""
 
@@ -36,43 +38,7 @@ class ResultsError(VireidError):
     """Results that cannot be read, or not be compared."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """One entry of `scores.json`."""
-
-    content: Mapping[str, Any]
-
-    @property
-    def model(self) -> str:
-        """Its name, and what tells it from others of that name."""
-        return f"{self.content['model']['name']} {self.content['model']['fingerprint']}"
-
-    @property
-    def trials(self) -> int:
-        """How many the mean is over."""
-        return len(self.content["trials"])
-
-    @property
-    def column(self) -> dict[str, Any]:
-        """All that must be the same for two results to be comparable, by dotted names."""
-        data, trials = self.content["dataset"], self.content["trials"]
-        galleries = " ".join(trial["gallery_sha256"] for trial in trials)
-        return {
-            **{f"protocol.{name}": value for name, value in self.content["protocol"].items()},
-            "data set": data["name"],
-            "people": data["people"],
-            "split": data["trial"],
-            "pictures": data["fingerprint"],
-            "galleries": hashlib.sha256(galleries.encode()).hexdigest()[:16],
-        }
-
-    def draw_error(self, metric: str) -> float | None:
-        """Of the mean, by the choice of galleries: sd / sqrt(trials); None for a single trial."""
-        sd = self.content["sd"]
-        return None if sd is None else float(sd[metric]) / math.sqrt(self.trials)
-
-
-def read(path: Path) -> list[Result]:
+def read(path: Path) -> list[Scores]:
     """The results in a file.
 
     Raises:
@@ -83,15 +49,18 @@ def read(path: Path) -> list[Result]:
         found = content["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{path} is no file of results, or damaged ({error})") from error
-    if found != FORMAT:
+    if found not in READ:
         raise ResultsError(
             f"{path} has format {found}, this vireid reads {FORMAT}; move it away and score again "
             "with `vireid evaluate`"
         )
-    return [Result(each) for each in content["scores"]]
+    try:
+        return [Scores.from_dict(each) for each in content["scores"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(f"{path} is no file of results, or damaged ({error!r})") from error
 
 
-def find(source: str) -> list[Result]:
+def find(source: str) -> list[Scores]:
     """The results of a file, of a run or exported model that holds one, or of a shipped model.
 
     Raises:
@@ -105,19 +74,19 @@ def find(source: str) -> list[Result]:
     return read(path)
 
 
-def keep(results: Sequence[Mapping[str, Any]], path: Path) -> None:
+def keep(results: Sequence[Scores], path: Path) -> None:
     """Put results into a file beside those that are there: the whole file is written, or nothing.
 
     Args:
-        results: As `Scores.as_dict` gives them.
+        results: To keep.
         path: New, or a file of results.
 
     Raises:
         ResultsError: There is a file that holds no results, or another version's.
     """
     kept = read(path) if path.exists() else []
-    told = {_identity(result): result for result in [*kept, *map(Result, results)]}
-    content = {"format": FORMAT, "scores": [result.content for result in told.values()]}
+    told = {_identity(result): result for result in [*kept, *results]}
+    content = {"format": FORMAT, "scores": [result.as_dict() for result in told.values()]}
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
@@ -125,20 +94,20 @@ def keep(results: Sequence[Mapping[str, Any]], path: Path) -> None:
 class Comparison:
     """Results of some models, by column."""
 
-    columns: Mapping[str, Result]
+    columns: Mapping[str, Scores]
     """By letter; any result of each column."""
-    rows: Mapping[str, Mapping[str, Result]]
+    rows: Mapping[str, Mapping[str, Scores]]
     """By model; in each, its result by letter."""
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
         return {
             "columns": {
-                letter: {"key": result.content["key"], **result.column}
+                letter: {"key": result.key, **result.column}
                 for letter, result in self.columns.items()
             },
             "models": [
-                {**next(iter(row.values())).content["model"], "scores": _numbers(row)}
+                {**asdict(next(iter(row.values())).model), "scores": _numbers(row)}
                 for row in self.rows.values()
             ],
             "notes": self.notes,
@@ -153,7 +122,7 @@ class Comparison:
         """For people: in percent; a row per model, and for every column its metrics."""
         several = len(self.columns) > 1
         metrics = metrics or (FEW if several else METRICS)
-        titles = [f"{letter}  {r.content['key']}" for letter, r in self.columns.items()]
+        titles = [f"{letter}  {r.key}" for letter, r in self.columns.items()]
         shown = Table(
             title="\n".join(titles) if several else titles[0][3:],
             title_justify="left" if several else "center",
@@ -174,27 +143,27 @@ class Comparison:
 
     def _names(self) -> dict[str, str]:
         """By model, its name; with the fingerprint where another has that name."""
-        models = {row: next(iter(of.values())).content["model"] for row, of in self.rows.items()}
-        names = [model["name"] for model in models.values()]
+        models = {row: next(iter(of.values())).model for row, of in self.rows.items()}
+        names = [model.name for model in models.values()]
         return {
-            row: model["name"]
-            if names.count(model["name"]) == 1
-            else f"{model['name']} {model['fingerprint'][:8]}"
+            row: model.name
+            if names.count(model.name) == 1
+            else f"{model.name} {model.fingerprint[:8]}"
             for row, model in models.items()
         }
 
     def _differences(self) -> Iterator[str]:
         """What keeps two columns apart, where their titles do not say it."""
         for (a, one), (b, other) in combinations(self.columns.items(), 2):
-            if one.content["key"] == other.content["key"]:
+            if one.key == other.key:
                 told = "; ".join(differences(one, other))
                 yield f"{a} and {b} do not compare: {told}"
 
     def _learnt_from_few(self) -> Iterator[str]:
         for model, name in self._names().items():
-            training = next(iter(self.rows[model].values())).content["model"]["training"]
-            if training and training["learnt_from"] == "train":
-                yield f"{name} has learnt from the {training['people']} people of train only"
+            training = next(iter(self.rows[model].values())).model.training
+            if training and training.learnt_from == "train":
+                yield f"{name} has learnt from {training} only"
 
     def _within_noise(self) -> Iterator[str]:
         """Differences from the best that another draw of galleries could turn round."""
@@ -202,12 +171,10 @@ class Comparison:
         for letter in self.columns:
             scored = {m: row[letter] for m, row in self.rows.items() if letter in row}
             for metric in FEW:
-                best = max(scored, key=lambda model: scored[model].content["mean"][metric])
+                best = max(scored, key=lambda model: scored[model].mean[metric])
                 for model in scored.keys() - {best}:
                     error = _error_of_difference(scored[best], scored[model], metric)
-                    gap = (
-                        scored[best].content["mean"][metric] - scored[model].content["mean"][metric]
-                    )
+                    gap = scored[best].mean[metric] - scored[model].mean[metric]
                     if error is not None and gap < error:
                         where = f"{letter} {metric}" if len(self.columns) > 1 else metric
                         yield (
@@ -216,7 +183,7 @@ class Comparison:
                         )
 
 
-def compare(results: Sequence[Result]) -> Comparison:
+def compare(results: Sequence[Scores]) -> Comparison:
     """Put every result where it belongs: a row per model, a column for what compares.
 
     Raises:
@@ -224,13 +191,13 @@ def compare(results: Sequence[Result]) -> Comparison:
     """
     if not results:
         raise ResultsError("there are no results to compare")
-    columns: dict[str, Result] = {}
-    rows: dict[str, dict[str, Result]] = {}
+    columns: dict[str, Scores] = {}
+    rows: dict[str, dict[str, Scores]] = {}
     for result in results:
         same = (letter for letter, other in columns.items() if other.column == result.column)
         letter = next(same, None) or _letter(len(columns))
         columns.setdefault(letter, result)
-        rows.setdefault(result.model, {})[letter] = result
+        rows.setdefault(_model_of(result), {})[letter] = result
     return Comparison(columns, rows)
 
 
@@ -254,7 +221,7 @@ def sort(comparison: Comparison, by: str) -> Comparison:
 
     def score(model: str) -> float:
         result = comparison.rows[model].get(letter)
-        return -math.inf if result is None else float(result.content["mean"][metric])
+        return -math.inf if result is None else result.mean[metric]
 
     best_first = sorted(comparison.rows, key=score, reverse=True)
     return Comparison(comparison.columns, {model: comparison.rows[model] for model in best_first})
@@ -267,23 +234,27 @@ def check_one_column(comparison: Comparison) -> None:
         ResultsError: There are; the message names what differs.
     """
     first, *others = comparison.columns.values()
-    told = [f"{r.content['key']}: {'; '.join(differences(first, r))}" for r in others]
+    told = [f"{r.key}: {'; '.join(differences(first, r))}" for r in others]
     if told:
         raise ResultsError(
-            f"these do not belong into one column with {first.content['key']}:\n  "
-            + "\n  ".join(told)
+            f"these do not belong into one column with {first.key}:\n  " + "\n  ".join(told)
         )
 
 
-def differences(one: Result, other: Result) -> list[str]:
+def differences(one: Scores, other: Scores) -> list[str]:
     """What keeps two results out of one column, each with both values."""
     a, b = one.column, other.column
     names = dict.fromkeys([*a, *b])
     return [f"{n} is {a.get(n)}, and {b.get(n)}" for n in names if a.get(n) != b.get(n)]
 
 
-def _identity(result: Result) -> str:
-    return json.dumps([result.model, result.column], sort_keys=True)
+def _model_of(result: Scores) -> str:
+    """Name of a model, and what tells it from others of that name."""
+    return f"{result.model.name} {result.model.fingerprint}"
+
+
+def _identity(result: Scores) -> str:
+    return json.dumps([_model_of(result), result.column], sort_keys=True)
 
 
 def _letter(number: int) -> str:
@@ -292,21 +263,20 @@ def _letter(number: int) -> str:
     return (_letter(more - 1) if more else "") + ascii_uppercase[last]
 
 
-def _numbers(row: Mapping[str, Result]) -> dict[str, Any]:
+def _numbers(row: Mapping[str, Scores]) -> dict[str, Any]:
     return {
-        letter: {"mean": r.content["mean"], "sd": r.content["sd"], "trials": r.trials}
-        for letter, r in row.items()
+        letter: {"mean": r.mean, "sd": r.sd, "trials": len(r.trials)} for letter, r in row.items()
     }
 
 
-def _cell(result: Result | None, metric: str) -> str:
+def _cell(result: Scores | None, metric: str) -> str:
     if result is None:
         return "-"
-    sd = result.content["sd"]
-    mean = f"{100 * result.content['mean'][metric]:.1f}"
+    sd = result.sd
+    mean = f"{100 * result.mean[metric]:.1f}"
     return mean if sd is None else f"{mean}±{100 * sd[metric]:.1f}"
 
 
-def _error_of_difference(one: Result, other: Result, metric: str) -> float | None:
+def _error_of_difference(one: Scores, other: Scores, metric: str) -> float | None:
     errors = one.draw_error(metric), other.draw_error(metric)
     return None if None in errors else math.hypot(*(error or 0.0 for error in errors))

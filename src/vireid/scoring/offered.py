@@ -1,0 +1,309 @@
+"""The protocols by name, and what can be chosen about each; where they come from: `protocols`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from itertools import product
+from typing import Any, get_args
+
+from vireid.datasets import Dataset
+from vireid.errors import VireidError
+from vireid.records import Modality
+from vireid.scoring.permutations import permutations_path
+from vireid.scoring.protocols import PICTURES_OF_SHOT, Direction, Flip, Protocol
+from vireid.scoring.re_ranking import KReciprocal
+
+GALLERY_CAMERAS: Mapping[str, tuple[str, ...]] = {
+    "all": ("cam1", "cam2", "cam4", "cam5"),
+    "indoor": ("cam1", "cam2"),
+}
+"""Of SYSU-MM01, by mode."""
+LLCM_CAMERAS: Mapping[Modality, tuple[str, ...]] = {
+    Modality.VISIBLE: tuple(f"cam{number}" for number in range(1, 10)),
+    Modality.INFRARED: tuple(f"cam{number}" for number in (1, 2, 4, 5, 6, 7, 8, 9)),
+}
+"""Camera 3 has no infrared test pictures."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A protocol by its name, and what can be chosen about it."""
+
+    usual: Protocol
+    choices: Mapping[str, tuple[str, ...]]
+    """The values on offer of `mode`, `shot`, `direction`, `removal`; the first is the usual."""
+    gallery_cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Cameras that are searched, by mode, where they depend on it."""
+    cameras: Mapping[Modality, tuple[str, ...]] = field(default_factory=dict)
+    """Cameras of each spectrum, where queries and gallery are of some cameras only."""
+    of_tracklets: bool = False
+    """Whether queries and gallery are tracklets, of which some frames may be embedded."""
+
+
+_BOTH_WAYS: tuple[Direction, ...] = ("visible-to-infrared", "infrared-to-visible")
+_TEN = tuple(range(10))
+_SYSU = Protocol(
+    id="sysu/official",
+    dataset="SYSU-MM01 and its layout",
+    mode="all",
+    shot="single",
+    query_cameras=("cam3", "cam6"),
+    gallery_cameras=GALLERY_CAMERAS["all"],
+    draw="official",
+    trial_numbers=_TEN,
+    removal="same-room",
+    hidden_cameras=(("cam3", "cam2"),),
+    cmc="identity",
+)
+_LLCM = Protocol(
+    id="llcm/two-way",
+    dataset="LLCM",
+    draw="py-seed",
+    trial_numbers=_TEN,
+    removal="same-id-and-camera",
+    cmc="identity",
+)
+_WHOLE = Protocol(
+    id="folder/cross-spectrum",
+    dataset="any pictures",
+    draw="full",
+    trial_numbers=(0,),
+    removal="none",
+    cmc="identity",
+)
+OFFERED: Mapping[str, Offer] = {
+    "sysu/official": Offer(
+        _SYSU,
+        {
+            "mode": tuple(GALLERY_CAMERAS),
+            "shot": tuple(PICTURES_OF_SHOT),
+            "direction": ("infrared-to-visible",),
+        },
+        gallery_cameras=GALLERY_CAMERAS,
+    ),
+    "sysu/py-seed": Offer(
+        replace(_SYSU, id="sysu/py-seed", draw="py-seed"),
+        {
+            "mode": tuple(GALLERY_CAMERAS),
+            "shot": ("single",),
+            "direction": ("infrared-to-visible",),
+        },
+        gallery_cameras=GALLERY_CAMERAS,
+    ),
+    "regdb/10-trial": Offer(
+        replace(
+            _WHOLE,
+            id="regdb/10-trial",
+            dataset="RegDB",
+            draw="split",
+            trial_numbers=tuple(range(1, 11)),
+            cmc="plain",
+        ),
+        {"direction": _BOTH_WAYS},
+    ),
+    "llcm/two-way": Offer(_LLCM, {"direction": _BOTH_WAYS}, cameras=LLCM_CAMERAS),
+    "llcm/full-gallery": Offer(
+        replace(_LLCM, id="llcm/full-gallery", draw="full", trial_numbers=(0,)),
+        {"direction": _BOTH_WAYS, "removal": ("same-id-and-camera", "none")},
+        cameras=LLCM_CAMERAS,
+    ),
+    "llcm/legacy-swapped": Offer(
+        replace(_LLCM, id="llcm/legacy-swapped", drawn="queries"), {}, cameras=LLCM_CAMERAS
+    ),
+    "vcm/tracklets": Offer(
+        replace(
+            _WHOLE,
+            id="vcm/tracklets",
+            dataset="HITSZ-VCM",
+            removal="same-id-and-camera",
+            cmc="plain",
+        ),
+        {"direction": _BOTH_WAYS},
+        of_tracklets=True,
+    ),
+    "bupt-campus/tracklets": Offer(
+        replace(
+            _WHOLE,
+            id="bupt-campus/tracklets",
+            dataset="BUPTCampus",
+            cmc="plain",
+        ),
+        {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")},
+        of_tracklets=True,
+    ),
+    "folder/cross-spectrum": Offer(
+        _WHOLE, {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")}
+    ),
+}
+"""The first protocol of a family is that of its data sets unless another is asked for."""
+FAMILIES: Mapping[str, str] = {
+    "sysu_mm01": "sysu",
+    "nightwalk": "sysu",
+    "regdb": "regdb",
+    "llcm": "llcm",
+    "hitsz_vcm": "vcm",
+    "bupt_campus": "bupt-campus",
+    "folder": "folder",
+}
+"""By data set: what its protocols' names begin with."""
+_WHY_NOT = {
+    ("sysu/py-seed", "multi"): "sysu/py-seed is single-shot only: no published code draws several "
+    "pictures reproducibly; use sysu/official for multi-shot",
+    ("sysu", "visible-to-infrared"): "visible-to-infrared is not offered on SYSU-MM01: it is not "
+    "standard there, and its few numbers do not say how galleries were drawn",
+}
+
+
+def find(
+    name: str,
+    mode: str | None = None,
+    shot: str | None = None,
+    *,
+    direction: str | None = None,
+    removal: str | None = None,
+    frames: int | None = None,
+) -> Protocol:
+    """The protocol of a name.
+
+    Args:
+        name: One of `OFFERED`.
+        mode: Cameras that are searched, of SYSU-MM01: `all`, or `indoor`.
+        shot: Pictures per person and camera, of SYSU-MM01: `single`, or `multi`.
+        direction: `visible-to-infrared`, or `infrared-to-visible`.
+        removal: What is hidden, where it can be chosen: `same-id-and-camera`, or `none`.
+        frames: How many of a tracklet are embedded; by default all.
+
+    Raises:
+        VireidError: there is none of that name, or it does not offer what is asked for.
+
+    >>> find("sysu/official", mode="indoor", shot="multi").title
+    'sysu/official indoor multi-shot'
+    >>> find("llcm/two-way", direction="infrared-to-visible").title
+    'llcm/two-way infrared-to-visible'
+    """
+    _check_offered("protocol", name, OFFERED)
+    usual, choices = OFFERED[name].usual, OFFERED[name].choices
+    asked = {"mode": mode, "shot": shot, "direction": direction, "removal": removal}
+    for option, value in asked.items():
+        if value is not None:
+            _check_choice(name, option, value, choices.get(option, ()))
+    said = {option: value for option, value in asked.items() if value is not None}
+    chosen: dict[str, Any] = {option: values[0] for option, values in choices.items()} | said
+    if frames is not None:
+        _check_frames(name, frames)
+    if chosen.get("removal", usual.removal) != usual.removal:
+        chosen["usual_removal"] = usual.removal
+    return _with_cameras(replace(usual, **chosen, frames=frames))
+
+
+def choose(
+    dataset: Dataset,
+    name: str | None = None,
+    mode: str = "both",
+    shot: str = "both",
+    *,
+    direction: str = "both",
+    removal: str | None = None,
+    frames: int | None = None,
+) -> list[Protocol]:
+    """All protocols that are asked for; `both` stands for every value on offer.
+
+    Args:
+        dataset: What is scored on.
+        name: By default that of the data set: of SYSU-MM01 and NightWalk `sysu/official` where the
+            folder has its permutations, else `sysu/py-seed`; `folder/cross-spectrum` for sets that
+            have none of their own.
+        mode: `all`, `indoor` or `both`.
+        shot: `single`, `multi` or `both`.
+        direction: `visible-to-infrared`, `infrared-to-visible` or `both`.
+        removal: By default the protocol's usual.
+        frames: How many of a tracklet are embedded; by default all.
+
+    Raises:
+        VireidError: What `find` raises; the protocol is that of another data set.
+    """
+    name = name or _usual_name(dataset)
+    _check_offered("protocol", name, OFFERED)
+    _check_family(dataset, name)
+    asked = {"mode": mode, "shot": shot, "direction": direction}
+    values = [
+        OFFERED[name].choices.get(option, (None,)) if value == "both" else (value,)
+        for option, value in asked.items()
+    ]
+    return [
+        find(name, each_mode, each_shot, direction=each_way, removal=removal, frames=frames)
+        for each_mode, each_shot, each_way in product(*values)
+    ]
+
+
+def _usual_name(dataset: Dataset) -> str:
+    family = FAMILIES.get(dataset.name, "folder")
+    names = [name for name in OFFERED if name.startswith(f"{family}/")]
+    seeded = family == "sysu" and not permutations_path(dataset.root).is_file()
+    return names[1] if seeded else names[0]
+
+
+def _check_family(dataset: Dataset, name: str) -> None:
+    """A data set that came with a protocol is scored under it; one's own under any that fits."""
+    family = FAMILIES.get(dataset.name)
+    if family and not name.startswith(f"{family}/"):
+        fitting = ", ".join(each for each in OFFERED if each.startswith(f"{family}/"))
+        raise VireidError(f"{name} is not a protocol of {dataset.name}; there are: {fitting}")
+
+
+def _check_choice(name: str, option: str, value: str, offered: Sequence[str]) -> None:
+    for about in (name, name.partition("/")[0]):
+        if value not in offered and (about, value) in _WHY_NOT:
+            raise VireidError(_WHY_NOT[about, value])
+    if not offered:
+        raise VireidError(f"{name} has no {option} to choose; leave out '{value}'")
+    _check_offered(option, value, offered)
+
+
+def _check_frames(name: str, frames: int) -> None:
+    if not OFFERED[name].of_tracklets:
+        raise VireidError(f"{name} is of still pictures; leave out the number of frames")
+    if frames < 1:
+        raise VireidError(f"frames is {frames}; it has to be 1 or more")
+
+
+def _with_cameras(protocol: Protocol) -> Protocol:
+    """Return the protocol with the cameras of its mode, or of its direction."""
+    offer = OFFERED[protocol.id]
+    if protocol.mode and offer.gallery_cameras:
+        return replace(protocol, gallery_cameras=offer.gallery_cameras[protocol.mode])
+    if offer.cameras:
+        query, gallery = (offer.cameras[modality] for modality in protocol.modalities)
+        return replace(protocol, query_cameras=query, gallery_cameras=gallery)
+    return protocol
+
+
+def beside_plain(
+    protocols: Sequence[Protocol], flip: str = "none", re_ranking: str = "none"
+) -> list[Protocol]:
+    """Protocols, and if anything is asked for, the same with that done at test time.
+
+    Args:
+        protocols: Without.
+        flip: `mean`, `sum` or `concatenation`.
+        re_ranking: `k-reciprocal`, with the parameters of the paper.
+
+    Raises:
+        VireidError: There is no such way.
+    """
+    _check_offered("flip", flip, get_args(Flip))
+    _check_offered("re-ranking", re_ranking, ("none", "k-reciprocal"))
+    if flip == re_ranking == "none":
+        return list(protocols)
+    done: dict[str, Any] = {
+        "test_time_flip": flip,
+        "re_ranking": KReciprocal() if re_ranking == "k-reciprocal" else None,
+    }
+    return [*protocols, *(replace(each, **done) for each in protocols)]
+
+
+def _check_offered(what: str, name: str, offered: Iterable[str]) -> None:
+    if name not in offered:
+        close = get_close_matches(name, offered, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise VireidError(f"no {what} '{name}'{hint} (there are: {', '.join(offered)})")

@@ -1,0 +1,159 @@
+"""Scores as values: what was scored, on what, under which protocol, and how well."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from vireid import __version__
+from vireid.models.card import Training
+from vireid.scoring import METRICS
+from vireid.scoring.protocols import Protocol
+from vireid.scoring.re_ranking import KReciprocal
+
+Group = Literal["test", "validation"]
+"""People to score on: test people, by whom nothing may be chosen, or those who are there for it."""
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """Where embeddings come from."""
+
+    name: str
+    fingerprint: str
+    checkpoint: str
+    """How the weights were chosen; on the test people never."""
+    learnt_on: str = "unknown"
+    """The `label` of the data set, its split included; "nothing" for baselines."""
+    training: Training | None = None
+    """From how many people and of which group, and the seed; None where unknown."""
+
+
+@dataclass(frozen=True)
+class ScoredDataset:
+    """What was found on disk."""
+
+    name: str
+    group: Group
+    fingerprint: str
+    """Of the pictures of these people: paths, sizes, identities and cameras."""
+    counts: Mapping[str, Mapping[str, int]]
+    """People and pictures, by group."""
+    differences: tuple[str, ...]
+    """Where these are not as many as were published."""
+    trial: int | None = None
+    """Of several published splits, which; None where there is one."""
+
+
+@dataclass(frozen=True)
+class TrialScores:
+    """One trial: its metrics as fractions of 1, and what they were measured on."""
+
+    number: int
+    metrics: Mapping[str, float]
+    queries: int
+    valid_queries: int
+    """Queries that the gallery has a match for; the metrics are means over these."""
+    gallery_pictures: int
+    gallery_identities: int
+    gallery_sha256: str
+    """Of the list of gallery pictures: equal where programs drew the same gallery."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """All trials of one model under one protocol, with everything that has to be told with them."""
+
+    protocol: Protocol
+    trials: tuple[TrialScores, ...]
+    dataset: ScoredDataset
+    model: ScoredModel
+    version: str = __version__
+
+    @property
+    def key(self) -> str:
+        """What it is a score of, in words; a score with options has another key than without."""
+        return f"{self.dataset.name} {self.dataset.group}: {self.protocol.title}"
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Over the trials."""
+        return {name: fmean(self._of_trials(name)) for name in METRICS}
+
+    @property
+    def sd(self) -> dict[str, float] | None:
+        """Sample standard deviation (divisor n - 1) over the trials; None for a single one."""
+        if len(self.trials) < 2:
+            return None
+        return {name: stdev(self._of_trials(name)) for name in METRICS}
+
+    @property
+    def column(self) -> dict[str, Any]:
+        """All that must be the same for two scores to be comparable, by dotted names."""
+        protocol = {f"protocol.{name}": value for name, value in asdict(self.protocol).items()}
+        del protocol["protocol.usual_removal"]  # what is hidden decides, not what is usual
+        galleries = " ".join(trial.gallery_sha256 for trial in self.trials)
+        return {
+            **protocol,
+            "data set": self.dataset.name,
+            "group": self.dataset.group,
+            "split": self.dataset.trial,
+            "pictures": self.dataset.fingerprint,
+            "galleries": hashlib.sha256(galleries.encode()).hexdigest()[:16],
+        }
+
+    def draw_error(self, metric: str) -> float | None:
+        """Return the error of a mean by the choice of galleries, sd / sqrt(trials).
+
+        None for a single trial.
+        """
+        sd = self.sd
+        return None if sd is None else sd[metric] / math.sqrt(len(self.trials))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Scores":
+        """Read what `as_dict` has written.
+
+        Raises:
+            KeyError, TypeError, AttributeError: Something is missing or has no place here.
+        """
+        protocol = {name: _tuples(value) for name, value in content["protocol"].items()}
+        if protocol["re_ranking"]:
+            protocol["re_ranking"] = KReciprocal(**protocol["re_ranking"])
+        dataset, model = dict(content["dataset"]), dict(content["model"])
+        if "people" in dataset:  # as format 2 called the group
+            dataset["group"] = dataset.pop("people")
+        if model["training"]:
+            model["training"] = Training(**model["training"])
+        return cls(
+            protocol=Protocol(**protocol),
+            trials=tuple(TrialScores(**trial) for trial in content["trials"]),
+            dataset=ScoredDataset(**{**dataset, "differences": tuple(dataset["differences"])}),
+            model=ScoredModel(**model),
+            version=content["version"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `scores.json` holds of it."""
+        return {
+            "key": self.key,
+            "protocol": asdict(self.protocol),
+            "dataset": asdict(self.dataset),
+            "model": asdict(self.model),
+            "version": self.version,
+            "mean": self.mean,
+            "sd": self.sd,
+            "min": {name: min(self._of_trials(name)) for name in METRICS},
+            "max": {name: max(self._of_trials(name)) for name in METRICS},
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+
+    def _of_trials(self, metric: str) -> list[float]:
+        return [trial.metrics[metric] for trial in self.trials]
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as JSON has them, as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,83 @@
+"""Scores as tables for people, in percent."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from vireid.scoring import METRICS
+from vireid.scoring.scores import Scores
+
+
+def tables(scores: Sequence[Scores]) -> list[Table]:
+    """A table for every way of using the embeddings at test time, the plain one first."""
+    ways = sorted(
+        {each.protocol.test_time for each in scores}, key=lambda way: (way != "plain", way)
+    )
+    return [table([each for each in scores if each.protocol.test_time == way]) for way in ways]
+
+
+def table(scores: Sequence[Scores]) -> Table:
+    """For people: a row per model and protocol, in percent; what rows have in common on top."""
+    heads = [_head(each) for each in scores]
+    names = list(dict.fromkeys(name for head in heads for name in head))
+    common = [name for name in names if len({head.get(name) for head in heads}) == 1]
+    shown = Table(
+        title=", ".join(heads[0][name] for name in common),
+        caption=_caption(scores),
+        box=box.SIMPLE_HEAD,
+        padding=0,
+    )
+    differing = [name for name in names if name not in common]
+    for name in differing:
+        shown.add_column(name)
+    for name in METRICS:
+        shown.add_column(name, justify="right", no_wrap=True)
+    for each, head in zip(scores, heads, strict=True):
+        shown.add_row(*(head.get(name, "") for name in differing), *_cells(each))
+    return shown
+
+
+def _head(scores: Scores) -> dict[str, str]:
+    """What tells one row of a table from another."""
+    protocol = scores.protocol
+    group = "" if scores.dataset.group == "test" else ", validation people"
+    return {
+        "model": scores.model.name,
+        "data set": scores.dataset.name + group,
+        "protocol": protocol.id,
+        "variant": protocol.variant,
+        **({} if protocol.test_time == "plain" else {"test time": protocol.test_time}),
+    }
+
+
+def _cells(scores: Scores) -> list[str]:
+    sd = scores.sd
+    return [
+        f"{100 * scores.mean[name]:.1f}" + (f"±{100 * sd[name]:.1f}" if sd else "")
+        for name in METRICS
+    ]
+
+
+def _learnt(scores: Sequence[Scores]) -> set[str]:
+    """Said where a model has learnt from fewer people than it might have."""
+    return {
+        f"{each.model.name} has learnt from {each.model.training} only"
+        for each in scores
+        if each.model.training and each.model.training.learnt_from == "train"
+    }
+
+
+def _caption(scores: Sequence[Scores]) -> str:
+    trials = sorted({len(each.trials) for each in scores})
+    of_several = f"mean ± standard deviation over {' or '.join(map(str, trials))} trials"
+    checkpoints = ", ".join(sorted({each.model.checkpoint for each in scores}))
+    differences = sorted({line for each in scores for line in each.dataset.differences})
+    notes = sorted({note for each in scores for note in each.protocol.notes} | _learnt(scores))
+    return "\n".join(
+        [
+            f"percent, {'one trial' if trials == [1] else of_several}; {checkpoints}",
+            *notes,
+            *differences,
+        ]
+    )
