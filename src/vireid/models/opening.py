@@ -13,7 +13,8 @@ from vireid.models.card import ModelCard, ModelError, Training, learnt_on, train
 from vireid.models.network import Network, Text
 from vireid.threads import processors
 
-SHIPPED = Path(__file__).parent / "shipped"
+SHIPPED = Path(__file__).parent
+"""Folders beside this module that hold a card are the models that come with vireid."""
 ORIGINAL = "original:"
 """Written before a run folder: the CLIP that the run began with."""
 
