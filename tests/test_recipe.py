@@ -1,15 +1,20 @@
 """A recipe says everything, once; and what is wrong with one is said by name."""
 
+import math
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vireid import methods
 from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.recipe import Data, Recipe, RecipeError
+from vireid.records import Modality
 
 FILES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 RECIPES = [path for path in FILES if "[rows." not in path.read_text()]
@@ -88,7 +93,6 @@ def test_an_override_wins(
         ("settings.last_stride=true", "has to be one of 1, 2, but is true"),
         ("settings.milestones=[1, 'a']", 'a list, each a whole number, but is [1, "a"]'),
         ("augmentation.erased_area=[0.1]", "has to be a list of 2, each a number, but is [0.1]"),
-        ("data.root=3", "data.root has to be a text, but is 3"),
         ("data=3", "data has to be a table of settings, but is 3"),
         ("data.dataset=", "the recipe does not say data.dataset"),
         ("seed=-1", "seed is -1; it has to be 0 or more"),
@@ -106,6 +110,149 @@ def test_what_is_wrong_is_said_by_name(override: str, told: str, path: Path) -> 
         recipes.read(path, overrides)
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["2024", "2026-01-31", "1e3", "true", "007", "a b", "[3]", "'", "nan"]
+)
+def test_a_setting_that_is_a_text_takes_what_is_typed(text: str, path: Path) -> None:
+    assert recipes.read(path, [f"data.root={text}"]).data.root == text
+    assert recipes.read(path, [f"settings.trunk={text}"]).settings.trunk == text
+
+
+def test_a_number_in_a_file_is_no_text(path: Path) -> None:
+    path.write_text(SHORT.replace('dataset = "nightwalk"', "dataset = 3"))
+    with pytest.raises(RecipeError, match=r"data.dataset has to be a text, but is 3"):
+        recipes.read(path)
+
+
+def test_what_has_to_be_said_is_shown(path: Path) -> None:
+    path.write_text('method = "agw"\n')
+    with pytest.raises(RecipeError, match=r'add a table \[data\] with dataset = "nightwalk"'):
+        recipes.read(path)
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    rate: float = 0.5
+
+
+@dataclass(frozen=True)
+class Rich:
+    """Settings of every kind that a recipe can hold."""
+
+    rates: list[float] = field(default_factory=lambda: [0.1])
+    weights: dict[str, float] = field(default_factory=dict)
+    by_level: dict[int, list[int]] = field(default_factory=dict)
+    part: Part = field(default_factory=lambda: Part("first"))
+    parts: tuple[Part, ...] = ()
+    named: dict[str, Part] = field(default_factory=dict)
+    modality: Modality = Modality.VISIBLE
+    file: Path | None = None
+    since: date | None = None
+    either: int | str = 3
+    limit: float = float("inf")
+    anything: Any = None
+
+
+@pytest.fixture
+def rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method whose settings are these."""
+
+    class Anything:
+        Config = Rich
+
+    monkeypatch.setattr(methods, "find", lambda _name: Anything)
+
+
+def rich_recipe(**settings: Any) -> Recipe:
+    return recipes.from_dict({"method": "x", "data": {"dataset": "x"}, "settings": settings})
+
+
+@pytest.mark.usefixtures("rich")
+@given(
+    rates=st.lists(st.floats(allow_nan=False)),
+    weights=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.floats(0, 1)),
+    by_level=st.dictionaries(st.integers(0, 9), st.lists(st.integers(-9, 9))),
+    parts=st.lists(st.builds(Part, st.text(st.characters(exclude_categories=["Cs"])))),
+    since=st.none() | st.dates(),
+    either=st.integers(-9, 9) | st.text("ab"),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_lists_tables_and_nested_settings_are_read_as_they_were_written(**values: Any) -> None:
+    recipe = replace(rich_recipe(), settings=Rich(**{**values, "parts": tuple(values["parts"])}))
+    assert read_text(recipes.as_toml(recipe)) == recipe
+    recipes.check_can_be_read_back(recipe)
+
+
+@pytest.mark.usefixtures("rich")
+def test_settings_of_every_kind_are_read() -> None:
+    settings = rich_recipe(
+        rates=[1, 0.5],
+        by_level={"3": [1, 2]},
+        part={"name": "a", "rate": 1},
+        named={"b": {"name": "b"}},
+        modality="infrared",
+        file="a/b",
+        since=date(2026, 1, 31),
+        either="x",
+        anything={"free": [1]},
+    ).settings
+    assert settings == Rich(
+        rates=[1.0, 0.5],
+        by_level={3: [1, 2]},
+        part=Part("a", 1.0),
+        named={"b": Part("b")},
+        modality=Modality.INFRARED,
+        file=Path("a/b"),
+        since=date(2026, 1, 31),
+        either="x",
+        anything={"free": [1]},
+    )
+
+
+@pytest.mark.usefixtures("rich")
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"rates": ["a"]}, 'settings.rates has to be a list, each a number, but is ["a"]'),
+        ({"weights": {"a": "b"}}, "settings.weights has to be a table, each value a number"),
+        ({"part": {"name": 3}}, "settings.part.name has to be a text, but is 3"),
+        ({"part": {"nam": "a"}}, "no setting 'settings.part.nam'; did you mean"),
+        ({"parts": [{"name": "a", "rat": 1}]}, "settings.parts has no setting 'rat'; there are"),
+        ({"named": {"a": {"rate": 1}}}, "settings.named has to be a table, each value a table"),
+        ({"modality": "ir"}, 'has to be one of "visible", "infrared", but is "ir"'),
+        ({"either": 0.5}, "settings.either has to be a whole number or a text, but is 0.5"),
+        ({"weihgts": {"a": 1}}, "no setting 'settings.weihgts"),
+    ],
+)
+def test_what_is_wrong_inside_a_setting_is_said_by_name(given: Any, told: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        rich_recipe(**given)
+    assert told in str(error.value)
+
+
+@pytest.mark.usefixtures("rich")
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Rich(anything=[1, None]), "settings.anything cannot be written to a recipe"),
+        (Rich(anything=object()), "settings is .*, which no recipe can hold"),
+        (Rich(limit=math.nan), "settings.limit is nan, read is nan"),
+        (Rich(anything=(1, 2), file=Path("a")), None),
+        (Rich(weights={"a": None}), "settings.weights"),  # type: ignore[dict-item]
+    ],
+)
+def test_what_could_not_be_read_again_is_told_before_anything_is_learnt(
+    settings: Rich, told: str | None
+) -> None:
+    recipe = replace(rich_recipe(), settings=settings)
+    if told is None:
+        recipes.check_can_be_read_back(recipe)
+    else:
+        with pytest.raises(RecipeError, match=told):
+            recipes.check_can_be_read_back(recipe)
 
 
 def test_a_file_that_is_no_toml_is_named(path: Path) -> None:

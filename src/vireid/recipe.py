@@ -5,19 +5,39 @@ importing this module does not.
 """
 
 import dataclasses
+import enum
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+import tomli_w
 
 from vireid.errors import VireidError
 from vireid.training_data.augmentation import Augmentation
 
-IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+IN_WORDS: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+    dict: "a table",
+}
+EXAMPLES = {
+    "data": 'a table [data] with dataset = "nightwalk"',
+    "data.dataset": 'dataset = "nightwalk" to the table [data]',
+}
+"""What to write for a setting that has no default."""
+LISTS = (list, tuple, set, frozenset)
+TIMES = (datetime, date, time)
+"""Types that TOML has and JSON has not."""
 
 
 class RecipeError(VireidError):
@@ -35,8 +55,8 @@ class Data:
     trial: int | None = None
     """Which split of a data set that was published with several (RegDB: 1 to 10); by default 1."""
     learn_from: Literal["train and validation", "train"] = "train and validation"
-    """Groups of people. `train` leaves the validation people for choosing settings, which is what
-    `vireid train --validate` sets."""
+    """Groups of people to learn from. `train` leaves the validation people for choosing settings;
+    `vireid train --validate` sets it."""
     height: int = 288
     """Rows of a picture as the method sees it (AGW's code: 288)."""
     width: int = 144
@@ -70,7 +90,7 @@ class Recipe:
     """Weights to start from: `small`, a run folder or an exported model. What does not fit,
     such as the classifier of other people, is left fresh."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the forward pass; `auto` is bfloat16 where the device computes in it."""
+    """Number format of the forward pass; `auto` chooses by device (docs/training.md)."""
     save_minutes: float = 10.0
     """A checkpoint is written after each epoch, and within one every so many minutes."""
     tensorboard: bool = False
@@ -85,8 +105,13 @@ class Recipe:
         _check("save_minutes", self.save_minutes, at_least=0)
 
     def as_dict(self) -> dict[str, Any]:
-        """All settings, defaults too, as a TOML file would hold them."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        """Return all settings, defaults too, as a TOML file holds them: what is None is left out.
+
+        Raises:
+            RecipeError: A setting is of a type that no TOML file can hold.
+        """
+        held: dict[str, Any] = _without_none(_tables(self))
+        return held
 
 
 def read(
@@ -97,7 +122,8 @@ def read(
     Args:
         path: A TOML file.
         overrides: `key=value` with dotted keys, e.g. `settings.epochs=3`; `key=` takes a setting
-            back to its default. Values are TOML, or text where that fails.
+            back to its default. A value is TOML, or the text as it is typed where TOML does not
+            fit the setting.
         changes: Tables laid over those of the file, before the overrides.
 
     Raises:
@@ -166,23 +192,52 @@ def from_dict(table: Mapping[str, Any]) -> Recipe:
 
     if "rows" in table:
         raise RecipeError("this is no recipe but a sweep over some; run it with `vireid sweep`")
-    if not isinstance(table.get("method"), str):
+    if "method" not in table:
         raise RecipeError(f'a recipe needs a method, e.g. method = "{methods.available()[0]}"')
-    kinds = {"settings": methods.find(table["method"]).Config}
+    kinds = {"settings": methods.find(_typed(table["method"], str, "method")).Config}
     _refuse_unknown(table, kinds)
     recipe: Recipe = _build(Recipe, {"settings": {}, **table}, "", kinds)
     return recipe
 
 
 def as_toml(recipe: Recipe) -> str:
-    """The recipe as a TOML file that says everything, defaults too."""
-    tables: dict[str, Any] = {"": {}}
-    for key, value in recipe.as_dict().items():
-        if isinstance(value, dict):
-            tables[f"\n[{key}]\n"] = value
-        else:
-            tables[""][key] = value
-    return "".join(head + "".join(_lines(table)) for head, table in tables.items())
+    """Return the recipe as a TOML file that says everything, defaults too.
+
+    Raises:
+        RecipeError: A setting is of a type that no TOML file can hold.
+    """
+    held = recipe.as_dict()
+    try:
+        return tomli_w.dumps(held)
+    except (TypeError, ValueError) as error:
+        culprits = [key for key, value in _flat(held).items() if not _can_be_written(value)]
+        raise RecipeError(
+            f"{', '.join(culprits)} cannot be written to a recipe: {error}"
+        ) from error
+
+
+def check_can_be_read_back(recipe: Recipe) -> None:
+    """Make sure that a run of this recipe can be opened again.
+
+    Raises:
+        RecipeError: What would be written is no TOML, or is read as something else; the message
+            names the setting.
+    """
+    again = from_dict(tomllib.loads(as_toml(recipe)))
+    changed = differences(_tables(recipe), _tables(again))
+    if changed:
+        told = "; ".join(
+            f"{key} is {was!r}, read is {now!r}" for key, (was, now) in changed.items()
+        )
+        raise RecipeError(f"this recipe would not be read as it is written: {told}")
+
+
+def _can_be_written(value: Any) -> bool:
+    try:
+        tomli_w.dumps({"value": value})
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -201,6 +256,24 @@ def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     return changed
 
 
+@dataclass(frozen=True)
+class _Typed:
+    """What somebody typed behind `key=`."""
+
+    text: str
+
+    @property
+    def value(self) -> Any:
+        """The text read as TOML; as it is where it is none."""
+        try:
+            return tomllib.loads(f"value = {self.text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return self.text
+
+    def __str__(self) -> str:
+        return _shown(self.value)
+
+
 def _override(table: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
@@ -211,27 +284,23 @@ def _override(table: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise RecipeError(f"'{key}' cannot be set: '{name}' is no table of the recipe")
     if text:
-        table[last] = _value(text)
+        table[last] = _Typed(text)
     else:
         table.pop(last, None)
 
 
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def _refuse_unknown(table: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
-    known = list(_known(Recipe, "", kinds))
+    known = dict(_known(Recipe, "", kinds))
     tables = {key.rpartition(".")[0] for key in known}
+    open_ended = tuple(
+        f"{key}." for key, kind in known.items() if kind is Any or _may_be(kind, dict)
+    )
     for key, value in _flat(table).items():
-        if key in known or (key in tables and not isinstance(value, dict)):
+        if key in known or key.startswith(open_ended):
             continue
-        if key in tables and not value:
+        if key in tables and (not isinstance(value, dict) or not value):
             continue
-        raise RecipeError(f"recipe has no setting '{key}'{_hint(key, known)}")
+        raise RecipeError(f"recipe has no setting '{key}'{_hint(key, list(known))}")
 
 
 def _hint(key: str, known: Sequence[str]) -> str:
@@ -245,14 +314,21 @@ def _hint(key: str, known: Sequence[str]) -> str:
     return f"; there are {', '.join(near)}"
 
 
-def _known(kind: type, prefix: str, kinds: Mapping[str, type]) -> Iterable[str]:
+def _known(kind: type, prefix: str, kinds: Mapping[str, type]) -> Iterable[tuple[str, Any]]:
+    """Dotted keys of all settings, with their types."""
     hints = get_type_hints(kind)
     for f in dataclasses.fields(kind):
         inner = kinds.get(prefix + f.name, hints[f.name])
         if dataclasses.is_dataclass(inner):
             yield from _known(inner, f"{prefix}{f.name}.", kinds)  # type: ignore[arg-type]
         else:
-            yield prefix + f.name
+            yield prefix + f.name, inner
+
+
+def _may_be(kind: Any, wanted: type) -> bool:
+    """Whether a value of a type, or of one of its alternatives, may be of another."""
+    alternatives = get_args(kind) if get_origin(kind) not in (None, *LISTS, dict, Literal) else ()
+    return any((get_origin(each) or each) is wanted for each in (kind, *alternatives))
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -268,6 +344,8 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _build(kind: type, table: Any, prefix: str, kinds: Mapping[str, type]) -> Any:
     """A dataclass from a table of checked values."""
+    if isinstance(table, _Typed):
+        table = table.value
     if not isinstance(table, Mapping):
         raise RecipeError(f"{prefix[:-1]} has to be a table of settings, but is {_shown(table)}")
     hints = get_type_hints(kind)
@@ -280,52 +358,76 @@ def _build(kind: type, table: Any, prefix: str, kinds: Mapping[str, type]) -> An
         elif f.name in table:
             values[f.name] = _typed(table[f.name], inner, key)
         elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise RecipeError(f"the recipe does not say {key}")
+            raise RecipeError(
+                f"the recipe does not say {key}; add {EXAMPLES.get(key, key + ' = ...')}"
+            )
     return kind(**values)
 
 
 def _typed(value: Any, kind: Any, key: str) -> Any:
     """The value as what it has to be, or an error that says what that is."""
-    fitting = _fitting(value, kind)
-    if fitting is NotImplemented:
-        raise RecipeError(f"{key} has to be {_in_words(kind)}, but is {_shown(value)}")
-    return fitting
+    if isinstance(value, _Typed):
+        return _typed(_meant(value, kind), kind, key)
+    try:
+        found = _converted(value, kind)
+    except msgspec.ValidationError as error:
+        told = f"{key} has to be {_in_words(kind)}, but is {_shown(value)}"
+        raise RecipeError(told) from error
+    except TypeError as error:
+        raise RecipeError(f"{key} is declared as {kind}, which no recipe holds: {error}") from error
+    _refuse_unheard(value, _plain(key, found), key)
+    return found
 
 
-def _fitting(value: Any, kind: Any) -> Any:
-    """The value as a kind of type hint; NotImplemented if it is of another."""
-    arguments = get_args(kind)
-    if get_origin(kind) is Literal:
-        same = any(type(a) is type(value) and a == value for a in arguments)
-        return value if same else NotImplemented
-    if get_origin(kind) in (Union, UnionType):
-        tried = (_fitting(value, argument) for argument in arguments)
-        return next((fit for fit in tried if fit is not NotImplemented), NotImplemented)
-    if get_origin(kind) is tuple:
-        return _fitting_tuple(value, arguments)
-    if kind is float and type(value) is int:
-        return float(value)
-    return value if type(value) is kind else NotImplemented
+def _converted(value: Any, kind: Any) -> Any:
+    return msgspec.convert(value, kind, builtin_types=TIMES, str_keys=True, dec_hook=_custom)
 
 
-def _fitting_tuple(value: Any, kinds: tuple[Any, ...]) -> Any:
-    if not isinstance(value, (list, tuple)):
-        return NotImplemented
-    kinds = (kinds[0],) * len(value) if Ellipsis in kinds else kinds
-    if len(value) != len(kinds):
-        return NotImplemented
-    fits = tuple(map(_fitting, value, kinds))
-    return NotImplemented if NotImplemented in fits else fits
+def _custom(kind: type, value: Any) -> Any:
+    if issubclass(kind, Path) and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"it cannot be read as {kind.__name__}")
+
+
+def _meant(typed: _Typed, kind: Any) -> Any:
+    """What was typed, as TOML if that fits the setting, else as text if that does."""
+    for value in (typed.value, typed.text):
+        try:
+            _converted(value, kind)
+        except (msgspec.ValidationError, TypeError):
+            continue
+        return value
+    return typed.value
+
+
+def _refuse_unheard(given: Any, found: Any, key: str) -> None:
+    """Refuse names in lists and tables of a setting that its dataclasses do not have."""
+    if isinstance(given, Mapping) and isinstance(found, Mapping):
+        for name, value in given.items():
+            if name not in found:
+                raise RecipeError(f"{key} has no setting '{name}'; there are {', '.join(found)}")
+            _refuse_unheard(value, found[name], f"{key}.{name}")
+    elif isinstance(given, list) and isinstance(found, (list, tuple)):
+        for each, built in zip(given, found, strict=False):
+            _refuse_unheard(each, built, key)
 
 
 def _in_words(kind: Any) -> str:
-    arguments = [a for a in get_args(kind) if a is not NoneType]
-    if get_origin(kind) is Literal:
+    """What a type is called in messages."""
+    arguments = [a for a in get_args(kind) if a not in (NoneType, Ellipsis)]
+    origin = get_origin(kind)
+    if origin is Literal:
         return "one of " + ", ".join(map(_shown, arguments))
-    if get_origin(kind) is tuple:
-        many = Ellipsis in arguments
-        inner = _in_words(arguments[0])
-        return f"a list, each {inner}" if many else f"a list of {len(arguments)}, each {inner}"
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return "one of " + ", ".join(_shown(member.value) for member in kind)
+    if origin is tuple and Ellipsis not in get_args(kind):
+        return f"a list of {len(arguments)}, each {_in_words(arguments[0])}"
+    if origin in LISTS:
+        return f"a list, each {_in_words(arguments[0])}"
+    if origin is dict:
+        return f"a table, each value {_in_words(arguments[1])}"
+    if dataclasses.is_dataclass(kind):
+        return f"a table with {', '.join(f.name for f in dataclasses.fields(kind))}"
     if arguments:
         return " or ".join(map(_in_words, arguments))
     return IN_WORDS.get(kind, str(kind))
@@ -335,18 +437,29 @@ def _shown(value: Any) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _lines(table: Mapping[str, Any]) -> Iterable[str]:
-    for key, value in table.items():
-        if value is not None:
-            yield f"{key} = {_toml(value)}\n"
+def _tables(recipe: Recipe) -> dict[str, Any]:
+    fields = dataclasses.fields(recipe)
+    return {f.name: _plain(f.name, getattr(recipe, f.name)) for f in fields}
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, float):
-        return repr(value)
-    return json.dumps(value, ensure_ascii=False)
+def _plain(key: str, value: Any) -> Any:
+    """The value in types that TOML has."""
+    try:
+        return msgspec.to_builtins(value, builtin_types=TIMES, str_keys=True, enc_hook=_as_text)
+    except (TypeError, NotImplementedError) as error:
+        raise RecipeError(f"{key} is {value!r}, which no recipe can hold: {error}") from error
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} is no type of TOML")
+
+
+def _without_none(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _without_none(each) for name, each in value.items() if each is not None}
 
 
 def _check(name: str, value: float | None, *, at_least: int) -> None:
