@@ -34,6 +34,7 @@ from torchvision.transforms import v2
 from vireid.records import ImageRecord, Modality
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData
+from vireid.training_data.settings import Data
 
 HEIGHT, WIDTH = 288, 144
 RESULTS = Path(__file__).parent / "results" / "loading.md"
@@ -106,10 +107,9 @@ def make_pictures(folder: Path, count: int) -> list[ImageRecord]:
 
 
 def packed(records: list[ImageRecord]) -> Iterable[Tensor]:
-    data = PackedTrainingData(
-        records, height=HEIGHT, width=WIDTH, augmentation=Augmentation(), seed=0, workers=0,
-        steps_per_epoch=len(records) // 64,
-    )  # fmt: skip
+    steps = len(records) // 64
+    settings = Data("x", height=HEIGHT, width=WIDTH, workers=0, steps_per_epoch=steps)
+    data = PackedTrainingData(records, settings, Augmentation(), seed=0)
     return (half for b in data.paired(4, 8)(0) for half in (b.visible, b.infrared))
 
 

@@ -32,6 +32,7 @@ from vireid import datasets
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData
 from vireid.training_data.packs import pack_group
+from vireid.training_data.settings import Data
 
 HEIGHT, WIDTH, PEOPLE = 288, 144, 395
 RESULTS = Path(__file__).parent / "results" / "training_start.md"
@@ -97,12 +98,10 @@ def first_batch_of_vireid(folder: Path) -> Tensor:
     dataset = datasets.read("nightwalk", folder / "set")
     data = PackedTrainingData(
         dataset.train + dataset.validation,
-        height=HEIGHT,
-        width=WIDTH,
-        root=dataset.root,
-        augmentation=Augmentation(),
+        Data("nightwalk", height=HEIGHT, width=WIDTH, workers=0),
+        Augmentation(),
         seed=0,
-        workers=0,
+        root=dataset.root,
     )
     batch = next(iter(data.paired(4, 8)(0)))
     keep.append(data)

@@ -17,8 +17,7 @@ from vireid.learning.start import start_from
 from vireid.methods.agw import AGW
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData
-
-HEIGHT, WIDTH = 128, 64
+from vireid.training_data.settings import Data
 
 SETTINGS = AGW.Config(
     # The trunk of the shipped model: narrow, for a processor.
@@ -49,11 +48,9 @@ def main() -> None:
     people = datasets.read("nightwalk")
     data = PackedTrainingData(
         people.train + people.validation,
-        height=HEIGHT,
-        width=WIDTH,
-        augmentation=Augmentation(pad=5, random_erasing=0.3),
+        Data("nightwalk", height=128, width=64, steps_per_epoch=asked.steps),
+        Augmentation(pad=5, random_erasing=0.3),
         seed=0,
-        steps_per_epoch=asked.steps,
     )
 
     # A method embeds pictures, and knows the stages of its own training.

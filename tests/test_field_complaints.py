@@ -26,6 +26,7 @@ from vireid.scoring.metrics import score_ranking
 from vireid.scoring.protocols import Protocol
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData
+from vireid.training_data.settings import Data
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -194,7 +195,7 @@ def test_nothing_is_dumped_beside_the_pictures(trees: Path) -> None:
     dataset = datasets.read("sysu_mm01", trees / "sysu_mm01")
     before = sorted(dataset.root.rglob("*"))
     data = PackedTrainingData(
-        dataset.train, height=32, width=16, augmentation=Augmentation(pad=2), seed=0, workers=0
+        dataset.train, Data("x", height=32, width=16, workers=0), Augmentation(pad=2), seed=0
     )
     assert next(iter(data.paired(2, 2)(0))).visible.shape == (4, 3, 32, 16)
     evaluation.score(baselines.raw_pixels(), dataset, offered.find("sysu/py-seed"))

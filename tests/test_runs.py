@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,59 @@ def test_data_that_moved_are_the_same_data(tmp_path: Path) -> None:
     assert before == fingerprint(records(there)[::-1], there)
     (there / "b.jpg").write_bytes(b"another")
     assert before != fingerprint(records(there), there)
+
+
+def test_a_crash_before_the_first_step_leaves_nothing_in_the_way(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a method's own fault")
+
+    monkeypatch.setattr(start, "begin", crash)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError, match="own fault"):
+            learn.learn(recipes.read(recipe), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_before_the_first_step_is_an_interruption(
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start, "begin", interrupted)
+    words = ["vireid", "train", str(recipe), "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "vireid: interrupted"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("left", [[], ["recipe.toml"], ["recipe.toml", ".run.json.7.partial"]])
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_a_run_leaves_that_was_killed_before_it_began_is_begun_anew(
+    left: list[str], resume: bool, recipe: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in left:
+        (folder / name).write_text("half")
+    learn.learn(recipes.read(recipe), folder, resume=resume)
+    assert runs.read_facts(folder)["finished"]
+
+
+def test_a_folder_of_something_else_is_not_taken_for_a_run(recipe: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_text("a picture")
+    with pytest.raises(RunError, match="exists already"):
+        learn.learn(recipes.read(recipe), folder)
+    with pytest.raises(RunError, match="not a run folder"):
+        learn.learn(recipes.read(recipe), folder, resume=True)
+    assert (folder / "a.jpg").read_text() == "a picture"

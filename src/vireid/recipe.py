@@ -21,6 +21,8 @@ import tomli_w
 
 from vireid.errors import VireidError
 from vireid.training_data.augmentation import Augmentation
+from vireid.training_data.settings import Data as Data
+from vireid.training_data.settings import check_at_least
 
 IN_WORDS: Mapping[Any, str] = {
     bool: "true or false",
@@ -42,39 +44,6 @@ TIMES = (datetime, date, time)
 
 class RecipeError(VireidError):
     """A recipe that cannot be read, or says something that makes no sense."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """What is learnt from: the table `[data]`."""
-
-    dataset: str
-    """A file in `vireid/datasets`, e.g. `sysu_mm01` or `nightwalk`."""
-    root: str | None = None
-    """Folder of the data set. NightWalk mini comes with the package and needs none."""
-    trial: int | None = None
-    """Which split of a data set that was published with several (RegDB: 1 to 10); by default 1."""
-    learn_from: Literal["train and validation", "train"] = "train and validation"
-    """Groups of people to learn from. `train` leaves the validation people for choosing settings;
-    `vireid train --validate` sets it."""
-    height: int = 288
-    """Rows of a picture as the method sees it (AGW's code: 288)."""
-    width: int = 144
-    """Columns (AGW's code: 144)."""
-    workers: int = 2
-    """Threads that make batches; the batches are the same with any number."""
-    steps_per_epoch: int | None = None
-    """Paired batches in an epoch; by default as many as it takes to draw as many pictures as the
-    larger modality has."""
-    unpaired: Literal["error", "drop"] = "error"
-    """People seen in one spectrum only: refuse them, or leave them out."""
-    unreadable: Literal["error", "skip"] = "error"
-    """Pictures that cannot be read: refuse them, or learn from the others."""
-
-    def __post_init__(self) -> None:
-        for name in ("height", "width", "steps_per_epoch"):
-            _check(f"data.{name}", getattr(self, name), at_least=1)
-        _check("data.workers", self.workers, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -101,8 +70,7 @@ class Recipe:
     """The method's `Config`."""
 
     def __post_init__(self) -> None:
-        _check("seed", self.seed, at_least=0)
-        _check("save_minutes", self.save_minutes, at_least=0)
+        check_at_least(0, seed=self.seed, save_minutes=self.save_minutes)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all settings, defaults too, as a TOML file holds them: what is None is left out.
@@ -460,8 +428,3 @@ def _without_none(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     return {name: _without_none(each) for name, each in value.items() if each is not None}
-
-
-def _check(name: str, value: float | None, *, at_least: int) -> None:
-    if value is not None and value < at_least:
-        raise RecipeError(f"{name} is {value}; it has to be {at_least} or more")

@@ -33,6 +33,7 @@ from vireid.recipe import Recipe
 from vireid.whole_files import write_whole
 
 FORMAT = 1
+RUN = "run.json"
 
 
 class RunError(VireidError):
@@ -89,14 +90,14 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     """Make the folder of a new run.
 
     Args:
-        folder: Must not exist, or be empty.
+        folder: Must not exist, or be empty but for what a killed process left.
         recipe: Written into it.
         facts: For run.json: `dataset`, `num_identities` and whatever else is known.
 
     Raises:
         RunError: There is a run already.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not (folder.is_dir() and is_stillborn(folder)):
         raise RunError(
             f"{folder} exists already; go on with that run by --resume, "
             "or start another in a new folder by --out"
@@ -104,6 +105,15 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "recipe.toml", recipes.as_toml(recipe).encode())
     _write_facts(folder, {"format": FORMAT, **_versions(), **facts, "finished": False})
+
+
+def is_stillborn(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a run leaves that was killed before it began.
+
+    `run.json` is written last, so a folder without it holds no step that was learnt.
+    """
+    left = {path.name for path in folder.iterdir()} if folder.is_dir() else {RUN}
+    return all(name == "recipe.toml" or name.endswith(".partial") for name in left)
 
 
 def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
@@ -131,9 +141,8 @@ HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard")
 """Settings that may change between parts of a run: what is learnt does not depend on them."""
 
 
-def finish(folder: Path, method: Method) -> None:
-    """Write the weights, and that the run has finished."""
-    recipe = read_recipe(folder)
+def finish(folder: Path, method: Method, recipe: Recipe) -> None:
+    """Write the weights that a run of a recipe has learnt, and that it has finished."""
     state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
     data = recipe.data
     mark = fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
@@ -204,7 +213,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """What run.json says."""
     _check_is_run(folder)
     try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"{folder / 'run.json'} is damaged: {error}") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
@@ -213,13 +222,13 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def _check_is_run(folder: Path) -> None:
-    for name in ("recipe.toml", "run.json"):
+    for name in ("recipe.toml", RUN):
         if not (folder / name).is_file():
             raise RunError(f"{folder} is not a run folder: it has no {name}")
 
 
 def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    write_whole(folder / "run.json", (json.dumps(facts, indent=2) + "\n").encode())
+    write_whole(folder / RUN, (json.dumps(facts, indent=2) + "\n").encode())
 
 
 def _versions() -> dict[str, str]:

@@ -29,6 +29,7 @@ from vireid.models import export
 from vireid.records import ImageRecord, Modality
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData
+from vireid.training_data.settings import Data
 
 VISIBLE, INFRARED = Modality
 TINY: dict[str, Any] = {
@@ -377,7 +378,7 @@ def test_every_picture_comes_once_and_unchanged(
         Image.fromarray(np.full((32, 16, 3), i, dtype=np.uint8)).save(path)
         records.append(ImageRecord(path, modality, 10 + i % 2))
     data = PackedTrainingData(
-        records, height=32, width=16, augmentation=Augmentation(pad=2), seed=0, workers=0
+        records, Data("x", height=32, width=16, workers=0), Augmentation(pad=2), seed=0
     )
     batches = list(data.every(VISIBLE, 2))
     assert [len(batch.images) for batch in batches] == [2, 2, 1]

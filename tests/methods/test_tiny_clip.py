@@ -44,6 +44,7 @@ from vireid.render.materials import DYES, Cloth, Pattern
 from vireid.render.people import draw_person
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData
+from vireid.training_data.settings import Data
 
 VISIBLE, INFRARED = Modality
 CROWD = [draw_person(11, identity) for identity in range(1, 601)]
@@ -290,7 +291,7 @@ def test_its_weights_are_a_start_for_clip4vi_reid(name: str, tmp_path: Path) -> 
             stage.optimizer.zero_grad()
             torch.stack([*stage.losses(batch, 0).values()]).sum().backward()  # type: ignore[no-untyped-call]
             stage.optimizer.step()
-    runs.finish(tmp_path / "run", method.eval())
+    runs.finish(tmp_path / "run", method.eval(), recipe)
     config = CLIP4VIReID.Config(
         clip=name, weights=str(tmp_path / "run/model.safetensors"), picture=(HEIGHT, WIDTH)
     )
@@ -335,7 +336,7 @@ def test_a_few_steps_give_words_a_meaning(tmp_path: Path) -> None:
 def test_it_asks_for_people_who_are_known() -> None:
     mini = datasets.read("nightwalk")
     data = PackedTrainingData(
-        mini.validation, height=64, width=32, augmentation=Augmentation(), seed=0
+        mini.validation, Data("nightwalk", height=64, width=32), Augmentation(), seed=0
     )
     with pytest.raises(VireidError, match="nothing is known about the looks of 20 of the people"):
         small(LanguageImage).stages(data)

@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for batch in stage.batches(0):
         sum(stage.losses(batch, 0).values()).backward()  # type: ignore[union-attr]
         stage.optimizer.step()
-    runs.finish(folder, method)
+    runs.finish(folder, method, wanted)
     (folder / "log.txt").write_text("learnt\n")
     return folder
 

@@ -28,7 +28,7 @@ def finished_run(folder: Path, method: str = "mun", **settings: Any) -> Path:
         for name, weight in learnt.named_parameters():
             if name.startswith("generator.leave"):
                 weight.add_(0.2)
-    runs.finish(folder, learnt)
+    runs.finish(folder, learnt, wanted)
     return folder
 
 

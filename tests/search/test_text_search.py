@@ -57,7 +57,7 @@ def finished_run(path: Path, method: type[Any], **more: Any) -> Path:
     for batch in stage.batches(0):
         sum(stage.losses(batch, 0).values()).backward()
         stage.optimizer.step()
-    runs.finish(path, learnt)
+    runs.finish(path, learnt, wanted)
     return path
 
 

@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vireid.errors import VireidError
 from vireid.method import TrainingData
 from vireid.pictures import read_resized
 from vireid.records import ImageRecord, Modality
@@ -17,6 +19,7 @@ from vireid.training_data.batches import EpochOfBatches, PairedBatch
 from vireid.training_data.loading import Epoch, PackedTrainingData, made_ahead
 from vireid.training_data.packs import UnreadablePicturesError
 from vireid.training_data.sampling import TrainingDataError
+from vireid.training_data.settings import Data
 
 H, W = 24, 12
 PLAIN = Augmentation(pad=0, flip=0.0, channel_exchange=0.0, random_erasing=0.0)
@@ -42,11 +45,12 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ImageReco
 
 
 def data(records: list[ImageRecord], **changed: Any) -> PackedTrainingData:
-    settings: dict[str, Any] = {
-        "height": H, "width": W, "augmentation": EVERYTHING, "seed": 3, "workers": 0,
-        "steps_per_epoch": 4,
-    }  # fmt: skip
-    return PackedTrainingData(records, **(settings | changed))
+    settings: dict[str, Any] = {"height": H, "width": W, "workers": 0, "steps_per_epoch": 4}
+    of_data = {f.name for f in fields(Data)}
+    settings |= {name: value for name, value in changed.items() if name in of_data}
+    others = {name: value for name, value in changed.items() if name not in of_data}
+    given = {"augmentation": EVERYTHING, "seed": 3, **others}
+    return PackedTrainingData(records, Data("x", **settings), **given)
 
 
 def same(left: Any, right: Any) -> bool:
@@ -226,7 +230,7 @@ def test_a_picture_that_cannot_be_read_stops_or_is_left_out(
 def test_settings_that_cannot_work_are_named(
     records: list[ImageRecord], changed: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(TrainingDataError, match=message):
+    with pytest.raises(VireidError, match=message):
         data(records, **changed)
 
 

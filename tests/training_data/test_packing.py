@@ -18,6 +18,7 @@ from vireid.pictures import read_resized
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData
 from vireid.training_data.packs import PackError
+from vireid.training_data.settings import Data
 
 HEIGHT, WIDTH = 24, 12
 
@@ -49,11 +50,10 @@ def learnt_from(root: Path) -> PackedTrainingData:
     dataset = datasets.read("nightwalk", root)
     return PackedTrainingData(
         dataset.train + dataset.validation,
-        height=HEIGHT,
-        width=WIDTH,
-        root=dataset.root,
-        augmentation=Augmentation(),
+        Data("nightwalk", height=HEIGHT, width=WIDTH),
+        Augmentation(),
         seed=0,
+        root=dataset.root,
     )
 
 

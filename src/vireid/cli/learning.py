@@ -12,6 +12,7 @@ from vireid.cli.options import EXISTING_FILE, TO_WRITE, examples
     epilog=examples(
         "vireid train recipes/agw_nightwalk_mini.toml",
         "vireid train recipes/agw_sysu.toml data.root=/data/SYSU-MM01 settings.epochs=40",
+        "vireid train recipes/agw_nightwalk_mini.toml --dry-run    does it work, how fast?",
         "vireid train recipes/agw_nightwalk_mini.toml --resume",
         "vireid train recipes/agw_regdb.toml data.root=/data/RegDB --trials 1-10",
         "vireid train recipes/agw_sysu.toml settings.width=0.5 --validate    to choose a setting",
@@ -38,6 +39,11 @@ from vireid.cli.options import EXISTING_FILE, TO_WRITE, examples
     type=EXISTING_FILE,
     help="CLIP's, in a file: settings.weights, and settings.pretrained=true.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, time three steps, say how long it will take; leave no run behind.",
+)
 def train(
     recipe: Path,
     overrides: tuple[str, ...],
@@ -46,6 +52,7 @@ def train(
     trials: str | None,
     validate: bool,
     weights: Path | None,
+    dry_run: bool,
 ) -> None:
     """Learn what RECIPE says.
 
@@ -58,6 +65,11 @@ def train(
     left_out = ("data.learn_from=train",) if validate else ()
     begin = {"weights": str(weights), "pretrained": True} if weights else {}
     wanted = recipes.read(recipe, (*overrides, *left_out), {"settings": begin})
+    if dry_run:
+        from vireid.learning.rehearsal import rehearse
+
+        click.echo(rehearse(wanted))
+        return
     splits = recipes.numbers(trials) if trials else None
     folder = out or folder_for(recipe.stem, resume=resume)
     try:

@@ -46,7 +46,13 @@ for command in (
 def main() -> None:
     """Run the command line; what a person can put right is shown as one line."""
     try:
-        vireid(prog_name="vireid")
+        # Standing alone, click would call an interruption "Aborted!" and end with 1.
+        sys.exit(vireid(prog_name="vireid", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        stop("interrupted", 130)
     except VireidError as error:
         stop(str(error))
     except ModuleNotFoundError as error:
@@ -58,7 +64,7 @@ def main() -> None:
         stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
-def stop(why: str) -> None:
-    """End with one line on standard error and exit status 1."""
+def stop(why: str, status: int = 1) -> None:
+    """End with one line on standard error and an exit status."""
     click.secho(f"vireid: {why}", fg="red", err=True)
-    sys.exit(1)
+    sys.exit(status)

@@ -77,13 +77,9 @@ class Checkpoint:
             stage.schedule.load_state_dict(self.states["schedule"])
 
 
-def write(path: Path, method: Method, stage: Stage[Any], position: Position, sums: Sums) -> None:
-    """Replace the checkpoint at once; one that cannot be written leaves the old as it is.
-
-    Raises:
-        CheckpointError: Disk full, no permission.
-    """
-    content = {
+def content_of(method: Method, stage: Stage[Any], position: Position, sums: Sums) -> dict[str, Any]:
+    """Return all that a checkpoint holds."""
+    return {
         "format": FORMAT,
         "kind": _kind(method),
         "position": asdict(position),
@@ -92,6 +88,15 @@ def write(path: Path, method: Method, stage: Stage[Any], position: Position, sum
         "optimizer": stage.optimizer.state_dict(),
         "schedule": stage.schedule.state_dict() if stage.schedule else None,
     }
+
+
+def write(path: Path, method: Method, stage: Stage[Any], position: Position, sums: Sums) -> None:
+    """Replace the checkpoint at once; one that cannot be written leaves the old as it is.
+
+    Raises:
+        CheckpointError: Disk full, no permission.
+    """
+    content = content_of(method, stage, position, sums)
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:

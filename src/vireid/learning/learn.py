@@ -13,9 +13,9 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from vireid import datasets, records, runs
+from vireid import recipe as recipes
 from vireid.datasets import Dataset
-from vireid.errors import VireidError
-from vireid.learning import start
+from vireid.learning import preflight, start
 from vireid.learning.devices import this_process
 from vireid.learning.loop import CHECKPOINT, fit
 from vireid.learning.run_log import logging_to
@@ -40,11 +40,10 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         VireidError: There is a run already, or it is another's; data or weights are missing.
     """
     process = this_process()
-    dataset = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
-    recipe = _of_trial(recipe, dataset.trial)
-    start.check(recipe, dataset)
-    data = _open(dataset, recipe, process)
+    recipes.check_can_be_read_back(recipe)
+    recipe, dataset, data = opened(recipe)
     facts = _facts(dataset, data)
+    resume = resume and not runs.is_stillborn(folder)
     if resume:
         runs.check_same(folder, recipe, facts)
     elif process.is_main_process:
@@ -54,7 +53,10 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     log_file = folder / "log.txt" if process.is_main_process else None
     with _removed_if_nothing_learnt(folder) if mine else nullcontext(), logging_to(log_file):
         log.info("%s: %d people on %d pictures of %s", folder, *_sizes(data), dataset.label)
-        method = start.begin(recipe, data.num_identities, anew=not (folder / CHECKPOINT).exists())
+        anew = not (folder / CHECKPOINT).exists()
+        method = start.begin(recipe, data.num_identities, anew=anew)
+        if anew:
+            preflight.check(method, data)
         fit(
             method,
             data,
@@ -66,11 +68,23 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
             tensorboard=recipe.tensorboard,
         )
         if process.is_main_process:
-            runs.finish(folder, method)
+            runs.finish(folder, method, recipe)
             validate = " --validate" if recipe.data.learn_from == "train" else ""
             way = f"vireid evaluate {folder}{validate}"
             log.info("%s has finished; score it with: %s", folder, way)
     return method
+
+
+def opened(recipe: Recipe) -> tuple[Recipe, Dataset, PackedTrainingData]:
+    """Read what a recipe learns from; the recipe then names the split, where there are several.
+
+    Raises:
+        VireidError: Data are missing, or weights to begin with have seen people to be scored on.
+    """
+    dataset = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
+    recipe = _of_trial(recipe, dataset.trial)
+    start.check(recipe, dataset)
+    return recipe, dataset, _open(dataset, recipe, this_process())
 
 
 def learn_trials(
@@ -109,31 +123,25 @@ def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
 
 @contextmanager
 def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
-    """A run that could not begin leaves no folder in the way of the next try."""
+    """A run that ended before its first epoch or checkpoint, however, leaves no folder behind."""
     try:
         yield
-    except VireidError:
+    except BaseException:
         if not any((folder / name).exists() for name in (CHECKPOINT, "losses.jsonl")):
             shutil.rmtree(folder)
         raise
 
 
 def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrainingData:
-    data = recipe.data
     return PackedTrainingData(
         _learnt_from(dataset, recipe),
-        height=data.height,
-        width=data.width,
+        recipe.data,
+        recipe.augmentation,
+        recipe.seed,
         root=dataset.root,
-        augmentation=recipe.augmentation,
-        seed=recipe.seed,
-        steps_per_epoch=data.steps_per_epoch,
-        unpaired=data.unpaired,
-        unreadable=data.unreadable,
         known=partial(datasets.people, dataset),
         rank=process.process_index,
         world=process.num_processes,
-        workers=data.workers,
     )
 
 

@@ -66,7 +66,7 @@ def fit(
     saved = checkpoints.read(folder / CHECKPOINT, method) if resume else None
     if saved:
         saved.restore_method(method)
-    stages = _place(method, accelerator).stages(data)
+    stages = place(method, accelerator).stages(data)
     begin = saved.position if saved else Position()
     dtype = devices.dtype_for(precision, accelerator.device)
     log.info("on %s in %s, seed %d", devices.described(accelerator), str(dtype)[6:], seed)
@@ -105,6 +105,33 @@ class StageLosses(nn.Module):
     def forward(self, batch: Any, epoch: int) -> Losses:
         """The stage's losses, by name."""
         return self._losses(batch, epoch)
+
+
+def take_step(
+    losses: nn.Module,
+    stage: Stage[Any],
+    batch: Any,
+    epoch: int,
+    accelerator: Accelerator,
+    dtype: torch.dtype,
+) -> Losses:
+    """Take one step of a stage, and return its losses.
+
+    Args:
+        losses: The stage as a module, `StageLosses`, prepared by the accelerator.
+        stage: Whose optimizer steps.
+        batch: What it learns from.
+        epoch: Counted from 0.
+        accelerator: The device, and the other processes.
+        dtype: Number format of the forward pass.
+    """
+    device = accelerator.device
+    stage.optimizer.zero_grad()
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        found: Losses = losses(batch.to(device), epoch)
+    accelerator.backward(sum(found.values()))
+    stage.optimizer.step()
+    return {name: loss.detach() for name, loss in found.items()}
 
 
 @dataclass
@@ -165,20 +192,12 @@ class _Fitting:
         for step, batch in enumerate(batches.after(begin.step), begin.step):
             position = replace(begin, step=step + 1)
             torch.manual_seed(seed_of(self.seed, begin.stage, begin.epoch, step))
-            unread.add(self._step(losses, stage, batch, begin.epoch), batch)
+            found = take_step(losses, stage, batch, begin.epoch, self.accelerator, self.dtype)
+            unread.add(found, batch)
             if unread.full or position.step == len(batches):
                 self._read(unread, position, sums)
                 self._save_if_due(position, len(batches), sums)
         self._end_epoch(replace(begin, epoch=begin.epoch + 1, step=0), sums)
-
-    def _step(self, losses: nn.Module, stage: Stage[Any], batch: Any, epoch: int) -> Losses:
-        device = self.accelerator.device
-        stage.optimizer.zero_grad()
-        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            found: Losses = losses(batch.to(device), epoch)
-        self.accelerator.backward(sum(found.values()))
-        stage.optimizer.step()
-        return {name: loss.detach() for name, loss in found.items()}
 
     def _read(self, unread: "_Unread", position: Position, sums: Sums) -> None:
         pictures = unread.pictures
@@ -247,7 +266,7 @@ class _Unread:
     def add(self, losses: Losses, batch: Any) -> None:
         """Remember the losses of one more step."""
         self.losses.append(losses)
-        self.pictures += _pictures_in(batch) * self._accelerator.num_processes
+        self.pictures += pictures_in(batch) * self._accelerator.num_processes
 
     @property
     def full(self) -> bool:
@@ -262,15 +281,15 @@ class _Unread:
         return [{name: next(values) for name in of_step} for of_step in names]
 
 
-def _pictures_in(batch: Any) -> int:
-    """How many a batch has, or the batches that it has."""
+def pictures_in(batch: Any) -> int:
+    """Return how many pictures a batch has; batches within it count."""
     if isinstance(batch, Tensor):
         return len(batch) if batch.ndim == 4 else 0
-    return sum(map(_pictures_in, vars(batch).values())) if is_dataclass(batch) else 0
+    return sum(map(pictures_in, vars(batch).values())) if is_dataclass(batch) else 0
 
 
-def _place(method: Method, accelerator: Accelerator) -> Method:
-    """On its device; its batch statistics are those of all processes where the device can."""
+def place(method: Method, accelerator: Accelerator) -> Method:
+    """Put a method on its device; where that is CUDA, all processes share batch statistics."""
     method.to(accelerator.device)
     if accelerator.num_processes > 1:
         # As their gradients will lie, which DistributedDataParallel would have to copy otherwise.

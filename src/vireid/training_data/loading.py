@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any, Generic
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from vireid.training_data.sampling import (
     share,
     shuffled,
 )
+from vireid.training_data.settings import Data
 
 log = logging.getLogger(__name__)
 
@@ -54,66 +55,51 @@ class PackedTrainingData:
     def __init__(
         self,
         records: Sequence[ImageRecord],
-        *,
-        height: int,
-        width: int,
-        root: Path | None = None,
+        data: Data,
         augmentation: Augmentation,
         seed: int,
-        steps_per_epoch: int | None = None,
-        unpaired: Literal["error", "drop"] = "error",
-        unreadable: Literal["error", "skip"] = "error",
+        *,
+        root: Path | None = None,
         known: Callable[[], Mapping[int, Mapping[str, Any]]] | None = None,
         rank: int = 0,
         world: int = 1,
-        workers: int = 2,
     ) -> None:
         """Find these pictures in packs; what is in none is packed now.
 
         Args:
             records: Pictures to learn from; each has an identity.
-            height: Rows of a picture as it is given to the method.
-            width: Columns.
-            root: Folder of the data set; by default the one that all pictures share.
+            data: Size of the pictures, steps of an epoch, what is left out, threads.
             augmentation: How pictures are changed.
             seed: 0 or more; another seed, other batches.
-            steps_per_epoch: Paired batches in an epoch. Not given: as many as it takes to draw
-                as many pictures as the larger modality has, rounded down.
-            unpaired: What to do with identities seen in one spectrum only: refuse paired
-                batches, or leave those identities out of everything. SYSU-MM01 has none.
-            unreadable: What to do if pictures cannot be read: raise, or train without them.
+            root: Folder of the data set; by default the one that all pictures share.
             known: Reads what is known about people, by identity; None where nothing is.
             rank: Number of this process, 0 .. world - 1.
             world: Processes that share every batch.
-            workers: Threads that make batches ahead; 0: each is made when asked for.
 
         Raises:
             TrainingDataError: No records, a record without identity, a negative seed, or more
                 padding than picture.
             PackError: The pictures cannot be kept in the cache folder.
-            UnreadablePicturesError: Pictures cannot be read and `unreadable` is "error".
+            UnreadablePicturesError: Pictures cannot be read and `data.unreadable` is "error".
         """
-        _check(records, seed, steps_per_epoch)
-        _check_pad(augmentation.pad, height, width)
+        _check(records, seed)
+        _check_pad(augmentation.pad, data.height, data.width)
         paths = [record.path for record in records]
-        skip = unreadable == "skip"
-        self._pictures = open_packed(paths, height, width, root=root, skip_unreadable=skip)
+        skip = data.unreadable == "skip"
+        self._pictures = open_packed(
+            paths, data.height, data.width, root=root, skip_unreadable=skip
+        )
         self.records = tuple(r for i, r in enumerate(records) if i not in self._pictures.unreadable)
-        """Those whose pictures could be read, people left out for `unpaired` among them."""
+        """Records whose pictures could be read; people left out for `unpaired` among them."""
         self.unpaired = seen_in_one_spectrum(self.records)
         """Identities with pictures of one modality only, and which."""
-        left_out = set(self.unpaired) if unpaired == "drop" else set()
+        left_out = set(self.unpaired) if data.unpaired == "drop" else set()
         _log_left_out(self._pictures.unreadable, left_out)
         self._numbering = number_identities(self.records, left_out)
         self.num_identities = len(self._numbering)
-        self._refuses_unpaired = unpaired == "error"
+        self._data, self._augmentation, self._seed = data, augmentation, seed
         self._known = known
-        self._augmentation = augmentation
-        self._seed = seed
-        self._steps_per_epoch = steps_per_epoch
-        self._height, self._width = height, width
         self._rank, self._world = rank, world
-        self._workers = workers
 
     def paired(self, people: int, images_each: int) -> Callable[[int], EpochOfBatches[PairedBatch]]:
         """Batches of `people` identities with `images_each` pictures of either modality.
@@ -122,7 +108,7 @@ class PackedTrainingData:
             TrainingDataError: Identities were seen in one spectrum only, there are fewer than
                 `people`, or the people of a batch cannot be shared evenly by the processes.
         """
-        if self._refuses_unpaired:
+        if self._data.unpaired == "error":
             _refuse(self.unpaired)
         self._check_share("people", people)
         sampler = PeopleSampler(
@@ -132,7 +118,7 @@ class PackedTrainingData:
             images_each,
             self._seed,
         )
-        steps = self._steps_per_epoch or sampler.usual_steps
+        steps = self._data.steps_per_epoch or sampler.usual_steps
 
         def batch(epoch: int, step: int) -> PairedBatch:
             drawn = sampler.draw(epoch, step)
@@ -143,7 +129,7 @@ class PackedTrainingData:
                 self._identities(drawn.identities),
             )
 
-        return lambda epoch: Epoch(steps, partial(batch, epoch), self._workers)
+        return lambda epoch: Epoch(steps, partial(batch, epoch), self._data.workers)
 
     def single(self, modality: Modality, size: int) -> Callable[[int], EpochOfBatches[ImageBatch]]:
         """Every picture of one modality once an epoch, in random order, `size` at a time.
@@ -168,7 +154,7 @@ class PackedTrainingData:
                     self._images(drawn, modality, chance), self._identities(identities)
                 )
 
-            return Epoch(len(order), batch, self._workers)
+            return Epoch(len(order), batch, self._data.workers)
 
         return epoch
 
@@ -189,7 +175,7 @@ class PackedTrainingData:
             pixels = np.stack([self._pictures[n] for n in chosen])
             return ImageBatch(_as_images(pixels), _pinned(torch.from_numpy(identities)))
 
-        return Epoch(-(-len(pictures) // size), batch, self._workers)
+        return Epoch(-(-len(pictures) // size), batch, self._data.workers)
 
     def described(self) -> list[Mapping[str, Any]]:
         """What is known about identity 0 .. k-1.
@@ -221,7 +207,7 @@ class PackedTrainingData:
         self, drawn: Int[np.ndarray, " all"], modality: Modality, rng: np.random.Generator
     ) -> Images:
         """This process's share of the pictures of a batch, changed."""
-        size = (len(drawn), self._height, self._width)
+        size = (len(drawn), self._data.height, self._data.width)
         changes = draw_changes(self._augmentation, modality, size, rng)
         mine = share(len(drawn), self._rank, self._world)
         pixels = augment([self._pictures[n] for n in drawn[mine]], changes.of(mine))
@@ -281,13 +267,11 @@ def made_ahead(make: Callable[[int], B], steps: range, workers: int) -> Generato
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _check(records: Sequence[ImageRecord], seed: int, steps_per_epoch: int | None) -> None:
+def _check(records: Sequence[ImageRecord], seed: int) -> None:
     if not records:
         raise TrainingDataError("the data set has no pictures to train on")
     if seed < 0:
         raise TrainingDataError(f"seed is {seed}; it has to be 0 or more")
-    if steps_per_epoch is not None and steps_per_epoch < 1:
-        raise TrainingDataError(f"steps_per_epoch is {steps_per_epoch}; it has to be 1 or more")
 
 
 def _check_pad(pad: int, height: int, width: int) -> None:

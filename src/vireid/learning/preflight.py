@@ -1,0 +1,143 @@
+"""Checks before the first step: what would spoil a run after hours is told within seconds.
+
+All of it is done to a copy of the method, and with random numbers of its own: a run with these
+checks learns bit by bit what one without them learns.
+"""
+
+import copy
+import io
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vireid.errors import VireidError
+from vireid.learning import checkpoints
+from vireid.learning.checkpoints import Position, Sums
+from vireid.method import Method, TrainingData
+from vireid.records import Modality
+from vireid.shapes import Embeddings, Images
+
+PICTURES = 4
+"""Pictures of each spectrum that are embedded."""
+LENGTH_TOLERANCE = 1e-3
+"""By how much the length of an embedding may differ from one."""
+NEIGHBOUR_TOLERANCE = 1e-3
+"""By how much a number of an embedding may change with the other pictures of its batch: sums may be
+added in another order. An embedding that uses its neighbours changes by far more."""
+
+
+class PreflightError(VireidError):
+    """A method does not keep to its contract, so that its scores would mean nothing."""
+
+
+def check(method: Method, data: TrainingData) -> None:
+    """Try everything that a run depends on, before its first step.
+
+    Args:
+        method: Left exactly as it is.
+        data: Where the pictures to try it on come from.
+
+    Raises:
+        PreflightError: Embeddings of either spectrum are not what a method promises, or no
+            checkpoint can be made of it; the message says what to change.
+    """
+    with _chance_untouched():
+        tried = copy.deepcopy(method)
+        for modality in Modality:
+            _check_embeddings(tried, data, modality)
+        _check_checkpoint(tried, data)
+
+
+def _check_embeddings(method: Method, data: TrainingData, modality: Modality) -> None:
+    images = _some_pictures(data, modality)
+    if images is None:
+        return
+    method.eval()
+    state = {name: value.clone() for name, value in method.state_dict().items()}
+    with torch.no_grad():
+        together = method.embed(images, modality)
+        _check_form(method, together, images, modality)
+        apart = torch.cat([method.embed(image[None], modality) for image in images])
+    _check_neighbours(method, together, apart, modality)
+    changed = [k for k, v in method.state_dict().items() if not torch.equal(v, state[k])]
+    if changed:
+        raise PreflightError(
+            f"{_name(method)}.embed changes {', '.join(changed)}; embedding a picture may not "
+            "change the method: change weights and buffers in its stages only"
+        )
+
+
+def _some_pictures(data: TrainingData, modality: Modality) -> Images | None:
+    """Pictures as the method is going to see them; None where there are none of a spectrum."""
+    try:
+        return next(iter(data.every(modality, PICTURES))).images
+    except VireidError:
+        return None
+
+
+def _check_form(method: Method, embeddings: Embeddings, images: Images, modality: Modality) -> None:
+    where = f"{_name(method)}.embed gives {modality} pictures"
+    wanted = (len(images), method.embedding_dim)
+    if not isinstance(embeddings, Tensor) or tuple(embeddings.shape) != wanted:
+        shape = list(getattr(embeddings, "shape", ())) or type(embeddings).__name__
+        raise PreflightError(
+            f"{where} vectors of shape {shape}, not {list(wanted)}; set embedding_dim to the width "
+            "of what it gives"
+        )
+    if not torch.isfinite(embeddings).all():
+        raise PreflightError(f"{where} numbers that are not finite, before it has learnt anything")
+    lengths = embeddings.float().norm(dim=1)
+    if (lengths - 1).abs().max() > LENGTH_TOLERANCE:
+        raise PreflightError(
+            f"{where} vectors of length {lengths.min():.3g} to {lengths.max():.3g}, not 1; end it "
+            "with torch.nn.functional.normalize(embeddings, dim=1)"
+        )
+
+
+def _check_neighbours(
+    method: Method, together: Embeddings, apart: Embeddings, modality: Modality
+) -> None:
+    difference = (together - apart).abs().max().item()
+    if difference > NEIGHBOUR_TOLERANCE:
+        raise PreflightError(
+            f"{_name(method)}.embed gives {modality} pictures other vectors in a batch than alone "
+            f"(numbers differ by up to {difference:.2g}); an embedding may depend on its own "
+            "picture only: use no statistics of the batch in eval mode"
+        )
+
+
+def _check_checkpoint(method: Method, data: TrainingData) -> None:
+    """Whether all that a checkpoint holds can be written, and read without running code."""
+    stage = method.stages(data)[0]
+    written = io.BytesIO()
+    try:
+        torch.save(checkpoints.content_of(method, stage, Position(), Sums()), written)
+        written.seek(0)
+        torch.load(written, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle tells in many ways that it cannot
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PreflightError(
+            f"no checkpoint can be made of {_name(method)} in stage '{stage.name}' ({reason}); "
+            "keep tensors, numbers and texts in the states of method, optimizer and schedule, and "
+            "give LambdaLR a lambda rather than a method of an object"
+        ) from error
+
+
+def _name(method: Method) -> str:
+    return type(method).__name__
+
+
+@contextmanager
+def _chance_untouched() -> Iterator[None]:
+    """Draws inside do not move the generators that are used outside."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)

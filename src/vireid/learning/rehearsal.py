@@ -1,0 +1,125 @@
+"""What `vireid train --dry-run` does: all the checks of a run and three steps, and nothing kept."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from vireid import recipe as recipes
+from vireid.learning import devices, learn, preflight, start
+from vireid.learning.loop import StageLosses, pictures_in, place, take_step
+from vireid.method import Method, Stage
+from vireid.recipe import Recipe
+
+STEPS = 3
+"""Steps that are timed, after one that is not: the first is slower than all others."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One stage: how much work it is, and how fast its first steps were."""
+
+    name: str
+    epochs: int
+    steps: int
+    """Steps of an epoch."""
+    seconds: float | None = None
+    """Seconds of a step, the median; None where steps were not timed."""
+    pictures: int = 0
+    """Pictures in a step."""
+
+    def __str__(self) -> str:
+        work = f"{self.name}: {self.epochs} epochs of {self.steps:,} steps"
+        if self.seconds is None:
+            return f"{work}, not timed"
+        speed = f"{self.seconds:.3g} s a step"
+        if self.pictures:
+            speed += f", {self.pictures / self.seconds:,.0f} pictures/s"
+        whole = timedelta(seconds=round(self.seconds * self.steps * self.epochs))
+        return f"{work}, {speed}, about {whole} in all"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a run would be."""
+
+    recipe: Recipe
+    label: str
+    """Of the data set."""
+    people: int
+    pictures: int
+    device: str
+    precision: str
+    stages: Sequence[Timing]
+    peak: int | None
+    """Bytes of GPU memory at most; None on a processor."""
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.recipe.method}: {self.people} people, "
+            f"{self.pictures:,} pictures of {self.label}",
+            "recipe, embeddings of both spectra, checkpoint: as they should be",
+            f"on {self.device} in {self.precision}",
+            *map(str, self.stages),
+        ]
+        if self.peak is not None:
+            lines.append(f"{self.peak / 2**30:.1f} GiB of GPU memory at most")
+        return "\n".join([*lines, "no run was begun; the same command without --dry-run learns it"])
+
+
+def rehearse(recipe: Recipe) -> Rehearsal:
+    """Do all that `learn` does up to the first steps, in memory; pictures are packed as for a run.
+
+    Steps of the first stage are timed. Later stages need what those before have learnt.
+
+    Raises:
+        VireidError: What `learn` raises before its first step.
+    """
+    recipes.check_can_be_read_back(recipe)
+    recipe, dataset, data = learn.opened(recipe)
+    method = start.begin(recipe, data.num_identities)
+    preflight.check(method, data)
+    device = devices.this_process().device
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    dtype = devices.dtype_for(recipe.precision, accelerator.device)
+    first, *later = place(method, accelerator).stages(data)
+    return Rehearsal(
+        recipe=recipe,
+        label=dataset.label,
+        people=data.num_identities,
+        pictures=len(data.records),
+        device=devices.described(accelerator),
+        precision=str(dtype).removeprefix("torch."),
+        stages=[_timed(method, first, accelerator, dtype), *map(_untimed, later)],
+        peak=torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
+    )
+
+
+def _untimed(stage: Stage[Any]) -> Timing:
+    return Timing(stage.name, stage.epochs, len(stage.batches(0)) if stage.epochs else 0)
+
+
+def _timed(
+    method: Method, stage: Stage[Any], accelerator: Accelerator, dtype: torch.dtype
+) -> Timing:
+    if not stage.epochs:
+        return _untimed(stage)
+    if stage.prepare:
+        method.eval()
+        stage.prepare()
+    stage.thaw(method)
+    losses = accelerator.prepare_model(StageLosses(method, stage))
+    taken, pictures = [], 0
+    for _, batch in zip(range(STEPS + 1), stage.batches(0), strict=False):
+        began = time.perf_counter()
+        found = take_step(losses, stage, batch, 0, accelerator, dtype)
+        [loss.item() for loss in found.values()]  # waits for the device
+        taken.append(time.perf_counter() - began)
+        pictures = pictures_in(batch) * accelerator.num_processes
+    work = _untimed(stage)
+    return Timing(work.name, work.epochs, work.steps, median(taken[1:] or taken), pictures)
