@@ -97,6 +97,26 @@ def test_scores_on_test_people_say_whom_the_run_has_learnt_from(
     assert "learnt from the 2 people of train only" in vireid("compare", out)
 
 
+def test_scores_of_a_run_and_of_its_export_say_the_precision(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    run, model = tmp_path / "run", tmp_path / "model"
+    recipe = tmp_path / "rounded.toml"
+    recipe.write_text(tiny_recipe(root=dataset.root, precision="bfloat16"), encoding="utf-8")
+    vireid("train", recipe, "--out", run)
+    vireid("export", run, "--out", model)
+    described = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    assert (described["learnt_in"], described["precision"]) == ("bfloat16", "float32")
+    for each in (run, model):
+        card = Embedder.open(each).card
+        assert (card.learnt_in, card.precision) == ("bfloat16", "float32")
+        told = "learnt in bfloat16; embedded in float32"
+        assert told in vireid("evaluate", each, "--mode", "all")
+        (scored, *_) = results.find(str(each))
+        assert (scored.model.learnt_in, scored.model.precision) == ("bfloat16", "float32")
+        assert told in vireid("compare", each)
+
+
 def test_validation_and_test_people_are_different_columns(dataset: Dataset) -> None:
     scores = [
         evaluation.score(baselines.chance(), dataset, offered.find("sysu/py-seed"), group=group)
