@@ -26,8 +26,10 @@ torch.set_num_threads(1)
 # A shell has its background jobs ignore Ctrl-C, and what they start inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("vireid", deadline=None)
+# How long an example takes, and to make it, depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "vireid", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("vireid")
 
 
