@@ -1,6 +1,7 @@
 """Settings are chosen on people whom neither training nor the final score has seen."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,24 +98,19 @@ def test_scores_on_test_people_say_whom_the_run_has_learnt_from(
     assert "learnt from the 2 people of train only" in vireid("compare", out)
 
 
-def test_scores_of_a_run_and_of_its_export_say_the_precision(
-    dataset: Dataset, tmp_path: Path
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_scores_say_the_precisions(
+    precision: str, on_all: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
-    run, model = tmp_path / "run", tmp_path / "model"
-    recipe = tmp_path / "rounded.toml"
-    recipe.write_text(tiny_recipe(root=dataset.root, precision="bfloat16"), encoding="utf-8")
-    vireid("train", recipe, "--out", run)
-    vireid("export", run, "--out", model)
-    described = json.loads((model / "model.json").read_text(encoding="utf-8"))
-    assert (described["learnt_in"], described["precision"]) == ("bfloat16", "float32")
-    for each in (run, model):
-        card = Embedder.open(each).card
-        assert (card.learnt_in, card.precision) == ("bfloat16", "float32")
-        told = "learnt in bfloat16; embedded in float32"
-        assert told in vireid("evaluate", each, "--mode", "all")
-        (scored, *_) = results.find(str(each))
-        assert (scored.model.learnt_in, scored.model.precision) == ("bfloat16", "float32")
-        assert told in vireid("compare", each)
+    run = shutil.copytree(on_all, tmp_path / "run")
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert facts["learnt_in"] == "float32"
+    (run / "run.json").write_text(json.dumps(facts | {"learnt_in": precision}), encoding="utf-8")
+    told = f"learnt in {precision}; embedded in float32"
+    assert told in vireid("evaluate", run, "--mode", "all")
+    (scored, *_) = results.find(str(run))
+    assert (scored.model.learnt_in, scored.model.precision) == (precision, "float32")
+    assert told in vireid("compare", run)
 
 
 def test_validation_and_test_people_are_different_columns(dataset: Dataset) -> None:
