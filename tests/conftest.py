@@ -10,6 +10,7 @@ install_import_hook(
     "beartype.FrozenDict({__import__('typing').Self: object})))",
 )
 
+import signal  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 
@@ -18,12 +19,36 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 from vireid.cli.main import main  # noqa: E402
+from vireid.learning import devices  # noqa: E402
 
 torch.set_num_threads(1)
 
-# How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("vireid", deadline=None)
+# A shell has its background jobs ignore Ctrl-C, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes, and to make it, depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "vireid", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("vireid")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--auto",
+        choices=["float32", "bfloat16"],
+        help="the precision that `auto` is while these tests run, whatever the device",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def auto(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Have `auto` be what the command line of pytest says."""
+    forced = pytestconfig.getoption("--auto")
+    with pytest.MonkeyPatch.context() as patch:
+        if forced:
+            patch.setattr(devices, "automatic", lambda device: forced)
+        yield
 
 
 @pytest.fixture(scope="module")

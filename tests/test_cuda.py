@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vireid import methods
 from vireid import recipe as recipes
-from vireid.learning.devices import dtype_for
+from vireid.learning.devices import automatic
 from vireid.learning.learn import learn
 from vireid.learning.loop import DivergedError, fit
 from vireid.learning.stop_requests import Interrupted
@@ -56,9 +56,8 @@ def test_every_method_learns(name: str, precision: Any, tmp_path: Path) -> None:
     assert (tmp_path / "losses.jsonl").read_text().count("\n") >= 2
 
 
-def test_forward_passes_are_in_bfloat16_unless_told() -> None:
-    assert dtype_for("auto", CUDA) is torch.bfloat16
-    assert dtype_for("float32", CUDA) is torch.float32
+def test_auto_is_bfloat16() -> None:
+    assert automatic(CUDA) == "bfloat16"
 
 
 @pytest.mark.usefixtures("exact")

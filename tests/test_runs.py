@@ -19,13 +19,14 @@ from vireid import recipe as recipes
 from vireid import runs
 from vireid.cli import main as cli
 from vireid.errors import VireidError
-from vireid.learning import learn, run_log, start
+from vireid.learning import devices, learn, run_log, start
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality, fingerprint
 from vireid.runs import RunError
 from vireid.training_data.loading import PackedTrainingData
 
 pytestmark = pytest.mark.usefixtures("own_cache")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def test_a_run_folder_tells_what_was_done(run: Path, recipe: Path) -> None:
     assert facts["dataset"] == "sysu_mm01"
     assert facts["num_identities"] == 3
     assert facts["finished"]
+    assert facts["learnt_in"] == "float32"
     lines = (run / "losses.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     assert set(json.loads(lines[0])["losses"]) == {"identity", "triplet"}
@@ -139,6 +141,41 @@ def test_a_run_stopped_on_the_command_line_goes_on(
     assert train(recipe, "--out", tmp_path / "run", "--resume").exit_code == 0
     whole, resumed = (load_file(f / "model.safetensors") for f in (run, tmp_path / "run"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize(("begun", "later"), [PRECISIONS, PRECISIONS[::-1]])
+def test_a_run_keeps_the_precision_it_began_in(
+    begun: str, later: str, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train(recipe, f"precision={begun}", "--out", whole).exit_code == 0
+    monkeypatch.setattr(devices, "automatic", lambda device: begun)
+    monkeypatch.setattr(learn, "PackedTrainingData", StoppingAtTheThirdStep)
+    assert train(recipe, "precision=auto", "--out", broken).exit_code == 130
+    monkeypatch.undo()
+    monkeypatch.setattr(devices, "automatic", lambda device: later)
+    assert train(recipe, "precision=auto", "--out", broken, "--resume").exit_code == 0
+    assert runs.read_facts(broken)["learnt_in"] == begun
+    assert f"in {later}, seed" not in (broken / "log.txt").read_text()
+    one, other = (load_file(folder / "model.safetensors") for folder in (whole, broken))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(("wanted", "told"), [("auto", True), ("float32", False)])
+@pytest.mark.parametrize("has_it", [False, True])
+def test_a_processor_that_could_compute_in_bfloat16_is_told_of(
+    wanted: str,
+    told: bool,
+    has_it: bool,
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "automatic", lambda device: "float32")
+    monkeypatch.setattr(devices, "computes_in_bfloat16", lambda device: has_it)
+    learn.learn(recipes.read(recipe, [f"precision={wanted}"]), tmp_path / "run")
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert ("precision=bfloat16" in log) is (told and has_it)
 
 
 @pytest.mark.parametrize(

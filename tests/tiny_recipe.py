@@ -10,11 +10,13 @@ def tiny_recipe(
     *,
     steps: int = 1,
     epochs: int = 1,
+    precision: str = "float32",
     start_from: Path | None = None,
 ) -> str:
     """The TOML of it; without `root` that is to be said elsewhere."""
     return f"""
 method = "{method}"
+precision = "{precision}"
 {f'start_from = "{start_from}"' if start_from else ""}
 [data]
 dataset = "{dataset}"

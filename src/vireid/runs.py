@@ -1,8 +1,8 @@
 """The folder that a run leaves behind.
 
 recipe.toml        what was asked for, defaults too
-run.json           what it was run with: versions, data set, numbers of people and pictures;
-                   whether it has finished, and the fingerprint of what was learnt
+run.json           what it was run with: versions, data set, numbers of people and pictures,
+                   precision; whether it has finished, and the fingerprint of what was learnt
 log.txt            what was said
 losses.jsonl       one line an epoch
 measures.jsonl     what stages measured, where they do
@@ -92,7 +92,7 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     Args:
         folder: Must not exist, or be empty but for what a killed process left.
         recipe: Written into it.
-        facts: For run.json: `dataset`, `num_identities` and whatever else is known.
+        facts: For run.json: `dataset`, `num_identities`, `learnt_in` and whatever else is known.
 
     Raises:
         RunError: There is a run already.

@@ -23,6 +23,8 @@ from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED
 from vireid.records import Modality
 
+FACTS = {"dataset": {"name": "toy"}, "learnt_in": "bfloat16"}
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "toy"
     data = {"dataset": "nightwalk", "height": HEIGHT, "width": WIDTH}
     wanted = recipe.from_dict({"method": "agw", "data": data, "settings": small_settings(AGW)})
-    runs.start(folder, wanted, {"dataset": {"name": "toy"}, "num_identities": PEOPLE})
+    runs.start(folder, wanted, {**FACTS, "num_identities": PEOPLE})
     torch.manual_seed(0)
     method = AGW(wanted.settings, PEOPLE)
     (stage,) = method.stages(ToyData())
@@ -85,6 +87,12 @@ def test_each_spectrum_has_its_own_stem(model: Path) -> None:
 
 def test_it_has_the_fingerprint_of_the_run(run: Path, model: Path) -> None:
     assert Embedder.open(model).fingerprint == Embedder.open(run).fingerprint
+
+
+def test_its_card_says_the_precisions(run: Path, model: Path) -> None:
+    for each in (run, model):
+        card = Embedder.open(each).card
+        assert (card.learnt_in, card.precision) == ("bfloat16", "float32")
 
 
 def test_what_both_spectra_share_is_stored_once(run: Path, model: Path) -> None:

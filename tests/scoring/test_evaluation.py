@@ -160,6 +160,8 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "checkpoint": "nothing learnt",
         "learnt_on": "nothing",
         "training": None,
+        "learnt_in": None,
+        "precision": "float32",
     }
     assert result["version"] == __version__
     assert len(result["trials"]) == 10

@@ -69,7 +69,10 @@ def test_one_protocol_is_one_column_with_a_row_for_every_model(
 ) -> None:
     comparison = results.compare(as_results([chance, colours]))
     assert list(comparison.columns) == ["A"]
-    assert list(comparison.rows) == ["chance chance", "colour histograms colour histograms"]
+    assert list(comparison.rows) == [
+        "chance chance float32",
+        "colour histograms colour histograms float32",
+    ]
     text = shown(comparison)
     assert text.startswith("sysu_mm01 test: sysu/py-seed all single-shot model R1 R5 R10 R20 mAP")
     for scores in (colours, chance):
@@ -187,6 +190,34 @@ def test_models_of_one_name_are_told_apart(chance: Scores) -> None:
     text = shown(results.compare([*as_results([chance]), other]))
     assert "chance chance" in text
     assert "chance f00dcafe " in text
+
+
+def test_another_precision_is_another_row_of_the_same_column(chance: Scores) -> None:
+    rounded = changed(chance, "model.precision", "bfloat16")
+    comparison = results.compare([*as_results([chance]), rounded])
+    assert list(comparison.columns) == ["A"]
+    told = "embedded in float32 (chance chance float32), in bfloat16 (chance chance bfloat16)"
+    assert comparison.precisions == told
+    assert [model["precision"] for model in comparison.as_dict()["models"]] == [
+        "float32",
+        "bfloat16",
+    ]
+
+
+def test_what_models_were_learnt_in_is_told(chance: Scores) -> None:
+    def learnt(name: str, precision: str | None) -> Scores:
+        return replace(
+            chance, model=replace(chance.model, name=name, learnt_on="there", learnt_in=precision)
+        )
+
+    one, other, old = learnt("a", "float32"), learnt("b", "bfloat16"), learnt("c", None)
+    alike = results.compare(as_results([one, learnt("d", "float32"), chance]))
+    assert alike.precisions == "learnt in float32; embedded in float32"
+    apart = results.compare(as_results([one, other, old, learnt("d", "float32")]))
+    assert apart.precisions == (
+        "learnt in float32 (a, d), in bfloat16 (b), in unknown precision (c); embedded in float32"
+    )
+    assert apart.precisions in shown(apart, width=200)
 
 
 def test_results_are_kept_side_by_side_and_replaced_by_their_like(

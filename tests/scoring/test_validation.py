@@ -1,6 +1,7 @@
 """Settings are chosen on people whom neither training nor the final score has seen."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,6 +96,21 @@ def test_scores_on_test_people_say_whom_the_run_has_learnt_from(
     assert told[0] == Training("train", 2, 0)
     assert told[-1] == Training("train and validation", 3, 0)
     assert "learnt from the 2 people of train only" in vireid("compare", out)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_scores_say_the_precisions(
+    precision: str, on_all: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    run = shutil.copytree(on_all, tmp_path / "run")
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert facts["learnt_in"] == "float32"
+    (run / "run.json").write_text(json.dumps(facts | {"learnt_in": precision}), encoding="utf-8")
+    told = f"learnt in {precision}; embedded in float32"
+    assert told in vireid("evaluate", run, "--mode", "all")
+    (scored, *_) = results.find(str(run))
+    assert (scored.model.learnt_in, scored.model.precision) == (precision, "float32")
+    assert told in vireid("compare", run)
 
 
 def test_validation_and_test_people_are_different_columns(dataset: Dataset) -> None:

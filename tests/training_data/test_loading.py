@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.waiting import wait_for
 
 from vireid.errors import VireidError
 from vireid.method import TrainingData
@@ -287,9 +288,7 @@ def test_batches_are_made_ahead_but_not_without_limit() -> None:
 
     batches = made_ahead(make, range(1000), workers=2)
     next(batches)
-    deadline = time.monotonic() + 10
-    while len(made) < 5 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.1)
+    wait_for(lambda: len(made) >= 5)
+    time.sleep(0.1)  # for more, if there is no limit
     assert len(made) == 5  # the one taken, and two for either worker
     batches.close()

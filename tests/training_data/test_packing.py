@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 from tests import sysu_layout
+from tests.waiting import wait_for
 
 from vireid import datasets
 from vireid.cli import main as cli
@@ -115,9 +115,8 @@ def test_a_killed_process_leaves_the_old_pack_and_no_half_of_a_new_one(
     os.mkfifo(records[-1].path)  # the process waits at the last picture of the first group
     command = [sys.executable, "-m", "vireid", *arguments(root, "--out", out)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as packing:
-        while not list(out.glob("*.part/pictures.u8")):
-            time.sleep(0.05)
-            assert packing.poll() is None
+        wait_for(lambda: packing.poll() is not None or list(out.glob("*.part/pictures.u8")))
+        assert packing.poll() is None
         packing.send_signal(signal.SIGKILL)
     assert {path: path.read_bytes() for path in old} == old
     records[-1].path.unlink()

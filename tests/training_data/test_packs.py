@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.full_disk import full_disk
+from tests.waiting import wait_for
 
 from vireid.cache import cache_folder
 from vireid.pictures import read_resized
@@ -221,6 +221,10 @@ def start_building(folder: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def bytes_in_unfinished_packs(cache: Path) -> int:
+    return sum(file.stat().st_size for file in cache.glob("*.part/pictures.u8"))
+
+
 def test_a_killed_build_leaves_nothing_that_is_taken_for_a_pack(
     paths: list[Path], tmp_path: Path, cache: Path
 ) -> None:
@@ -228,11 +232,8 @@ def test_a_killed_build_leaves_nothing_that_is_taken_for_a_pack(
     paths[-1].unlink()
     os.mkfifo(paths[-1])  # the build waits at the last picture, the others being written
     building = start_building(tmp_path / "set")
-    written = 0
-    while not written:
-        time.sleep(0.05)
-        assert building.poll() is None
-        written = sum(file.stat().st_size for file in cache.glob("*.part/pictures.u8"))
+    wait_for(lambda: building.poll() is not None or bytes_in_unfinished_packs(cache))
+    assert building.poll() is None
     building.send_signal(signal.SIGKILL)
     building.communicate()
     assert packs_in(cache)[0].endswith(".part")

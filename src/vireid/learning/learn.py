@@ -15,8 +15,8 @@ from accelerate.utils import broadcast_object_list
 from vireid import datasets, records, runs
 from vireid import recipe as recipes
 from vireid.datasets import Dataset
-from vireid.learning import preflight, start
-from vireid.learning.devices import this_process
+from vireid.learning import devices, preflight, start
+from vireid.learning.devices import Precision, Wanted, this_process
 from vireid.learning.loop import CHECKPOINT, fit
 from vireid.learning.run_log import logging_to
 from vireid.method import Method
@@ -46,13 +46,16 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     resume = resume and not runs.is_stillborn(folder)
     if resume:
         runs.check_same(folder, recipe, facts)
-    elif process.is_main_process:
-        runs.start(folder, recipe, facts)
+    precision = _precision(recipe, folder, process, resume=resume)
+    if process.is_main_process and not resume:
+        runs.start(folder, recipe, {**facts, "learnt_in": precision})
     process.wait_for_everyone()
     mine = process.is_main_process and not resume
     log_file = folder / "log.txt" if process.is_main_process else None
     with _removed_if_nothing_learnt(folder) if mine else nullcontext(), logging_to(log_file):
         log.info("%s: %d people on %d pictures of %s", folder, *_sizes(data), dataset.label)
+        if mine:
+            _tell_of_bfloat16(recipe.precision, precision, process)
         anew = not (folder / CHECKPOINT).exists()
         method = start.begin(recipe, data.num_identities, anew=anew)
         if anew:
@@ -62,7 +65,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
             data,
             folder,
             seed=recipe.seed,
-            precision=recipe.precision,
+            precision=precision,
             save_minutes=recipe.save_minutes,
             resume=resume,
             tensorboard=recipe.tensorboard,
@@ -114,6 +117,22 @@ def folder_for(name: str, *, resume: bool) -> Path:
     if this_process().is_main_process:
         chosen = [runs.last_folder(name) if resume else runs.next_folder(name)]
     return Path(broadcast_object_list(chosen)[0])
+
+
+def _precision(recipe: Recipe, folder: Path, process: PartialState, *, resume: bool) -> Precision:
+    """Return the precision of all processes: a run keeps the one it began in, on any device."""
+    begun = runs.read_facts(folder).get("learnt_in") if resume else None
+    of_all = [begun or devices.precision_for(recipe.precision, process.device)]
+    precision: Precision = broadcast_object_list(of_all)[0]
+    return precision
+
+
+def _tell_of_bfloat16(wanted: Wanted, precision: Precision, process: PartialState) -> None:
+    if (wanted, precision) == ("auto", "float32") and devices.computes_in_bfloat16(process.device):
+        log.info(
+            "this processor also computes in bfloat16, which rounds more and was 1.7 times as fast "
+            "where it was measured: precision=bfloat16"
+        )
 
 
 def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:

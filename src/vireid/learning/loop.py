@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vireid.errors import VireidError
 from vireid.learning import checkpoints, devices
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
-from vireid.learning.devices import Precision
+from vireid.learning.devices import Wanted
 from vireid.learning.journal import Report
 from vireid.learning.stop_requests import Interrupted, StopRequests
 from vireid.method import Losses, Method, Stage, TrainingData
@@ -36,7 +36,7 @@ def fit(
     folder: Path,
     *,
     seed: int = 0,
-    precision: Precision = "auto",
+    precision: Wanted = "auto",
     save_minutes: float = 10.0,
     resume: bool = False,
     tensorboard: bool = False,
@@ -51,7 +51,7 @@ def fit(
         data: Source of batches; with several processes each has its own share.
         folder: The run's; made if it is not there.
         seed: Of everything random in a step.
-        precision: Of forward passes; "auto" is bfloat16 where the device computes in it.
+        precision: Of forward passes; what "auto" is: `devices.automatic`.
         save_minutes: Between two checkpoints within an epoch.
         resume: Go on from the checkpoint in the folder, if there is one.
         tensorboard: Write losses for TensorBoard too.
@@ -68,8 +68,8 @@ def fit(
         saved.restore_method(method)
     stages = place(method, accelerator).stages(data)
     begin = saved.position if saved else Position()
-    dtype = devices.dtype_for(precision, accelerator.device)
-    log.info("on %s in %s, seed %d", devices.described(accelerator), str(dtype)[6:], seed)
+    passes = devices.precision_for(precision, accelerator.device)
+    log.info("on %s in %s, seed %d", devices.described(accelerator), passes, seed)
     main = accelerator.is_main_process
     report = Report(folder, stages, begin, active=main, tensorboard=tensorboard)
     with StopRequests() as stop, report:
@@ -78,7 +78,7 @@ def fit(
             stages=stages,
             checkpoint=folder / CHECKPOINT,
             accelerator=accelerator,
-            dtype=dtype,
+            dtype=getattr(torch, passes),
             seed=seed,
             save_seconds=60 * save_minutes,
             report=report,

@@ -86,7 +86,7 @@ def rehearse(recipe: Recipe) -> Rehearsal:
     preflight.check(method, data)
     device = devices.this_process().device
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
-    dtype = devices.dtype_for(recipe.precision, accelerator.device)
+    precision = devices.precision_for(recipe.precision, accelerator.device)
     first, *later = place(method, accelerator).stages(data)
     return Rehearsal(
         recipe=recipe,
@@ -94,8 +94,11 @@ def rehearse(recipe: Recipe) -> Rehearsal:
         people=data.num_identities,
         pictures=len(data.records),
         device=devices.described(accelerator),
-        precision=str(dtype).removeprefix("torch."),
-        stages=[_timed(method, first, accelerator, dtype), *map(_untimed, later)],
+        precision=precision,
+        stages=[
+            _timed(method, first, accelerator, getattr(torch, precision)),
+            *map(_untimed, later),
+        ],
         peak=torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
     )
 

@@ -25,10 +25,12 @@ class ModelCard:
     fingerprint: str
     """Of weights, settings and picture size: equal where vectors can be compared."""
     precision: str
-    """In which the network computes, e.g. `float32`."""
+    """In which the network embeds, e.g. `float32`."""
     height: int
     width: int
     embedding_dim: int
+    learnt_in: str | None = None
+    """Precision of the forward passes by which it was learnt; None where nothing says it."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,8 @@ def _facts(method: Method, recipe: Recipe) -> dict[str, Any]:
 
 def _origin(run: Path) -> dict[str, Any]:
     known = runs.read_facts(run)
-    return {name: known[name] for name in ("dataset", "num_identities") if name in known}
+    told = ("dataset", "num_identities", "learnt_in")
+    return {name: known[name] for name in told if name in known}
 
 
 def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:

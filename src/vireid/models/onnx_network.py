@@ -40,6 +40,7 @@ def open_exported(folder: Path, source: str, threads: int) -> tuple[ModelCard, "
         height=described["height"],
         width=described["width"],
         embedding_dim=described["embedding_dim"],
+        learnt_in=described.get("learnt_in"),
     )
     return card, OnnxNetwork(folder, threads), EXPORTED if described.get("reads_text") else Text()
 

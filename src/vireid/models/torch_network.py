@@ -27,14 +27,16 @@ def open_run(folder: Path, source: str, original: str) -> tuple[ModelCard, Netwo
         VireidError: The run has not finished, or its weights are damaged.
     """
     method, recipe = runs.load_method(folder)
+    facts = runs.read_facts(folder)
     card = ModelCard(
         name=folder.absolute().name,
         source=source,
-        fingerprint=runs.read_facts(folder)["fingerprint"],
+        fingerprint=facts["fingerprint"],
         precision="float32",
         height=recipe.data.height,
         width=recipe.data.width,
         embedding_dim=method.embedding_dim,
+        learnt_in=facts.get("learnt_in"),
     )
     network, read = _in_torch(method)
     if not isinstance(method, FromText):

@@ -193,8 +193,16 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
             checkpoint=", ".join(dict.fromkeys(model.checkpoint for model in models)),
             learnt_on=", ".join(model.learnt_on for model in models),
             training=models[0].training if len({model.training for model in models}) == 1 else None,
+            learnt_in=_together([model.learnt_in for model in models]),
+            precision=_together([model.precision for model in models]) or first.model.precision,
         ),
     )
+
+
+def _together(precisions: Sequence[str | None]) -> str | None:
+    """Return what several models were learnt or embedded in; None where no model says it."""
+    told = dict.fromkeys(each or "unknown precision" for each in precisions)
+    return " and ".join(told) if any(precisions) else None
 
 
 def models_in(folder: str) -> list[str]:
@@ -235,12 +243,14 @@ def dataset_of(model: str, name: str | None = None, root: Path | None = None) ->
 
 
 def _scored(embedder: EmbedsRecords) -> ScoredModel:
-    return ScoredModel(
-        embedder.name,
-        embedder.fingerprint,
-        embedder.checkpoint,
-        embedder.learnt_on,
-        embedder.training if isinstance(embedder, Embedder) else None,
+    common = ScoredModel(
+        embedder.name, embedder.fingerprint, embedder.checkpoint, embedder.learnt_on
+    )
+    if not isinstance(embedder, Embedder):
+        return common
+    card = embedder.card
+    return replace(
+        common, training=embedder.training, learnt_in=card.learnt_in, precision=card.precision
     )
 
 

@@ -5,11 +5,13 @@ by another of the same model under the same protocol on the same pictures.
 
 Two results stand in one column of a table if all that a score depends on, but for the model, is the
 same for both: every field of the protocol with what was done at test time, the data set, whose
-pictures of it were searched for and among, these pictures, and the galleries that were drawn.
+pictures of it were searched for and among, these pictures, and the galleries that were drawn. The
+precision that pictures were embedded in is the model's: whoever uses it gets that score.
 """
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -23,7 +25,8 @@ from rich.table import Table
 from vireid.errors import VireidError
 from vireid.models.opening import folder_of
 from vireid.scoring import METRICS
-from vireid.scoring.scores import Scores
+from vireid.scoring.scores import ScoredModel, Scores
+from vireid.scoring.tables import precisions
 from vireid.whole_files import write_whole
 
 FORMAT = 3
@@ -118,15 +121,22 @@ class Comparison:
         """What has to be told with the numbers."""
         return [*self._differences(), *self._learnt_from_few(), *self._within_noise()]
 
+    @property
+    def precisions(self) -> str:
+        """In which precision the models were learnt and embedded."""
+        models, names = self._models(), self._names()
+        return precisions({names[row]: model for row, model in models.items()})
+
     def table(self, metrics: Sequence[str] = ()) -> Table:
         """For people: in percent; a row per model, and for every column its metrics."""
         several = len(self.columns) > 1
         metrics = metrics or (FEW if several else METRICS)
+        told = ["percent, mean ± standard deviation over the trials", self.precisions, *self.notes]
         titles = [f"{letter}  {r.key}" for letter, r in self.columns.items()]
         shown = Table(
             title="\n".join(titles) if several else titles[0][3:],
             title_justify="left" if several else "center",
-            caption="\n".join(["percent, mean ± standard deviation over the trials", *self.notes]),
+            caption="\n".join(told),
             caption_justify="left",
             box=box.SIMPLE_HEAD,
             padding=0,
@@ -142,15 +152,16 @@ class Comparison:
         return shown
 
     def _names(self) -> dict[str, str]:
-        """By model, its name; with the fingerprint where another has that name."""
-        models = {row: next(iter(of.values())).model for row, of in self.rows.items()}
-        names = [model.name for model in models.values()]
+        """By model, the shortest of its names that is no other's."""
+        offered = {row: _names_of(model) for row, model in self._models().items()}
+        taken = Counter(name for names in offered.values() for name in names)
         return {
-            row: model.name
-            if names.count(model.name) == 1
-            else f"{model.name} {model.fingerprint[:8]}"
-            for row, model in models.items()
+            row: next((name for name in names if taken[name] == 1), names[-1])
+            for row, names in offered.items()
         }
+
+    def _models(self) -> dict[str, ScoredModel]:
+        return {row: next(iter(of.values())).model for row, of in self.rows.items()}
 
     def _differences(self) -> Iterator[str]:
         """What keeps two columns apart, where their titles do not say it."""
@@ -250,7 +261,13 @@ def differences(one: Scores, other: Scores) -> list[str]:
 
 def _model_of(result: Scores) -> str:
     """Name of a model, and what tells it from others of that name."""
-    return f"{result.model.name} {result.model.fingerprint}"
+    return f"{result.model.name} {result.model.fingerprint} {result.model.precision}"
+
+
+def _names_of(model: ScoredModel) -> tuple[str, str, str]:
+    """A model's name, and longer ones that tell it from others of that name."""
+    with_fingerprint = f"{model.name} {model.fingerprint[:8]}"
+    return model.name, with_fingerprint, f"{with_fingerprint} {model.precision}"
 
 
 def _identity(result: Scores) -> str:

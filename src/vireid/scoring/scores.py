@@ -29,6 +29,10 @@ class ScoredModel:
     """The `label` of the data set, its split included; "nothing" for baselines."""
     training: Training | None = None
     """From how many people and of which group, and the seed; None where unknown."""
+    learnt_in: str | None = None
+    """Precision of the passes by which it was learnt; None where unknown, or nothing was learnt."""
+    precision: str = "float32"
+    """In which pictures were embedded; older files do not say it, and no other was there."""
 
 
 @dataclass(frozen=True)

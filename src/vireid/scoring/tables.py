@@ -1,12 +1,12 @@
 """Scores as tables for people, in percent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
 
 from vireid.scoring import METRICS
-from vireid.scoring.scores import Scores
+from vireid.scoring.scores import ScoredModel, Scores
 
 
 def tables(scores: Sequence[Scores]) -> list[Table]:
@@ -68,6 +68,29 @@ def _learnt(scores: Sequence[Scores]) -> set[str]:
     }
 
 
+def precisions(models: Mapping[str, ScoredModel]) -> str:
+    """Say in which precision models were learnt and embedded, with names where they differ.
+
+    Args:
+        models: By the name that a table gives them.
+    """
+    learnt = {
+        name: model.learnt_in or "unknown precision"
+        for name, model in models.items()
+        if model.learnt_on != "nothing"
+    }
+    embedded = {name: model.precision for name, model in models.items()}
+    return "; ".join([*_done_in("learnt", learnt), *_done_in("embedded", embedded)])
+
+
+def _done_in(done: str, precision_of: Mapping[str, str]) -> list[str]:
+    """Return nothing for no model; else one text."""
+    names = {p: [n for n, of in precision_of.items() if of == p] for p in precision_of.values()}
+    if len(names) < 2:
+        return [f"{done} in {precision}" for precision in names]
+    return [f"{done} in " + ", in ".join(f"{p} ({', '.join(of)})" for p, of in names.items())]
+
+
 def _caption(scores: Sequence[Scores]) -> str:
     trials = sorted({len(each.trials) for each in scores})
     of_several = f"mean ± standard deviation over {' or '.join(map(str, trials))} trials"
@@ -77,6 +100,7 @@ def _caption(scores: Sequence[Scores]) -> str:
     return "\n".join(
         [
             f"percent, {'one trial' if trials == [1] else of_several}; {checkpoints}",
+            precisions({each.model.name: each.model for each in scores}),
             *notes,
             *differences,
         ]
