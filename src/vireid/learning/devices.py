@@ -1,4 +1,4 @@
-"""What a run computes on, and in which precision."""
+"""The device that a run computes on, and the precision."""
 
 from typing import Any, Literal
 
@@ -9,13 +9,13 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def this_process() -> PartialState:
-    """Its rank among those that `torchrun` started, and its device."""
+    """Return this process's device, and its rank among those that `torchrun` started."""
     # Unless told that there is nothing but processors, accelerate takes each for the only one.
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
 def dtype_for(precision: Precision, device: torch.device) -> torch.dtype:
-    """Of forward passes; "auto" is bfloat16 where the device computes in it."""
+    """Return the number format of forward passes; "auto" is bfloat16 where the device has it."""
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     return torch.bfloat16 if _computes_in_bfloat16(device) else torch.float32
@@ -31,7 +31,7 @@ def _computes_in_bfloat16(device: torch.device) -> bool:
 
 
 def described(accelerator: Accelerator) -> str:
-    """How many of what, for the log."""
+    """Return the number and the name of the devices, for the log."""
     device = accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{accelerator.num_processes} x {name}"
