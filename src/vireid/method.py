@@ -1,4 +1,4 @@
-"""What every method is: an embedding of images, and the stages that learn it."""
+"""The contract of a method: an embedding of images, and the stages that train it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,32 +14,32 @@ from vireid.shapes import Embeddings, Images, Scalar
 from vireid.training_data.batches import B, EpochOfBatches, ImageBatch, PairedBatch
 
 Losses = dict[str, Scalar]
-"""Named and already weighted; their sum is minimised."""
+"""Losses by name, already weighted; their sum is minimised."""
 
 
 @runtime_checkable
 class TrainingData(Protocol):
-    """Where a method gets its batches. Each source is drawn anew for every epoch."""
+    """The source of a method's batches; pictures are drawn anew for every epoch."""
 
     num_identities: int
 
     def paired(self, people: int, images_each: int) -> Callable[[int], EpochOfBatches[PairedBatch]]:
-        """Batches of `people` identities with `images_each` images of either modality.
+        """Return batches of `people` identities with `images_each` images in each spectrum.
 
-        With several processes each is given its share of the people of every batch.
+        With several processes, each gets its share of the people of every batch.
         """
 
     def single(self, modality: Modality, size: int) -> Callable[[int], EpochOfBatches[ImageBatch]]:
-        """Every image of one modality once an epoch, in random order, `size` at a time."""
+        """Return every image of one modality once an epoch, in random order, `size` at a time."""
 
     def every(self, modality: Modality, size: int) -> EpochOfBatches[ImageBatch]:
-        """Every image of one modality once, unchanged and in order; the last batch may be smaller.
+        """Return every image of one modality once, unchanged and in order, `size` at a time.
 
-        With several processes each is given all of them.
+        The last batch may be smaller. With several processes, each gets all images.
         """
 
     def described(self) -> Sequence[Mapping[str, Any]]:
-        """What is known about the looks of identity 0 .. k-1, in the words of the data set.
+        """Return what the data set tells about the looks of each identity 0 .. k-1.
 
         Raises:
             VireidError: The data set does not tell.
@@ -53,32 +53,32 @@ class Stage(Generic[B]):
     name: str
     epochs: int
     trains: tuple[nn.Module, ...]
-    """The parts that learn. All others keep their weights and their batch statistics."""
+    """The modules that learn. All others keep their weights and their batch statistics."""
     batches: Callable[[int], EpochOfBatches[B]]
     losses: Callable[[B, int], Losses]
-    """Given a batch and the epoch, counted from 0."""
+    """Returns the losses of a batch, given the batch and the epoch, counted from 0."""
     optimizer: Optimizer
     schedule: LRScheduler | None = None
-    """Stepped after every epoch."""
+    """Learning rate schedule, stepped after every epoch."""
     prepare: Callable[[], None] | None = None
-    """Done once, before the first epoch. What it computes has to be kept in buffers, so that a
+    """Called once, before the first epoch. What it computes has to be kept in buffers, so that a
     resumed run finds it in the checkpoint."""
     measure: Callable[[], dict[str, float]] | None = None
-    """Figures that show what the stage has done, written to `measures.jsonl` after its last epoch,
-    and before the first where it is the first stage. Changes nothing."""
+    """Returns figures that show what the stage has learnt. They are written to `measures.jsonl`
+    after its last epoch, and before its first where it is the first stage. Changes nothing."""
 
     def thaw(self, method: nn.Module) -> None:
-        """Let the parts that learn learn, and nothing else."""
+        """Let the modules in `trains` learn, and nothing else."""
         method.eval().requires_grad_(False)
         for part in self.trains:
             part.train().requires_grad_(True)
 
 
 class Method(nn.Module, ABC):
-    """A way to give visible and infrared images of one person the same embedding."""
+    """A way to give visible and infrared images of one person similar embeddings."""
 
     Config: ClassVar[type[Any]]
-    """Frozen dataclass of settings, a docstring under each field."""
+    """Frozen dataclass of settings, with a docstring under each field."""
     embedding_dim: int
 
     @abstractmethod
@@ -88,19 +88,19 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def embed(self, images: Images, modality: Modality) -> Embeddings:
-        """Embeddings of length one; a dot product of two is their similarity."""
+        """Return embeddings of length one; the dot product of two is their similarity."""
 
     @abstractmethod
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
-        """The stages in order."""
+        """Return the stages of training, in order."""
 
 
 @runtime_checkable
 class ReadsText(Protocol):
-    """What a method has besides, if its pictures can be searched by sentences."""
+    """A method whose pictures can be searched by sentences has this too."""
 
     def embed_text(self, sentences: Sequence[str]) -> Embeddings:
-        """Vectors whose dot product with a picture's embedding is how well a sentence fits it.
+        """Return vectors whose dot product with a picture's embedding says how well they fit.
 
         Raises:
             VireidError: A sentence is empty or too long.
@@ -109,11 +109,11 @@ class ReadsText(Protocol):
 
 @runtime_checkable
 class FromText(ReadsText, Protocol):
-    """One that has learnt from a model of pictures and sentences, which can be asked as well."""
+    """A method that begins with a model of pictures and sentences, which can be searched too."""
 
     @classmethod
     def original(cls, config: Any) -> nn.Module:
-        """That model, as it was when a run with these settings began.
+        """Return that model as it was when a run with these settings began.
 
         Raises:
             VireidError: It began with random weights, or its weights cannot be had.
@@ -121,10 +121,10 @@ class FromText(ReadsText, Protocol):
 
     @classmethod
     def text_caveat(cls, config: Any, name: str, original: str) -> str:
-        """Say what whoever searches by a sentence has to know.
+        """Return what a person who searches by a sentence has to know.
 
         Args:
-            config: The settings of the run.
-            name: What the trained model is called.
-            original: What the model it began with is opened by.
+            config: Settings of the run.
+            name: Name of the trained model.
+            original: Name by which the model that the run began with is opened.
         """

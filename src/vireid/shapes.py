@@ -1,21 +1,21 @@
-"""The shapes that tensors have here; one name for one axis, everywhere.
+"""Types of tensors by shape; a letter means the same axis everywhere.
 
-n: images in a batch    d: numbers in an embedding    k: training identities
-h, w: rows and columns of an image    c, y, x: channels, rows and columns of a feature map
+n: images in a batch    d: numbers in an embedding    k: training identities h, w: rows and columns
+of an image    c, y, x: channels, rows and columns of a feature map
 
-The names are checked while the tests run (jaxtyping and beartype) and cost nothing otherwise.
+Shapes are checked while the tests run (jaxtyping and beartype) and cost nothing otherwise.
 """
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 Images = Float[Tensor, "n 3 h w"]
-"""Red, green and blue in [0, 1]; infrared pictures repeat one channel three times."""
+"""Images with red, green and blue in [0, 1]; infrared ones repeat one channel three times."""
 FeatureMaps = Float[Tensor, "n c y x"]
 Embeddings = Float[Tensor, "n d"]
 Identities = Int[Tensor, " n"]
 """Training identities, numbered 0 .. k-1."""
 Modalities = Int[Tensor, " n"]
-"""Of each row: 0 visible, 1 infrared, 2 auxiliary."""
+"""Modality of each row: 0 visible, 1 infrared, 2 auxiliary."""
 Logits = Float[Tensor, "n k"]
 Scalar = Float[Tensor, ""]

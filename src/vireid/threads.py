@@ -1,4 +1,4 @@
-"""Many pictures at a time: decoders let go of the interpreter, so threads are enough."""
+"""Work on many pictures in threads; decoders release Python's lock, so processes are not needed."""
 
 import os
 from collections import deque
@@ -13,16 +13,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 IN_ONE_GO = 16
-"""Items that a thread takes at once: handing over each alone costs as much as reading a header."""
+"""Items that a thread takes at once: passing on each alone costs as much as reading a header."""
 
 
 def in_threads(do: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator[R]:
-    """What comes of each item, in order; a few are held at a time, and a bar says how far it is.
+    """Return the result of each item, in order, and show a progress bar.
+
+    Only a few results are held at a time.
 
     Args:
-        do: Called in as many threads as there are processors for this process.
+        do: Called with each item, in as many threads as this process has processors.
         items: All of them.
-        doing: For the bar, e.g. `packing pictures`.
+        doing: Text of the bar, e.g. `packing pictures`.
     """
 
     def do_some(start: int) -> list[R]:
@@ -44,7 +46,7 @@ def in_threads(do: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator
 
 
 def processors() -> int:
-    """Those that this process may use, which in a container are not all."""
+    """Return the number of processors that this process may use; a container may limit it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -216,7 +216,7 @@ def refused(run: Run, *words: object) -> str:
 def test_models_that_read_no_text_say_what_does(run: Run, site: Path, tmp_path: Path) -> None:
     write_model(tmp_path / "toy")
     agw, wanted = runs.load_method(finished_run(tmp_path / "agw", AGW))
-    assert export._facts(agw, wanted)["reads_text"] is False
+    assert export._card(agw, wanted)["reads_text"] is False
     for name in ("toy", "agw"):
         path = filled(tmp_path / f"{name}.gallery", str(tmp_path / name), site)
         told = refused(run, path, "--text", BACKPACK)
@@ -240,7 +240,7 @@ def test_an_export_sends_to_its_run_whose_gallery_it_shares(
     assert "--model which run" in told
     # Such an export is written by runs that read text.
     method, wanted = runs.load_method(learnt)
-    assert export._facts(method, wanted)["reads_text"] is True
+    assert export._card(method, wanted)["reads_text"] is True
 
 
 def test_random_weights_mean_nothing_and_it_is_said(run: Run, site: Path, tmp_path: Path) -> None:

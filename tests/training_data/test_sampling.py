@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from vireid.records import ImageRecord, Modality
 from vireid.training_data.sampling import (
-    Draw,
     PeopleSampler,
+    Stream,
     TrainingDataError,
     generator,
     number_identities,
@@ -91,14 +91,14 @@ def test_batches_are_those_of_every_other_machine() -> None:
     ]
 
 
-def test_draws_of_two_kinds_share_no_numbers() -> None:
+def test_two_streams_share_no_numbers() -> None:
     numbers = [
-        generator(0, draw, epoch, step).random()
-        for draw in Draw
+        generator(0, stream, epoch, step).random()
+        for stream in Stream
         for epoch in range(5)
         for step in range(5)
     ]
-    assert len(set(numbers)) == len(Draw) * 25
+    assert len(set(numbers)) == len(Stream) * 25
 
 
 def test_an_epoch_is_as_long_as_the_larger_modality() -> None:
@@ -120,7 +120,7 @@ def test_more_people_than_there_are_is_an_error_that_says_so() -> None:
 @given(count=st.integers(1, 200), size=st.integers(1, 64), seed=st.integers(0, 2**63))
 def test_every_picture_once_an_epoch_and_all_batches_full(count: int, size: int, seed: int) -> None:
     pictures = 1000 + np.arange(count)
-    batches = shuffled(pictures, size, generator(seed, Draw.ORDER_OF_VISIBLE, 0))
+    batches = shuffled(pictures, size, generator(seed, Stream.ORDER_OF_VISIBLE, 0))
     assert batches.shape == (-(-count // size), size)
     assert sorted(batches.flat[:count]) == pictures.tolist()
     assert set(batches.flat[count:]) <= set(pictures)

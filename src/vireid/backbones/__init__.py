@@ -1,1 +1,1 @@
-"""Networks that turn images into feature maps or features, built on timm."""
+"""Networks that turn images into feature maps or features, built on timm and open_clip."""

@@ -1,10 +1,9 @@
-"""An auxiliary modality, made of a visible and an infrared picture of one person.
+"""Generators of an auxiliary modality from a visible and an infrared picture of one person.
 
-Yu, Cheng, Peng, Liu, Zhao: Modality Unifying Network for Visible-Infrared Person
-Re-Identification, ICCV 2023, https://arxiv.org/abs/2309.06262, says that one learner within each
-modality and one across both are combined. The layers in here are inferred, see
-docs/methods/mun.md. Everything works on pictures and on feature maps alike: what is given has
-`outer` channels, and so has what is made.
+Yu, Cheng, Peng, Liu, Zhao: Modality Unifying Network for Visible-Infrared Person Re-Identification,
+ICCV 2023, https://arxiv.org/abs/2309.06262, says that one learner within each modality and one
+across both are combined. The layers in here are inferred, see docs/methods/mun.md. Everything works
+on pictures and on feature maps alike: inputs and outputs have `outer` channels.
 """
 
 import torch
@@ -17,17 +16,17 @@ Outer = Float[Tensor, "n outer y x"]
 Inner = Float[Tensor, "n channels y x"]
 """Maps within the generator."""
 Gate = Float[Tensor, "n 2 channels"]
-"""How much of each channel comes from visible, how much from infrared; they sum to 1."""
+"""Shares of each channel that come from visible and from infrared; they sum to 1."""
 
 
 class IntraModality(nn.Module):
-    """What is particular to one modality, at several scales.
+    """Learner within one modality, at several scales.
 
     h = ReLU BN conv1x1(x),  y_k = ReLU BN depthwise_k(h),  F = ReLU(h + BN conv1x1([y_k, ...]))
     """
 
     def __init__(self, outer: int, channels: int, kernels: tuple[int, ...]) -> None:
-        """Look with kernels of these odd sizes; with none, F is h."""
+        """Use kernels of these odd sizes; with none, F is h."""
         super().__init__()
         self.enter = _convolution(outer, channels)
         self.scales = nn.ModuleList(_convolution(channels, channels, k, each=True) for k in kernels)
@@ -35,7 +34,7 @@ class IntraModality(nn.Module):
         self.join = several and nn.Sequential(several, nn.BatchNorm2d(channels))
 
     def forward(self, maps: Outer) -> Inner:
-        """Maps of `channels` channels and the same size."""
+        """Return maps of `channels` channels and the same size."""
         entered: Inner = self.enter(maps)
         if self.join is None:
             return entered
@@ -45,7 +44,7 @@ class IntraModality(nn.Module):
 
 
 class CrossModality(nn.Module):
-    """What both modalities have in common, and of what each has alone as much as helps.
+    """Learner across modalities: features of both, plus gated features of each.
 
     specific = g_v F_v + g_r F_r, where the gate g depends on both pictures and is a softmax over
     the two modalities, channel by channel; shared = ReLU BN depthwise_3(ReLU BN conv1x1([F_v,
@@ -63,25 +62,25 @@ class CrossModality(nn.Module):
         )
 
     def forward(self, visible: Inner, infrared: Inner) -> Inner:
-        """Maps of the same shape as either."""
+        """Return maps of the same shape as either input."""
         gate = self.weigh(visible, infrared)[..., None, None]
         specific = gate[:, 0] * visible + gate[:, 1] * infrared
         shared: Inner = self.shared(torch.cat([visible, infrared], dim=1))
         return specific + shared
 
     def weigh(self, visible: Inner, infrared: Inner) -> Gate:
-        """The gate of every pair."""
+        """Return the gate of every pair."""
         seen = torch.cat([maps.mean(dim=(2, 3)) for maps in (visible, infrared)], dim=1)
         logits: Tensor = self.gate(seen)
         return logits.reshape(len(seen), 2, -1).softmax(dim=1)
 
 
 class LearntMixture(nn.Module):
-    """The mean of a pair, and what the learners add to it.
+    """The mean of a pair, plus a correction that the learners make.
 
-    x_a = 0.5 (x_v + x_r) + conv1x1(what the learners found), where the convolution begins at zero,
-    so that training begins with the mean, which a pretrained network can see. The learners may
-    look at less detail than there is (`stride`); then what they add is smooth.
+    x_a = 0.5 (x_v + x_r) + conv1x1(output of the learners), where the convolution begins at zero.
+    So training begins with the mean, which a pretrained network can use. The learners may see less
+    detail than there is (`stride`); then the correction is smooth.
     """
 
     def __init__(
@@ -94,15 +93,17 @@ class LearntMixture(nn.Module):
         stride: int = 1,
         base_mix: bool = True,
     ) -> None:
-        """Build it.
+        """Build the generator.
 
         Args:
-            outer: Channels of what is given and made.
-            channels: Within.
-            kernels: Of the learners within each modality; none: there are no such learners.
-            cross: Whether there is a learner across; without it what the others find is averaged.
-            stride: The learners see means over so many rows and columns.
-            base_mix: Whether to begin with the mean; otherwise x_a is the convolution alone, and
+            outer: Channels of the input and of the output.
+            channels: Channels within the generator.
+            kernels: Kernel sizes of the learners within each modality; none: there are no such
+                learners.
+            cross: Whether there is a learner across modalities; without it the outputs of the
+                others are averaged.
+            stride: Rows and columns of the squares whose means the learners see.
+            base_mix: Whether to begin with the mean; otherwise x_a is the convolution alone, which
                 begins at random.
         """
         super().__init__()
@@ -117,7 +118,7 @@ class LearntMixture(nn.Module):
             nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, visible: Outer, infrared: Outer) -> Outer:
-        """An auxiliary picture, or map, for every pair."""
+        """Return an auxiliary picture, or map, for every pair."""
         found = self.across(self.visible(self._seen(visible)), self.infrared(self._seen(infrared)))
         made = self._enlarged(self.leave(found), visible)
         return made if self.base is None else self.base(visible, infrared) + made
@@ -131,15 +132,15 @@ class LearntMixture(nn.Module):
 
 
 class Mean(nn.Module):
-    """Halfway between the two; nothing to learn."""
+    """The mean of the two modalities; nothing is learnt."""
 
     def forward(self, visible: Outer, infrared: Outer) -> Outer:
-        """Maps of the same shape as either."""
+        """Return maps of the same shape as either input."""
         return (visible + infrared) / 2
 
 
 class OneByOne(nn.Module):
-    """Convolutions that see one pixel and weigh all pairs alike, after MMN.
+    """1x1 convolutions after MMN, which treat all pairs alike.
 
     Each modality goes to one channel by 1x1 convolution, ReLU, 1x1 convolution, ReLU and batch
     normalisation; both share the way back, 1x1 convolution and ReLU. All weights begin as
@@ -166,13 +167,20 @@ class OneByOne(nn.Module):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, visible: Outer, infrared: Outer) -> Outer:
-        """Maps of the same shape as either."""
+        """Return maps of the same shape as either input."""
         made: Outer = self.back((self.visible(visible) + self.infrared(infrared)) / 2)
         return made
 
 
 def _convolution(before: int, after: int, kernel: int = 1, *, each: bool = False) -> nn.Sequential:
-    """A convolution that keeps the size, batch normalisation, ReLU; `each` channel by itself."""
+    """Return a convolution that keeps the size, batch normalisation and ReLU.
+
+    Args:
+        before: Channels of the input.
+        after: Channels of the output.
+        kernel: Odd kernel size.
+        each: Convolve each channel by itself (depthwise).
+    """
     groups = before if each else 1
     return nn.Sequential(
         nn.Conv2d(before, after, kernel, padding=kernel // 2, groups=groups, bias=False),

@@ -43,24 +43,24 @@ TINY: dict[str, dict[str, Any]] = {
         "text_cfg": _TINY_TEXT,
     },
 }
-"""Ours, beside those that open_clip knows: a step in milliseconds, and the real vocabulary. There
-are no weights, so what they make of a text means nothing until they have learnt."""
+"""vireid's own configurations, beside open_clip's: a step takes milliseconds, and the vocabulary is
+the real one. There are no weights, so texts mean nothing until the towers have learnt."""
 NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
-"""What OpenAI's archives keep among the weights."""
+"""Entries of OpenAI's archives that are not weights."""
 _PREFIXES = re.compile("^(module|clip)\\.")
-"""Of names in states that DataParallel wrote, and in runs of `language_image`."""
+"""Prefixes of names in states that DataParallel wrote, and in runs of `language_image`."""
 
 
 def create_clip(name: str, weights: str | None, *, quick_gelu: bool = True) -> open_clip.CLIP:
-    """Both towers, in float32.
+    """Return both towers of CLIP, in float32.
 
     OpenAI published half precision, and Adam on half precision gives NaN after one step
     (https://github.com/openai/CLIP/issues/40).
 
     Args:
-        name: open_clip's, such as `RN50` or `ViT-B-16`, or one of `TINY`.
+        name: open_clip's name of a CLIP, such as `RN50` or `ViT-B-16`, or one of `TINY`.
         weights: A tag that open_clip knows, e.g. `openai`; a file; None for random ones.
-        quick_gelu: Of the transformers: x sigmoid(1.702 x), with which OpenAI learnt.
+        quick_gelu: Whether the transformers use x sigmoid(1.702 x), with which OpenAI trained.
 
     Raises:
         VireidError: There is no such model, its towers are not CLIP's own, or its weights cannot
@@ -108,7 +108,7 @@ def _strange(name: str) -> VireidError:
 
 
 def _file_of(name: str, weights: str, quick_gelu: bool) -> Path:
-    """Where the weights are, downloaded if need be."""
+    """Return the file of the weights, downloaded if need be."""
     known = get_pretrained_cfg(name, weights)
     if not known:
         return _local(name, weights)
@@ -185,7 +185,7 @@ def _some(keys: list[str]) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The state in a safetensors file, a JIT archive as OpenAI published them, or a state dict.
+    """Return the state in a safetensors file, in OpenAI's JIT archive, or in a state dict.
 
     Raises:
         VireidError: It is none of these.

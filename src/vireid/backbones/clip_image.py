@@ -1,8 +1,8 @@
-"""CLIP's image towers with a stem for each spectrum; the rest is shared.
+"""CLIP's image towers with a stem for each spectrum; all deeper layers are shared.
 
-Each gives two features of an image: one before and one in the space that texts lie in. Stems are
-copies of CLIP's own; those of CSDN (https://github.com/nengdong96/CSDN at 2224959) lose two of
-three ReLUs, see docs/deviations.md.
+Each tower gives two features of an image: one before the projection to the space of texts, and one
+after it. Stems are copies of CLIP's own; those of CSDN (https://github.com/nengdong96/CSDN at
+2224959) lose two of three ReLUs, see docs/deviations.md.
 """
 
 from abc import ABC, abstractmethod
@@ -22,18 +22,18 @@ from vireid.records import Modality
 from vireid.shapes import FeatureMaps, Images
 
 Size = tuple[int, int]
-"""Rows and columns."""
+"""Rows and columns of pictures or of places."""
 Seen = Float[Tensor, "stacked ..."]
-"""What lies before the space of texts: feature maps of a ResNet, class tokens of a ViT."""
+"""Features before the projection: feature maps of a ResNet, class tokens of a ViT."""
 Projected = Float[Tensor, "stacked d"]
-"""In the space of texts."""
+"""Features in the space of texts."""
 Stems = Literal["dual", "shared"]
 PIXELS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
-"""Mean and deviation that pixels are normalised by."""
+"""Mean and deviation by which pixels are normalised."""
 Pixels = Literal["imagenet", "half", "clip"]
 
 
@@ -45,14 +45,14 @@ def image_tower(
     pixels: Pixels = "imagenet",
     last_stride: Literal[1, 2] = 1,
 ) -> "ImageTower":
-    """CLIP's tower for pictures of one size.
+    """Return CLIP's image tower for pictures of one size.
 
     Args:
-        visual: open_clip's `ModifiedResNet` or `VisionTransformer`; not to be used any more.
-        size: Of the pictures; the table of positions is interpolated to what they give.
-        stems: One for each spectrum, or one for both.
-        pixels: How they are normalised.
-        last_stride: Of a ResNet's last layer.
+        visual: open_clip's `ModifiedResNet` or `VisionTransformer`, whose layers are taken over.
+        size: Size of the pictures; the position embeddings are interpolated to its grid of places.
+        stems: A stem for each spectrum, or one for both.
+        pixels: Name of the normalisation of pixels.
+        last_stride: Stride of a ResNet's last layer.
 
     Raises:
         VireidError: The size does not fit strides or patches.
@@ -64,14 +64,14 @@ def image_tower(
 
 
 class ImageTower(nn.Module, ABC):
-    """Images of both spectra to features before and in the space of texts."""
+    """Turns images of both spectra into features before and in the space of texts."""
 
     mean: Tensor
     std: Tensor
     seen_dim: int
     projected_dim: int
     shared: tuple[nn.Module, ...]
-    """All that lies behind the stems."""
+    """All layers behind the stems."""
 
     def __init__(self, stem: nn.Module, size: Size, stems: Stems, pixels: Pixels) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class ImageTower(nn.Module, ABC):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def forward(self, images: Mapping[Modality, Images]) -> tuple[Seen, Projected]:
-        """Features, stacked in the order in which the spectra were given.
+        """Return both features, stacked in the order in which the spectra were given.
 
         Raises:
             VireidError: Pictures are of another size.
@@ -91,12 +91,12 @@ class ImageTower(nn.Module, ABC):
         return self._features(torch.cat(stems))
 
     def stem(self, modality: Modality) -> nn.Module:
-        """What the images of a spectrum go through first."""
+        """Return the first layers for images of a spectrum."""
         return self.stems[str(modality) if len(self.stems) > 1 else "both"]
 
     @abstractmethod
     def _features(self, maps: FeatureMaps) -> tuple[Seen, Projected]:
-        """From what the stems give."""
+        """Return both features from the output of the stems."""
 
     def _normalised(self, images: Images) -> Images:
         if tuple(images.shape[2:]) != self.size:
@@ -138,7 +138,7 @@ class ResNetTower(ImageTower):
 
 
 class AttentionPool(nn.Module):
-    """CLIP's: the mean of a feature map asks all its places, and itself, what they hold."""
+    """CLIP's attention pooling: the mean of a map attends to all its places and to itself."""
 
     def __init__(self, pool: AttentionPool2d, grid: Size) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class AttentionPool(nn.Module):
         self.heads = pool.num_heads
 
     def forward(self, maps: FeatureMaps) -> Projected:
-        """One feature per map."""
+        """Return one feature vector for each map."""
         places = maps.flatten(2).transpose(1, 2)
         tokens = torch.cat([places.mean(dim=1, keepdim=True), places], dim=1) + self.positions
         query = self._by_head(self.query(tokens[:, :1]))
@@ -162,7 +162,7 @@ class AttentionPool(nn.Module):
 
 
 class VisionTower(ImageTower):
-    """CLIP's vision transformer; its stem is the embedding of patches."""
+    """CLIP's vision transformer; its stem is the patch embedding."""
 
     def __init__(self, visual: VisionTransformer, size: Size, stems: Stems, pixels: Pixels) -> None:
         patch: Size = visual.patch_size
@@ -199,7 +199,7 @@ class _VisionBody(nn.Module):
 
 
 def linear(matrix: Float[Tensor, "before after"]) -> nn.Linear:
-    """The product with a matrix, as a module that can be told to learn."""
+    """Return a layer that multiplies by a matrix, which can then be trained."""
     before, after = matrix.shape
     layer = nn.Linear(before, after, bias=False)
     layer.weight = nn.Parameter(matrix.detach().T.contiguous())
@@ -207,11 +207,11 @@ def linear(matrix: Float[Tensor, "before after"]) -> nn.Linear:
 
 
 def resized(positions: Float[Tensor, "before d"], grid: Size) -> Float[Tensor, "after d"]:
-    """A table of positions for another grid; the first row is that of the class and stays.
+    """Return position embeddings for another grid; the first row, that of the class, stays.
 
     Args:
-        positions: One row, and one for each place of a square grid, row by row.
-        grid: Rows and columns there are to be; bilinear in between.
+        positions: One row for the class, and one for each place of a square grid, row by row.
+        grid: Rows and columns of the new grid; bilinear interpolation.
     """
     own, places = positions[:1], positions[1:]
     side = round(len(places) ** 0.5)
@@ -223,7 +223,7 @@ def resized(positions: Float[Tensor, "before d"], grid: Size) -> Float[Tensor, "
 
 
 def grid_of(size: Size, stride: int) -> Size:
-    """Rows and columns of places that pictures of a size are cut into.
+    """Return the rows and columns of places into which pictures of a size are cut.
 
     Raises:
         VireidError: They cannot be cut evenly.
@@ -238,7 +238,7 @@ def grid_of(size: Size, stride: int) -> Size:
 
 
 def keep_size(layer: Any) -> None:
-    """Take the average pooling out of a layer's first block, which is how CLIP strides."""
+    """Take the average pooling out of a layer's first block; this is how CLIP strides."""
     for module in list(layer[0].modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.AvgPool2d):

@@ -1,4 +1,4 @@
-"""CLIP as it was published: pictures and sentences in one space, and nothing learnt since."""
+"""CLIP as it was published, not trained further: pictures and sentences in one space."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,7 +14,7 @@ from vireid.shapes import Embeddings, Images
 
 
 class PlainCLIP(nn.Module):
-    """Both towers, for pictures of one size; infrared ones are seen as visible ones are."""
+    """Both towers of CLIP, for pictures of one size; infrared ones go through the same stem."""
 
     def __init__(
         self, clip: open_clip.CLIP, size: Size, pixels: Pixels, last_stride: Literal[1, 2]
@@ -27,11 +27,11 @@ class PlainCLIP(nn.Module):
         self.embedding_dim = self.images.projected_dim
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
-        """Unit vectors in the space of texts."""
+        """Return unit vectors of pictures, in the space of texts."""
         return F.normalize(self.images({modality: images})[1], dim=1)
 
     def embed_text(self, sentences: Sequence[str]) -> Embeddings:
-        """Likewise.
+        """Return unit vectors of sentences, in the same space.
 
         Raises:
             VireidError: A sentence is empty or too long.

@@ -1,8 +1,8 @@
 """CLIP's text tower, and descriptions of people whose words are learnt.
 
-"A photo of a [X]1 [X]2 [X]3 [X]4 person.", with [X] of every identity free vectors in the space of
-words: Li, Sun, Li, CLIP-ReID: Exploiting Vision-Language Model for Image Re-Identification without
-Concrete Text Labels, AAAI 2023.
+A description is "A photo of a [X]1 [X]2 [X]3 [X]4 person."; each identity's [X] are free vectors in
+the space of words: Li, Sun, Li, CLIP-ReID: Exploiting Vision-Language Model for Image
+Re-Identification without Concrete Text Labels, AAAI 2023.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from vireid.shapes import Embeddings, Identities
 BEFORE, AFTER = "a photo of a", "person."
 """The words around those that are learnt."""
 Words = Float[Tensor, "m length width"]
-"""Sentences as vectors, one a word; the last is the one that ends them."""
+"""Sentences as vectors, one a word; the last one is the end sign."""
 Texts = Float[Tensor, "k d"]
 
 
 class TextTower(nn.Module):
-    """Sentences, as vectors of words, to the space that images are projected to."""
+    """Turns sentences, given as vectors of words, into vectors in the space of images."""
 
     def __init__(self, clip: open_clip.CLIP) -> None:
         super().__init__()
@@ -40,12 +40,12 @@ class TextTower(nn.Module):
         self.width, self.dim = self.projection.in_features, self.projection.out_features
 
     def forward(self, words: Words) -> Texts:
-        """What sentences say, read where they end.
+        """Return a vector for each sentence, read at its end.
 
-        No word looks at those behind it, so what would fill the context up is left out: it
-        changes nothing, and is 65 of 77 places. The words that all descriptions begin with are
-        read with each of them: to read them once saves a processor a third of the time, but costs
-        an H100, which waits for its many small tasks to be begun, half as much again.
+        No word attends to words behind it, so the padding after the end is left out: it changes
+        nothing and is 65 of 77 places. All descriptions begin with the same words, which are read
+        with each of them. Reading them once would save a processor a third of the time, but cost an
+        H100, which waits for many small tasks to be launched, half as much again.
         """
         length = words.shape[1]
         tokens = words + self.positions[:length]
@@ -56,7 +56,7 @@ class TextTower(nn.Module):
         return texts
 
     def say(self, sentences: Sequence[str]) -> Texts:
-        """What sentences in plain words say, as open_clip reads them.
+        """Return a vector for each sentence in plain words, tokenised as open_clip does.
 
         Raises:
             VireidError: A sentence is empty, or longer than the tower can read, which open_clip
@@ -68,21 +68,23 @@ class TextTower(nn.Module):
 
 
 class Prompts(nn.Module):
-    """One description for every identity, or one for each spectrum, and what they say."""
+    """Descriptions of every identity, one or one for each spectrum, and their text vectors."""
 
     before: Tensor
     after: Tensor
     texts: Tensor
-    """What they said when they were last read: descriptions x identities x numbers."""
+    """Text vectors of the descriptions when they were last read: descriptions x identities x
+    numbers."""
 
     def __init__(self, tower: TextTower, identities: int, tokens: int, sets: int = 1) -> None:
-        """Begin with random tokens, N(0, 0.02) as CLIP-ReID.
+        """Begin with random tokens, N(0, 0.02) as in CLIP-ReID.
 
         Args:
-            tower: Which will read them.
-            identities: How many people.
-            tokens: How many for each; with none, all descriptions are the same.
-            sets: Descriptions for each.
+            tower: Text tower that will read the descriptions.
+            identities: Number of people.
+            tokens: Number of learnt words in each description; with none, all descriptions are the
+                same.
+            sets: Number of descriptions of each person.
 
         Raises:
             VireidError: Sentences would be longer than the tower can read.
@@ -104,12 +106,12 @@ class Prompts(nn.Module):
         self.register_buffer("texts", torch.zeros(sets, identities, tower.dim))
 
     def read(self, tower: TextTower, identities: Identities, sets: Identities) -> Embeddings:
-        """What the descriptions of some identities say.
+        """Return the text vectors of the descriptions of some identities.
 
         Args:
-            tower: Reads them; a gradient comes back to the tokens through it.
-            identities: Whose.
-            sets: Which of the descriptions of each.
+            tower: Reads the descriptions; the tokens get their gradient through it.
+            identities: Identity of each description.
+            sets: Number of each description among those of its identity.
         """
         learnt = self.tokens[sets, identities]
         around = (tower.words(ids).expand(len(learnt), -1, -1) for ids in (self.before, self.after))
@@ -118,7 +120,7 @@ class Prompts(nn.Module):
         return texts
 
     def read_all(self, tower: TextTower) -> Float[Tensor, "s k d"]:
-        """What all descriptions say now."""
+        """Return the text vectors of all descriptions as they are now."""
         sets, people = self.tokens.shape[:2]
         device = self.tokens.device
         numbers = torch.arange(sets * people, device=device)
@@ -126,10 +128,10 @@ class Prompts(nn.Module):
         return read.reshape(sets, people, -1)
 
     def read_some(self, tower: TextTower, people: Identities) -> Float[Tensor, "s k d"]:
-        """All texts: those of some people read now, the others remembered.
+        """Return all text vectors: those of some people read now, the others as last read.
 
-        Remembers what it has read. A description that nobody asks for hardly changes: its tokens
-        get no gradient, only what Adam still has in mind.
+        Remembers the vectors that it has read. A description that is not read hardly changes: its
+        tokens get no gradient, and move only by Adam's momentum.
         """
         sets = len(self.tokens)
         numbers = torch.arange(sets, device=people.device).repeat_interleave(len(people))
@@ -140,12 +142,12 @@ class Prompts(nn.Module):
 
     @torch.no_grad()
     def remember(self, tower: TextTower) -> None:
-        """Keep what they say now."""
+        """Store the text vectors of all descriptions as they are now."""
         self.texts.copy_(self.read_all(tower))
 
 
 def numbers_of(sentence: str, longest: int) -> list[int]:
-    """Of its words and parts of words, and of the signs that begin and end it.
+    """Return the numbers of a sentence's words and word parts, between its start and end signs.
 
     Raises:
         VireidError: It is empty, or longer than this with both signs.
@@ -163,12 +165,12 @@ def numbers_of(sentence: str, longest: int) -> list[int]:
 
 @lru_cache(maxsize=10_000)
 def _numbers_of_word(word: str) -> tuple[int, ...]:
-    """What stands between two spaces; remembered, as the tokenizer takes half a millisecond."""
+    """Return the numbers of one word; cached, as the tokenizer takes half a millisecond."""
     numbers: list[int] = _tokenizer().encode(word)
     return tuple(numbers)
 
 
 @cache
 def _tokenizer() -> open_clip.SimpleTokenizer:
-    """CLIP's vocabulary; unpacking it takes a tenth of a second."""
+    """Return CLIP's tokenizer; cached, as unpacking its vocabulary takes a tenth of a second."""
     return open_clip.SimpleTokenizer()

@@ -1,10 +1,10 @@
-"""What stands between pooled features and the losses: a neck without bias, and a classifier."""
+"""The layers between pooled features and the losses: a neck without bias, and a classifier."""
 
 from torch import nn
 
 
 def batch_norm_neck(channels: int) -> nn.BatchNorm1d:
-    """Batch normalisation without bias: its output is the embedding and is classified.
+    """Return a batch normalisation without bias; its output is embedded and classified.
 
     Source: Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification,
     CVPRW 2019; first weights as in the code of AGW.
@@ -17,7 +17,7 @@ def batch_norm_neck(channels: int) -> nn.BatchNorm1d:
 
 
 def identity_classifier(channels: int, num_identities: int) -> nn.Linear:
-    """Linear, without bias, beginning close to zero, as in the code of AGW."""
+    """Return a linear layer without bias, with small first weights, as in the code of AGW."""
     classifier = nn.Linear(channels, num_identities, bias=False)
     nn.init.normal_(classifier.weight, std=0.001)
     return classifier

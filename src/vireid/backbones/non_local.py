@@ -15,10 +15,10 @@ class NonLocal(nn.Module):
     """
 
     def __init__(self, channels: int, inner: int = 1) -> None:
-        """Attend within so many channels.
+        """Attend within `inner` channels.
 
         AGW's code was released twice: model.py has half of `channels`, PAMI23_Supervised/model.py
-        has 1. More are slower; what they are good for is not published.
+        has 1. More are slower; no publication says what they improve.
         """
         super().__init__()
         self.theta = nn.Conv2d(channels, inner, 1)
@@ -29,7 +29,7 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, maps: FeatureMaps) -> FeatureMaps:
-        """Maps of the same shape."""
+        """Return attended maps of the same shape."""
         theta, phi, g = (layer(maps).flatten(2) for layer in (self.theta, self.phi, self.g))
         seen = g @ phi.transpose(1, 2) @ theta / theta.shape[2]
         attended: FeatureMaps = self.norm(self.out(seen.unflatten(2, maps.shape[2:])))

@@ -1,4 +1,4 @@
-"""Generalised-mean pooling: one feature per image from a map of features."""
+"""Generalised-mean pooling: one feature vector from each feature map."""
 
 import torch
 from torch import nn
@@ -7,24 +7,25 @@ from vireid.shapes import Embeddings, FeatureMaps
 
 
 class GeneralisedMean(nn.Module):
-    """(mean of x^p over all places)^(1/p): p = 1 is the average, large p nears the maximum.
+    """Pools to (mean of x^p over all places)^(1/p): p = 1 is the average, large p nears the
+    maximum.
 
     Source: Radenovic et al., Fine-tuning CNN Image Retrieval with No Human Annotation, TPAMI 2019,
     eq. 3. AGW keeps p at 3 and adds 1e-12 before the root.
     """
 
     def __init__(self, power: float = 3.0, *, learn: bool = False) -> None:
-        """Pool with this power, or start learning from it."""
+        """Pool with a fixed power, or with one that is learnt from this beginning."""
         super().__init__()
         if power <= 0:
             raise ValueError(f"the power of a generalised mean has to be positive, not {power}")
         self.power = nn.Parameter(torch.tensor(power)) if learn else power
 
     def forward(self, maps: FeatureMaps) -> Embeddings:
-        """Pooled features, in float32 also under autocast, where x^3 would overflow.
+        """Return pooled features, in float32 also under autocast, where x^3 would overflow.
 
         Args:
-            maps: Not negative, as after a ReLU.
+            maps: Feature maps without negative values, as after a ReLU.
         """
         with torch.autocast(maps.device.type, enabled=False):
             widened = maps.to(torch.promote_types(maps.dtype, torch.float32))

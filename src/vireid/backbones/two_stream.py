@@ -1,4 +1,4 @@
-"""A ResNet with a stem of its own for each spectrum; all that lies deeper is shared."""
+"""A ResNet with a stem for each spectrum; all deeper layers are shared."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -20,11 +20,11 @@ from vireid.shapes import FeatureMaps, Images
 StackedMaps = Float[Tensor, "stacked c y x"]
 """Feature maps of several sets of images, one after the other."""
 AGW_NON_LOCAL = (0, 2, 3, 0)
-"""Non-local blocks in layer1 .. layer4, each after one of the layer's last residual blocks."""
+"""Number of non-local blocks in layer1 .. layer4, one after each of the layer's last blocks."""
 
 
 class TwoStreamResNet(nn.Module):
-    """Images of both spectra to feature maps that can be compared.
+    """Turns images of both spectra into feature maps that can be compared.
 
     Each spectrum has a stem of its own: conv1, bn1, activation and maxpool. layer1 to layer4 are
     shared, and see the images of both spectra as one batch. Source: Ye et al., Deep Learning for
@@ -45,17 +45,17 @@ class TwoStreamResNet(nn.Module):
         share_from: Literal["layer1", "layer2", "layer3"] = "layer1",
         more_stems: tuple[str, ...] = (),
     ) -> None:
-        """Build it.
+        """Build the network.
 
         Args:
             trunk: timm's name of a ResNet, e.g. `resnet50.tv_in1k`.
-            width: Multiplies all numbers of channels; only 1 can be pretrained. Any other also
+            width: Factor of all numbers of channels; pretrained weights need 1. Any other also
                 means a plain stem, see `_scaled`.
-            pretrained: Start all stems and the rest from ImageNet.
+            pretrained: Start all stems and layers from ImageNet.
             last_stride: 1 keeps layer4's maps at a 16th of the image's size, 2 makes it a 32nd.
-            non_local: Non-local blocks in each of the four layers.
+            non_local: Number of non-local blocks in each of the four layers.
             share_from: Layers before this one belong to the stems.
-            more_stems: Names of further stems, for what is of neither spectrum.
+            more_stems: Names of further stems, for images that belong to neither spectrum.
 
         Raises:
             VireidError: timm has no such ResNet, or its weights cannot be had.
@@ -83,18 +83,18 @@ class TwoStreamResNet(nn.Module):
         )
 
     def forward(self, images: Mapping[Modality, Images]) -> StackedMaps:
-        """Feature maps, stacked in the order in which the spectra were given."""
+        """Return feature maps, stacked in the order in which the spectra were given."""
         stems = [self.stem(pictures, modality) for modality, pictures in images.items()]
         maps: StackedMaps = self.shared(torch.cat(stems))
         return maps
 
     def stem(self, images: Images, modality: Modality) -> FeatureMaps:
-        """What the shared layers are given: images in [0, 1] through their own stem."""
+        """Pass images in [0, 1] through their own stem, as input of the shared layers."""
         maps: FeatureMaps = self.stems[modality.value](self.normalised(images))
         return maps
 
     def normalised(self, images: Images) -> Images:
-        """What stems are given: images in [0, 1] less ImageNet's mean, over its deviation."""
+        """Return images in [0, 1] less ImageNet's mean, divided by its deviation."""
         normal = (images - self.mean) / self.std
         return normal.contiguous(memory_format=torch.channels_last)
 
@@ -102,7 +102,7 @@ class TwoStreamResNet(nn.Module):
 def _start_unknown_stems(
     trunk: TwoStreamResNet, state: dict[str, Tensor], prefix: str, *_: object
 ) -> None:
-    """A stem that weights do not know, as those of AGW, starts as their visible one."""
+    """Let stems that loaded weights lack, as those of AGW do, start as the visible one."""
     visible = f"{prefix}stems.{Modality.VISIBLE}."
     known = {name.removeprefix(visible): v for name, v in state.items() if name.startswith(visible)}
     for stem in trunk.stems:
@@ -142,7 +142,7 @@ def _check_name(trunk: str) -> None:
 
 
 def _scaled(trunk: str, width: float) -> ResNet:
-    """A trunk with so many times the channels.
+    """Return a trunk with `width` times the channels.
 
     Its stem is the plain 7x7 convolution whatever the trunk's own is: on a processor a training
     step with `resnet10t`'s three 3x3 convolutions takes 1.5 times as long, and with timm's fixed

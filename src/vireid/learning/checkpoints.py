@@ -1,4 +1,4 @@
-"""Where a run stands, on disk: written whole or not at all, so that the last one can be trusted."""
+"""Checkpoints: where a run stands, written to disk whole or not at all, so they can be trusted."""
 
 import os
 import pickle
@@ -15,12 +15,12 @@ FORMAT = 1
 
 
 class CheckpointError(VireidError):
-    """A checkpoint that cannot be written, read, or used for this."""
+    """A checkpoint that cannot be written, cannot be read, or is of another run."""
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """How far a run has come: steps done in this epoch of this stage, all counted from 0."""
+    """How far a run has come: the stage, its epoch and the steps done in it, all counted from 0."""
 
     stage: int = 0
     epoch: int = 0
@@ -29,34 +29,34 @@ class Position:
 
 @dataclass
 class Sums:
-    """Losses of an epoch so far, added up."""
+    """Sums of an epoch's losses so far."""
 
     steps: int = 0
     of: dict[str, float] = field(default_factory=dict)
 
     def add(self, losses: dict[str, float]) -> None:
-        """Count one more step."""
+        """Add the losses of one more step."""
         self.steps += 1
         for name, loss in losses.items():
             self.of[name] = self.of.get(name, 0.0) + loss
 
     @property
     def means(self) -> dict[str, float]:
-        """Average losses of a step."""
+        """Mean losses of a step, by name."""
         return {name: total / self.steps for name, total in self.of.items()}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that going on needs; what a step draws depends on seed and position alone."""
+    """All that a run needs to go on; a step's random numbers depend on seed and position alone."""
 
     position: Position
     sums: Sums
     states: dict[str, Any]
-    """Of method, optimizer and schedule."""
+    """States of method, optimizer and schedule, by those names."""
 
     def restore_method(self, method: Method) -> None:
-        """Give the method its weights, and its buffers.
+        """Load the method's weights and buffers.
 
         Raises:
             CheckpointError: They are of a method of other settings or other people.
@@ -71,7 +71,7 @@ class Checkpoint:
             ) from error
 
     def restore_stage(self, stage: Stage[Any]) -> None:
-        """Give the stage the state of its optimizer and schedule."""
+        """Load the state of the stage's optimizer and schedule."""
         stage.optimizer.load_state_dict(self.states["optimizer"])
         if stage.schedule:
             stage.schedule.load_state_dict(self.states["schedule"])
@@ -114,7 +114,7 @@ def write(path: Path, method: Method, stage: Stage[Any], position: Position, sum
 
 
 def read(path: Path, method: Method) -> Checkpoint | None:
-    """The checkpoint of a run of this method; None where the run has not come to its first.
+    """Return the checkpoint of a run of this method; None where none has been written yet.
 
     Raises:
         CheckpointError: Damaged, or another method's.
@@ -147,7 +147,7 @@ def _kind(method: Method) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """What the file system said, at the bottom of a chain of errors."""
+    """Return the operating system's reason, found at the bottom of a chain of errors."""
     while error.__context__ and not isinstance(error, OSError):
         error = error.__context__
     return getattr(error, "strerror", None) or str(error)

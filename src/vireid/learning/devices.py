@@ -1,4 +1,4 @@
-"""What a run computes on, and in which precision."""
+"""The device that a run computes on, and the precision."""
 
 from typing import Any, Literal
 

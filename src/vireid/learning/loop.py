@@ -1,4 +1,4 @@
-"""The training loop: one for every method, on one processor or many."""
+"""The training loop: one for every method, on one process or several."""
 
 import hashlib
 import logging
@@ -27,7 +27,7 @@ CHECKPOINT = "checkpoint.pt"
 
 
 class DivergedError(VireidError):
-    """A loss is no longer a number."""
+    """A loss is infinite or not a number."""
 
 
 def fit(
@@ -41,7 +41,7 @@ def fit(
     resume: bool = False,
     tensorboard: bool = False,
 ) -> None:
-    """Train through every stage; the random numbers of a step depend on seed and position alone.
+    """Train through every stage; a step's random numbers depend on seed and position alone.
 
     Writes `checkpoint.pt` after each epoch, every few minutes and when stopped, `losses.jsonl`, and
     `measures.jsonl` where stages measure something.
@@ -49,10 +49,10 @@ def fit(
     Args:
         method: Trained in place, on the device that accelerate finds.
         data: Source of batches; with several processes each has its own share.
-        folder: The run's; made if it is not there.
-        seed: Of everything random in a step.
-        precision: Of forward passes; what "auto" is: `devices.automatic`.
-        save_minutes: Between two checkpoints within an epoch.
+        folder: Folder of the run; made if it does not exist.
+        seed: Seed of everything random in a step.
+        precision: Number format of forward passes; `devices.automatic` says what "auto" is.
+        save_minutes: Minutes between two checkpoints within an epoch.
         resume: Go on from the checkpoint in the folder, if there is one.
         tensorboard: Write losses for TensorBoard too.
 
@@ -89,13 +89,13 @@ def fit(
 
 
 def seed_of(*position: int | str) -> int:
-    """63 random bits that depend on the position alone, on every machine and in every process."""
+    """Return 63 bits that depend on the position alone, on every machine and in every process."""
     digest = hashlib.sha256("/".join(map(str, position)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 class StageLosses(nn.Module):
-    """A stage as one module, which is what DistributedDataParallel can wrap."""
+    """A stage as one module, so that DistributedDataParallel can wrap it."""
 
     def __init__(self, method: Method, stage: Stage[Any]) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class StageLosses(nn.Module):
         self._losses = stage.losses
 
     def forward(self, batch: Any, epoch: int) -> Losses:
-        """The stage's losses, by name."""
+        """Return the stage's losses by name."""
         return self._losses(batch, epoch)
 
 
@@ -241,7 +241,7 @@ class _Fitting:
         self.saved_at = time.monotonic()
 
     def _asked_to_stop(self) -> bool:
-        """Whether any process was; all have to stop at the same step."""
+        """Whether any process was asked to stop; all have to stop at the same step."""
         if self.stop.made:
             self.accelerator.set_trigger()
         return bool(self.accelerator.check_trigger())
@@ -273,7 +273,7 @@ class _Unread:
         return len(self.losses) >= self._patience
 
     def taken(self) -> list[dict[str, float]]:
-        """The losses of each step as numbers, averaged over the processes; none are left."""
+        """Return each step's losses as numbers, averaged over the processes; none are left."""
         names = [tuple(losses) for losses in self.losses]
         flat = torch.stack([loss.float() for losses in self.losses for loss in losses.values()])
         values = iter(self._accelerator.reduce(flat, "mean").tolist())

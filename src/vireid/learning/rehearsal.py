@@ -88,6 +88,7 @@ def rehearse(recipe: Recipe) -> Rehearsal:
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     precision = devices.precision_for(recipe.precision, accelerator.device)
     first, *later = place(method, accelerator).stages(data)
+    timed = _timed(method, first, accelerator, getattr(torch, precision))
     return Rehearsal(
         recipe=recipe,
         label=dataset.label,

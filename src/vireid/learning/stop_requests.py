@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that is heard between two steps."""
+"""Ctrl-C and SIGTERM taken as a request to stop, which the training loop reads between steps."""
 
 import signal
 import threading
@@ -11,13 +11,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(VireidError):  # noqa: N818
-    """A run was asked to stop, has saved where it stood, and can go on from there."""
+    """A run was asked to stop; it has saved where it stood and can go on from there."""
 
 
 class StopRequests:
-    """While entered, the first signal is remembered and the second ends the process as usual.
+    """Remembers the first signal while entered; the second one ends the process as usual.
 
-    Signals reach the main thread alone; in another one this does nothing.
+    Signals reach the main thread alone; in another thread this does nothing.
     """
 
     def __init__(self) -> None:

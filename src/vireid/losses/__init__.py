@@ -1,1 +1,1 @@
-"""What training minimises; one loss a file, functions of tensors."""
+"""Losses that training minimises: functions of tensors, one a file."""

@@ -7,15 +7,15 @@ from vireid.shapes import Embeddings, Identities, Scalar
 
 
 def hard_triplet(embeddings: Embeddings, identities: Identities, margin: float = 0.3) -> Scalar:
-    """Mean over anchors of max(0, margin + farthest of the same person - nearest of another).
+    """Return the mean over anchors of max(0, margin + farthest positive - nearest negative).
 
     Euclidean distances. Computed in float32 or better, also under autocast. Source: Hermans,
     Beyer, Leibe, In Defense of the Triplet Loss for Person Re-Identification, 2017, eq. 5.
 
     Args:
-        embeddings: Used as they are.
-        identities: Who is seen in each row.
-        margin: By how much another person has to be farther away.
+        embeddings: Compared as they are, without normalisation.
+        identities: Identity of each row.
+        margin: Distance by which another person has to be farther away than the same one.
 
     Raises:
         VireidError: All rows show one person.

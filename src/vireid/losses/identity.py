@@ -1,4 +1,4 @@
-"""Cross-entropy over the training identities."""
+"""Identity loss: cross-entropy over the training identities."""
 
 from torch.nn import functional as F  # noqa: N812
 
@@ -6,11 +6,14 @@ from vireid.shapes import Identities, Logits, Scalar
 
 
 def identity_loss(logits: Logits, identities: Identities, smoothing: float = 0.0) -> Scalar:
-    """Mean over images of -log softmax(logits)[identity], in float32 also under autocast.
+    """Return the mean over images of -log softmax(logits)[identity].
+
+    Computed in float32, also under autocast.
 
     Args:
         logits: One row per image, one column per training identity.
-        identities: Columns that should win.
-        smoothing: Share of the truth spread evenly over all identities (Szegedy et al., CVPR 2016).
+        identities: Columns of the right identities.
+        smoothing: Share of the target spread evenly over all identities (Szegedy et al., CVPR
+            2016).
     """
     return F.cross_entropy(logits.float(), identities, label_smoothing=smoothing)

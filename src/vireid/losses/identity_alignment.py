@@ -1,4 +1,4 @@
-"""Brings the centres of one person in all modalities together, away from those of others."""
+"""Identity alignment: pulls a person's centres in all modalities together, away from others'."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from vireid.shapes import Embeddings, Identities, Modalities, Scalar
 
 Form = Literal["triplet", "pull", "aux_anchor"]
 Centres = Float[Tensor, "p m d"]
-"""Mean embedding of each of p people in each of m modalities."""
+"""Mean embeddings of each of p people in each of m modalities."""
 
 
 def identity_alignment(
@@ -21,7 +21,7 @@ def identity_alignment(
     form: Form = "triplet",
     margin: float = 0.3,
 ) -> Scalar:
-    """How far the centres of one person lie apart.
+    """Return how far the centres of one person lie apart, by one of three formulas.
 
     With c_im the centre of person i in modality m, and Euclidean distances:
 
@@ -36,11 +36,11 @@ def identity_alignment(
     known to us. Computed in float32 or better, also under autocast.
 
     Args:
-        embeddings: Used as they are.
-        identities: Who is seen in each row.
-        modalities: In which modality.
-        form: Which formula.
-        margin: By how much another person has to be farther away; "pull" has none.
+        embeddings: Compared as they are, without normalisation.
+        identities: Identity of each row.
+        modalities: Modality of each row.
+        form: Name of the formula.
+        margin: Distance by which another person has to be farther away; "pull" has none.
 
     Raises:
         VireidError: All rows show one person, or someone is missing in a modality.
@@ -55,7 +55,7 @@ def identity_alignment(
 
 
 def centres_of(embeddings: Embeddings, identities: Identities, modalities: Modalities) -> Centres:
-    """Mean embedding of each person in each modality, wherever the rows lie.
+    """Return the mean embedding of each person in each modality; rows may be in any order.
 
     Raises:
         VireidError: There are fewer than two people, or someone is missing in a modality.
@@ -79,7 +79,7 @@ def centres_of(embeddings: Embeddings, identities: Identities, modalities: Modal
 
 
 def _triplet(centres: Centres, margin: float) -> Float[Tensor, "p m"]:
-    """What each centre as an anchor costs."""
+    """Return the triplet loss of each centre as the anchor."""
     people, kinds = centres.shape[:2]
     flat = centres.flatten(0, 1)
     distances = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")

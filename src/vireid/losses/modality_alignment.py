@@ -1,4 +1,4 @@
-"""Brings modalities together as wholes: one prototype each, remembered from batch to batch."""
+"""Modality alignment: pulls the modalities' prototypes, kept over batches, together."""
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ Prototypes = Float[Tensor, "m d"]
 
 
 class ModalityAlignment(nn.Module):
-    """Squared distances between prototypes of the modalities.
+    """Mean squared distance between the prototypes of the modalities.
 
     b_m, the mean of the normalised embeddings of modality m in this batch, moves the prototype:
 
@@ -37,11 +37,10 @@ class ModalityAlignment(nn.Module):
         """Begin without prototypes.
 
         Args:
-            modalities: How many there are.
+            modalities: Number of modalities.
             dim: Numbers in an embedding.
-            momentum: mu, how much of a prototype stays from step to step.
-            aligned: How many of the modalities, from the first, are to come together; by
-                default all.
+            momentum: mu, the share of a prototype that stays from step to step.
+            aligned: Number of modalities, from the first, that are pulled together; by default all.
 
         Raises:
             ValueError: The momentum is not in [0, 1).
@@ -55,12 +54,12 @@ class ModalityAlignment(nn.Module):
         self.register_buffer("steps", torch.tensor(0))
 
     def forward(self, embeddings: Embeddings, modalities: Modalities) -> Scalar:
-        """The loss; moves the prototypes.
+        """Return the loss, and move the prototypes.
 
         Args:
-            embeddings: Of the whole batch, with as many rows of each modality; their lengths do
-                not matter.
-            modalities: Of each row, 0 for the first.
+            embeddings: Embeddings of the whole batch, equally many of each modality; their lengths
+                do not matter.
+            modalities: Modality of each row, 0 for the first.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             points = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
@@ -82,6 +81,6 @@ class ModalityAlignment(nn.Module):
 
 
 def _spread(points: Prototypes) -> Scalar:
-    """Mean over pairs of squared distances."""
+    """Return the mean squared distance over pairs of points."""
     first, second = torch.triu_indices(len(points), len(points), 1, device=points.device)
     return (points[first] - points[second]).square().sum(dim=1).mean()

@@ -1,4 +1,4 @@
-"""Makes it impossible to tell from an embedding which modality it came from."""
+"""Modality confusion: makes embeddings equally similar to the prototypes of all modalities."""
 
 import torch
 from jaxtyping import Float
@@ -11,15 +11,15 @@ from vireid.shapes import Embeddings, Scalar
 def modality_confusion(
     embeddings: Embeddings, prototypes: Float[Tensor, "m d"], temperature: float = 0.1
 ) -> Scalar:
-    """Mean over rows of KL(uniform || q), where q = softmax_m(cos(row, prototype m) / temperature).
+    """Return the mean of KL(uniform || q), q = softmax_m(cos(row, prototype m) / temperature).
 
-    Zero where every row is equally like all prototypes. Computed in float32 or better, also under
-    autocast. Ours; nothing published asks for it.
+    Zero where every row is equally similar to all prototypes. Computed in float32 or better, also
+    under autocast. vireid's own loss, taken from no publication.
 
     Args:
-        embeddings: Their lengths do not matter.
-        prototypes: One for each modality; get no gradient.
-        temperature: Small ones make small differences count.
+        embeddings: Rows of any length.
+        prototypes: One row for each modality; they get no gradient.
+        temperature: The smaller it is, the more small differences count.
     """
     with torch.autocast(embeddings.device.type, enabled=False):
         dtype = torch.promote_types(embeddings.dtype, torch.float32)

@@ -1,4 +1,4 @@
-"""Modality-shared enhancement: a person is no farther in the other spectrum than in one's own."""
+"""Modality-shared enhancement: a person's rows are equally far apart in and across spectra."""
 
 import torch
 
@@ -9,20 +9,20 @@ from vireid.shapes import Embeddings, Identities, Modalities, Scalar
 def shared_enhancement(
     embeddings: Embeddings, identities: Identities, modalities: Modalities
 ) -> Scalar:
-    """Mean over rows of (across - within)^2.
+    """Return the mean over rows of (across - within)^2.
 
-    `within` is the mean Euclidean distance of a row to the others of its person and modality,
-    `across` that to the rows of its person in the other modality. With as many rows of both
-    modalities this is half the sum of the two modalities' means, as CSDN has it. Computed in
-    float32 or better, also under autocast.
+    `within` is the mean Euclidean distance of a row to the other rows of its person and modality,
+    `across` that to the rows of its person in the other modality. With equally many rows in both
+    modalities this is half the sum of the two modalities' means, as in CSDN. Computed in float32 or
+    better, also under autocast.
 
     Source: Lu, Zou, Zhang, Learning Progressive Modality-shared Transformers for Effective
     Visible-Infrared Person Re-identification (PMT), AAAI 2023.
 
     Args:
-        embeddings: Used as they are.
-        identities: Who is seen in each row.
-        modalities: In which of two modalities.
+        embeddings: Compared as they are, without normalisation.
+        identities: Identity of each row.
+        modalities: Modality of each row, one of two.
 
     Raises:
         VireidError: A row has no second one of its person and modality, or none in the other.

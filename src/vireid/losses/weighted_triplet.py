@@ -8,7 +8,7 @@ from vireid.shapes import Embeddings, Identities, Scalar
 
 
 def weighted_triplet(embeddings: Embeddings, identities: Identities) -> Scalar:
-    """Mean over anchors i of log(1 + exp(sum_j w+_ij d_ij - sum_j w-_ij d_ij)).
+    """Return the mean over anchors i of log(1 + exp(sum_j w+_ij d_ij - sum_j w-_ij d_ij)).
 
     d is the Euclidean distance, w+ a softmax of d over images of the same identity (the anchor
     itself among them), w- a softmax of -d over all others. Computed in float32 or better, also
@@ -19,8 +19,8 @@ def weighted_triplet(embeddings: Embeddings, identities: Identities) -> Scalar:
     the sum that weights are divided by, see docs/deviations.md.
 
     Args:
-        embeddings: Used as they are; AGW gives pooled features that are not normalised.
-        identities: Who is seen in each row.
+        embeddings: Compared as they are; AGW gives pooled features that are not normalised.
+        identities: Identity of each row.
 
     Raises:
         VireidError: Some row has no second image of its identity, or no image of another one.

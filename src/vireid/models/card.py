@@ -12,7 +12,7 @@ FORMAT = 1
 
 
 class ModelError(VireidError):
-    """A model cannot be opened, or not be used for what was asked."""
+    """A model cannot be opened, or cannot do what was asked."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class ModelCard:
 
     name: str
     source: str
-    """What `Embedder.open` was given: `small` or an absolute path."""
+    """Name that `Embedder.open` was given: `small`, or an absolute path."""
     fingerprint: str
-    """Of weights, settings and picture size: equal where vectors can be compared."""
+    """Hash of weights, settings and picture size: vectors of equal fingerprints can be compared."""
     precision: str
-    """In which the network embeds, e.g. `float32`."""
+    """Number format in which the network embeds, e.g. `float32`."""
     height: int
     width: int
     embedding_dim: int
@@ -35,12 +35,12 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Training:
-    """What a model has learnt from, as its recipe tells it."""
+    """The people that a model has learnt from, and its seed, as its recipe tells them."""
 
     learnt_from: str
     """Groups of people: `train and validation`, or `train` where the others were left out."""
     people: int | None
-    """How many of them; None where nothing says it."""
+    """Number of these people; None where nothing says it."""
     seed: int
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
-"""The Embedder: a trained method with its picture size and fingerprint; pictures to vectors.
+"""The Embedder: a trained method with its picture size and fingerprint; pictures in, vectors out.
 
-A model is opened from three places: the one that is shipped (`small`), a folder written by
-`vireid export` (ONNX Runtime, no torch) or a run folder (torch). All give the same vectors for the
-same pictures, up to rounding. Runs of methods that read text also embed sentences.
+There are three kinds of models: the one that is shipped (`small`), a folder written by `vireid
+export` (ONNX Runtime, no torch) and a run folder (torch). All give the same vectors for the same
+pictures, up to rounding. Runs of methods that read text also embed sentences.
 """
 
 from collections import deque
@@ -31,12 +31,12 @@ Picture = Image.Image | Path | str
 T = TypeVar("T")
 
 BATCH = 32
-"""Pictures that go through the network together."""
+"""Number of pictures that go through the network together."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Some records with their embeddings, and those that could not be read."""
+    """Records with their embeddings, and the errors of those that could not be read."""
 
     embeddings: Vectors
     records: tuple[ImageRecord, ...]
@@ -60,12 +60,12 @@ class Embedder:
     ) -> None:
         self.card = card
         self.learnt_on = learnt_on
-        """The data set, with the number of its split where there are several."""
+        """Name of the data set, with the number of its split where there are several."""
         self.training = training
         self._network = network
         self._text = text or Text()
         self.text_caveat = self._text.caveat
-        """What whoever searches by a sentence has to know."""
+        """What a person who searches by a sentence has to know."""
         self.name = card.name
         self.fingerprint = card.fingerprint
         self.height, self.width = card.height, card.width
@@ -79,9 +79,9 @@ class Embedder:
         """Open a model.
 
         Args:
-            model: The name of a shipped model, a folder written by `vireid export`, or a run; or
+            model: Name of a shipped model, a folder written by `vireid export`, or a run; or
                 `original:` and a run of clip4vi_reid, for the CLIP that it began with.
-            threads: How many the network may use; all processors by default.
+            threads: Number of threads of the network; by default one for each processor.
 
         Raises:
             ModelError: There is no such model, it is damaged, or of another version's format.
@@ -93,8 +93,8 @@ class Embedder:
         """Embed pictures of one spectrum, given as files or as PIL images.
 
         Args:
-            pictures: In any sizes.
-            modality: Of all of them; `visible` or `infrared`.
+            pictures: Pictures of any sizes.
+            modality: Modality of all of them; `visible` or `infrared`.
 
         Returns:
             Row i is the unit vector of picture i.
@@ -136,7 +136,7 @@ class Embedder:
         """Embed the pictures of records, whatever their spectra.
 
         Args:
-            records: In any order.
+            records: Records in any order.
             progress: Show a progress bar, if standard error is a terminal.
             mirrored: Embed the mirror images, left for right.
 
@@ -165,7 +165,7 @@ class Embedder:
     def in_batches(
         self, records: Iterable[ImageRecord], *, mirrored: bool = False
     ) -> Iterator[Embedded]:
-        """Embed the pictures of records a few at a time, leaving out those that are bad."""
+        """Embed the pictures of records a few at a time, leaving out those that cannot be read."""
         for batch in self._read_ahead(records, lambda record: record.path):
             sound = [(r, pixels) for r, pixels in batch if not isinstance(pixels, PictureError)]
             bad = [pixels for _, pixels in batch if isinstance(pixels, PictureError)]
@@ -194,7 +194,7 @@ class Embedder:
     def _read_ahead(
         self, items: Iterable[T], picture_of: Callable[[T], Picture]
     ) -> Iterator[list[tuple[T, Pixels | PictureError]]]:
-        """Batches of pictures, decoded by threads while the network is busy with those before."""
+        """Yield batches of pictures, decoded in threads while the network works on earlier ones."""
         remaining = iter(items)
         ahead: deque[list[tuple[T, Future[Pixels | PictureError]]]] = deque()
         pool = ThreadPoolExecutor(processors(), "vireid-decode")

@@ -1,11 +1,11 @@
 """A trained method as ONNX files, which embed pictures on any machine and without torch.
 
-model.json            facts: method, settings, picture size, fingerprint, sums of the files
+model.json            card: method, settings, picture size, fingerprint, SHA-256 of the files
 visible.onnx          pictures (uint8, n x height x width x 3) to embeddings (float32, n x d)
 infrared.onnx         the same for the other spectrum
-weights.bin           what both compute with; tensors that they share are there once
+weights.bin           the weights of both; tensors that they share are stored once
 model.safetensors     the weights that embedding needs, as the method has them, to train on from
-recipe.toml, ...      how it was learnt, as far as the run tells
+recipe.toml, ...      files of the run that tell how the model was learnt
 """
 
 import copy
@@ -39,15 +39,16 @@ from vireid.whole_files import writing_to
 WEIGHTS = "weights.bin"
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
 ALIGNMENT = 64
-"""Bytes; where a tensor begins in the file of weights, so that it can be used where it lies."""
+"""Bytes to whose multiples tensors are aligned in the file of weights, to be used where they
+lie."""
 INLINE = 1024
-"""Bytes; smaller tensors stay in the graph, among them the shapes it has to know to be loaded."""
+"""Bytes below which a tensor stays in the graph, as do the shapes needed to load the graph."""
 TOLERANCE = 1e-5
-"""By how much a number of an embedding may differ between torch and ONNX Runtime."""
+"""Largest difference allowed between a number of an embedding in torch and in ONNX Runtime."""
 
 
 class ExportError(VireidError):
-    """A model that could not be exported."""
+    """A model could not be exported."""
 
 
 def export(run: Path, out: Path) -> None:
@@ -68,14 +69,14 @@ def export(run: Path, out: Path) -> None:
         weights = _needed_to_embed(method, recipe.data.height, recipe.data.width)
         (folder / "model.safetensors").write_bytes(save(weights))
         files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
-        facts = {**_facts(method, recipe), **_origin(run), "name": out.name, "files": files}
-        (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        card = {**_card(method, recipe), **_origin(run), "name": out.name, "files": files}
+        (folder / "model.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         folder.rename(out)
 
 
 @contextmanager
 def _beside(out: Path) -> Iterator[Path]:
-    """A folder of the same name on the same disk, gone at the end unless it was moved."""
+    """Yield a folder of the same name on the same disk, which is deleted unless it was moved."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
         folder = Path(scratch) / out.name
@@ -83,7 +84,7 @@ def _beside(out: Path) -> Iterator[Path]:
         yield folder
 
 
-def _facts(method: Method, recipe: Recipe) -> dict[str, Any]:
+def _card(method: Method, recipe: Recipe) -> dict[str, Any]:
     height, width, settings = recipe.data.height, recipe.data.width, recipe.settings
     state = method.state_dict()
     return {
@@ -107,7 +108,7 @@ def _origin(run: Path) -> dict[str, Any]:
 
 
 def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
-    """Write `visible.onnx`, `infrared.onnx` and `weights.bin`, and see that they are right.
+    """Write `visible.onnx`, `infrared.onnx` and `weights.bin`, and compare them with torch.
 
     Raises:
         ExportError: ONNX Runtime computes something else than torch.
@@ -125,7 +126,8 @@ def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
 
 
 def _needed_to_embed(method: Method, height: int, width: int) -> dict[str, Tensor]:
-    """The method's state without what only teaches: a classifier, a layer never passed."""
+    """Return the weights that embeddings depend on, so without classifiers and unused layers."""
+    # A weight that an embedding depends on gets a gradient; the others get none.
     images = torch.rand(2, 3, height, width)
     method = copy.deepcopy(method).cpu().eval().requires_grad_(True)
     for modality in Modality:
@@ -139,7 +141,7 @@ def _needed_to_embed(method: Method, height: int, width: int) -> dict[str, Tenso
 
 
 class _EmbedPictures(nn.Module):
-    """From bytes, as a picture file holds them, to embeddings."""
+    """Embeds pictures given as uint8, n x height x width x 3."""
 
     def __init__(self, method: Method, modality: Modality) -> None:
         super().__init__()
@@ -175,7 +177,7 @@ def _graph(network: nn.Module, shape: tuple[int, int, int]) -> onnx.ModelProto:
 
 
 def _without_remarks(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without stack traces, which tell whose machine it was and are most of the file."""
+    """Remove stack traces, which name the exporting machine and are most of the file."""
     graph = model.graph
     values = [*graph.input, *graph.output, *graph.value_info, *graph.initializer]
     functions = [part for function in model.functions for part in (function, *function.node)]
@@ -213,7 +215,7 @@ class _Weights:
 
 
 def _check(network: nn.Module, shape: tuple[int, int, int], graph: Path) -> None:
-    """Compare with torch on noise, in a batch of another size than the exporter saw."""
+    """Compare the graph with torch on noise, in a batch of another size than the exporter saw."""
     pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
     with torch.no_grad():
         expected = network(torch.from_numpy(pictures)).numpy()

@@ -25,6 +25,6 @@ class Text:
         "{name} reads no text; search by sentences in a gallery that was indexed by a run of a "
         "method that does, such as clip4vi_reid"
     )
-    """Why not."""
+    """Message for a model that does not."""
     caveat: str | None = None
-    """What whoever searches by it has to know."""
+    """What a person who searches by a sentence has to know."""

@@ -22,8 +22,8 @@ def open_exported(folder: Path, source: str, threads: int) -> tuple[ModelCard, "
 
     Args:
         folder: Holds `model.json`, a graph for each spectrum, and `weights.bin`.
-        source: What the model was opened by, for its card.
-        threads: How many ONNX Runtime may use.
+        source: Name that the model was opened by, for its card.
+        threads: Number of threads of ONNX Runtime.
 
     Raises:
         ModelError: The card is damaged or another version's, or a file is not the exported one.

@@ -1,4 +1,4 @@
-"""Opening a model by its name: a shipped model, a folder that was exported, a run.
+"""Opening a model by its name: a shipped model, an exported folder, or a run.
 
 A bare name that is a shipped model's means that model, everywhere; a folder of the same name is
 written with its path, `./small`.
@@ -14,9 +14,9 @@ from vireid.models.network import Network, Text
 from vireid.threads import processors
 
 SHIPPED = Path(__file__).parent
-"""Folders beside this module that hold a card are the models that come with vireid."""
+"""Folder of the models that come with vireid: those folders beside this module that hold a card."""
 ORIGINAL = "original:"
-"""Written before a run folder: the CLIP that the run began with."""
+"""Prefix of a run folder that means the CLIP which the run began with."""
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,12 @@ class OpenModel:
     network: Network
     text: Text
     learnt_on: str = "unknown"
-    """The data set, with the number of its split where there are several."""
+    """Name of the data set, with the number of its split where there are several."""
     training: Training | None = None
 
 
 def shipped() -> list[str]:
-    """Names of the models that come with vireid."""
+    """Return the names of the models that come with vireid."""
     return sorted(card.parent.name for card in SHIPPED.glob("*/model.json"))
 
 
@@ -47,7 +47,7 @@ def folder_of(name: str | Path) -> Path:
     """Return the folder of a model; the one rule by which names become folders.
 
     Args:
-        name: A shipped model's, or the path of a run or of an exported model, which need not exist.
+        name: Name of a shipped model, or path of a run or an exported model, which need not exist.
     """
     if not is_shipped(name):
         return Path(name)
@@ -61,7 +61,7 @@ def open_model(name: str | Path, threads: int | None = None) -> OpenModel:
 
     Args:
         name: See `Embedder.open`.
-        threads: How many the network may use; all processors by default.
+        threads: Number of threads of the network; by default one for each processor.
 
     Raises:
         ModelError: There is no such model, it is damaged, or of another version's format.

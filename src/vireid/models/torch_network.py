@@ -1,4 +1,4 @@
-"""Runs: what was learnt, embedding on the fastest device there is."""
+"""Runs of training, opened to embed in torch on the fastest device there is."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,13 @@ from vireid.records import Modality
 
 
 def open_run(folder: Path, source: str, original: str) -> tuple[ModelCard, Network, Text]:
-    """Open what a run has learnt.
+    """Open the model that a run has learnt.
 
     Args:
         folder: A run folder.
-        source: What the model was opened by, for its card.
-        original: How the model that the run began with is opened, for the caveat of its texts.
+        source: Name that the model was opened by, for its card.
+        original: Name that opens the model which the run began with, for the caveat about
+            sentences.
 
     Raises:
         VireidError: The run has not finished, or its weights are damaged.
@@ -70,7 +71,7 @@ def open_original(run: Path, source: str) -> tuple[ModelCard, Network, Text]:
 
 
 def _in_torch(model: Any) -> tuple[Network, Reader | None]:
-    """What embeds pictures, and what embeds sentences if anything does."""
+    """Return a function that embeds pictures, and one that embeds sentences or None."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
 

@@ -1,10 +1,10 @@
-"""What training does to pictures so that a model does not learn them by heart.
+"""Random changes of training pictures, so that a model does not learn them by heart.
 
-Works on uint8 pictures, one batch at a time; no torch. torchvision's transforms draw one random
-number for a whole batch and would have to be called once a picture.
+Works on uint8 pictures, one batch at a time; no torch. torchvision's transforms would draw one
+random number for a whole batch, so they would have to be called for each picture.
 
-Sources: AGW (Ye et al., TPAMI 2021, arXiv:2001.04193) pads, crops and flips; CAJ (Ye et al.,
-ICCV 2021) adds channel exchange and erasing, code in
+Sources: AGW (Ye et al., TPAMI 2021, arXiv:2001.04193) pads, crops and flips; CAJ (Ye et al., ICCV
+2021) adds channel exchange and erasing, code in
 https://github.com/mangye16/Cross-Modal-Re-ID-baseline; random erasing is Zhong et al.,
 arXiv:1708.04896.
 """
@@ -22,14 +22,15 @@ Picture = UInt8[np.ndarray, "h w 3"]
 Pictures = UInt8[np.ndarray, "n h w 3"]
 
 ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
-"""What CAJ fills erased boxes with. Its code does so after subtracting mean and deviation, which
-makes these (0.60, 0.56, 0.51), and exchanges channels last of all; here both come before."""
+"""Colour that fills erased boxes, as in CAJ. CAJ's code erases after subtracting mean and
+deviation, which makes these (0.60, 0.56, 0.51), and exchanges channels last; here both come
+before."""
 LUMINANCE = np.array([0.2989, 0.5870, 0.1140], dtype=np.float32)
-"""Weights of red, green and blue in grey (ITU-R BT.601, as CAJ rounds them)."""
+"""Weights of red, green and blue in the luminance (ITU-R BT.601, as CAJ rounds them)."""
 NO_CHANNEL, GREY = -1, 3
 PIXEL = np.dtype("V3")
 ATTEMPTS = 10
-"""Boxes drawn until one fits inside the picture."""
+"""Number of boxes drawn, of which the first that fits into the picture is erased."""
 
 
 class AugmentationError(VireidError):
@@ -38,28 +39,28 @@ class AugmentationError(VireidError):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How pictures are changed while training. All zero: they are left as they are."""
+    """How pictures are changed in training. All zero: they are left as they are."""
 
     pad: int = 10
-    """Pixels of black put around a picture before a random part of the old size is cut out. AGW:
-    10 at 288 x 144; 4 or 5 go with 128 x 64."""
+    """Pixels of black around a picture, before a random part of the old size is cut out. AGW: 10 at
+    288 x 144; 4 or 5 go with 128 x 64."""
     flip: float = 0.5
     """Probability that a picture is mirrored (AGW: 0.5)."""
     channel_exchange: float = 0.5
     """Probability that one colour of a visible picture, drawn at random, replaces all three
     (AGW: 0; CAJ: always, on a second copy of the batch; DNS: 2/3 with `grey=0.25`)."""
     grey: float = 0.0
-    """Share of the exchanged pictures that get their luminance instead of a colour (CAJ's gray
-    parameter 2 is 0, its 3 is 0.25)."""
+    """Share of the exchanged pictures that get their luminance instead of one colour (CAJ's gray
+    parameter: 2 is 0 here, 3 is 0.25)."""
     random_erasing: float = 0.5
     """Probability that a box is blanked out (AGW: 0; CAJ: 0.5)."""
     erased_area: tuple[float, float] = (0.02, 0.4)
     """Smallest and largest share of the picture that is blanked out (CAJ)."""
     erased_shape: tuple[float, float] = (0.3, 1 / 0.3)
-    """Smallest and largest height/width of the box (CAJ)."""
+    """Smallest and largest height / width of the erased box (CAJ)."""
     infrared_jitter: float = 0.0
-    """Brightness and contrast of infrared pictures are each multiplied by a factor drawn from
-    1 - this .. 1 + this."""
+    """Brightness and contrast of infrared pictures are each multiplied by a factor drawn between 1
+    - this value and 1 + this value."""
 
     def __post_init__(self) -> None:
         for name in ("flip", "channel_exchange", "grey", "random_erasing", "infrared_jitter"):
@@ -72,20 +73,20 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Changes:
-    """What is done to each picture of a batch; nothing in here is random any more."""
+    """The changes of each picture of a batch, all drawn already."""
 
     shift: Int[np.ndarray, "n 2"]
-    """Rows down and columns to the right."""
+    """Shift in pixels: rows down and columns to the right."""
     flipped: Bool[np.ndarray, " n"]
     channel: Int[np.ndarray, " n"]
-    """The colour that replaces all three; 3 for the luminance, -1 for none."""
+    """Number of the colour that replaces all three; 3 for the luminance, -1 for none."""
     erased: Int[np.ndarray, "n 4"]
-    """Top, left, height, width; height 0 for none."""
+    """Top, left, height and width of the erased box; height 0 for none."""
     jitter: Float[np.ndarray, "n 2"]
     """Factors of brightness and contrast."""
 
     def of(self, rows: slice) -> "Changes":
-        """Those of some of the pictures."""
+        """Return the changes of some of the pictures."""
         return Changes(
             self.shift[rows],
             self.flipped[rows],
@@ -101,13 +102,14 @@ def draw_changes(
     shape: tuple[int, int, int],
     rng: np.random.Generator,
 ) -> Changes:
-    """Decide what is done to each of n pictures of one modality.
+    """Draw the changes of n pictures of one modality.
 
     Args:
-        settings: How often what is done.
-        modality: Colours are exchanged in visible pictures, jitter is for infrared ones.
-        shape: Pictures, rows, columns.
-        rng: Where chance comes from.
+        settings: How often and how strongly pictures are changed.
+        modality: Of all the pictures: colours are exchanged in visible ones, jitter is for infrared
+            ones.
+        shape: Number of pictures, rows, columns.
+        rng: Source of the random numbers.
     """
     n = shape[0]
     visible = modality is Modality.VISIBLE
@@ -122,7 +124,7 @@ def draw_changes(
 
 
 def augment(pictures: Sequence[Picture], changes: Changes) -> Pictures:
-    """Changed copies of pictures of one size."""
+    """Return changed copies of pictures of one size."""
     changed = np.zeros((len(pictures), *pictures[0].shape), dtype=np.uint8)
     for i, picture in enumerate(pictures):
         _move(picture, changed[i], changes.shift[i], bool(changes.flipped[i]))
@@ -143,7 +145,7 @@ def _draw_channel(
 def _draw_boxes(
     settings: Augmentation, shape: tuple[int, int, int], rng: np.random.Generator
 ) -> Int[np.ndarray, "n 4"]:
-    """The first of several boxes that fits, as in the released code of random erasing."""
+    """Draw several boxes and take the first that fits, as the code of random erasing does."""
     n, rows, columns = shape
     area = rng.uniform(*settings.erased_area, (n, ATTEMPTS)) * rows * columns
     ratio = rng.uniform(*settings.erased_shape, (n, ATTEMPTS))

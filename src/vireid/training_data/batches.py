@@ -1,4 +1,4 @@
-"""What a training step is given."""
+"""Batches: what a training step is given."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from vireid.shapes import Identities, Images
 
 @dataclass(frozen=True)
 class Tensors:
-    """A batch that has nothing but tensors."""
+    """A batch whose fields are all tensors."""
 
     def to(self, device: torch.device) -> Self:
-        """The same batch, on a device; from pinned memory it is on its way there."""
+        """Return the batch on a device; from pinned memory the copy runs in the background."""
         return type(self)(*(v.to(device, non_blocking=True) for v in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class PairedBatch(Tensors):
-    """The same people seen in both spectra; row i of both halves is one person."""
+    """Pictures of the same people in both spectra; row i of both halves shows one person."""
 
     visible: Images
     infrared: Images
     identities: Identities
 
     def of(self, modality: Modality) -> Images:
-        """The half that was taken in one spectrum."""
+        """Return the pictures of one spectrum."""
         return self.visible if modality is Modality.VISIBLE else self.infrared
 
     @property
@@ -49,7 +49,7 @@ class Batch(Protocol):
     """Anything that can be moved to a device."""
 
     def to(self, device: torch.device) -> Self:
-        """The same batch, there."""
+        """Return the batch on a device."""
 
 
 B = TypeVar("B", bound=Batch)
@@ -60,15 +60,16 @@ B_co = TypeVar("B_co", bound=Batch, covariant=True)
 class EpochOfBatches(Protocol[B_co]):
     """The batches of one epoch, made while they are iterated over.
 
-    Batch i depends on the run's seed, on what was asked for, on the epoch and on i alone, so that
-    a run that was broken off in the middle of an epoch goes on with those it has not yet seen.
+    Batch i depends on the run's seed, on the settings of the source, on the epoch and on i alone.
+    So a run that was interrupted in the middle of an epoch goes on with the batches it has not yet
+    seen.
     """
 
     def __len__(self) -> int:
-        """Steps in this epoch."""
+        """Return the number of steps in this epoch."""
 
     def __iter__(self) -> Iterator[B_co]:
-        """All batches, from the first."""
+        """Return all batches, from the first."""
 
     def after(self, steps: int) -> Iterator[B_co]:
-        """The batches from number `steps` on; those before are not computed."""
+        """Return the batches from number `steps` on; those before are not computed."""

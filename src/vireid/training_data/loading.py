@@ -23,9 +23,9 @@ from vireid.training_data.augmentation import Augmentation, augment, draw_change
 from vireid.training_data.batches import B, EpochOfBatches, ImageBatch, PairedBatch
 from vireid.training_data.packs import open_packed
 from vireid.training_data.sampling import (
-    Draw,
     NumbersOfEach,
     PeopleSampler,
+    Stream,
     TrainingDataError,
     generator,
     number_identities,
@@ -39,8 +39,8 @@ from vireid.training_data.settings import Data
 log = logging.getLogger(__name__)
 
 SINGLE = {
-    Modality.VISIBLE: (Draw.ORDER_OF_VISIBLE, Draw.SINGLE_VISIBLE),
-    Modality.INFRARED: (Draw.ORDER_OF_INFRARED, Draw.SINGLE_INFRARED),
+    Modality.VISIBLE: (Stream.ORDER_OF_VISIBLE, Stream.SINGLE_VISIBLE),
+    Modality.INFRARED: (Stream.ORDER_OF_INFRARED, Stream.SINGLE_INFRARED),
 }
 
 
@@ -124,8 +124,8 @@ class PackedTrainingData:
             drawn = sampler.draw(epoch, step)
             chance = partial(generator, self._seed, epoch=epoch, step=step)
             return PairedBatch(
-                self._images(drawn.visible, Modality.VISIBLE, chance(Draw.PAIRED_VISIBLE)),
-                self._images(drawn.infrared, Modality.INFRARED, chance(Draw.PAIRED_INFRARED)),
+                self._images(drawn.visible, Modality.VISIBLE, chance(Stream.PAIRED_VISIBLE)),
+                self._images(drawn.infrared, Modality.INFRARED, chance(Stream.PAIRED_INFRARED)),
                 self._identities(drawn.identities),
             )
 

@@ -2,12 +2,12 @@
 
 Decoding JPEG files anew in every epoch costs more than all augmentation. A pack is a folder with
 `pictures.u8` (rows of uint8 [height, width, 3], nothing else) and `pack.json`, which says whose
-pictures they are: the folder of the data set, and of each file its name, size and time of change.
-A picture whose file is another now is not taken from it.
+pictures they are: the folder of the data set, and the name, size and time of change of each file. A
+picture whose file has changed since is not taken from the pack.
 
-Packs are found by what they hold: who asks for pictures gets them from all packs in the cache
-that have some of them; what none has is packed then. A pack that lies elsewhere
-(`vireid data pack --out`) is known to the cache by a file that says where.
+Packs are found by their content: pictures that are asked for come from all packs in the cache that
+have some of them, and those in no pack are packed then. A pack outside the cache (`vireid data pack
+--out`) is found by a small file in the cache that says where it is.
 """
 
 import hashlib
@@ -37,12 +37,12 @@ from vireid.threads import in_threads
 from vireid.whole_files import write_whole
 
 FORMAT = 3
-PICTURES, FACTS = "pictures.u8", "pack.json"
+PICTURES, CONTENTS = "pictures.u8", "pack.json"
 PACKING = "packing pictures"
 log = logging.getLogger(__name__)
 
 State = tuple[int, int]
-"""Size of a file, and when it was last changed, in nanoseconds."""
+"""Size of a file in bytes, and the time it was last changed, in nanoseconds."""
 
 
 class PackError(VireidError):
@@ -67,11 +67,11 @@ class PackedPictures:
     """Resized pictures in the order in which their paths were given, unreadable ones left out."""
 
     files: tuple[UInt8[np.ndarray, "_ h w 3"], ...]
-    """Mapped from the disk: only what is looked at is read."""
+    """Pixels of the packs, mapped from the disk: only what is looked at is read."""
     places: Int[np.ndarray, "n 2"]
-    """Of every picture: which file, and which row of it."""
+    """File and row of every picture."""
     unreadable: dict[int, str]
-    """Positions of the paths that are left out, and why."""
+    """Positions of the paths that are left out, each with the reason."""
 
     def __len__(self) -> int:
         return len(self.places)
@@ -92,10 +92,11 @@ class Pack:
     root: str
     """Folder of the data set when it was packed."""
     states: dict[str, State]
-    """Of the files when they were packed, by name from the root, in the order of rows."""
+    """Size and time of change of each file when it was packed, by its name below the root, in the
+    order of rows."""
 
     def pictures(self) -> UInt8[np.ndarray, "n h w 3"]:
-        """All of them, mapped."""
+        """Map all pictures of the pack into memory."""
         shape = (len(self.states), self.height, self.width, 3)
         pictures = np.memmap(self.folder / PICTURES, np.uint8, mode="r", shape=shape)
         # A plain array on the same memory: numpy slices it several times faster.
@@ -110,14 +111,14 @@ def open_packed(
     root: Path | None = None,
     skip_unreadable: bool = False,
 ) -> PackedPictures:
-    """The pictures at these paths in one size; read and resized the first time, then kept.
+    """Return the pictures at these paths in one size; read and resized once, then kept.
 
-    Any number of processes may ask at once: one builds and shows how far it is, the others wait.
+    Several processes may ask at once: one builds the pack and shows its progress, the others wait.
 
     Args:
-        paths: Pictures, in the order in which they are wanted.
+        paths: Files of pictures, in the order in which they are wanted.
         height: Rows of every picture.
-        width: Columns.
+        width: Columns of every picture.
         root: Folder of the data set; by default the one that the pictures share. A data set that
             was moved as a whole is not packed again.
         skip_unreadable: Leave out pictures that cannot be read instead of raising.
@@ -151,14 +152,14 @@ def pack_group(
     width: int,
     skip_unreadable: bool = False,
 ) -> PackedPictures:
-    """Have the pictures of a group of people in one pack.
+    """Pack the pictures of one group of people.
 
     Args:
-        dataset: Where they are.
+        dataset: Data set that has the pictures.
         group: `train`, `validation` or `test`.
-        out: Where the folder of the pack is to lie; by default in the cache.
+        out: Folder in which the pack's own folder is made; by default the cache.
         height: Rows of every picture.
-        width: Columns.
+        width: Columns of every picture.
         skip_unreadable: Leave out pictures that cannot be read instead of raising.
 
     Raises:
@@ -184,15 +185,15 @@ def make_pack(
     folder: Path | None = None,
     skip_unreadable: bool = False,
 ) -> PackedPictures:
-    """Have exactly these pictures in one pack; it is only made if there is none that still fits.
+    """Put exactly these pictures into one pack, unless there is one that still fits.
 
     Args:
-        paths: Pictures.
+        paths: Files of pictures.
         height: Rows of every picture.
-        width: Columns.
+        width: Columns of every picture.
         root: Folder of the data set.
-        folder: Where the pack is to lie; by default in the cache. An old pack there is replaced
-            when the new one is whole. `open_packed` will find it.
+        folder: Folder of the pack; by default one in the cache. An old pack there is replaced when
+            the new one is whole. `open_packed` will find it.
         skip_unreadable: Leave out pictures that cannot be read instead of raising.
 
     Raises:
@@ -214,45 +215,45 @@ def make_pack(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Which pictures to find or to pack, and what is known about their files."""
+    """The pictures to find or to pack, and the state of their files."""
 
     root: str
     height: int
     width: int
     names: Sequence[str]
-    """From the root; one may come twice."""
+    """Names of the pictures below the root; one may come twice."""
     states: dict[str, State]
-    """Of the files that are there."""
+    """States of the files that exist, by name."""
 
     @property
     def name(self) -> str:
-        """Of a pack of these; another one when any picture or its file is another."""
+        """The name of a pack of these pictures; it changes with any picture or its file."""
         return f"{self.prefix}-{_digest([FORMAT, list(self.states.items())])}"
 
     @property
     def prefix(self) -> str:
-        """What the name of every pack of this size from this folder begins with."""
+        """The beginning of the names of all packs of this size from this folder."""
         return f"{self.height}x{self.width}-{_digest(self.root)}"
 
     def only(self, names: Iterable[str]) -> "_Wanted":
-        """Some of them, each once."""
+        """Return some of the pictures, each once."""
         names = list(dict.fromkeys(names))
         states = {name: self.states[name] for name in names if name in self.states}
         return _Wanted(self.root, self.height, self.width, names, states)
 
     def without(self, found: Sequence["_Found"]) -> "_Wanted | None":
-        """Those that are in no pack; None if all are."""
+        """Return the pictures that are in no pack; None if there are none."""
         missing = [name for name in self.names if not any(name in f.rows for f in found)]
         return self.only(missing) if missing else None
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A pack that has some of the pictures wanted, as they are now."""
+    """A pack that has some of the pictures wanted, in their present state."""
 
     pack: Pack
     rows: dict[str, int]
-    """By name."""
+    """Row of each picture that is wanted, by name."""
 
 
 def _want(paths: Sequence[Path], height: int, width: int, root: Path | None) -> _Wanted:
@@ -270,7 +271,7 @@ def _want(paths: Sequence[Path], height: int, width: int, root: Path | None) -> 
 
 
 def _from(folder: str, path: str) -> str:
-    """`os.path.relpath`, which is slow."""
+    """Return a path relative to a folder, faster than `os.path.relpath`."""
     start = folder + os.sep
     return path[len(start) :] if path.startswith(start) else os.path.relpath(path, folder)
 
@@ -286,13 +287,13 @@ def _states(root: str, names: Iterable[str]) -> dict[str, State]:
     return found
 
 
-def _digest(facts: object) -> str:
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 @contextmanager
 def _told(place: Path, way_out: str) -> Iterator[None]:
-    """Turn what the operating system says meanwhile into what can be done about it."""
+    """Turn errors of the operating system into a message with a way out."""
     try:
         yield
     except OSError as error:
@@ -302,14 +303,15 @@ def _told(place: Path, way_out: str) -> Iterator[None]:
 
 @contextmanager
 def _alone_with_packs_of(root: str, shelf: Path) -> Iterator[None]:
-    """One process at a time; the system lets go when the holder dies, however it dies."""
+    """Let one process in at a time; the system frees the lock when its holder dies."""
     shelf.mkdir(parents=True, exist_ok=True)
+    # One lock for each data set's folder: packs of other data sets are built at the same time.
     with FileLock(shelf / f"{_digest(root)}.lock"):
         yield
 
 
 def _find(shelf: Path, wanted: _Wanted) -> list[_Found]:
-    """Packs that have some of the pictures wanted."""
+    """Return the packs that have some of the pictures wanted."""
     found = []
     for entry in sorted(shelf.glob(f"{wanted.height}x{wanted.width}-*")):
         elsewhere = entry.suffix == ".path"
@@ -320,20 +322,20 @@ def _find(shelf: Path, wanted: _Wanted) -> list[_Found]:
 
 
 def _read_pack(folder: Path) -> Pack | None:
-    """The pack in a folder, if there is one and nothing has cut off its pictures since."""
+    """Return the pack in a folder; None if there is none, or its pictures were cut off."""
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
         size = (folder / PICTURES).stat().st_size
-        height, width, root, files = (facts[k] for k in ("height", "width", "root", "files"))
+        height, width, root, files = (contents[k] for k in ("height", "width", "root", "files"))
         states = {name: (bytes_, changed) for name, bytes_, changed in files}
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None
-    whole = facts.get("format") == FORMAT and size == len(states) * height * width * 3
+    whole = contents.get("format") == FORMAT and size == len(states) * height * width * 3
     return Pack(folder, height, width, root, states) if whole else None
 
 
 def _rows(pack: Pack, wanted: _Wanted) -> dict[str, int]:
-    """Which rows of a pack are pictures that are wanted, their files being as they were."""
+    """Return the rows of a pack that are wanted pictures whose files have not changed."""
     there = enumerate(pack.states.items())
     rows = {name: row for row, (name, state) in there if wanted.states.get(name) == state}
     if pack.root == wanted.root:
@@ -362,14 +364,14 @@ def _refuse_unreadable(wanted: _Wanted, reasons: dict[str, str], skip: bool) -> 
 
 
 def _add(shelf: Path, missing: _Wanted) -> dict[str, str]:
-    """Pack what no pack has; the names of what cannot be read, and why."""
+    """Pack the pictures that no pack has; return the unreadable ones with the reasons."""
     _remove_outdated(shelf, missing)
     _, unreadable = _build(shelf / missing.name, missing)
     return unreadable
 
 
 def _remove_outdated(shelf: Path, missing: _Wanted) -> None:
-    """Remove what a killed process left, and packs whose pictures have all changed."""
+    """Remove the remains of killed processes, and packs whose pictures have all changed."""
     _remove_parts(shelf, missing.prefix)
     for old in shelf.glob(f"{missing.prefix}-*"):
         pack = _read_pack(old)
@@ -386,15 +388,15 @@ def _remove_parts(shelf: Path, prefix: str) -> None:
 
 
 def _renew(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
-    """The pack at a place, built unless it holds what is wanted; what is unreadable, and why."""
-    if place.exists() and not (place / FACTS).exists() and any(place.iterdir()):
+    """Return the pack at a place, built unless it fits, and what is unreadable, with reasons."""
+    if place.exists() and not (place / CONTENTS).exists() and any(place.iterdir()):
         raise PackError(f"{place} holds something else than a pack; name another folder")
     old = _read_pack(place)
     if old and (old.height, old.width) == (wanted.height, wanted.width):
         unreadable = _read_in_vain(wanted.only(k for k in wanted.names if k not in old.states))
         if old.states == wanted.only(k for k in wanted.names if k not in unreadable).states:
             moved = replace(old, root=wanted.root)
-            _write_facts(moved)
+            _write_contents(moved)
             return moved, unreadable
     _remove_parts(place.parent, f"{place.name}.")
     return _build(place, wanted.only(wanted.names))
@@ -407,7 +409,7 @@ def _read_in_vain(wanted: _Wanted) -> dict[str, str]:
 
 
 def _build(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
-    """Pack what can be read, whole or not at all; what cannot be read, and why."""
+    """Build a pack, whole or not at all; return it and the unreadable pictures with reasons."""
     place.parent.mkdir(parents=True, exist_ok=True)
     _check_room(place.parent, len(wanted.names) * wanted.height * wanted.width * 3)
     with _new_folder(place) as building:
@@ -416,7 +418,7 @@ def _build(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
         packed = wanted.only(name for name in wanted.names if name not in unreadable)
         pack = Pack(building, wanted.height, wanted.width, wanted.root, packed.states)
         if packed.names:
-            _write_facts(pack)
+            _write_contents(pack)
     return replace(pack, folder=place), unreadable
 
 
@@ -431,11 +433,11 @@ def _check_room(folder: Path, needed: int) -> None:
 
 @contextmanager
 def _new_folder(final: Path) -> Iterator[Path]:
-    """A folder that gets its final name when there is a whole pack in it, or else vanishes."""
+    """Yield a folder that gets its final name once it holds a whole pack, and else vanishes."""
     building = Path(tempfile.mkdtemp(prefix=f"{final.name}.", suffix=".part", dir=final.parent))
     try:
         yield building
-        if (building / FACTS).exists():
+        if (building / CONTENTS).exists():
             shutil.rmtree(final, ignore_errors=True)
             building.rename(final)
     finally:
@@ -443,7 +445,7 @@ def _new_folder(final: Path) -> Iterator[Path]:
 
 
 def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
-    """Whoever has made a picture writes it to its row: it is in that processor's cache."""
+    """Write each picture to its own row, in the thread that made it; return what failed and why."""
     size = wanted.height * wanted.width * 3
     alone = threading.Lock()
 
@@ -451,6 +453,7 @@ def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
         picture = _read(wanted, wanted.names[row])
         if isinstance(picture, str):
             return picture
+        # Written by the thread that made it: the pixels are still in its processor's cache.
         with alone:
             file.seek(row * size)
             file.write(picture.data)
@@ -466,7 +469,8 @@ def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
 
 
 def _close_gaps(file: BinaryIO, size: int, rows: Sequence[int]) -> None:
-    """Move the rows that there are to the beginning."""
+    """Move the rows that were written together, and cut off the rest of the file."""
+    # Rows rise, so a row never moves onto one that has still to be moved.
     for place, row in enumerate(rows):
         if place != row:
             file.seek(row * size)
@@ -487,14 +491,14 @@ def _refuse_changed(wanted: _Wanted) -> None:
         )
 
 
-def _write_facts(pack: Pack) -> None:
-    facts = {"format": FORMAT, "root": pack.root, "height": pack.height, "width": pack.width}
+def _write_contents(pack: Pack) -> None:
+    head = {"format": FORMAT, "root": pack.root, "height": pack.height, "width": pack.width}
     files = [[name, *state] for name, state in pack.states.items()]
-    write_whole(pack.folder / FACTS, json.dumps({**facts, "files": files}).encode())
+    write_whole(pack.folder / CONTENTS, json.dumps({**head, "files": files}).encode())
 
 
 def _read(wanted: _Wanted, name: str) -> Pixels | str:
-    """A resized picture, or why there is none."""
+    """Return a resized picture, or the reason why there is none."""
     try:
         return read_resized(Path(wanted.root, name), wanted.height, wanted.width)
     except PictureError as error:

@@ -1,18 +1,18 @@
-"""What all processes of a run hold, side by side."""
+"""Rows of a batch gathered from, and shared among, the processes of a run."""
 
 import torch
 from torch import Tensor, distributed
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Rows of all processes, in the order of their ranks; those given where there is one process.
+    """Return the rows of all processes, in the order of their ranks.
 
     Losses computed on gathered rows are the same on every process. The gradient that comes back
     to a process is that of its own rows summed over the processes, so that the mean that
     DistributedDataParallel takes equals the gradient of one process with the whole batch.
 
     Args:
-        rows: As many on every process; a leading axis of images.
+        rows: Rows of this process, as many as every other has; the first axis counts images.
     """
     if processes() == 1:
         return rows
@@ -23,17 +23,17 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def own_rows(rows: Tensor) -> Tensor:
-    """This process's part of rows that all processes have drawn alike.
+    """Return this process's part of rows that all processes have drawn alike.
 
     Args:
-        rows: In the order of `gather`, as many for every process.
+        rows: Rows in the order of `gather`, as many for every process.
     """
     each = len(rows) // processes()
     return rows[distributed.get_rank() * each :][:each] if each < len(rows) else rows
 
 
 def processes() -> int:
-    """How many there are in this run."""
+    """Return the number of processes in this run."""
     running = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if running else 1
 
@@ -46,7 +46,7 @@ def _all_rows(rows: Tensor) -> list[Tensor]:
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather forward; backward, the gradients of one's own rows, summed over processes."""
+    """All-gather forward; backward, the gradients of this process's rows, summed over processes."""
 
     @staticmethod
     def forward(_ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:

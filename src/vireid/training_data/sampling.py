@@ -1,7 +1,7 @@
-"""Which pictures form a training batch: their numbers, without their pixels.
+"""Which pictures form a training batch: their positions, without their pixels.
 
-Everything here is a pure function of a seed and of where in the run a batch stands, so that any
-batch can be drawn without those before it, and by any number of processes alike.
+Everything here is a pure function of a seed and of a batch's place in the run. So any batch can be
+drawn without those before it, and every process draws the same one.
 """
 
 from collections.abc import Iterable, Sequence, Set
@@ -15,17 +15,17 @@ from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
 
 Numbers = Int[np.ndarray, " n"]
-"""Pictures, as positions in the list of records."""
+"""Positions of pictures in the list of records."""
 NumbersOfEach = tuple[Int[np.ndarray, " _"], ...]
-"""For identity 0 .. k-1 its pictures, as many as there are."""
+"""Positions of the pictures of each identity 0 .. k-1, as many as there are."""
 
 
 class TrainingDataError(VireidError):
-    """The pictures at hand do not give the batches that were asked for."""
+    """The pictures at hand cannot form the batches that were asked for."""
 
 
-class Draw(IntEnum):
-    """What a random number is drawn for: draws of two kinds never share their numbers."""
+class Stream(IntEnum):
+    """Streams of random numbers; two streams share no numbers."""
 
     PEOPLE = 1
     ORDER_OF_VISIBLE = 2
@@ -36,15 +36,15 @@ class Draw(IntEnum):
     SINGLE_INFRARED = 7
 
 
-def generator(seed: int, draw: Draw, epoch: int, step: int = 0) -> np.random.Generator:
-    """Random numbers that depend on these four alone, in every process and on every machine."""
-    key = np.random.SeedSequence((seed, epoch, step, int(draw)))
+def generator(seed: int, stream: Stream, epoch: int, step: int = 0) -> np.random.Generator:
+    """Return random numbers that depend on these four alone, on every machine alike."""
+    key = np.random.SeedSequence((seed, epoch, step, int(stream)))
     return np.random.Generator(np.random.PCG64(key))
 
 
 @dataclass(frozen=True)
 class PairedDraw:
-    """The pictures of one paired batch; entry i of each is about the same person."""
+    """The pictures of one paired batch; entry i of both spectra shows identity i."""
 
     identities: Numbers
     """Training identities, 0 .. k-1."""
@@ -54,7 +54,7 @@ class PairedDraw:
 
 @dataclass(frozen=True)
 class PeopleSampler:
-    """Draws `people` identities, and `images_each` pictures of each in either modality.
+    """Draws `people` identities, and `images_each` pictures of each in both spectra.
 
     Batches are independent of each other, as in the sampler of AGW
     (https://github.com/mangye16/Cross-Modal-Re-ID-baseline, `IdentitySampler`). Unlike there, a
@@ -80,8 +80,8 @@ class PeopleSampler:
             )
 
     def draw(self, epoch: int, step: int) -> PairedDraw:
-        """The pictures of one batch, the pictures of one person next to each other."""
-        rng = generator(self.seed, Draw.PEOPLE, epoch, step)
+        """Draw the pictures of one batch; those of one person are next to each other."""
+        rng = generator(self.seed, Stream.PEOPLE, epoch, step)
         chosen = rng.choice(len(self.visible), self.people, replace=False)
         return PairedDraw(
             identities=np.repeat(chosen, self.images_each),
@@ -95,7 +95,7 @@ class PeopleSampler:
 
     @property
     def usual_steps(self) -> int:
-        """Steps after which as many pictures were drawn as the larger modality has.
+        """Steps of an epoch: as many pictures are drawn as the larger spectrum has.
 
         Rounded down, at least one: 695 on SYSU-MM01 with 8 people and 4 images each (AGW's code
         says 695 and makes 696).
@@ -107,7 +107,7 @@ class PeopleSampler:
 def shuffled(
     pictures: Numbers, size: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "steps size"]:
-    """All pictures in random order, `size` at a time.
+    """Return all pictures in random order, `size` at a time.
 
     Every batch is full: the last is filled up from the start of the order, so that up to
     `size - 1` pictures come twice, and no batch is too small to normalise or to share.
@@ -118,7 +118,7 @@ def shuffled(
 
 
 def share(count: int, rank: int, world: int) -> slice:
-    """Which of `count` rows one process is given; the shares in order of rank are all rows."""
+    """Return which of `count` rows one process takes; the shares of all ranks make up all rows."""
     each = count // world
     return slice(rank * each, (rank + 1) * each)
 
@@ -126,19 +126,19 @@ def share(count: int, rank: int, world: int) -> slice:
 def number_identities(
     records: Iterable[ImageRecord], left_out: Set[int] = frozenset()
 ) -> dict[int, int]:
-    """Identity -> 0 .. k-1, in rising order, over both modalities together.
+    """Return a number 0 .. k-1 for each identity, rising, over both spectra together.
 
     Raises:
         TrainingDataError: A record has no identity.
     """
-    identities = {_known(record) for record in records} - left_out
+    identities = {_identity_of(record) for record in records} - left_out
     return {identity: k for k, identity in enumerate(sorted(identities))}
 
 
 def pictures_of_each(
     records: Sequence[ImageRecord], numbering: dict[int, int], modality: Modality
 ) -> NumbersOfEach:
-    """For identity 0 .. k-1 the positions of its records of one modality."""
+    """Return the positions of the records of one modality, for each identity 0 .. k-1."""
     found: list[list[int]] = [[] for _ in numbering]
     for position, record in enumerate(records):
         if record.modality is modality and record.identity in numbering:
@@ -147,14 +147,14 @@ def pictures_of_each(
 
 
 def seen_in_one_spectrum(records: Iterable[ImageRecord]) -> dict[int, Modality]:
-    """The identities that have pictures of one modality only, and which."""
+    """Return the identities with pictures of one modality only, and which one."""
     seen: dict[int, set[Modality]] = {}
     for record in records:
-        seen.setdefault(_known(record), set()).add(record.modality)
+        seen.setdefault(_identity_of(record), set()).add(record.modality)
     return {identity: min(where) for identity, where in sorted(seen.items()) if len(where) == 1}
 
 
-def _known(record: ImageRecord) -> int:
+def _identity_of(record: ImageRecord) -> int:
     if record.identity is None:
         raise TrainingDataError(f"cannot train on {record.path}: nobody has said who is in it")
     return record.identity
