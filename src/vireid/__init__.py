@@ -1,9 +1,15 @@
 """Visible-infrared person re-identification: learn it, score it, search with it."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reports its use to its maker and keeps a number of this machine, the Hugging Face
+# hub counts who uses what. Both look here when they are imported, which is after this line.
+for _silent in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_silent, "1")
 
 if TYPE_CHECKING:
     from vireid.errors import VireidError as VireidError

@@ -4,14 +4,12 @@ Radford et al., Learning Transferable Visual Models From Natural Language Superv
 """
 
 import re
-import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import open_clip
-import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.pretrained import (
     download_pretrained,
@@ -19,10 +17,13 @@ from open_clip.pretrained import (
     list_pretrained_tags_by_model,
 )
 from open_clip.transformer import VisionTransformer
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vireid import torch_files
 from vireid.errors import VireidError
+from vireid.torch_files import UnreadableError
 
 _TINY_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 TINY: dict[str, dict[str, Any]] = {
@@ -185,34 +186,21 @@ def _some(keys: list[str]) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Return the state in a safetensors file, in OpenAI's JIT archive, or in a state dict.
+    """Return the state in a safetensors file, in an archive as OpenAI published them, or saved.
 
     Raises:
         VireidError: It is none of these.
     """
     try:
-        content = _content(path)
-    except Exception as error:
-        # pickle raises whatever the bytes lead it to; torch advises to run what is in the file.
+        content = load_file(path) if path.suffix == ".safetensors" else torch_files.read(path)
+    except (UnreadableError, SafetensorError, OSError) as error:
         raise VireidError(
-            f"{path} is damaged or no file of weights; those of CLIP are OpenAI's archive, a state "
-            "dict, or a file that ends in .safetensors"
+            f"{path} is damaged or no file of weights ({_first_line(error)}); give OpenAI's "
+            "archive, a file that ends in .safetensors, or a state dict that torch 1.6 or later "
+            "has saved"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise VireidError(f"{path} holds no weights by name")
     named = {_PREFIXES.sub("", k): v for k, v in state.items()}
     return {k: v for k, v in named.items() if k not in NOT_WEIGHTS}
-
-
-def _content(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    try:
-        with warnings.catch_warnings():
-            # That TorchScript is going out of use: OpenAI's archives stay what they are.
-            warnings.simplefilter("ignore")
-            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
-    except RuntimeError:
-        pass  # No archive of code.
-    return torch.load(path, map_location="cpu", weights_only=True)

@@ -7,8 +7,7 @@ from vireid.shapes import Embeddings, FeatureMaps
 
 
 class GeneralisedMean(nn.Module):
-    """Pools to (mean of x^p over all places)^(1/p): p = 1 is the average, large p nears the
-    maximum.
+    """Pools to (mean of x^p over all places)^(1/p): from the average to the maximum as p grows.
 
     Source: Radenovic et al., Fine-tuning CNN Image Retrieval with No Human Annotation, TPAMI 2019,
     eq. 3. AGW keeps p at 3 and adds 1e-12 before the root.

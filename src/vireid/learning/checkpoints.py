@@ -1,15 +1,16 @@
 """Checkpoints: where a run stands, written to disk whole or not at all, so they can be trusted."""
 
 import os
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vireid import torch_files
 from vireid.errors import VireidError
 from vireid.method import Method, Stage
+from vireid.torch_files import UnreadableError
 
 FORMAT = 1
 
@@ -122,24 +123,31 @@ def read(path: Path, method: Method) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or no checkpoint ({error}); delete it to start from the beginning"
-        ) from error
+        content = torch_files.read(path)
+    except UnreadableError as error:
+        raise _damaged(path, error) from error
     _check(path, content, method)
-    states = {name: content[name] for name in ("method", "optimizer", "schedule")}
-    return Checkpoint(Position(**content["position"]), Sums(**content["sums"]), states)
+    try:
+        states = {name: content[name] for name in ("method", "optimizer", "schedule")}
+        return Checkpoint(Position(**content["position"]), Sums(**content["sums"]), states)
+    except (KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
 
 
 def _check(path: Path, content: Any, method: Method) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} was not written by this version of vireid")
-    if content["kind"] != _kind(method):
+    if content.get("kind") != _kind(method):
         raise CheckpointError(
-            f"{path} is a checkpoint of {content['kind']}, not of {_kind(method)}; "
+            f"{path} is a checkpoint of {content.get('kind')}, not of {_kind(method)}; "
             "resume with the recipe it was begun with, or start anew in another folder"
         )
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is damaged or no checkpoint ({error}); delete it to start from the beginning"
+    )
 
 
 def _kind(method: Method) -> str:

@@ -96,10 +96,7 @@ def rehearse(recipe: Recipe) -> Rehearsal:
         pictures=len(data.records),
         device=devices.described(accelerator),
         precision=precision,
-        stages=[
-            _timed(method, first, accelerator, getattr(torch, precision)),
-            *map(_untimed, later),
-        ],
+        stages=[timed, *map(_untimed, later)],
         peak=torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
     )
 
