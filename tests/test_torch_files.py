@@ -33,7 +33,7 @@ CONTENT: dict[str, Any] = {
     "groups": [{"betas": (0.9, 0.999), "lr": 1e-3, "params": [0, 1], "foreach": None}],
     "size": torch.Size([2, 3]),
     "large": 2**40,
-    3: -5,
+    "three": -5,
 }
 
 

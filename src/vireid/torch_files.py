@@ -100,7 +100,7 @@ class _Records:
     def _filled(self, record: zipfile.ZipInfo) -> Tensor:
         content = torch.empty(record.file_size, dtype=torch.uint8)
         with self._archive.open(record) as file:
-            if content.numel() and file.readinto(memoryview(content.numpy())) != content.numel():  # type: ignore[attr-defined]
+            if content.numel() and file.readinto(content.numpy().data) != content.numel():  # type: ignore[attr-defined]
                 raise UnreadableError(f"{record.filename} is cut off")
         return content
 
