@@ -40,7 +40,7 @@ from vireid.scoring.metrics import score_ranking
 from vireid.whole_files import write_whole
 
 RESULTS = Path(__file__).parent / "results" / "nightwalk"
-RECIPE = Path(__file__).parents[1] / "recipes" / "agw_small.toml"
+RECIPE = "agw_small"
 BATCH = 128
 """Pictures in a batch of that recipe."""
 STEPS = 25
@@ -246,7 +246,7 @@ def learn(root: Path, row: str, pictures: int, people: int | None, seed: int, wo
     }
     if row == "agw from small":
         changed |= {"start_from": "small", "settings.learning_rate": 1e-3}
-    command = [sys.executable, "-m", "vireid", "train", str(RECIPE), "--out", str(run)]
+    command = [sys.executable, "-m", "vireid", "train", RECIPE, "--out", str(run)]
     command += [f"{key}={value}" for key, value in changed.items()]
     began = time.monotonic()
     subprocess.run([*command, *(["--resume"] if run.exists() else [])], check=True)

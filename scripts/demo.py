@@ -32,7 +32,7 @@ DEMO = Path("demo")
 RUN, GALLERY, SHEET, REPORT = (
     DEMO / name for name in ("run", "visible.gallery", "search.png", "report.png")
 )
-RECIPE = Path("recipes/agw_nightwalk_mini.toml")
+RECIPE = "agw_nightwalk_mini"
 HITS, QUERIES_SHOWN = 8, 5
 console = Console(soft_wrap=True)
 
@@ -48,7 +48,7 @@ def main() -> None:
     rows.append(scored(Embedder.open("small"), dataset, "shipped model"))
 
     say("The shipped model goes on learning, on people it has never seen.")
-    run("train", str(RECIPE), "--out", str(RUN))
+    run("train", RECIPE, "--out", str(RUN))
     embedder = Embedder.open(RUN)
     rows.append(scored(embedder, dataset, "model after learning"))
 

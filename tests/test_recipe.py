@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from vireid import methods
 from vireid import recipe as recipes
+from vireid import recipes as shipped
 from vireid.errors import VireidError
 from vireid.recipe import Data, Recipe, RecipeError
 from vireid.records import Modality
 
-FILES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
-RECIPES = [path for path in FILES if "[rows." not in path.read_text()]
-"""The others are sweeps."""
+SHIPPED = [shipped.shipped(name) for name in shipped.available()]
+RECIPES = [shipped.find(each.name) for each in SHIPPED if each.kind == "recipe"]
 NAMED_AFTER_WHAT_THEY_GIVE = {"tiny_clip_nightwalk": "language_image"}
 SHORT = """
 method = "agw"

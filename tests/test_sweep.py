@@ -13,6 +13,7 @@ from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
 from vireid import recipe as recipes
+from vireid import recipes as shipped
 from vireid import runs, sweep
 from vireid.cli import main as cli
 from vireid.errors import VireidError
@@ -158,7 +159,7 @@ def test_settings_can_be_chosen_on_validation_people(
     [
         ("[rows", "[rows", None),
         ('recipe = "tiny.toml"', "", "names no recipe"),
-        ('"tiny.toml"', '"other.toml"', "other.toml, which is not beside it"),
+        ('"tiny.toml"', '"other.toml"', "there is no recipe 'other.toml'"),
         ("[0, 3]", "[]", "no list of seeds"),
         ("[0, 3]", "[0, 0]", "a seed twice"),
         ("seeds", "seed", "says 'seed'; a sweep has protocol, recipe, rows, seeds"),
@@ -207,8 +208,7 @@ def test_a_sweep_is_no_recipe(file: Path) -> None:
 
 
 def test_rows_of_the_ablation_are_those_that_are_documented() -> None:
-    path = Path(__file__).parents[1] / "recipes" / "mun_ablation.toml"
-    ablation = sweep.read(path)
+    ablation = sweep.read(shipped.find("mun_ablation"))
     assert len(ablation.seeds) >= 3
     wanted = sweep._recipes(ablation, (), validate=False)
     settings = {name: recipe.settings for (name, seed), recipe in wanted.items() if not seed}

@@ -2,7 +2,7 @@
 
 A sweep is a TOML file:
 
-    recipe = "mun_nightwalk_mini.toml"      # beside this file, or a path from here
+    recipe = "mine.toml"        # beside this file, or the name of a recipe that vireid has
     seeds = [0, 1, 2]
 
     [rows."fixed mean"]                     # as many rows as wanted, in this order
@@ -30,6 +30,7 @@ from rich.table import Table
 
 from vireid import datasets, runs
 from vireid import recipe as recipes
+from vireid import recipes as shipped
 from vireid.errors import VireidError
 from vireid.learning.journal import console
 from vireid.learning.learn import learn
@@ -101,7 +102,7 @@ def read(path: Path) -> Sweep:
     _check(path, table)
     return Sweep(
         name=path.stem,
-        recipe=path.parent / table["recipe"],
+        recipe=shipped.find(table["recipe"], path.parent),
         seeds=tuple(table["seeds"]),
         rows=table["rows"],
         protocol=table.get("protocol"),
@@ -157,8 +158,6 @@ def _check(path: Path, table: Mapping[str, Any]) -> None:
     rows, seeds = table.get("rows"), table.get("seeds")
     if not isinstance(table.get("recipe"), str):
         raise SweepError(f'{path} names no recipe, e.g. recipe = "mun_sysu.toml"')
-    if not (path.parent / table["recipe"]).is_file():
-        raise SweepError(f"{path} names the recipe {table['recipe']}, which is not beside it")
     if not (isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)):
         raise SweepError(f"{path} has no list of seeds, e.g. seeds = [0, 1, 2]")
     if len(set(seeds)) < len(seeds):

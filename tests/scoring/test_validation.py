@@ -13,7 +13,7 @@ from tests import sysu_layout
 from tests.onnx_model import write_model
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import datasets
+from vireid import datasets, recipes
 from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
@@ -166,7 +166,7 @@ def test_weights_that_have_seen_the_validation_people_may_not_begin_such_a_run(
 def test_the_shipped_model_may_begin_a_run_that_is_judged_by_validation_people(
     tmp_path: Path,
 ) -> None:
-    recipe = Path(__file__).parents[2] / "recipes" / "agw_nightwalk_mini.toml"
+    recipe = recipes.find("agw_nightwalk_mini")
     short = ["data.steps_per_epoch=1", "settings.epochs=1", "settings.people=4"]
     vireid("train", recipe, "--validate", *short, "--out", tmp_path / "run")
     assert 'start_from = "small"' in recipe.read_text()

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import click
 
-from vireid.cli.options import EXISTING_FILE, TO_WRITE, examples
+from vireid.cli.options import EXISTING_FILE, TO_WRITE, examples, recipe_file
 
 
 @click.command(
     epilog=examples(
-        "vireid train recipes/agw_nightwalk_mini.toml",
-        "vireid train recipes/agw_sysu.toml data.root=/data/SYSU-MM01 settings.epochs=40",
-        "vireid train recipes/agw_nightwalk_mini.toml --dry-run    does it work, how fast?",
-        "vireid train recipes/agw_nightwalk_mini.toml --resume",
-        "vireid train recipes/agw_regdb.toml data.root=/data/RegDB --trials 1-10",
-        "vireid train recipes/agw_sysu.toml settings.width=0.5 --validate    to choose a setting",
-        "vireid train recipes/clip4vi_reid_sysu.toml --weights RN50.pt",
-        "torchrun --nproc_per_node 4 -m vireid train recipes/agw_sysu.toml",
+        "vireid train agw_nightwalk_mini",
+        "vireid train agw_sysu data.root=/data/SYSU-MM01 settings.epochs=40",
+        "vireid train agw_nightwalk_mini --dry-run    does it work, how fast?",
+        "vireid train agw_nightwalk_mini --resume",
+        "vireid train agw_regdb data.root=/data/RegDB --trials 1-10",
+        "vireid train agw_sysu settings.width=0.5 --validate    to choose a setting",
+        "vireid train clip4vi_reid_sysu --weights RN50.pt",
+        "torchrun --nproc_per_node 4 -m vireid train agw_sysu",
     ),
 )
-@click.argument("recipe", type=EXISTING_FILE)
+@click.argument("recipe", callback=recipe_file)
 @click.argument("overrides", nargs=-1, metavar="[key=value]...")
 @click.option(
     "--out", type=TO_WRITE, help="Run folder.  [default: runs/RECIPE-NUMBER, resumed: the last]"
@@ -54,7 +54,7 @@ def train(
     weights: Path | None,
     dry_run: bool,
 ) -> None:
-    """Learn what RECIPE says.
+    """Learn what RECIPE says, a file or the name of a recipe that comes with vireid.
 
     Any setting of the recipe can be given anew as key=value. Ctrl-C saves; --resume goes on.
     """
@@ -84,17 +84,19 @@ def train(
 
 @click.command(
     epilog=examples(
-        "vireid sweep recipes/mun_ablation.toml",
-        "vireid sweep recipes/mun_ablation.toml settings.epochs=2 --out quick",
-        "vireid sweep recipes/mun_ablation.toml --validate    to choose among the rows",
+        "vireid sweep mun_ablation",
+        "vireid sweep mun_ablation settings.epochs=2 --out quick",
+        "vireid sweep mun_ablation --validate    to choose among the rows",
     ),
 )
-@click.argument("sweep", type=EXISTING_FILE)
+@click.argument("sweep", callback=recipe_file)
 @click.argument("overrides", nargs=-1, metavar="[key=value]...")
 @click.option("--out", type=TO_WRITE, help="Folder of all runs.  [default: runs/SWEEP]")
 @click.option("--validate", is_flag=True, help="Score on validation people, not learnt from.")
 def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: bool) -> None:
-    """Learn and score the rows of SWEEP, each with all its seeds.
+    """Learn and score the rows of SWEEP, a file or one that comes with vireid.
+
+    Each row is learnt with each seed.
 
     Writes table.md, table.json and plot.png. After Ctrl-C the same command goes on.
     """

@@ -8,7 +8,7 @@ import sys
 import click
 
 from vireid import __version__
-from vireid.cli import data, learning, models, scoring, search
+from vireid.cli import data, learning, models, recipes, scoring, search
 from vireid.cli.options import examples
 from vireid.errors import VireidError, explain_missing_module
 
@@ -16,7 +16,7 @@ from vireid.errors import VireidError, explain_missing_module
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "vireid train recipes/agw_nightwalk_mini.toml   learn; leaves a run folder behind",
+        "vireid train agw_nightwalk_mini   learn; leaves a run folder behind",
         "vireid evaluate runs/agw_nightwalk_mini-1      score it on people it has not seen",
         "vireid index photos --out site.gallery         remember the people in a folder",
         "vireid search site.gallery infrared/night.jpg  who is that?",
@@ -38,6 +38,7 @@ for command in (
     models.export,
     search.index,
     search.search,
+    recipes.recipes,
     data.data,
 ):
     vireid.add_command(command)

@@ -6,10 +6,22 @@ from pathlib import Path
 
 import click
 
+from vireid.errors import VireidError
+
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TO_WRITE = click.Path(path_type=Path)
 MODALITIES = click.Choice(["visible", "infrared"])
+
+
+def recipe_file(context: click.Context, parameter: click.Parameter, name: str) -> Path:
+    """Return the file of a recipe or a sweep, which may be named if it comes with vireid."""
+    from vireid import recipes
+
+    try:
+        return recipes.find(name)
+    except VireidError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
 
 
 def examples(*lines: str) -> str:
