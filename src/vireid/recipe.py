@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import tomli_w
 
+from vireid import user_code
 from vireid.errors import VireidError
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data as Data
@@ -51,7 +52,7 @@ class Recipe:
     """All that decides what a run learns."""
 
     method: str
-    """A file in `vireid/methods`."""
+    """A file in `vireid/methods`; or user code, `mine.py` or `package.module:Mine`."""
     data: Data
     seed: int = 0
     """0 or more. All chance in a run comes from it."""
@@ -88,10 +89,10 @@ def read(
     """The recipe in a file.
 
     Args:
-        path: A TOML file.
+        path: A TOML file. Paths of user code in it start from its folder.
         overrides: `key=value` with dotted keys, e.g. `settings.epochs=3`; `key=` takes a setting
             back to its default. A value is TOML, or the text as it is typed where TOML does not
-            fit the setting.
+            fit the setting. Paths of user code start from the working folder.
         changes: Tables laid over those of the file, before the overrides.
 
     Raises:
@@ -102,10 +103,11 @@ def read(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     table = _laid_over(table, changes or {})
+    table = _with_user_code_from(path.parent, table)
     for override in overrides:
         _override(table, override)
     try:
-        return from_dict(table)
+        return _with_absolute_paths(from_dict(table))
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
 
@@ -222,6 +224,24 @@ def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
         is_table = isinstance(value, Mapping) and isinstance(below, Mapping)
         changed[key] = _laid_over(below, value) if is_table else value
     return changed
+
+
+def _with_user_code_from(folder: Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The same tables, where paths of user code are absolute."""
+    changed, data = dict(table), table.get("data")
+    if isinstance(table.get("method"), str):
+        changed["method"] = user_code.located(table["method"], folder)
+    if isinstance(data, Mapping) and isinstance(data.get("dataset"), str):
+        changed["data"] = {**data, "dataset": user_code.located(data["dataset"], folder)}
+    return changed
+
+
+def _with_absolute_paths(recipe: Recipe) -> Recipe:
+    """The same recipe, whatever folder one goes to."""
+    dataset = user_code.located(recipe.data.dataset, Path())
+    data = dataclasses.replace(recipe.data, dataset=dataset)
+    method = user_code.located(recipe.method, Path())
+    return dataclasses.replace(recipe, method=method, data=data)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The folder that a run leaves behind.
 
 recipe.toml        what was asked for, defaults too
+user_code.json     of a method or a data set that is not vireid's: whence, and its hash; the file
+                   itself lies beside it
 run.json           what it was run with: versions, data set, numbers of people and pictures,
                    precision; whether it has finished, and the fingerprint of what was learnt
 log.txt            what was said
@@ -25,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vireid import __version__, methods
+from vireid import __version__, methods, user_code
 from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.method import FromText, Method
@@ -46,7 +48,7 @@ def fingerprint(
     """16 hexadecimal digits that are the same for models that embed alike.
 
     Args:
-        method: Name of the method.
+        method: Name of the method; a file of user code counts with its content.
         settings: Its `Config`, or the same as a mapping.
         height: Rows of the pictures it is given.
         width: Columns.
@@ -54,7 +56,7 @@ def fingerprint(
     """
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
-    facts = {"method": method, "settings": settings, "height": height, "width": width}
+    facts = {"method": user_code.identity(method), "settings": settings, "height": height, "width": width}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
@@ -103,7 +105,8 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
             "or start another in a new folder by --out"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "recipe.toml", recipes.as_toml(recipe).encode())
+    user_code.keep(_named(recipe), folder)
+    write_whole(folder / "recipe.toml", recipes.as_toml(_beside_code(recipe)).encode())
     _write_facts(folder, {"format": FORMAT, **_versions(), **facts, "finished": False})
 
 
@@ -113,7 +116,8 @@ def is_stillborn(folder: Path) -> bool:
     `run.json` is written last, so a folder without it holds no step that was learnt.
     """
     left = {path.name for path in folder.iterdir()} if folder.is_dir() else {RUN}
-    return all(name == "recipe.toml" or name.endswith(".partial") for name in left)
+    before = {"recipe.toml", *user_code.kept_files(folder)}
+    return all(name in before or name.endswith(".partial") for name in left)
 
 
 def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
@@ -122,8 +126,11 @@ def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     Raises:
         RunError: It differs; the message says in what.
     """
-    old_recipe, old_facts = read_recipe(folder), read_facts(folder)
-    changed = recipes.differences(old_recipe.as_dict(), recipe.as_dict())
+    old_facts = read_facts(folder)
+    _check_same_code(folder, recipe)
+    old_recipe = read_recipe(folder, trust_code=True)
+    old, new = (_beside_code(each).as_dict() for each in (old_recipe, recipe))
+    changed = recipes.differences(old, new)
     for harmless in HARMLESS:
         changed.pop(harmless, None)
     for name, now in facts.items():
@@ -134,6 +141,16 @@ def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         raise RunError(
             f"{folder} cannot be resumed: {told}; resume with its own {folder / 'recipe.toml'}, "
             "or start another run by --out"
+        )
+
+
+def _check_same_code(folder: Path, recipe: Recipe) -> None:
+    """What the run would be opened by is what whoever resumes it has named, or is not run."""
+    if not user_code.is_same(_named(recipe), folder):
+        raise RunError(
+            f"{folder} cannot be resumed: it was learnt by other code than "
+            f"{recipe.method} and {recipe.data.dataset} as they are now; resume with its own "
+            f"{folder / 'recipe.toml'}, or start another run by --out"
         )
 
 
@@ -150,13 +167,14 @@ def finish(folder: Path, method: Method, recipe: Recipe) -> None:
     _write_facts(folder, {**read_facts(folder), "finished": True, "fingerprint": mark})
 
 
-def load_method(folder: Path) -> tuple[Method, Recipe]:
+def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Recipe]:
     """What a run has learnt, on the CPU and in eval mode, and how.
 
     Raises:
         RunError: No run folder, or it has not finished.
+        VireidError: What `read_recipe` raises.
     """
-    recipe, facts = read_recipe(folder), read_facts(folder)
+    recipe, facts = read_recipe(folder, trust_code=trust_code), read_facts(folder)
     if not facts["finished"]:
         raise RunError(
             f"the run in {folder} has not finished; "
@@ -170,7 +188,7 @@ def load_method(folder: Path) -> tuple[Method, Recipe]:
     return method.eval(), recipe
 
 
-def load_original(folder: Path) -> tuple[Any, Recipe]:
+def load_original(folder: Path, *, trust_code: bool = False) -> tuple[Any, Recipe]:
     """The CLIP that a run began with, a `PlainCLIP` on the CPU and in eval mode, and its recipe.
 
     The run need not have finished.
@@ -178,7 +196,7 @@ def load_original(folder: Path) -> tuple[Any, Recipe]:
     Raises:
         VireidError: No run folder, it did not begin with a CLIP, or that cannot be had again.
     """
-    recipe = read_recipe(folder)
+    recipe = read_recipe(folder, trust_code=trust_code)
     method = methods.find(recipe.method)
     if not issubclass(method, FromText):
         raise RunError(
@@ -203,10 +221,34 @@ def build(recipe: Recipe, num_identities: int, *, pretrained: bool = True) -> Me
     return methods.find(recipe.method)(settings, num_identities)
 
 
-def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a run."""
+def read_recipe(folder: Path, *, trust_code: bool = False) -> Recipe:
+    """The recipe of a run.
+
+    Args:
+        folder: A run folder.
+        trust_code: Run the code of a method that is not vireid's, which lies in the folder or is
+            installed.
+
+    Raises:
+        VireidError: No run folder, or its method or data set is not vireid's and nobody trusts it.
+    """
     _check_is_run(folder)
-    return recipes.read(folder / "recipe.toml")
+    path = folder / "recipe.toml"
+    named = (recipes.table_of(path).get("method"), recipes.data_of(path).get("dataset"))
+    names = [name for name in named if isinstance(name, str)]
+    user_code.check_trusted(names, folder, trust_code=trust_code)
+    return recipes.read(path)
+
+
+def _named(recipe: Recipe) -> tuple[str, str]:
+    return recipe.method, recipe.data.dataset
+
+
+def _beside_code(recipe: Recipe) -> Recipe:
+    """The recipe as a run keeps it: user code lies beside it."""
+    method, dataset = map(user_code.shown, _named(recipe))
+    data = dataclasses.replace(recipe.data, dataset=dataset)
+    return dataclasses.replace(recipe, method=method, data=data)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -6,10 +6,12 @@ the number of one, `read(root=None, trial=1)`. One that knows what people look l
 `people(root)` that tells it by identity, and one that leaves files out a function `left_out(root)`
 that lists them. Modules whose name begins with an underscore are no data
 sets but what several of them share.
+
+A data set can also live in a file of one's own or in another package: see `vireid.user_code`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -18,6 +20,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, cast
 
+from vireid import user_code
 from vireid.errors import VireidError
 from vireid.records import ImageRecord
 
@@ -86,7 +89,7 @@ def read(name: str, root: Path | str | None = None, trial: int | None = None) ->
     """Find the pictures of a data set on disk.
 
     Args:
-        name: one of `available()`.
+        name: one of `available()`; or user code, which this runs.
         root: its folder; may be left out for data sets that come with vireid.
         trial: which split, for data sets that were published with several; by default the first.
 
@@ -99,8 +102,27 @@ def read(name: str, root: Path | str | None = None, trial: int | None = None) ->
         there = f"trials {splits[0]} to {splits[-1]}" if splits else "one split, without a number"
         raise VireidError(f"there is no trial {trial} of {name}; it has {there}")
     place = None if root is None else Path(root)
-    dataset: Dataset = module.read(place) if trial is None else module.read(place, trial)
+    read = _reader(name, module)
+    dataset = read(place) if trial is None else read(place, trial)
+    _check_read(name, dataset)
     return dataset
+
+
+def name_of(asked: str) -> str:
+    """Return the name of a data set, whichever way it is asked for.
+
+    A data set of one's own has the name of its file or module; of its function, if that is another
+    than `read`.
+
+    >>> name_of("SYSU-MM01"), name_of("sets/corridor.py"), name_of("lab.sets:corridor")
+    ('sysu_mm01', 'corridor', 'corridor')
+    """
+    code = user_code.parse(asked)
+    if code is None:
+        return asked.lower().replace("-", "_")
+    if code.thing and code.thing != "read":
+        return code.thing
+    return code.file.stem if code.file else str(code.module).rpartition(".")[2]
 
 
 def facts(name: str) -> Mapping[str, object]:
@@ -123,14 +145,18 @@ def trials(name: str) -> Sequence[int]:
     return found
 
 
-def people(dataset: Dataset) -> Mapping[int, Mapping[str, Any]]:
+def people(name: str, root: Path) -> Mapping[int, Mapping[str, Any]]:
     """What is known about the people of a data set, by identity; empty where it does not tell.
+
+    Args:
+        name: what `read` takes.
+        root: the folder of the data set.
 
     Raises:
         VireidError: the file that tells is missing or damaged.
     """
-    tell = getattr(_module(dataset.name), "people", None)
-    known: Mapping[int, Mapping[str, Any]] = tell(dataset.root) if tell else {}
+    tell = getattr(_module(name), "people", None)
+    known: Mapping[int, Mapping[str, Any]] = tell(root) if tell else {}
     return known
 
 
@@ -145,8 +171,33 @@ def left_out(name: str, root: Path) -> Sequence[str]:
     return told
 
 
+def _reader(name: str, module: ModuleType) -> Callable[..., Dataset]:
+    code = user_code.parse(name)
+    function = (code.thing if code else None) or "read"
+    found: Callable[..., Dataset] | None = getattr(module, function, None)
+    if not callable(found):
+        raise VireidError(f"{name} is no data set: it has no function {function}(root)")
+    return found
+
+
+def _check_read(name: str, dataset: object) -> None:
+    """A data set of one's own is called what it is asked for by, and nothing else is called so."""
+    if not isinstance(dataset, Dataset):
+        raise VireidError(f"{name} has to return a Dataset, but returned {type(dataset).__name__}")
+    if dataset.name != name_of(name):
+        raise VireidError(
+            f"{name} calls its data set '{dataset.name}'; call it '{name_of(name)}', or rename the "
+            "file or the function"
+        )
+    if user_code.parse(name) and dataset.name in available():
+        raise VireidError(f"{name}: vireid has a data set '{dataset.name}'; give yours a new name")
+
+
 def _module(name: str) -> ModuleType:
-    name = name.lower().replace("-", "_")
+    code = user_code.parse(name)
+    if code:
+        return user_code.load(code)
+    name = name_of(name)
     if name not in available():
         close = get_close_matches(name, available(), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""

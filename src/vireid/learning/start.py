@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vireid import datasets, runs
 from vireid import recipe as recipes
-from vireid import runs
 from vireid.datasets import Dataset
 from vireid.learning.loop import seed_of
 from vireid.method import Method
@@ -62,13 +62,14 @@ def check(recipe: Recipe, dataset: Dataset) -> None:
     while source and source not in passed and not is_shipped(source):
         earlier = recipes.table_of(folder_of(source) / "recipe.toml")
         data = {"learn_from": "train and validation", **earlier.get("data", {})}
-        if data.get("dataset") == dataset.name and data.get("trial") != dataset.trial:
+        learnt_on = datasets.name_of(data.get("dataset", "unknown"))
+        if learnt_on == dataset.name and data.get("trial") != dataset.trial:
             raise RunError(
                 f"start_from leads to {source}, which has learnt on trial {data.get('trial')} of "
                 f"{dataset.name}, and with it from people that trial {dataset.trial} is scored on; "
                 "start from other weights"
             )
-        if recipe.data.learn_from == "train" and data.get("dataset", dataset.name) == dataset.name:
+        if recipe.data.learn_from == "train" and learnt_on in ("unknown", dataset.name):
             _check_left_out(source, data["learn_from"], dataset)
         passed.add(source)
         source = earlier.get("start_from")

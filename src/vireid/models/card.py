@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from vireid import datasets
 from vireid.errors import VireidError
 from vireid.recipe import data_of, table_of
 
@@ -51,7 +52,7 @@ class Training:
 def learnt_on(folder: Path) -> str:
     """Return the label of the data set that a run or an exported model has learnt on."""
     data = data_of(folder / "recipe.toml")
-    name, trial = data.get("dataset", "unknown"), data.get("trial")
+    name, trial = datasets.name_of(data.get("dataset", "unknown")), data.get("trial")
     return name if trial is None else f"{name} trial {trial}"
 
 

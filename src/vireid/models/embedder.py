@@ -75,18 +75,23 @@ class Embedder:
         return f"Embedder({self.card})"
 
     @classmethod
-    def open(cls, model: str | Path = "small", threads: int | None = None) -> "Embedder":
+    def open(
+        cls, model: str | Path = "small", threads: int | None = None, *, trust_code: bool = False
+    ) -> "Embedder":
         """Open a model.
 
         Args:
             model: Name of a shipped model, a folder written by `vireid export`, or a run; or
                 `original:` and a run of clip4vi_reid, for the CLIP that it began with.
             threads: Number of threads of the network; by default one for each processor.
+            trust_code: Run the code of a run's method if that is not vireid's. Say so only of runs
+                whose code you have read, or whose author you trust.
 
         Raises:
             ModelError: There is no such model, it is damaged, or of another version's format.
+            VireidError: It needs code that is not vireid's, and `trust_code` is not given.
         """
-        opened = open_model(model, threads)
+        opened = open_model(model, threads, trust_code=trust_code)
         return cls(opened.card, opened.network, opened.learnt_on, opened.training, opened.text)
 
     def embed(self, pictures: Sequence[Picture], modality: Modality | str) -> Vectors:

@@ -28,7 +28,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vireid import __version__, runs
+from vireid import __version__, runs, user_code
 from vireid.errors import VireidError
 from vireid.method import Method, ReadsText
 from vireid.models.card import FORMAT
@@ -51,18 +51,28 @@ class ExportError(VireidError):
     """A model could not be exported."""
 
 
-def export(run: Path, out: Path) -> None:
+def export(run: Path, out: Path, *, trust_code: bool = False) -> None:
     """Write what a run has learnt to a new folder, which appears whole or not at all.
 
+    Args:
+        run: A run folder.
+        out: The folder to write.
+        trust_code: Run the code of the run's method if that is not vireid's.
+
     Raises:
-        VireidError: The folder exists, the run has not finished, or ONNX Runtime computes
-            something else than torch.
+        VireidError: The folder exists or has the name of a file, the run has not finished or needs
+            code that is not trusted, or ONNX Runtime computes something else than torch.
     """
+    if out.suffix == ".onnx":
+        raise ExportError(
+            f"{out} would be a folder: a model is two networks and their weights in one folder; "
+            f"give --out {out.with_suffix('')}"
+        )
     if out.exists():
         raise ExportError(f"{out} exists; remove it or choose another folder by --out")
-    method, recipe = runs.load_method(run)
+    method, recipe = runs.load_method(run, trust_code=trust_code)
     with writing_to(out), _beside(out) as folder:
-        for file in KEPT_FROM_RUN:
+        for file in (*KEPT_FROM_RUN, *user_code.kept_files(run)):
             if (run / file).exists():
                 shutil.copyfile(run / file, folder / file)
         write_graphs(method, recipe.data.height, recipe.data.width, folder)
@@ -90,7 +100,7 @@ def _card(method: Method, recipe: Recipe) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "vireid": __version__,
-        "method": recipe.method,
+        "method": user_code.shown(recipe.method),
         "settings": dataclasses.asdict(settings),
         "height": height,
         "width": width,

@@ -56,42 +56,47 @@ def folder_of(name: str | Path) -> Path:
     return SHIPPED / str(name)
 
 
-def open_model(name: str | Path, threads: int | None = None) -> OpenModel:
+def open_model(
+    name: str | Path, threads: int | None = None, *, trust_code: bool = False
+) -> OpenModel:
     """Open a model, whatever kind it is.
 
     Args:
         name: See `Embedder.open`.
         threads: Number of threads of the network; by default one for each processor.
+        trust_code: Run the code of a run's method if that is not vireid's.
 
     Raises:
         ModelError: There is no such model, it is damaged, or of another version's format.
+        VireidError: It needs code that is not trusted.
     """
     if str(name).startswith(ORIGINAL):
-        return _open_original(Path(str(name).removeprefix(ORIGINAL)))
+        return _open_original(Path(str(name).removeprefix(ORIGINAL)), trust_code)
     folder = folder_of(name)
     source = str(name) if is_shipped(name) else str(folder.absolute())
     if (folder / "model.json").exists():
         opened = onnx_network.open_exported(folder, source, threads or processors())
         return OpenModel(*opened, learnt_on(folder), training_of(folder, "model.json"))
     if (folder / "run.json").exists():
-        return _open_run(folder, source)
+        return _open_run(folder, source, trust_code)
     raise ModelError(
         f"there is no model {str(name)!r}; give a run folder, a folder written by "
         f"`vireid export`, or a shipped model: {', '.join(shipped()) or 'none is installed'}"
     )
 
 
-def _open_run(folder: Path, source: str) -> OpenModel:
+def _open_run(folder: Path, source: str, trust_code: bool) -> OpenModel:
     # Only what a run has learnt needs torch.
     from vireid.models import torch_network
 
-    opened = torch_network.open_run(folder, source, f"{ORIGINAL}{folder.absolute()}")
+    original = f"{ORIGINAL}{folder.absolute()}"
+    opened = torch_network.open_run(folder, source, original, trust_code=trust_code)
     return OpenModel(*opened, learnt_on(folder), training_of(folder, "run.json"))
 
 
-def _open_original(run: Path) -> OpenModel:
+def _open_original(run: Path, trust_code: bool) -> OpenModel:
     from vireid.models import torch_network
 
-    return OpenModel(
-        *torch_network.open_original(run, f"{ORIGINAL}{run.absolute()}"), learnt_on="nothing"
-    )
+    source = f"{ORIGINAL}{run.absolute()}"
+    opened = torch_network.open_original(run, source, trust_code=trust_code)
+    return OpenModel(*opened, learnt_on="nothing")

@@ -15,7 +15,9 @@ from vireid.models.network import Network, Pictures, Reader, Text, Vectors
 from vireid.records import Modality
 
 
-def open_run(folder: Path, source: str, original: str) -> tuple[ModelCard, Network, Text]:
+def open_run(
+    folder: Path, source: str, original: str, *, trust_code: bool = False
+) -> tuple[ModelCard, Network, Text]:
     """Open the model that a run has learnt.
 
     Args:
@@ -23,11 +25,12 @@ def open_run(folder: Path, source: str, original: str) -> tuple[ModelCard, Netwo
         source: Name that the model was opened by, for its card.
         original: Name that opens the model which the run began with, for the caveat about
             sentences.
+        trust_code: Run the code of a method that is not vireid's.
 
     Raises:
-        VireidError: The run has not finished, or its weights are damaged.
+        VireidError: The run has not finished, its weights are damaged, or its code is not trusted.
     """
-    method, recipe = runs.load_method(folder)
+    method, recipe = runs.load_method(folder, trust_code=trust_code)
     facts = runs.read_facts(folder)
     card = ModelCard(
         name=folder.absolute().name,
@@ -49,13 +52,15 @@ def open_run(folder: Path, source: str, original: str) -> tuple[ModelCard, Netwo
     )
 
 
-def open_original(run: Path, source: str) -> tuple[ModelCard, Network, Text]:
+def open_original(
+    run: Path, source: str, *, trust_code: bool = False
+) -> tuple[ModelCard, Network, Text]:
     """Open the model of pictures and sentences that a run began with.
 
     Raises:
         VireidError: No run folder, it did not begin with such a model, or that cannot be had again.
     """
-    model, recipe = runs.load_original(run)
+    model, recipe = runs.load_original(run, trust_code=trust_code)
     height, width = recipe.data.height, recipe.data.width
     card = ModelCard(
         name=f"original of {run.absolute().name}",

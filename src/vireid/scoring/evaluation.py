@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from vireid import datasets
+from vireid import datasets, user_code
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
@@ -137,6 +137,7 @@ def score_models(
     choose: Callable[[Dataset], Sequence[Protocol]] = choose,
     progress: bool = False,
     group: Group = "test",
+    trust_code: bool = False,
 ) -> list[Scores]:
     """Score a model, or those of the splits of a data set as one; a result for every protocol.
 
@@ -147,15 +148,18 @@ def score_models(
         choose: The protocols for a data set; by default all variants of its usual one.
         progress: Show a progress bar.
         group: The people to score on.
+        trust_code: See `Embedder.open`.
 
     Raises:
         VireidError: What `score_all` raises; several models that are not of one data set's splits.
     """
     each = [model for given in models for model in models_in(given)]
-    data = [dataset_of(model, dataset, root) for model in each]
+    data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in each]
     _check_splits(data)
     scores = [
-        score_all(Embedder.open(model), found, choose(found), progress, group)
+        score_all(
+            Embedder.open(model, trust_code=trust_code), found, choose(found), progress, group
+        )
         for model, found in zip(each, data, strict=True)
     ]
     name = Path(models[0]).absolute().name if len(models) == 1 else f"{len(each)} models"
@@ -223,21 +227,29 @@ def scores_file(models: Sequence[str]) -> Path | None:
     return Path(models[0]) / "scores.json"
 
 
-def dataset_of(model: str, name: str | None = None, root: Path | None = None) -> Dataset:
+def dataset_of(
+    model: str, name: str | None = None, root: Path | None = None, *, trust_code: bool = False
+) -> Dataset:
     """The data set to score a model on: by default the one it has learnt on, else NightWalk.
 
     Args:
         model: A run folder, an exported model (both hold the recipe) or a shipped model's name.
-        name: Another data set.
+        name: Another data set, or code that reads one.
         root: Its folder.
+        trust_code: Run the code that the run has kept for its data set.
 
     Raises:
-        VireidError: There is no such data set, or its folder is not as it should be.
+        VireidError: There is no such data set, its folder is not as it should be, or nobody trusts
+            the code that reads it.
     """
+    folder = folder_of(model)
     # where the data of a shipped model lay is no place of this machine
-    learnt_on = {} if is_shipped(model) else data_of(folder_of(model) / "recipe.toml")
-    name = (name or learnt_on.get("dataset", "nightwalk")).lower().replace("-", "_")
-    if name != learnt_on.get("dataset"):
+    learnt_on = {} if is_shipped(model) else data_of(folder / "recipe.toml")
+    own = learnt_on.get("dataset", "nightwalk")
+    if name is None:
+        user_code.check_trusted([own], folder, trust_code=trust_code)
+        name = user_code.located(own, folder)
+    if datasets.name_of(name) != datasets.name_of(own):
         return datasets.read(name, root)
     return datasets.read(name, root or learnt_on.get("root"), learnt_on.get("trial"))
 

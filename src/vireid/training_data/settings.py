@@ -11,7 +11,7 @@ class Data:
     """What is learnt from: the table `[data]`."""
 
     dataset: str
-    """A file in `vireid/datasets`, e.g. `sysu_mm01` or `nightwalk`."""
+    """A file in `vireid/datasets`, e.g. `sysu_mm01` or `nightwalk`; or user code."""
     root: str | None = None
     """Folder of the data set. NightWalk mini comes with the package and needs none."""
     trial: int | None = None

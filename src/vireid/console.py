@@ -1,0 +1,51 @@
+"""Printing for people: nothing is cut, neither on a terminal nor in a pipe or a file."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+from rich.console import Console, RenderableType
+from rich.table import Column, Table
+
+UNLIMITED = 10_000
+"""Columns of a pipe or a file, where lines are as long as they need to be."""
+NARROW = 12
+"""Columns that a text is left before lines become longer than the terminal is wide."""
+
+
+def show(*renderables: RenderableType) -> None:
+    """Print tables and texts on standard output.
+
+    On a terminal the texts in a table are folded to its width. Numbers, which are the columns that
+    stand on the right or do not wrap, stay whole: where even narrow texts leave them too little
+    room, lines are longer than the terminal is wide.
+    """
+    for renderable in renderables:
+        shown = _folding(renderable) if isinstance(renderable, Table) else renderable
+        Console(width=_width(shown)).print(shown)
+
+
+def _width(shown: RenderableType) -> int:
+    console = Console()
+    if not console.file.isatty():
+        return UNLIMITED
+    return max(console.width, _least_width(shown) if isinstance(shown, Table) else 0)
+
+
+def _least_width(table: Table) -> int:
+    narrow = _with_columns(table, lambda c: c if c.no_wrap else replace(c, max_width=NARROW))
+    return Console(width=UNLIMITED).measure(narrow).maximum
+
+
+def _folding(table: Table) -> Table:
+    def folding(column: Column) -> Column:
+        is_number = column.no_wrap or column.justify == "right"
+        return replace(column, no_wrap=is_number, overflow="fold")
+
+    return _with_columns(table, folding)
+
+
+def _with_columns(table: Table, change: Callable[[Column], Column]) -> Table:
+    changed = copy.copy(table)
+    changed.columns = [change(column) for column in table.columns]
+    return changed
