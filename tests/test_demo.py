@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scripts import demo, demo_report
 
-from vireid import Embedder, Gallery, Modality, datasets, recipe
+from vireid import Embedder, Gallery, Modality, datasets, recipe, recipes
 from vireid.datasets.nightwalk import MINI
 from vireid.learning.start import start_from
 from vireid.models.opening import SHIPPED
@@ -61,7 +61,7 @@ def test_the_shipped_scores_are_those_of_the_shipped_model(rows: list[Scores]) -
 
 
 def test_the_recipe_of_the_demo_fits_the_shipped_model() -> None:
-    wanted = recipe.read(demo.RECIPE)
+    wanted = recipe.read(recipes.find(demo.RECIPE))
     assert wanted.start_from == "small"
     method = build(wanted, num_identities=100)
     before = {name: value.clone() for name, value in method.state_dict().items()}

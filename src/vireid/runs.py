@@ -56,7 +56,12 @@ def fingerprint(
     """
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
-    facts = {"method": user_code.identity(method), "settings": settings, "height": height, "width": width}
+    facts = {
+        "method": user_code.identity(method),
+        "settings": settings,
+        "height": height,
+        "width": width,
+    }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

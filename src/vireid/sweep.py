@@ -102,7 +102,7 @@ def read(path: Path) -> Sweep:
     _check(path, table)
     return Sweep(
         name=path.stem,
-        recipe=shipped.find(table["recipe"], path.parent),
+        recipe=_recipe_of(path, table["recipe"]),
         seeds=tuple(table["seeds"]),
         rows=table["rows"],
         protocol=table.get("protocol"),
@@ -172,6 +172,13 @@ def _check(path: Path, table: Mapping[str, Any]) -> None:
             )
 
 
+def _recipe_of(path: Path, name: str) -> Path:
+    try:
+        return shipped.find(name, path.parent)
+    except VireidError as error:
+        raise SweepError(f"{path}: {error}") from error
+
+
 def _as_file_name(row: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
 
@@ -219,7 +226,9 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
     known = _known_result(folder, f"{data.name} {group}: {wanted.title}")
     if known:
         return known
-    scores = evaluation.score(Embedder.open(folder), data, wanted, progress=True, group=group)
+    # Its code is that of the sweep's own recipe: `learn` or `check_same` has seen to it.
+    embedder = Embedder.open(folder, trust_code=True)
+    scores = evaluation.score(embedder, data, wanted, progress=True, group=group)
     results.keep([scores], folder / "scores.json")
     return scores
 

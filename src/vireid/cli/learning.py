@@ -100,9 +100,8 @@ def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: b
 
     Writes table.md, table.json and plot.png. After Ctrl-C the same command goes on.
     """
-    import rich
-
     from vireid import sweep as sweeps
+    from vireid.console import show
     from vireid.learning.stop_requests import Interrupted
 
     wanted = sweeps.read(sweep)
@@ -112,4 +111,4 @@ def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: b
     except Interrupted as stopped:
         click.secho(f"vireid: {stopped}; the same sweep goes on", fg="yellow", err=True)
         sys.exit(130)
-    rich.print(sweeps.table(rows))
+    show(sweeps.table(rows))

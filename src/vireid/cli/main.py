@@ -8,7 +8,7 @@ import sys
 import click
 
 from vireid import __version__
-from vireid.cli import data, learning, models, recipes, scoring, search
+from vireid.cli import data, learning, listing, models, recipes, scoring, search
 from vireid.cli.options import examples
 from vireid.errors import VireidError, explain_missing_module
 
@@ -39,6 +39,7 @@ for command in (
     search.index,
     search.search,
     recipes.recipes,
+    listing.list_,
     data.data,
 ):
     vireid.add_command(command)

@@ -4,20 +4,26 @@ from pathlib import Path
 
 import click
 
-from vireid.cli.options import EXISTING, TO_WRITE, examples
+from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
 
 
 @click.command(epilog=examples("vireid export runs/agw_nightwalk_mini-1 --out my_model"))
 @click.argument("run", type=EXISTING)
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
-def export(run: Path, out: Path) -> None:
+@TRUST_CODE
+def export(run: Path, out: Path, trust_code: bool) -> None:
     """Make a model that runs without torch.
 
     The ONNX files of RUN embed pictures on any machine, faster.
     """
     from vireid.models import export
 
-    export.export(run, out)
+    export.export(run, out, trust_code=trust_code)
+    networks = ("visible.onnx", "infrared.onnx", "weights.bin")
+    size = sum((out / name).stat().st_size for name in networks) / 1e6
+    click.echo(f"{out}: {', '.join(networks)}, {size:.1f} MB together")
+    click.echo(f"use it with: vireid index FOLDER --out site.gallery --model {out}")
+    click.echo(f'in Python:   vireid.Embedder.open("{out}")')
 
 
 @click.command(
@@ -27,7 +33,8 @@ def export(run: Path, out: Path) -> None:
 @click.argument("run", type=EXISTING)
 @click.option("--out", type=TO_WRITE, required=True, help="Picture (PNG) to write.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another one, other people.")
-def show_auxiliary(run: Path, out: Path, seed: int) -> None:
+@TRUST_CODE
+def show_auxiliary(run: Path, out: Path, seed: int, trust_code: bool) -> None:
     """Draw the auxiliary modality of RUN.
 
     Visible, infrared and generated pictures of test people side by side; and where the three
@@ -35,7 +42,7 @@ def show_auxiliary(run: Path, out: Path, seed: int) -> None:
     """
     from vireid.reports import auxiliary_view
 
-    auxiliary_view.draw(run, out, seed)
+    auxiliary_view.draw(run, out, seed, trust_code=trust_code)
 
 
 @click.command(

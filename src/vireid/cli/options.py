@@ -11,6 +11,11 @@ from vireid.errors import VireidError
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 TO_WRITE = click.Path(path_type=Path)
+TRUST_CODE = click.option(
+    "--trust-code",
+    is_flag=True,
+    help="Run the code of a model's method or data set that is not vireid's.",
+)
 MODALITIES = click.Choice(["visible", "infrared"])
 
 

@@ -27,14 +27,14 @@ def recipes(context: click.Context, as_json: bool) -> None:
     """
     if context.invoked_subcommand:
         return
-    from vireid import recipes as shipped
-    from vireid.cli.listing import show_recipes
+    from vireid import inventory
+    from vireid.cli.listing import show_lines
 
-    found = [shipped.shipped(name) for name in shipped.available()]
+    found = {kind: inventory.entries(kind) for kind in ("recipes", "sweeps")}
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+        click.echo(json.dumps({k: [asdict(e) for e in es] for k, es in found.items()}, indent=2))
     else:
-        show_recipes(found)
+        show_lines(found)
 
 
 @recipes.command()

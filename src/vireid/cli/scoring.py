@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vireid.cli.options import EXISTING, TO_WRITE, examples
+from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
 from vireid.scoring import METRICS
 
 
@@ -51,6 +51,7 @@ from vireid.scoring import METRICS
 @click.option(
     "--out", type=TO_WRITE, help="Results to write, beside what is there.  [default: scores.json]"
 )
+@TRUST_CODE
 def evaluate(
     models: tuple[str, ...],
     dataset: str | None,
@@ -59,6 +60,7 @@ def evaluate(
     re_rank: str,
     validate: bool,
     out: Path | None,
+    trust_code: bool,
     **asked: Any,
 ) -> None:
     """Score MODEL on people it has not seen.
@@ -66,8 +68,7 @@ def evaluate(
     MODEL is a run folder, an exported model or `small`; or the models of the splits of a data set,
     one by one or as the folder that `train --trials` has left, which make one result.
     """
-    import rich
-
+    from vireid.console import show
     from vireid.scoring import evaluation, offered, results, tables
 
     out = out or evaluation.scores_file(models)
@@ -83,8 +84,9 @@ def evaluate(
         ),
         progress=True,
         group="validation" if validate else "test",
+        trust_code=trust_code,
     )
-    rich.print(*tables.tables(scores))
+    show(*tables.tables(scores))
     if out:
         results.keep(scores, out)
 
@@ -116,8 +118,7 @@ def compare(
     RESULTS are files that `vireid evaluate` has written, runs or exported models that hold one, or
     `small`. What was scored otherwise, or on other pictures, stands in another column.
     """
-    import rich
-
+    from vireid.console import show
     from vireid.scoring import results
 
     comparison = results.compare([each for source in sources for each in results.find(source)])
@@ -128,4 +129,4 @@ def compare(
     if as_json:
         click.echo(json.dumps(comparison.as_dict(), indent=2))
     else:
-        rich.print(comparison.table(metrics))
+        show(comparison.table(metrics))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vireid.cli.options import EXISTING, EXISTING_FILE, MODALITIES, TO_WRITE, examples
+from vireid.cli.options import EXISTING, EXISTING_FILE, MODALITIES, TO_WRITE, TRUST_CODE, examples
 from vireid.errors import VireidError
 
 
@@ -25,6 +25,7 @@ from vireid.errors import VireidError
 )
 @click.option("--modality", type=MODALITIES, help="Spectrum of all pictures in SOURCE.")
 @click.option("--camera", help="Camera of all pictures in SOURCE.")
+@TRUST_CODE
 @click.option("--strict", is_flag=True, help="Exit with an error if any picture was skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 def index(
@@ -33,6 +34,7 @@ def index(
     model: str | None,
     modality: str | None,
     camera: str | None,
+    trust_code: bool,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -45,7 +47,9 @@ def index(
     from vireid.search import answers
 
     spectrum = Modality(modality) if modality else None
-    report = answers.index(source, out, model, spectrum, camera, progress=True)
+    report = answers.index(
+        source, out, model, spectrum, camera, progress=True, trust_code=trust_code
+    )
     click.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.as_text())
     if not any(report.pictures.values()):
         raise VireidError(f"no picture could be used, {out} is empty; mend them and do it again")
@@ -74,6 +78,7 @@ def index(
 )
 @click.option("--camera", help="Only hits of this camera.")
 @click.option("--model", help="Model to embed with.  [default: the gallery's]")
+@TRUST_CODE
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 @click.option("--sheet", type=TO_WRITE, help="Contact sheet (PNG) to write.")
 def search(

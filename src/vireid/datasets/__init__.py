@@ -135,6 +135,15 @@ def facts(name: str) -> Mapping[str, object]:
     return found
 
 
+def description(name: str) -> str:
+    """Return the first line that the file of a data set says about it.
+
+    Raises:
+        VireidError: there is no such data set.
+    """
+    return (_module(name).__doc__ or "").strip().partition("\n")[0]
+
+
 def trials(name: str) -> Sequence[int]:
     """The numbers of the splits that a data set was published with; empty where there is one.
 

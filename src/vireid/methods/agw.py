@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, optim
 from torch.nn import functional as F  # noqa: N812
@@ -23,13 +24,42 @@ from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor, make_optimizer
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Images
+from vireid.shapes import Embeddings, Identities, Images, Logits, Modalities
 from vireid.training_data.batches import PairedBatch
 from vireid.training_data.processes import gather
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """What AGW has computed of a batch, for the losses of a subclass.
+
+    With several processes rows are those of all processes, one process after the other.
+    """
+
+    features: Embeddings
+    """Pooled features before the neck, which the triplet loss sees too; not of length one."""
+    logits: Logits
+    """The classifier's answer to each row."""
+    identities: Identities
+    """Who is seen in each row."""
+    batch: PairedBatch
+    """The pictures; with several processes those of this one."""
+    epoch: int
+    """Counted from 0."""
+
+    @property
+    def modalities(self) -> Modalities:
+        """The spectrum of each row: 0 visible, 1 infrared."""
+        each = len(self.batch.identities)
+        of_one_process = torch.arange(2, device=self.features.device).repeat_interleave(each)
+        return of_one_process.repeat(len(self.features) // (2 * each))
+
+
 class AGW(Method):
-    """One stage: identities and triplets over the images of both spectra."""
+    """One stage: identities and triplets over the images of both spectra.
+
+    To learn with more losses, inherit and override `extra_losses`: docs/add_a_method.md.
+    """
 
     @dataclass(frozen=True)
     class Config:
@@ -130,7 +160,15 @@ class AGW(Method):
         )
         return [stage]
 
-    def _losses(self, batch: PairedBatch, _epoch: int) -> Losses:
+    def extra_losses(self, outputs: Outputs) -> Losses:  # noqa: ARG002  used by subclasses
+        """Return losses to be minimised with those of AGW; a subclass overrides this.
+
+        Returns:
+            Scalars, already weighted, under names other than `identity` and `triplet`.
+        """
+        return {}
+
+    def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
         pooled = gather(self._pooled({m: batch.of(m) for m in Modality}))
         identities = gather(batch.identities_of_both)
         logits = self.classifier(self.neck(pooled))
@@ -139,6 +177,7 @@ class AGW(Method):
             "identity": config.identity_weight
             * identity_loss(logits, identities, config.label_smoothing),
             "triplet": config.triplet_weight * weighted_triplet(pooled, identities),
+            **self.extra_losses(Outputs(pooled, logits, identities, batch, epoch)),
         }
 
     def _pooled(self, images: Mapping[Modality, Images]) -> Float[Tensor, "stacked d"]:

@@ -48,20 +48,21 @@ class Pairs:
     infrared: Images
 
 
-def draw(run: Path, out: Path, seed: int = 0) -> None:
+def draw(run: Path, out: Path, seed: int = 0, *, trust_code: bool = False) -> None:
     """Write a PNG.
 
     Args:
         run: Folder of a finished run of MUN.
         out: File to write.
         seed: Which people, and which of their pictures.
+        trust_code: Run the code of the run's data set if that is not vireid's.
 
     Raises:
         VireidError: It has no auxiliary modality, or its pictures cannot be read.
     """
     import sklearn.manifold  # noqa: F401  or it would be missed after the work only
 
-    method, recipe = runs.load_method(run)
+    method, recipe = runs.load_method(run, trust_code=trust_code)
     if not isinstance(method, MUN) or method.generator is None:
         raise VireidError(
             f"{run} has no auxiliary modality to show; give a run of method mun whose "

@@ -117,6 +117,8 @@ def index(
     modality: Modality | None = None,
     camera: str | None = None,
     progress: bool = False,
+    *,
+    trust_code: bool = False,
 ) -> IndexReport:
     """Bring a gallery up to date with the pictures of a folder or CSV file.
 
@@ -127,12 +129,13 @@ def index(
         modality: Of all pictures.
         camera: Of all pictures.
         progress: Show a bar on a terminal.
+        trust_code: See `Embedder.open`.
 
     Raises:
         VireidError: No picture can be used, the gallery is another model's, or the disk is full.
     """
     found = folder.find(source, modality, camera)
-    embedder, gallery = _open_or_create(out, model)
+    embedder, gallery = _open_or_create(out, model, trust_code)
     with gallery:
         try:
             indexed = indexing.index(found.records, embedder, gallery, progress)
@@ -155,6 +158,7 @@ def search(
     modality: Modality | str | None = None,
     camera: str | None = None,
     model: str | None = None,
+    trust_code: bool = False,
 ) -> Answer:
     """Find the person of a picture, or whoever a sentence describes.
 
@@ -169,6 +173,7 @@ def search(
             and both for a sentence.
         camera: Search pictures of one camera only.
         model: By default the one that filled the gallery.
+        trust_code: See `Embedder.open`.
 
     Raises:
         VireidError: Something is missing or does not fit; the message says what to do.
@@ -176,7 +181,7 @@ def search(
     query = _query(picture, text, query_modality, identity)
     searched = _searched(query, modality)
     with Gallery.open(gallery) as opened:
-        embedder = _embedder_of(opened, model)
+        embedder = _embedder_of(opened, model, trust_code)
         opened.check(embedder)
         if not len(opened):
             way_out = f"fill it with `vireid index FOLDER --out {gallery}`"
@@ -224,18 +229,18 @@ def _shown_query(picture: Path, modality: str | None, identity: int | None) -> I
     return ImageRecord(picture, Modality(spectrum), known, by_name.camera)
 
 
-def _open_or_create(path: Path, model: str | None) -> tuple[Embedder, Gallery]:
+def _open_or_create(path: Path, model: str | None, trust_code: bool) -> tuple[Embedder, Gallery]:
     if not path.exists():
-        embedder = Embedder.open(model or "small")
+        embedder = Embedder.open(model or "small", trust_code=trust_code)
         return embedder, Gallery.create(path, embedder)
     gallery = Gallery.open(path)
-    return _embedder_of(gallery, model), gallery
+    return _embedder_of(gallery, model, trust_code), gallery
 
 
-def _embedder_of(gallery: Gallery, model: str | None) -> Embedder:
+def _embedder_of(gallery: Gallery, model: str | None, trust_code: bool) -> Embedder:
     """The model that was asked for, or else the one that filled the gallery."""
     try:
-        return Embedder.open(model or gallery.model.source)
+        return Embedder.open(model or gallery.model.source, trust_code=trust_code)
     except ModelError as error:
         if model:
             raise

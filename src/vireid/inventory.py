@@ -1,0 +1,178 @@
+"""What there is by name: methods with their settings, data sets, protocols, recipes, models.
+
+Methods are read, not imported, so that a machine without torch can tell what they are.
+"""
+
+import ast
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+
+from vireid import datasets, methods, recipes, user_code
+from vireid.errors import VireidError
+from vireid.models import opening
+from vireid.scoring.offered import OFFERED
+
+FACTS = ("title", "licence", "obtain", "url")
+"""What is told of a data set."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of a method's `Config`."""
+
+    name: str
+    kind: str
+    """Its type, as written."""
+    default: str
+    """As written; empty where a recipe has to say it."""
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that has a name."""
+
+    name: str
+    description: str
+    details: Mapping[str, str] = field(default_factory=dict)
+    """More about it, each under a heading."""
+    settings: tuple[Setting, ...] = ()
+    """What a recipe can set of a method."""
+
+
+def entries(kind: str) -> list[Entry]:
+    """Return everything of a kind, in alphabetical order.
+
+    Raises:
+        VireidError: There is no such kind.
+    """
+    names, describe = _of_kind(kind)
+    return [describe(name) for name in names()]
+
+
+def entry(kind: str, name: str) -> Entry:
+    """Return one thing of a kind.
+
+    Args:
+        kind: One of `KINDS`.
+        name: Of a method or a data set also user code, `mine.py`.
+
+    Raises:
+        VireidError: There is no such kind or name.
+    """
+    names, describe = _of_kind(kind)
+    if name not in names() and not user_code.parse(name):
+        close = get_close_matches(name, names(), n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names())}"
+        raise VireidError(f"there is nothing called '{name}' among the {kind}; {hint}")
+    return describe(name)
+
+
+def _of_kind(kind: str) -> tuple[Callable[[], list[str]], Callable[[str], Entry]]:
+    if kind not in KINDS:
+        raise VireidError(f"there is no list of {kind}; there are {', '.join(KINDS)}")
+    return KINDS[kind]
+
+
+def _method(name: str) -> Entry:
+    source = _source_of(name)
+    module = ast.parse(source.read_text(encoding="utf-8"), str(source))
+    wanted = code.thing if (code := user_code.parse(name)) else None
+    return Entry(name, _first_line(module), settings=tuple(_settings(module, wanted)))
+
+
+def _source_of(name: str) -> Path:
+    code = user_code.parse(name)
+    if code is None:
+        return Path(methods.__path__[0]) / f"{name}.py"
+    if code.file:
+        return code.file
+    spec = find_spec(code.module or "")
+    if spec is None or spec.origin is None:
+        raise VireidError(f"there is no module {code.module}; install it, or look at its name")
+    return Path(spec.origin)
+
+
+def _settings(module: ast.Module, wanted: str | None) -> Iterator[Setting]:
+    """The fields of `Config` in a class of a module, those that it inherits from a method first."""
+    for config in _configs(module, wanted):
+        for base in config.bases:
+            if inherited := _imported_method(module, ast.unparse(base).partition(".")[0]):
+                yield from _method(inherited).settings
+        for line, after in zip(config.body, [*config.body[1:], None], strict=True):
+            if isinstance(line, ast.AnnAssign):
+                default = ast.unparse(line.value) if line.value else ""
+                kind = ast.unparse(line.annotation)
+                yield Setting(ast.unparse(line.target), kind, default, _text(after))
+
+
+def _configs(module: ast.Module, wanted: str | None) -> list[ast.ClassDef]:
+    classes = [line for line in module.body if isinstance(line, ast.ClassDef)]
+    inner = [line for c in classes if wanted in (None, c.name) for line in c.body]
+    return [line for line in inner if isinstance(line, ast.ClassDef) and line.name == "Config"]
+
+
+def _imported_method(module: ast.Module, name: str) -> str | None:
+    """The method of vireid's that a file imports a class from."""
+    for line in module.body:
+        if isinstance(line, ast.ImportFrom) and name in [alias.name for alias in line.names]:
+            room, _, file = str(line.module).rpartition(".")
+            return file if room == "vireid.methods" else None
+    return None
+
+
+def _text(line: ast.stmt | None) -> str:
+    """The docstring that a line is, on one line."""
+    is_text = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+    return " ".join(str(line.value.value).split()) if is_text else ""  # type: ignore[union-attr]
+
+
+def _first_line(module: ast.Module) -> str:
+    return (ast.get_docstring(module) or "").partition("\n")[0]
+
+
+def _dataset(name: str) -> Entry:
+    facts = datasets.facts(name)
+    told = {fact: str(facts[fact]) for fact in FACTS if fact in facts}
+    trials = datasets.trials(name)
+    splits = {"splits": f"trial {trials[0]} to {trials[-1]}"} if trials else {}
+    return Entry(name, datasets.description(name), told | splits)
+
+
+def _protocol(name: str) -> Entry:
+    offer = OFFERED[name]
+    choices = {option: ", ".join(values) for option, values in offer.choices.items()}
+    frames = {"frames": "how many of each tracklet"} if offer.of_tracklets else {}
+    return Entry(name, f"for {offer.usual.dataset}", choices | frames)
+
+
+def _recipe(name: str) -> Entry:
+    recipe = recipes.shipped(name)
+    command = "train" if recipe.kind == "recipe" else "sweep"
+    return Entry(name, recipe.description, {"start it with": f"vireid {command} {name}"})
+
+
+def _model(name: str) -> Entry:
+    card = json.loads((opening.folder_of(name) / "model.json").read_text(encoding="utf-8"))
+    size = f"{card['height']} x {card['width']} pixels"
+    what = f"{card['method']}: pictures of {size} to {card['embedding_dim']} numbers"
+    return Entry(name, what, {"fingerprint": card["fingerprint"]})
+
+
+def _recipes_of(kind: str) -> Callable[[], list[str]]:
+    return lambda: [name for name in recipes.available() if recipes.shipped(name).kind == kind]
+
+
+KINDS: Mapping[str, tuple[Callable[[], list[str]], Callable[[str], Entry]]] = {
+    "methods": (methods.available, _method),
+    "datasets": (datasets.available, _dataset),
+    "protocols": (lambda: sorted(OFFERED), _protocol),
+    "recipes": (_recipes_of("recipe"), _recipe),
+    "sweeps": (_recipes_of("sweep"), _recipe),
+    "models": (opening.shipped, _model),
+}
+"""By kind: the names there are, and what is said about one."""
