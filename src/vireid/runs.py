@@ -150,12 +150,12 @@ def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
 
 
 def _check_same_code(folder: Path, recipe: Recipe) -> None:
-    """What the run would be opened by is what whoever resumes it has named, or is not run."""
-    if not user_code.is_same(_named(recipe), folder):
+    """Code of a run is run only if it is the code that whoever resumes it has named."""
+    changed = user_code.changed(_named(recipe), folder)
+    if changed:
         raise RunError(
-            f"{folder} cannot be resumed: it was learnt by other code than "
-            f"{recipe.method} and {recipe.data.dataset} as they are now; resume with its own "
-            f"{folder / 'recipe.toml'}, or start another run by --out"
+            f"{folder} cannot be resumed: {', '.join(changed)} is not what the run began with; "
+            f"resume with its own {folder / 'recipe.toml'}, or start another run by --out"
         )
 
 

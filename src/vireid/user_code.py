@@ -145,10 +145,11 @@ def kept_files(folder: Path) -> list[str]:
     return [KEPT, *files] if codes else []
 
 
-def is_same(names: Iterable[str], folder: Path) -> bool:
-    """Whether a run was learnt by this very code."""
+def changed(names: Iterable[str], folder: Path) -> list[str]:
+    """Return the names of code that a run was learnt by and that is now other code, or gone."""
     now = {code.shown: code.sum for code in _codes(names)}
-    return now == {name: kept.sum for name, kept in _kept(folder).items()}
+    then = {name: kept.sum for name, kept in _kept(folder).items()}
+    return sorted({name for name, _ in now.items() ^ then.items()})
 
 
 def check_trusted(names: Iterable[str], folder: Path, *, trust_code: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from vireid import datasets, records, runs
+from vireid import datasets, records, runs, user_code
 from vireid import recipe as recipes
 from vireid.datasets import Dataset
 from vireid.learning import devices, preflight, start
@@ -72,8 +72,9 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         )
         if process.is_main_process:
             runs.finish(folder, method, recipe)
-            validate = " --validate" if recipe.data.learn_from == "train" else ""
-            way = f"vireid evaluate {folder}{validate}"
+            options = " --validate" if recipe.data.learn_from == "train" else ""
+            options += " --trust-code" if user_code.kept_files(folder) else ""
+            way = f"vireid evaluate {folder}{options}"
             log.info("%s has finished; score it with: %s", folder, way)
     return method
 
