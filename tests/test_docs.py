@@ -54,7 +54,7 @@ def names(paths: list[Path]) -> list[str]:
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A folder that looks like a clone; what the commands write stays in it."""
-    for entry in ("src", "recipes", "docs", "benchmarks", "scripts"):
+    for entry in ("src", "examples", "docs", "benchmarks", "scripts"):
         (tmp_path / entry).symlink_to(PROJECT / entry)
     return tmp_path
 
