@@ -12,7 +12,7 @@ from vireid.cli.options import examples
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vireid.inventory import Entry, Setting
+    from vireid.cli.inventory import Entry, Setting
 
 
 @click.command(
@@ -33,7 +33,7 @@ def list_(kind: str | None, name: str | None, as_json: bool) -> None:
 
     KIND is one of these words (datasets for data sets), NAME one of that kind.
     """
-    from vireid import inventory
+    from vireid.cli import inventory
 
     if kind and name:
         found = {kind: [inventory.entry(kind, name)]}

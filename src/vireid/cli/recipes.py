@@ -27,7 +27,7 @@ def recipes(context: click.Context, as_json: bool) -> None:
     """
     if context.invoked_subcommand:
         return
-    from vireid import inventory
+    from vireid.cli import inventory
     from vireid.cli.listing import show_lines
 
     found = {kind: inventory.entries(kind) for kind in ("recipes", "sweeps")}
