@@ -73,10 +73,10 @@ class _Remembered:
         self.checkpoint, self.learnt_on = embedder.checkpoint, embedder.learnt_on
         self.known: dict[Path, np.ndarray] = {}
 
-    def embed_records(self, records: Sequence[ImageRecord], progress: bool = False) -> np.ndarray:
+    def embed_records(self, records: Sequence[ImageRecord]) -> np.ndarray:
         new = [record for record in records if record.path not in self.known]
         if new:
-            rows = self.embedder.embed_records(new, progress)
+            rows = self.embedder.embed_records(new)
             self.known |= {r.path: row for r, row in zip(new, rows, strict=True)}
         return np.stack([self.known[record.path] for record in records])
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from scripts import demo_report
 from vireid import Embedder, Gallery, ImageRecord, Modality, datasets
 from vireid.datasets import Dataset
+from vireid.progress import on_terminal
 from vireid.reports import contact_sheet
 from vireid.scoring import baselines
 from vireid.scoring.evaluation import EmbedsRecords, score
@@ -83,8 +84,8 @@ def scored(embedder: EmbedsRecords, dataset: Dataset, name: str | None = None) -
 def fill_gallery(embedder: Embedder, dataset: Dataset) -> list[ImageRecord]:
     """Index the visible test pictures; returns the infrared ones, in random order."""
     visible = [record for record in dataset.test if record.modality is Modality.VISIBLE]
-    with Gallery.create(GALLERY, embedder) as gallery:
-        index(visible, embedder, gallery, progress=True)
+    with Gallery.create(GALLERY, embedder) as gallery, on_terminal():
+        index(visible, embedder, gallery)
     console.print(f"{GALLERY}: {len(visible)} pictures")
     infrared = [record for record in dataset.test if record.modality is Modality.INFRARED]
     return random.Random(0).sample(infrared, len(infrared))

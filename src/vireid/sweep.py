@@ -18,6 +18,7 @@ again, so the same command goes on after an interruption and after rows were add
 import io
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +33,6 @@ from vireid import datasets, runs
 from vireid import recipe as recipes
 from vireid import recipes as shipped
 from vireid.errors import VireidError
-from vireid.learning.journal import console
 from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
 from vireid.recipe import Recipe
@@ -133,8 +133,7 @@ def run(
     found: dict[tuple[str, int], Scores] = {}
     for number, ((name, seed), recipe) in enumerate(wanted.items(), 1):
         place = folder / sweep.folder_of(name, seed)
-        where = f"{number}/{len(wanted)}  {name}, seed {seed}"
-        console.print(where, markup=False, highlight=False, soft_wrap=True)
+        print(f"{number}/{len(wanted)}  {name}, seed {seed}", file=sys.stderr)
         found[name, seed] = _result(recipe, place, sweep.protocol, validate=validate)
         rows = _rows(sweep, found)
         _write(sweep, rows, folder)
@@ -228,7 +227,7 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
         return known
     # Its code is that of the sweep's own recipe: `learn` or `check_same` has seen to it.
     embedder = Embedder.open(folder, trust_code=True)
-    scores = evaluation.score(embedder, data, wanted, progress=True, group=group)
+    scores = evaluation.score(embedder, data, wanted, group=group)
     results.keep([scores], folder / "scores.json")
     return scores
 

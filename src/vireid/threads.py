@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import Progress
+from vireid.progress import counted
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,32 +16,30 @@ IN_ONE_GO = 16
 
 
 def in_threads(do: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator[R]:
-    """Return the result of each item, in order, and show a progress bar.
-
-    Only a few results are held at a time.
+    """Return the result of each item, in order; only a few results are held at a time.
 
     Args:
         do: Called with each item, in as many threads as this process has processors.
         items: All of them.
-        doing: Text of the bar, e.g. `packing pictures`.
+        doing: The work, for whoever is told of progress, e.g. `packing pictures`.
     """
+    if items:
+        for done in counted(_some_at_a_time(do, items), doing, len(items), len):
+            yield from done
 
+
+def _some_at_a_time(do: Callable[[T], R], items: Sequence[T]) -> Iterator[list[R]]:
     def do_some(start: int) -> list[R]:
         return [do(item) for item in items[start : start + IN_ONE_GO]]
 
     threads = processors()
     ahead: deque[Future[list[R]]] = deque()
     starts = range(0, len(items), IN_ONE_GO)
-    if not items:
-        return
-    with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(threads) as pool:
-        task = bar.add_task(doing, total=len(items))
+    with ThreadPoolExecutor(threads) as pool:
         for start in starts:
             ahead.append(pool.submit(do_some, start))
             while len(ahead) > (2 * threads if start < starts[-1] else 0):
-                done = ahead.popleft().result()
-                yield from done
-                bar.advance(task, len(done))
+                yield ahead.popleft().result()
 
 
 def processors() -> int:

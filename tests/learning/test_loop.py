@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 import resource
 import signal
 import socket
@@ -25,6 +26,7 @@ from vireid.learning.devices import Precision
 from vireid.learning.loop import DivergedError, fit, seed_of
 from vireid.learning.stop_requests import Interrupted, StopRequests
 from vireid.method import Method
+from vireid.progress import Step, told_to
 
 STEPS_OF_TOY = 3 * 2 * STEPS
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -90,6 +92,16 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, precision: Precision) -> 
     fit(small(ThreeStep), ToyData(), folder, precision=precision)
     assert len(losses(folder)) == 6
     return folder
+
+
+def test_whoever_asks_is_told_how_much_of_all_stages_is_done(tmp_path: Path) -> None:
+    steps: list[Step] = []
+    with told_to(steps.append):
+        fit(small(ThreeStep), ToyData(), tmp_path)
+    done = [step.done for step in steps]
+    assert done == sorted(set(done))
+    assert (done[-1], {step.total for step in steps}) == (STEPS_OF_TOY, {STEPS_OF_TOY})
+    assert all(re.match(r"\w+ [12]/2  \w+ \d", step.now) for step in steps)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,6 +15,7 @@ from vireid.errors import VireidError
 from vireid.models.card import ModelError
 from vireid.models.embedder import Embedder, Picture
 from vireid.pictures import PictureError
+from vireid.progress import Step, told_to
 from vireid.records import ImageRecord, Modality
 
 
@@ -70,7 +71,10 @@ def test_vectors_come_in_the_order_of_the_records_whatever_their_spectra(
     embedder: Embedder, tmp_path: Path
 ) -> None:
     records = save(tmp_path, 75)
-    vectors = embedder.embed_records(records, progress=True)
+    steps: list[Step] = []
+    with told_to(steps.append):
+        vectors = embedder.embed_records(records)
+    assert [(step.done, step.total) for step in steps] == [(n, 75) for n in (0, 32, 64, 75)]
     for i in (0, 31, 32, 74):
         alone = embedder.embed([person(i)], records[i].modality)
         np.testing.assert_allclose(vectors[i], alone[0], atol=1e-5)

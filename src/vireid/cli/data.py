@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vireid.cli.options import EXISTING, TO_WRITE, examples, progress_bar
+from vireid.cli.options import EXISTING, TO_WRITE, examples
 
 
 @click.command(
@@ -59,9 +59,8 @@ def render(out: Path, size: str, layout: str, processes: int | None, **asked: An
     total = nightwalk.pictures_in(plan)
     click.echo(f"{total} pictures of {plan.people} people", err=True)
     try:
-        with progress_bar("rendering", total) as advance:
-            for pictures in rendered:
-                advance(pictures)
+        for _ in rendered:  # a person has been rendered
+            pass
     except KeyboardInterrupt:
         click.secho(
             f"vireid: {out} is not finished; the same command goes on", fg="yellow", err=True

@@ -11,6 +11,7 @@ from vireid import __version__
 from vireid.cli import data, learning, listing, models, recipes, scoring, search
 from vireid.cli.options import examples
 from vireid.errors import VireidError, explain_missing_module
+from vireid.progress import on_terminal
 
 
 @click.group(
@@ -49,7 +50,8 @@ def main() -> None:
     """Run the command line; what a person can put right is shown as one line."""
     try:
         # Standing alone, click would call an interruption "Aborted!" and end with 1.
-        sys.exit(vireid(prog_name="vireid", standalone_mode=False) or 0)
+        with on_terminal():
+            sys.exit(vireid(prog_name="vireid", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -1,7 +1,5 @@
-"""What several commands share: kinds of arguments, examples in help, a progress bar."""
+"""What several commands share: kinds of arguments, examples in help."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -32,16 +30,3 @@ def recipe_file(context: click.Context, parameter: click.Parameter, name: str) -
 def examples(*lines: str) -> str:
     r"""The end of a command's help; `\b` keeps click from rewrapping the lines."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-@contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """On standard error: how many of how many, and how long it will still take."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Remaining())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)

@@ -82,7 +82,6 @@ def evaluate(
         choose=lambda data: offered.beside_plain(
             offered.choose(data, name, **asked), flip, re_rank
         ),
-        progress=True,
         group="validation" if validate else "test",
         trust_code=trust_code,
     )

@@ -47,9 +47,7 @@ def index(
     from vireid.search import answers
 
     spectrum = Modality(modality) if modality else None
-    report = answers.index(
-        source, out, model, spectrum, camera, progress=True, trust_code=trust_code
-    )
+    report = answers.index(source, out, model, spectrum, camera, trust_code=trust_code)
     click.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.as_text())
     if not any(report.pictures.values()):
         raise VireidError(f"no picture could be used, {out} is empty; mend them and do it again")

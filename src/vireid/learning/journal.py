@@ -1,4 +1,4 @@
-"""What a run says while it learns: a bar, a line an epoch, losses.jsonl, TensorBoard."""
+"""What a run says while it learns: how far it is, a line an epoch, losses.jsonl, TensorBoard."""
 
 import json
 import logging
@@ -10,21 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from vireid.learning.checkpoints import Position, Sums
 from vireid.method import Stage
+from vireid.progress import tell
 from vireid.whole_files import write_whole, writing_to
 
 log = logging.getLogger(__name__)
-console = Console(stderr=True)
 COLLAPSED = math.log(2)
 """What log(1 + exp(0)), the weighted triplet, is when all embeddings are one."""
 
 
 class Report:
-    """Told of every step and every epoch; shows, writes and warns.
+    """Told of every step and every epoch; tells, writes and warns.
 
     Only one process of a run reports; the others have `active` false and say nothing.
     """
@@ -45,16 +42,12 @@ class Report:
         self._losses = folder / "losses.jsonl"
         self._measures = folder / "measures.jsonl"
         self._board = _open_board(folder) if active and tensorboard else None
-        self._bar = _bar(hidden=not (active and console.is_terminal))
-        total = self._steps_before(Position(len(stages)))
-        self._task = self._bar.add_task("", total=total, text="")
         self._pictures, self._since = 0, time.perf_counter()
         self._collapsed_epochs = 0
         if active:
             _forget_lines_after(self._losses, begin)
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -63,7 +56,6 @@ class Report:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
         if self._board:
             self._board.close()
 
@@ -72,19 +64,21 @@ class Report:
         self._pictures, self._since = 0, time.perf_counter()
 
     def steps_done(self, position: Position, losses: Mapping[str, float], pictures: int) -> None:
-        """Move the bar.
+        """Tell how far the run is.
 
         Args:
             position: After these steps.
             losses: Of the last of them.
             pictures: Learnt from in them, by all processes.
         """
+        if not self._active:
+            return
         self._pictures += pictures
         stage = self._stages[position.stage]
         where = f"{stage.name} {position.epoch + 1}/{stage.epochs}"
-        text = _in_words(losses) + self._speed_in_words()
-        done = self._steps_before(position)
-        self._bar.update(self._task, completed=done, description=where, text=text)
+        now = f"{where}  {_in_words(losses)}{self._speed_in_words()}"
+        total = self._steps_before(Position(len(self._stages)))
+        tell("learning", self._steps_before(position), total, now)
 
     def epoch_ends(self, position: Position, sums: Sums) -> None:
         """Write the line of the epoch that ends at this position."""
@@ -144,18 +138,6 @@ class Report:
                 "the triplet loss has stood at ln 2 for three epochs: all pictures may have got "
                 "one embedding; lower the learning rate, or give it more epochs to warm up"
             )
-
-
-def _bar(*, hidden: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=hidden,
-        transient=True,
-    )
 
 
 def _in_words(losses: Mapping[str, float]) -> str:

@@ -1,11 +1,11 @@
 """What vireid says while it learns: shown on the console, and kept in the run's log."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vireid.learning.journal import console
 from vireid.whole_files import writing_to
 
 
@@ -48,4 +48,5 @@ class _ToConsole(logging.Handler):
     """One line for one message, above the bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+        # The name is looked up each time: a bar puts another stream in the place of this one.
+        print(self.format(record), file=sys.stderr)

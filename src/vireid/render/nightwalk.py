@@ -27,6 +27,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from vireid.errors import VireidError
+from vireid.progress import counted
 from vireid.render.bodies import shop
 from vireid.render.layouts import LAYOUTS, Shot, shots_of
 from vireid.render.outfits import Outfit, dress
@@ -79,7 +80,8 @@ def render(out: Path, plan: Plan, processes: int | None = None) -> Iterator[int]
 def _rendered(out: Path, plan: Plan, processes: int, bodies: str) -> Iterator[int]:
     with _only_us(out):
         _write_facts(out, plan, bodies, finished=False)
-        yield from _render_all(out, plan, processes)
+        people = _render_all(out, plan, processes)
+        yield from counted(people, "rendering pictures", pictures_in(plan), lambda each: each)
         _write_lists(out, plan)
         _write_facts(out, plan, bodies, finished=True)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
-from rich.progress import track
 
 from vireid.pictures import Pixels, read_resized
+from vireid.progress import counted
 from vireid.records import ImageRecord
 
 Vector = Float[np.ndarray, " d"]
@@ -35,14 +35,12 @@ class Baseline:
         """The name: there are no weights."""
         return self.name
 
-    def embed_records(self, records: Sequence[ImageRecord], progress: bool = False) -> Vectors:
+    def embed_records(self, records: Sequence[ImageRecord]) -> Vectors:
         """Row i is the unit vector of record i, as an `Embedder` gives it."""
         with ThreadPoolExecutor() as pool:
             vectors = pool.map(self.embed, records)
-            shown = track(
-                vectors, self.name, total=len(records), transient=True, disable=not progress
-            )
-            rows = np.stack(list(shown)).astype(np.float32)
+            doing = f"embedding pictures by {self.name}"
+            rows = np.stack(list(counted(vectors, doing, len(records)))).astype(np.float32)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True).clip(min=1e-12)
         unit: Vectors = rows / lengths
         return unit

@@ -59,7 +59,7 @@ class EmbedsRecords(typing.Protocol):
     def learnt_on(self) -> str:
         """The data set, as its `label` says it; "nothing" or "unknown"."""
 
-    def embed_records(self, records: Sequence[ImageRecord], progress: bool = False) -> Vectors:
+    def embed_records(self, records: Sequence[ImageRecord]) -> Vectors:
         """Row i is the unit vector of record i."""
 
 
@@ -67,7 +67,6 @@ def score(
     embedder: EmbedsRecords,
     dataset: Dataset,
     protocol: Protocol,
-    progress: bool = False,
     group: Group = "test",
 ) -> Scores:
     """Embed what a protocol needs of a data set's pictures, and score every trial.
@@ -76,14 +75,13 @@ def score(
         VireidError: A picture cannot be read, the protocol finds nothing to rank, or the model has
             learnt from those people.
     """
-    return score_all(embedder, dataset, [protocol], progress, group)[0]
+    return score_all(embedder, dataset, [protocol], group)[0]
 
 
 def score_all(
     embedder: EmbedsRecords,
     dataset: Dataset,
     protocols: Sequence[Protocol],
-    progress: bool = False,
     group: Group = "test",
 ) -> list[Scores]:
     """Score under several protocols; every picture that any of them needs is embedded once.
@@ -96,8 +94,8 @@ def score_all(
     scored = _scored_dataset(dataset, group)
     trials = {protocol: protocol.trials(_with(dataset, group)) for protocol in protocols}
     flipped = {p: drawn for p, drawn in trials.items() if p.test_time_flip != "none"}
-    embeddings = _embed(embedder, trials, progress)
-    mirrored = _embed(embedder, flipped, progress, mirrored=True) if flipped else {}
+    embeddings = _embed(embedder, trials)
+    mirrored = _embed(embedder, flipped, mirrored=True) if flipped else {}
     return [_scores(p, drawn, embeddings, mirrored, scored, model) for p, drawn in trials.items()]
 
 
@@ -135,7 +133,6 @@ def score_models(
     root: Path | None = None,
     *,
     choose: Callable[[Dataset], Sequence[Protocol]] = choose,
-    progress: bool = False,
     group: Group = "test",
     trust_code: bool = False,
 ) -> list[Scores]:
@@ -146,7 +143,6 @@ def score_models(
         dataset: See `dataset_of`.
         root: Likewise.
         choose: The protocols for a data set; by default all variants of its usual one.
-        progress: Show a progress bar.
         group: The people to score on.
         trust_code: See `Embedder.open`.
 
@@ -157,9 +153,7 @@ def score_models(
     data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in each]
     _check_splits(data)
     scores = [
-        score_all(
-            Embedder.open(model, trust_code=trust_code), found, choose(found), progress, group
-        )
+        score_all(Embedder.open(model, trust_code=trust_code), found, choose(found), group)
         for model, found in zip(each, data, strict=True)
     ]
     name = Path(models[0]).absolute().name if len(models) == 1 else f"{len(each)} models"
@@ -347,7 +341,6 @@ def _check_splits(data: Sequence[Dataset]) -> None:
 def _embed(
     embedder: EmbedsRecords,
     trials: Mapping[Protocol, Sequence[Trial]],
-    progress: bool,
     *,
     mirrored: bool = False,
 ) -> Embeddings:
@@ -355,10 +348,10 @@ def _embed(
     drawn = [trial for of_protocol in trials.values() for trial in of_protocol]
     needed = list(dict.fromkeys(picture for trial in drawn for picture in trial.pictures))
     if not mirrored:
-        return dict(zip(needed, embedder.embed_records(needed, progress), strict=True))
+        return dict(zip(needed, embedder.embed_records(needed), strict=True))
     if not isinstance(embedder, Embedder):
         raise VireidError(f"{embedder.name} cannot be averaged over flips; only models can")
-    vectors = embedder.embed_records(needed, progress, mirrored=True)
+    vectors = embedder.embed_records(needed, mirrored=True)
     return dict(zip(needed, vectors, strict=True))
 
 

@@ -116,7 +116,6 @@ def index(
     model: str | None = None,
     modality: Modality | None = None,
     camera: str | None = None,
-    progress: bool = False,
     *,
     trust_code: bool = False,
 ) -> IndexReport:
@@ -128,7 +127,6 @@ def index(
         model: By default the one that filled the gallery, or `small`.
         modality: Of all pictures.
         camera: Of all pictures.
-        progress: Show a bar on a terminal.
         trust_code: See `Embedder.open`.
 
     Raises:
@@ -138,7 +136,7 @@ def index(
     embedder, gallery = _open_or_create(out, model, trust_code)
     with gallery:
         try:
-            indexed = indexing.index(found.records, embedder, gallery, progress)
+            indexed = indexing.index(found.records, embedder, gallery)
         except KeyboardInterrupt:
             safe = f"{len(gallery)} pictures are safe in {out}"
             raise VireidError(f"interrupted; {safe}, the same command goes on from there") from None

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from vireid.gallery.gallery import Gallery, stamp_of
 from vireid.gallery.local.facts import Known, Stamp
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError
+from vireid.progress import counted
 from vireid.records import ImageRecord
 
 
@@ -28,9 +26,7 @@ class Indexed:
     """Cannot be used."""
 
 
-def index(
-    records: Sequence[ImageRecord], embedder: Embedder, gallery: Gallery, progress: bool = False
-) -> Indexed:
+def index(records: Sequence[ImageRecord], embedder: Embedder, gallery: Gallery) -> Indexed:
     """Embed pictures and put them into a gallery, a batch at a time.
 
     What is done is safe: after an interruption the same call goes on where it was broken off,
@@ -51,7 +47,7 @@ def index(
     ]
     if relabelled:
         gallery.relabel(relabelled)
-    skipped = _add(todo, stamps, embedder, gallery, progress)
+    skipped = _add(todo, stamps, embedder, gallery)
     unchanged = len(records) - len(todo) - len(relabelled)
     return Indexed(len(todo) - len(skipped), len(relabelled), unchanged, tuple(skipped))
 
@@ -61,23 +57,13 @@ def _add(
     stamps: dict[Path, Stamp | None],
     embedder: Embedder,
     gallery: Gallery,
-    progress: bool,
 ) -> list[PictureError]:
     skipped: list[PictureError] = []
-    with _bar(hidden=not progress) as bar:
-        task = bar.add_task("indexing", total=len(todo))
-        for batch in embedder.in_batches(todo):
-            gallery.add(batch.embeddings, batch.records, [stamps[r.path] for r in batch.records])
-            skipped += batch.skipped
-            bar.advance(task, len(batch.records) + len(batch.skipped))
+    batches = embedder.in_batches(todo)
+    for batch in counted(batches, "indexing pictures", len(todo), lambda batch: batch.read):
+        gallery.add(batch.embeddings, batch.records, [stamps[r.path] for r in batch.records])
+        skipped += batch.skipped
     return skipped
-
-
-def _bar(hidden: bool) -> Progress:
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-    console = Console(stderr=True)
-    hidden = hidden or not console.is_terminal
-    return Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden)
 
 
 def _has_changed(record: ImageRecord, stamp: Stamp | None, known: Known | None) -> bool:
