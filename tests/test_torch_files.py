@@ -21,7 +21,7 @@ from vireid.backbones.clip import create_clip
 from vireid.errors import VireidError
 from vireid.torch_files import UnreadableError
 
-CONTENT: dict[str, Any] = {
+CONTENT: dict[str | int, Any] = {
     "weights": OrderedDict(
         a=torch.rand(3, 4), turned=torch.rand(3, 4).T, half=torch.rand(2).half()
     ),

@@ -6,20 +6,23 @@ Without cykooz-resizer, which has no wheels for Linux on ARM, Pillow resizes: a 
 less here and there. With imagecodecs plain JPEGs are decoded past Pillow, to the same pixels.
 """
 
+import errno
 import os
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vireid.errors import VireidError
+from vireid.plain_files import NO_FILE, content_of, open_plain
 
 try:
     from cykooz_resizer import (
@@ -51,12 +54,32 @@ LEAST_HEIGHT, LEAST_WIDTH = 8, 4
 """Smaller pictures show nobody."""
 MOST_PIXELS = 89_478_485
 """256 MiB in RGB, where Pillow too begins to suspect a decompression bomb."""
-MOST_BYTES = 2**30
+MOST_COSTLY_PIXELS = 2**25
+"""Where a pixel costs more: above 8 bits, transparent, or decoded into several copies; 8K has as
+many."""
+MOST_BYTES = 2**29
 """Of a file: more than the most pixels take as they are."""
+MOST_SCANS = 100
+"""Of a JPEG; progressive ones have about ten, and each is worked on over all of the picture."""
+LARGE = 2**23
+"""Pixels from which pictures are decoded one at a time, so that memory is not a matter of cores."""
+FORMATS = (
+    *("JPEG", "PNG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF"),
+    *("QOI", "SGI", "PCX", "TGA"),
+)
+"""Pillow's names of what is read, whatever a file is called. Not among them is what makes Pillow
+run a program (EPS) or is no picture of a camera. TGA, which has no signature, is tried last. MPO
+is opened as the JPEG that it begins with."""
+COSTLY = ("WEBP", "AVIF", "JPEG2000")
+"""Formats whose decoders hold several copies of a picture."""
+DEEP_MODES = ("I", "F")
+"""What Pillow's names of pixels of more than 8 bits begin with: whole numbers and fractions."""
 MANY_PIXELS = 1_000_000
 """Pictures of more are not copied to be resized."""
 
-JFIF = b"\xff\xd8\xff\xe0"
+JPEG = b"\xff\xd8\xff"
+SCANS = b"\xff\xda"
+JFIF = JPEG + b"\xe0"
 FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}
 SCAN = 0xFFDA
 HARMLESS = {0xFFE0, 0xFFDB, 0xFFC4, 0xFFDD, 0xFFFE}
@@ -117,8 +140,7 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
 
 
 def _decoded(path: Path, content: bytes, enough_for: tuple[int, int] | None) -> Image.Image:
-    with _explaining(path), Image.open(BytesIO(content)) as picture:
-        _check_size(picture, path)
+    with _explaining(path), _open(BytesIO(content), path) as picture, _turn_of(picture):
         if enough_for:
             _decode_fewer_pixels(picture, *enough_for)
         picture.load()
@@ -126,23 +148,69 @@ def _decoded(path: Path, content: bytes, enough_for: tuple[int, int] | None) -> 
 
 
 def _content(path: Path) -> bytes:
-    """All of a file, in four calls of the system.
-
-    `Path.read_bytes` makes eight, and after each of them a thread waits for the interpreter.
-    """
     with _explaining(path):
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        try:
-            size = os.fstat(file).st_size
-            if size > MOST_BYTES:
-                raise _too_large(path, f"{size / 2**30:,.1f} GiB")
-            content = os.read(file, size)
-            if size and len(content) == size:
-                return content
-            with open(file, "rb", closefd=False) as rest:  # a pipe, which has no size
-                return content + rest.read()
-        finally:
-            os.close(file)
+        content = content_of(path, MOST_BYTES)
+        if content.startswith(JPEG) and content.count(SCANS) > MOST_SCANS:
+            raise _too_large(path, f"a JPEG of {content.count(SCANS)} scans")
+        return content
+
+
+def _open(file: IO[bytes], path: Path) -> Image.Image:
+    """Open a picture whose pixels Pillow can give whole, and which is not too large to be read."""
+    picture = Image.open(file, formats=_formats())
+    _check_size(picture, path)
+    if _is_cut_to_8_bits(picture):
+        reason = "it has more than 8 bits in each of several channels, of which Pillow reads 8"
+        raise PictureError(path, reason, "save it in grey with 16 bits, or in colour with 8")
+    return picture
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return those of the formats that Pillow has been built with."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def _turn_of(picture: Image.Image) -> Iterator[None]:
+    """Wait until no other large picture is being decoded; small ones do not wait."""
+    with _one_large_at_a_time if picture.width * picture.height > LARGE else nullcontext():
+        yield
+
+
+_one_large_at_a_time = threading.RLock()
+
+
+def _is_cut_to_8_bits(picture: Image.Image) -> bool:
+    """Whether a file has more than 8 bits a channel where Pillow gives 8, which loses the rest.
+
+    Pillow says so in what it tells its decoders: `RGB;16B`, or for PPM the largest value. For
+    JPEG 2000 it says nothing, but the file does, behind the sizes that its header begins with.
+    """
+    if picture.mode.startswith(DEEP_MODES):
+        return False
+    if picture.format == "JPEG2000":
+        return _bits_of_jpeg_2000(picture) > 8
+    told = [argument for tile in getattr(picture, "tile", ()) for argument in _arguments(tile)]
+    deep_names = (isinstance(each, str) and ";16" in each for each in told)
+    return any(deep_names) or (picture.format == "PPM" and any(each > 255 for each in told[1:2]))
+
+
+def _arguments(tile: Any) -> tuple[Any, ...]:
+    return tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+
+
+def _bits_of_jpeg_2000(picture: Image.Image) -> int:
+    file = picture.fp
+    place = file.tell()
+    file.seek(0)
+    begin = file.read(2**20)
+    file.seek(place)
+    sizes = begin.find(b"\xff\x4f\xff\x51")
+    if sizes < 0 or sizes + 42 >= len(begin):
+        raise ValueError("its header is damaged")
+    return (begin[sizes + 42] & 0x7F) + 1
 
 
 def check_header(path: Path) -> None:
@@ -151,8 +219,7 @@ def check_header(path: Path) -> None:
     Raises:
         PictureError: What `read_picture` raises, as far as it can be seen so.
     """
-    with _explaining(path), path.open("rb") as file, Image.open(file) as picture:
-        _check_size(picture, path)
+    with _explaining(path), open_plain(path) as file, _open(file, path) as picture:
         if not _ends_well(file, picture.format):
             picture.load()
 
@@ -228,13 +295,17 @@ def _check_size(picture: Image.Image, path: Path | str) -> None:
         reason = f"it has {height} rows and {width} columns"
         least = f"at least {LEAST_HEIGHT} rows and {LEAST_WIDTH} columns"
         raise PictureError(path, reason, f"give a picture of {least}, or leave it out")
-    if height * width > MOST_PIXELS:
-        raise _too_large(path, f"{height} rows and {width} columns")
+    transparent = picture.mode.endswith("A")
+    costly = transparent or picture.format in COSTLY or picture.mode.startswith(DEEP_MODES)
+    most = MOST_COSTLY_PIXELS if costly else MOST_PIXELS
+    if height * width > most:
+        kind = f" of {picture.mode} in {picture.format}" if costly and picture.format else ""
+        raise _too_large(path, f"{height} rows and {width} columns{kind}", most)
 
 
-def _too_large(path: Path | str, what: str) -> PictureError:
-    most = f"at most {MOST_PIXELS / 1e6:.0f} million pixels"
-    return PictureError(path, f"it is too large: {what}", f"cut out the person, {most}")
+def _too_large(path: Path | str, what: str, most: int = MOST_PIXELS) -> PictureError:
+    way_out = f"cut out the person, at most {most / 1e6:.0f} million pixels"
+    return PictureError(path, f"it is too large: {what}", way_out)
 
 
 def _decode_fewer_pixels(picture: Image.Image, height: int, width: int) -> None:
@@ -293,13 +364,17 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _stretched(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture).astype(np.float32)
-    finite = values[np.isfinite(values)]
-    if not finite.size:
+    values = np.array(picture, np.float32)
+    finite = np.isfinite(values)
+    if not finite.any():
         raise ValueError("it has no finite values")
-    low, high = np.percentile(finite, (1, 99))
-    scaled = (values - low) * (255 / max(high - low, 1e-12))
-    return Image.fromarray(np.nan_to_num(scaled, nan=0.0).clip(0, 255).round().astype(np.uint8))
+    low, high = np.percentile(values if finite.all() else values[finite], (1, 99))
+    # In place: the largest pictures that are read take 128 MiB a copy.
+    values -= low
+    values *= 255 / max(high - low, 1e-12)
+    np.nan_to_num(values, copy=False, nan=0.0)
+    np.clip(values, 0, 255, out=values)
+    return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
 
 
 def _ends_well(file: IO[bytes], kind: str | None) -> bool:
@@ -331,8 +406,12 @@ def _explained(path: Path, error: Exception) -> PictureError:
             return PictureError(path, "it may not be read", way_out)
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
             return _too_large(path, "perhaps a decompression bomb")
+        case OSError(errno=errno.EINVAL, filename=str()):
+            return PictureError(path, NO_FILE, "give the picture itself, as a file")
+        case OSError(errno=errno.EFBIG, filename=str()):
+            return _too_large(path, f"more than {MOST_BYTES // 2**20} MiB")
         case UnidentifiedImageError():
-            what = "is not a picture that Pillow can read"
+            what = f"is not a picture of a kind that is read ({', '.join(FORMATS)})"
             return PictureError(path, "it is empty" if _is_empty(path) else f"it {what}")
         case _:
             return PictureError(path, f"it cannot be decoded ({error or type(error).__name__})")

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vireid.plain_files import open_plain
+
 MOST_INSTRUCTIONS = 2**24
 """Bytes of `data.pkl`; a checkpoint of ten thousand tensors has an eighth."""
 MOST_SOURCE = 2**26
@@ -59,7 +61,7 @@ def read(path: Path) -> Any:
         OSError: It is not there, or may not be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
             records = _Records(archive, path.stat().st_size)
             content = _Machine(records).run(records.instructions())
             return _state_of(content, records) if isinstance(content, _Module) else content
