@@ -2,11 +2,26 @@
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from numbers import Real
 from pathlib import Path
+from typing import SupportsIndex
+
+from vireid.errors import VireidError
+
+MOST_IDENTITY = 2**63 - 1
+"""The largest number that a gallery's catalogue holds."""
+
+
+class RecordError(VireidError, TypeError):
+    """A field of a record that is something else than it has to be."""
+
+    def __init__(self, field: str, wanted: str, value: object) -> None:
+        super().__init__(f"{field} of a record has to be {wanted}, but is {_shown(value)}")
 
 
 class Modality(StrEnum):
@@ -23,7 +38,15 @@ class Modality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One picture: where its file is and what is known about it."""
+    """One picture: where its file is and what is known about it.
+
+    A field takes what equals a value of its kind for that value: a path as text, `"visible"`,
+    NumPy's integers. A negative identity, by which data sets mark people that nobody has named,
+    is unknown. Names are kept in Unicode's composed form.
+
+    Raises:
+        RecordError: A field is something else; it is a TypeError too.
+    """
 
     path: Path
     modality: Modality
@@ -36,6 +59,22 @@ class ImageRecord:
     time: datetime | None = None
     """When it was taken, where somebody has said it. No score depends on it."""
 
+    def __post_init__(self) -> None:
+        # Records are made by the hundred thousand: what is right already costs a look at its type.
+        identity, camera, tracklet = self.identity, self.camera, self.tracklet
+        if type(self.modality) is not Modality:
+            object.__setattr__(self, "modality", _modality(self.modality))
+        if not isinstance(self.path, Path) or "\0" in str(self.path):
+            object.__setattr__(self, "path", _path(self.path))
+        if identity is not None and not (type(identity) is int and 0 <= identity <= MOST_IDENTITY):
+            object.__setattr__(self, "identity", _identity(identity))
+        if camera is not None and not (type(camera) is str and camera.isascii()):
+            object.__setattr__(self, "camera", _name("camera", camera))
+        if tracklet is not None and not (type(tracklet) is str and tracklet.isascii()):
+            object.__setattr__(self, "tracklet", _name("tracklet", tracklet))
+        if not (self.time is None or isinstance(self.time, datetime)):
+            raise RecordError("time", "a datetime, or None where it is unknown", self.time)
+
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
@@ -44,6 +83,19 @@ class TextQuery:
     text: str
     identity: int | None = None
     """Of whoever it describes, where that is known."""
+
+    def __post_init__(self) -> None:
+        if self.identity is not None:
+            object.__setattr__(self, "identity", _identity(self.identity))
+
+
+def spelling_key(name: str) -> str:
+    """Return what all spellings of a name share: letter case and forms of Unicode do not count.
+
+    >>> spelling_key("Cam SU\u0308D") == spelling_key("cam s\u00fcd")
+    True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
@@ -57,3 +109,57 @@ def fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
         for r in records
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and abs(value) > MOST_IDENTITY:
+        return "larger"  # Python refuses to print numbers of thousands of digits
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:79]}…"
+
+
+def _modality(value: object) -> Modality:
+    if isinstance(value, str) and value in set(Modality):
+        return Modality(value)
+    raise RecordError("modality", "'visible' or 'infrared'", value)
+
+
+def _path(value: object) -> Path:
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise RecordError("path", "the path of a file", value)
+    if "\0" in text:
+        raise RecordError("path", "the path of a file, which holds no NUL character", value)
+    return Path(text)
+
+
+def _identity(value: object) -> int | None:
+    """A person's number; None for negative ones, which stand for people nobody has named."""
+    whole = value if type(value) is int else _whole(value)
+    if whole is None:
+        raise RecordError("identity", "a whole number, or None where nobody has said it", value)
+    if whole > MOST_IDENTITY:
+        raise RecordError("identity", f"at most {MOST_IDENTITY}", value)
+    return whole if whole >= 0 else None
+
+
+def _whole(value: object) -> int | None:
+    """The whole number that a value equals, if it equals one; truth values are no numbers."""
+    try:
+        if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+            return value.__index__()
+    except TypeError:  # arrays of several numbers
+        return None
+    if isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer():
+        return int(float(value))
+    return None
+
+
+def _name(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise RecordError(field, "a text, or None where it is unknown", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RecordError(field, "valid Unicode", value) from None
+    return unicodedata.normalize("NFC", str(value))
