@@ -201,7 +201,7 @@ def _arguments(tile: Any) -> tuple[Any, ...]:
     return tile[3] if isinstance(tile[3], tuple) else (tile[3],)
 
 
-def _bits_of_jpeg_2000(picture: Image.Image) -> int:
+def _bits_of_jpeg_2000(picture: Any) -> int:
     file = picture.fp
     place = file.tell()
     file.seek(0)
@@ -210,7 +210,7 @@ def _bits_of_jpeg_2000(picture: Image.Image) -> int:
     sizes = begin.find(b"\xff\x4f\xff\x51")
     if sizes < 0 or sizes + 42 >= len(begin):
         raise ValueError("its header is damaged")
-    return (begin[sizes + 42] & 0x7F) + 1
+    return int(begin[sizes + 42] & 0x7F) + 1
 
 
 def check_header(path: Path) -> None:
