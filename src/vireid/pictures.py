@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -155,7 +155,7 @@ def _content(path: Path) -> bytes:
         return content
 
 
-def _open(file: IO[bytes], path: Path) -> Image.Image:
+def _open(file: BytesIO | BufferedReader, path: Path) -> Image.Image:
     """Open a picture whose pixels Pillow can give whole, and which is not too large to be read."""
     picture = Image.open(file, formats=_formats())
     _check_size(picture, path)
@@ -377,7 +377,7 @@ def _stretched(picture: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
 
 
-def _ends_well(file: IO[bytes], kind: str | None) -> bool:
+def _ends_well(file: BytesIO | BufferedReader, kind: str | None) -> bool:
     """Whether a file ends as its kind does, zeros behind it aside; other kinds do not tell."""
     place = file.tell()
     file.seek(0, os.SEEK_END)

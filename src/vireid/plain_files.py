@@ -7,8 +7,8 @@ pictures, cards of models and runs, weights.
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 MOST_OF_A_CARD = 2**26
 """Bytes of a file that describes something (model.json, run.json, scores.json)."""
@@ -16,7 +16,7 @@ NO_FILE = "it is no regular file but a pipe, a socket, a device or a folder"
 FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-def open_plain(path: Path) -> IO[bytes]:
+def open_plain(path: Path) -> BufferedReader:
     """Open a regular file, or a link to one, for reading.
 
     Raises:

@@ -6,7 +6,7 @@ of an image    c, y, x: channels, rows and columns of a feature map
 Shapes are checked while the tests run (jaxtyping and beartype) and cost nothing otherwise.
 """
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 Images = Float[Tensor, "n 3 h w"]
@@ -19,3 +19,8 @@ Modalities = Int[Tensor, " n"]
 """Modality of each row: 0 visible, 1 infrared, 2 auxiliary."""
 Logits = Float[Tensor, "n k"]
 Scalar = Float[Tensor, ""]
+
+
+def images_of(pixels: UInt8[Tensor, "n h w 3"]) -> Images:
+    """Return pictures as networks see them; learning, scoring and searching all go through here."""
+    return pixels.permute(0, 3, 1, 2).float().div(255)

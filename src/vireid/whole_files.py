@@ -1,13 +1,22 @@
-"""Files that are written whole or not at all, and what is said when they cannot be."""
+"""Files and folders that are written whole or not at all, and what is said when they cannot be."""
 
+import glob
 import os
+import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 from vireid.errors import VireidError
 
 WAY_OUT = "make room or choose another place, then try again"
+PARTIAL = ".partial"
+"""End of the names of what is not yet whole."""
+ABANDONED = {"file": 60 * 60, "folder": 24 * 60 * 60}
+"""Seconds after which nobody is still writing: what a killed process left may be removed."""
 
 
 @contextmanager
@@ -39,15 +48,80 @@ def write_whole(path: Path, content: bytes, way_out: str = WAY_OUT) -> None:
     Raises:
         VireidError: Disk full, no permission. What was there before is as it was.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with writing_to(path, way_out):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+    with writing_to(path, way_out), whole_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that replaces the one at a path once the block has ended without an error.
+
+    Args:
+        path: Folders above it are made.
+
+    Raises:
+        OSError: As the system tells it; what was there before is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    for left in _abandoned(path, "file"):
+        left.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to fill; it gets its name once the block has ended without an error.
+
+    A folder that nothing was put into does not appear, and what a killed process left of an
+    earlier try is removed after a day.
+
+    Args:
+        path: The name. There must be nothing, or an empty folder, at the end of the block.
+
+    Raises:
+        OSError: As the system tells it; then there is no folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in _abandoned(path, "folder"):
+        shutil.rmtree(left, ignore_errors=True)
+    building = _partial(path)
+    building.mkdir()
+    try:
+        yield building
+        if any(building.iterdir()):
+            sync_folder(building)
+            building.rename(path)
+            sync_folder(path.parent)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _partial(path: Path) -> Path:
+    # Not by the process's number: another container may have a process of that number.
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+
+
+def _abandoned(path: Path, kind: Literal["file", "folder"]) -> list[Path]:
+    """What killed processes have left of a file or a folder."""
+    partials = path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}")
+    old = [left for left in partials if time.time() - left.stat().st_mtime > ABANDONED[kind]]
+    return [left for left in old if left.is_dir() == (kind == "folder")]

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -108,10 +107,9 @@ def reads_anny(content: Content, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Lets anny answer with this content, for it takes minutes; gives where it was built."""
     read: list[Path] = []
 
-    def from_anny(folder: Path, stage: Callable[[str], None]) -> Content:
+    def from_anny(folder: Path) -> Content:
         read.append(folder)
         (folder / "big.safetensors").write_bytes(b"0" * 1000)
-        stage("reading")
         time.sleep(0.2)
         return content
 

@@ -115,14 +115,14 @@ def test_a_killed_process_leaves_the_old_pack_and_no_half_of_a_new_one(
     os.mkfifo(records[-1].path)  # the process waits at the last picture of the first group
     command = [sys.executable, "-m", "vireid", *arguments(root, "--out", out)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as packing:
-        wait_for(lambda: packing.poll() is not None or list(out.glob("*.part/pictures.u8")))
+        wait_for(lambda: packing.poll() is not None or list(out.glob(".*.partial/pictures.u8")))
         assert packing.poll() is None
         packing.send_signal(signal.SIGKILL)
     assert {path: path.read_bytes() for path in old} == old
     records[-1].path.unlink()
     records[-1].path.write_bytes(last)
     pack(root, "--out", out)
-    assert [path for path in out.iterdir() if path.suffix == ".part"] == []
+    assert [path for path in out.iterdir() if path.suffix == ".partial"] == []
     data = learnt_from(root)
     assert (data._pictures[0] == 255).all()
     assert len(data._pictures) == len(data.records)

@@ -222,7 +222,7 @@ def start_building(folder: Path) -> subprocess.Popen[str]:
 
 
 def bytes_in_unfinished_packs(cache: Path) -> int:
-    return sum(file.stat().st_size for file in cache.glob("*.part/pictures.u8"))
+    return sum(file.stat().st_size for file in cache.glob(".*.partial/pictures.u8"))
 
 
 def test_a_killed_build_leaves_nothing_that_is_taken_for_a_pack(
@@ -236,11 +236,11 @@ def test_a_killed_build_leaves_nothing_that_is_taken_for_a_pack(
     assert building.poll() is None
     building.send_signal(signal.SIGKILL)
     building.communicate()
-    assert packs_in(cache)[0].endswith(".part")
+    assert packs_in(cache)[0].endswith(".partial")
     paths[-1].unlink()
     paths[-1].write_bytes(last)
     assert (pixels(open_packed(sorted(paths), *SIZE)) == read(sorted(paths))).all()
-    assert [name for name in packs_in(cache) if name.endswith(".part")] == []
+    assert [name for name in packs_in(cache) if name.endswith(".partial")] == []
 
 
 def test_several_processes_build_one_pack_between_them(

@@ -1,6 +1,5 @@
 """Checkpoints: where a run stands, written to disk whole or not at all, so they can be trusted."""
 
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from vireid import torch_files
 from vireid.errors import VireidError
 from vireid.method import Method, Stage
 from vireid.torch_files import UnreadableError
+from vireid.whole_files import whole_file
 
 FORMAT = 1
 
@@ -98,16 +98,11 @@ def write(path: Path, method: Method, stage: Stage[Any], position: Position, sum
         CheckpointError: Disk full, no permission.
     """
     content = content_of(method, stage, position, sums)
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except (OSError, RuntimeError) as error:
         # torch wraps what the file system says in a RuntimeError of its own.
-        partial.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path} could not be written ({_reason(error)}); the one before it is as it was: "
             "make room and go on with --resume"

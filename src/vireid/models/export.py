@@ -13,10 +13,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +31,8 @@ from vireid.method import Method, ReadsText
 from vireid.models.card import FORMAT
 from vireid.recipe import Recipe
 from vireid.records import Modality
-from vireid.whole_files import writing_to
+from vireid.shapes import images_of
+from vireid.whole_files import new_folder, writing_to
 
 WEIGHTS = "weights.bin"
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
@@ -71,7 +69,7 @@ def export(run: Path, out: Path, *, trust_code: bool = False) -> None:
     if out.exists():
         raise ExportError(f"{out} exists; remove it or choose another folder by --out")
     method, recipe = runs.load_method(run, trust_code=trust_code)
-    with writing_to(out), _beside(out) as folder:
+    with writing_to(out), new_folder(out) as folder:
         for file in (*KEPT_FROM_RUN, *user_code.kept_files(run)):
             if (run / file).exists():
                 shutil.copyfile(run / file, folder / file)
@@ -81,17 +79,6 @@ def export(run: Path, out: Path, *, trust_code: bool = False) -> None:
         files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
         card = {**_card(method, recipe), **_origin(run), "name": out.name, "files": files}
         (folder / "model.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        folder.rename(out)
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """Yield a folder of the same name on the same disk, which is deleted unless it was moved."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        folder = Path(scratch) / out.name
-        folder.mkdir()
-        yield folder
 
 
 def _card(method: Method, recipe: Recipe) -> dict[str, Any]:
@@ -160,8 +147,7 @@ class _EmbedPictures(nn.Module):
         self.eval()
 
     def forward(self, pictures: Tensor) -> Tensor:
-        images = pictures.permute(0, 3, 1, 2).float().div(255)
-        return self.method.embed(images, self.modality)
+        return self.method.embed(images_of(pictures), self.modality)
 
 
 def _graph(network: nn.Module, shape: tuple[int, int, int]) -> onnx.ModelProto:

@@ -13,6 +13,7 @@ from vireid.method import FromText
 from vireid.models.card import ModelCard
 from vireid.models.network import Network, Pictures, Reader, Text, Vectors
 from vireid.records import Modality
+from vireid.shapes import images_of
 
 
 def open_run(
@@ -81,7 +82,7 @@ def _in_torch(model: Any) -> tuple[Network, Reader | None]:
     model = model.to(device).eval()
 
     def embed(pictures: Pictures, modality: Modality) -> Vectors:
-        images = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div(255)
+        images = images_of(torch.from_numpy(pictures).to(device))
         with torch.inference_mode():
             return np.asarray(model.embed(images, modality).cpu().numpy())
 

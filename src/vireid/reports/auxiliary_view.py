@@ -24,7 +24,7 @@ from vireid.methods.mun import AUXILIARY, MUN
 from vireid.pictures import read_resized
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality
-from vireid.shapes import Images
+from vireid.shapes import Images, images_of
 from vireid.whole_files import write_whole
 
 SHOWN = 10
@@ -103,7 +103,7 @@ def _some(rng: np.random.Generator, records: Sequence[ImageRecord]) -> list[Imag
 def _images(records: Sequence[ImageRecord], recipe: Recipe) -> Images:
     size = recipe.data.height, recipe.data.width
     pixels = np.stack([read_resized(record.path, *size) for record in records])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    return images_of(torch.from_numpy(pixels))
 
 
 def _every(pairs: Pairs, step: int, count: int) -> Pairs:

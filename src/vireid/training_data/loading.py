@@ -302,7 +302,8 @@ def _refuse(unpaired: dict[int, Modality]) -> None:
 
 
 def _as_images(pixels: UInt8[np.ndarray, "n h w 3"]) -> Images:
-    # numpy divides bytes in one pass, in this thread alone; the tensor is "channels last".
+    # What `shapes.images_of` gives, bit for bit. NumPy divides bytes in one pass, in this thread
+    # alone; the tensor is "channels last".
     scaled = np.divide(pixels, np.float32(255), dtype=np.float32)
     return _pinned(torch.from_numpy(scaled).permute(0, 3, 1, 2))
 

@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized
 from vireid.threads import in_threads
-from vireid.whole_files import write_whole
+from vireid.whole_files import PARTIAL, new_folder, write_whole
 
 FORMAT = 3
 PICTURES, CONTENTS = "pictures.u8", "pack.json"
@@ -383,7 +382,7 @@ def _remove_outdated(shelf: Path, missing: _Wanted) -> None:
 
 
 def _remove_parts(shelf: Path, prefix: str) -> None:
-    for left in shelf.glob(f"{prefix}*.part"):
+    for left in shelf.glob(f".{prefix}*{PARTIAL}"):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -412,13 +411,16 @@ def _build(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
     """Build a pack, whole or not at all; return it and the unreadable pictures with reasons."""
     place.parent.mkdir(parents=True, exist_ok=True)
     _check_room(place.parent, len(wanted.names) * wanted.height * wanted.width * 3)
-    with _new_folder(place) as building:
+    with new_folder(place) as building:
         unreadable = _write_pictures(building / PICTURES, wanted)
         _refuse_changed(wanted)
         packed = wanted.only(name for name in wanted.names if name not in unreadable)
         pack = Pack(building, wanted.height, wanted.width, wanted.root, packed.states)
         if packed.names:
             _write_contents(pack)
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            (building / PICTURES).unlink()
     return replace(pack, folder=place), unreadable
 
 
@@ -429,19 +431,6 @@ def _check_room(folder: Path, needed: int) -> None:
             f"the resized pictures need {needed / 1e9:.1f} GB in {folder}, where "
             f"{free / 1e9:.1f} GB are free; {CACHE_WAY_OUT}"
         )
-
-
-@contextmanager
-def _new_folder(final: Path) -> Iterator[Path]:
-    """Yield a folder that gets its final name once it holds a whole pack, and else vanishes."""
-    building = Path(tempfile.mkdtemp(prefix=f"{final.name}.", suffix=".part", dir=final.parent))
-    try:
-        yield building
-        if (building / CONTENTS).exists():
-            shutil.rmtree(final, ignore_errors=True)
-            building.rename(final)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
