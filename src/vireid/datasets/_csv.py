@@ -17,9 +17,11 @@ from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import cached_property
 from io import StringIO
+from itertools import product
 from pathlib import Path, PureWindowsPath
 
 from vireid.datasets._files import Tree, Unusable
+from vireid.datasets._labels import Names, group_of
 from vireid.errors import VireidError
 from vireid.records import MOST_IDENTITY
 
@@ -86,10 +88,15 @@ def whole_number(text: str) -> int | None:
 
 @dataclass(frozen=True)
 class Beside:
-    """Finds the files that a list names: beside the list, or where a link to it leads."""
+    """Finds the files that a list names: beside the list, or where a link to it leads.
+
+    Lists are long and folders few, so what is known of a folder is kept.
+    """
 
     list_: Path
     _trees: dict[Path, Tree] = field(default_factory=dict)
+    _real_folders: dict[str, str] = field(default_factory=dict)
+    _names: dict[str, tuple[Names, bool]] = field(default_factory=dict)
 
     @cached_property
     def folders(self) -> tuple[Path, ...]:
@@ -109,6 +116,41 @@ class Beside:
         if found is None and os.name != "nt" and PureWindowsPath(cell.strip("\"'")).drive:
             return None
         return found or self.list_.parent / spellings[-1]
+
+    def real(self, path: Path) -> str:
+        """Return where a file really lies, the same for all links to it."""
+        if os.path.islink(path):  # noqa: PTH114  a system call for each file of a long list
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        return f"{self._real_folder(folder)}{os.sep}{name}"
+
+    def names_above(self, path: Path) -> tuple[Names, bool]:
+        """Return the folders between the list and a picture, behind a blank for the list itself.
+
+        Those are all folders that it lies in, and False, where it does not lie below the list.
+        """
+        folder = os.path.split(path)[0]
+        if folder not in self._names:
+            self._names[folder] = self._names_of(folder)
+        return self._names[folder]
+
+    def _names_of(self, folder: str) -> tuple[Names, bool]:
+        place = Path(os.path.abspath(folder))  # noqa: PTH100  links keep the name they are known by
+        above = [Path(os.path.abspath(each)) for each in self.folders]  # noqa: PTH100
+        found = [
+            ("", *path.relative_to(each).parts)
+            for path, each in product((place, Path(self._real_folder(folder))), above)
+            if path.is_relative_to(each)
+        ]
+        # A link to a list may lie anywhere; where the list itself is, its folders are groups.
+        of_groups = (names for names in found if len(names) > 1 and group_of(names[1]))
+        names = next(of_groups, found[0] if found else None)
+        return (place.parts[1:], False) if names is None else (names, True)
+
+    def _real_folder(self, folder: str) -> str:
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        return self._real_folders[folder]
 
     def _loosely(self, path: Path) -> Path | None:
         """A file whose name differs in letter case or in the form of Unicode."""

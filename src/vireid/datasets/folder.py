@@ -23,7 +23,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +212,7 @@ def _in_csv(path: Path) -> _Listed:
     for row in table.rows:
         picture = row if isinstance(row, Unusable) else _in_row(row, beside)
         if isinstance(picture, _Picture) and isinstance(row, Row):
-            first = seen.setdefault(os.path.realpath(picture.path), row.where)
+            first = seen.setdefault(beside.real(picture.path), row.where)
             if first != row.where:
                 same = f"the same picture as in {first.rpartition(', ')[2]}"
                 picture = Unusable(row.where, same)
@@ -241,24 +240,8 @@ def _in_row(row: Row, beside: Beside) -> _Picture | Unusable:
                 said[column] = read_cell(row.cells[column])
             except ValueError:
                 return Unusable(row.where, _wrong(column, row.cells[column]))
-    names, below = _names_below(path, beside.folders)
+    names, below = beside.names_above(path)
     return _Picture(path, names, below, Labels(**said), said.keys())
-
-
-def _names_below(path: Path, folders: Sequence[Path]) -> tuple[Names, bool]:
-    """The folders between a list and a picture; all that it lies in if it lies elsewhere."""
-    place = Path(os.path.abspath(path))  # noqa: PTH100  links keep the name they are known by
-    real = Path(os.path.realpath(place.parent), place.name)
-    above = [Path(os.path.abspath(folder)) for folder in folders]  # noqa: PTH100
-    found = [
-        ("", *path.relative_to(folder).parts[:-1])
-        for path, folder in product((place, real), above)
-        if path.is_relative_to(folder)
-    ]
-    # a link to a list may lie anywhere; where the list is, its folders are groups
-    of_groups = (names for names in found if len(names) > 1 and group_of(names[1]))
-    names = next(of_groups, found[0] if found else None)
-    return (place.parts[1:-1], False) if names is None else (names, True)
 
 
 def _modality(cell: str) -> Modality:
