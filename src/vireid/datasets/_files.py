@@ -1,8 +1,9 @@
 """Finding the pictures that a data set's lists name, however a copy of it spells them.
 
-Copies differ in the case of names, in suffixes (`.jpg`, `.jpeg`, `.JPG`, converted `.png`), in what
-else lies beside the pictures, and in how a list separates folders. None of it may change which
-pictures there are; a picture that is listed and not there is an error.
+Copies differ in the case of names, in the form of Unicode that they are written in, in suffixes
+(`.jpg`, `.jpeg`, `.JPG`, converted `.png`), in what else lies beside the pictures, and in how a
+list separates folders. None of it may change which pictures there are; a picture that is listed
+and not there is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +12,20 @@ from itertools import islice
 from pathlib import Path
 
 from vireid.errors import VireidError
+from vireid.records import spelling_key
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Other files (Thumbs.db, .DS_Store) are not there: one more would change every seeded draw."""
 SHOWN = 20
 """Of a long list of what is missing."""
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A picture, a folder or a line of a list that gives no record."""
+
+    where: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -27,11 +37,11 @@ class Tree:
     _stems: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
 
     def find(self, *parts: str) -> Path | None:
-        """A folder, or a file that is no picture; the case of letters does not matter."""
+        """A folder, or a file that is no picture; its spelling may differ (see `spelling_key`)."""
         place = self.root
         for part in parts:
             names = self._names_in(place)
-            found = names.get(part) or names.get(part.casefold())
+            found = names.get(part) or names.get(spelling_key(part))
             if found is None:
                 return None
             place = found
@@ -43,7 +53,7 @@ class Tree:
         if folder is None:
             return None
         exact = self._names_in(folder).get(parts[-1])
-        same = self._stems_in(folder).get(Path(parts[-1]).stem.casefold(), [])
+        same = self._stems_in(folder).get(spelling_key(Path(parts[-1]).stem), [])
         return exact or (same[0] if len(same) == 1 else None)
 
     def pictures(self, *parts: str) -> list[Path]:
@@ -62,11 +72,11 @@ class Tree:
         return self._names_in(folder).values()
 
     def _names_in(self, folder: Path) -> dict[str, Path]:
-        """By name as it is, and in small letters where no other name is that."""
+        """By name as it is, and by what all its spellings share where no other name is that."""
         if folder not in self._names:
             there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-            small = {name.casefold(): folder / name for name in reversed(there)}
-            self._names[folder] = small | {name: folder / name for name in there}
+            alike = {spelling_key(name): folder / name for name in reversed(there)}
+            self._names[folder] = alike | {name: folder / name for name in there}
         return self._names[folder]
 
     def _stems_in(self, folder: Path) -> dict[str, list[Path]]:
@@ -74,7 +84,7 @@ class Tree:
             stems: dict[str, list[Path]] = {}
             for path in sorted(set(self._below(folder))):
                 if path.suffix.lower() in PICTURES and not path.name.startswith("."):
-                    stems.setdefault(path.stem.casefold(), []).append(path)
+                    stems.setdefault(spelling_key(path.stem), []).append(path)
             self._stems[folder] = stems
         return self._stems[folder]
 

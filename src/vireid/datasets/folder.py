@@ -6,50 +6,53 @@ What is known of a picture is taken from the names of the folders it lies in; th
     infrared  ir  nir  swir  lwir  thermal    taken in infrared
     cam3  camera_north  cam-2                 the camera's name
     0012                                      the person's identity, where such a folder of digits
-                                              lies directly in one of the above
+                                              lies directly in one of the above and is no date
     cam3/0006/0001.jpg                        as in SYSU-MM01, where cameras 3 and 6 are infrared
 
     site/visible/cam1/0012/a.jpg              all of it
 
-A CSV file has a column `path` (relative paths start at the CSV file) and may have `modality`,
-`identity` (an integer), `camera` and `time` (ISO 8601: `2026-11-22T20:15:00`); what it leaves blank
-is taken from folder names too, but for the time.
+Only the folder that is given and those in it count, never those above it. A CSV file has a column
+`path` (relative paths start at the CSV file) and may have `modality`, `identity` (an integer; -1
+for people nobody has named), `camera` and `time` (ISO 8601: `2026-11-22T20:15:00`); what it leaves
+blank is taken from the names of folders too, but for the time.
 """
 
-import csv
 import os
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from vireid.datasets import Dataset, _files, _sysu_layout
+from vireid.datasets import Dataset, _files
+from vireid.datasets._csv import Beside, Row, read_table, whole_number
+from vireid.datasets._files import Unusable as Unusable
+from vireid.datasets._labels import (
+    GROUPS,
+    MODALITIES,
+    FolderLabels,
+    Labels,
+    Names,
+    Reader,
+    dates_in,
+    group_of,
+    numbered_folders,
+)
+from vireid.datasets._listing import SUFFIXES, pictures_below
+from vireid.datasets._seen import Origin
+from vireid.datasets._seen import Seen as Seen
 from vireid.errors import VireidError
-from vireid.records import ImageRecord, Modality
+from vireid.records import MOST_IDENTITY, ImageRecord, Modality, spelling_key
 
-PICTURES = _files.PICTURES | {".avif", ".gif", ".jp2", ".pgm", ".pnm", ".ppm"}
-MODALITIES = {
-    **dict.fromkeys(["visible", "vis", "rgb", "color", "colour"], Modality.VISIBLE),
-    **dict.fromkeys(["infrared", "ir", "nir", "swir", "lwir", "thermal"], Modality.INFRARED),
-}
+LABELS = ("modality", "identity", "camera")
 COLUMNS = ("path", "modality", "identity", "camera", "time")
-CAMERA = re.compile(r"cam(era)?(\d+|[ _-].+)", re.IGNORECASE)
-FOUR_DIGITS = re.compile(r"[0-9]{4}")
+NOTHING = Labels()
 NO_MODALITY = (
     "nothing says its spectrum; put it into a folder named visible or infrared, "
     "or say so with --modality"
 )
-
-
-@dataclass(frozen=True)
-class Unusable:
-    """A picture, a folder or a line of a CSV file that gives no record."""
-
-    where: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,53 @@ class Found:
 
     records: tuple[ImageRecord, ...]
     unusable: tuple[Unusable, ...]
+    seen: Seen
+    """Who and where, and what says so."""
+    notes: tuple[str, ...] = ()
+    """What was passed over or taken otherwise than somebody might have meant it."""
 
 
 @dataclass(frozen=True)
-class PathFacts:
-    """What the folders that a picture lies in say about it."""
+class _Picture:
+    """A picture before it is known what its folders say."""
 
-    modality: Modality | None = None
-    identity: int | None = None
-    camera: str | None = None
-    time: datetime | None = None
-    """Only a CSV file says it."""
+    path: Path
+    names: Names
+    """Of the folders it lies in, as far as they count; the first is the source itself, whose name
+    does not count where it is a list."""
+    below: bool
+    """Whether it lies in the source; otherwise the names are all that it lies in."""
+    said: Labels = NOTHING
+    """What the columns of a list say."""
+    columns: AbstractSet[str] = frozenset()
+    """Those of the labels that a column has said, be it that nobody knows."""
+
+    @property
+    def top(self) -> str | None:
+        """The folder of the source that it lies in; None if directly in it, or elsewhere."""
+        return self.names[1] if self.below and len(self.names) > 1 else None
+
+    @property
+    def group(self) -> str | None:
+        """Who is learnt from and scored on, as folders say it."""
+        if self.below:
+            return group_of(self.top or "")
+        return next(filter(None, map(group_of, reversed(self.names))), None)
+
+    def labels(self, asked: Labels, by_folders: Labels) -> Labels:
+        """What is asked for, or else what columns say, or else folders."""
+        folders = {name: getattr(by_folders, name) for name in LABELS if name not in self.columns}
+        options = {name: value for name in LABELS if (value := getattr(asked, name)) is not None}
+        return replace(self.said, **(folders | options))
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """All pictures of a source, and what gave none."""
+
+    pictures: tuple[_Picture, ...]
+    unusable: tuple[Unusable, ...]
+    notes: tuple[str, ...]
 
 
 def find(source: Path | str, modality: Modality | None = None, camera: str | None = None) -> Found:
@@ -84,27 +123,15 @@ def find(source: Path | str, modality: Modality | None = None, camera: str | Non
             not a single picture in it can be used.
     """
     source = Path(source)
-    listed = _in_csv(source) if source.is_file() else _in_folder(source)
-    records, unusable = [], []
-    for path, facts in listed:
-        if isinstance(facts, Unusable):
-            unusable.append(facts)
-        elif spectrum := modality or facts.modality:
-            place = camera or facts.camera
-            records.append(ImageRecord(path, spectrum, facts.identity, place, time=facts.time))
-        else:
-            unusable.append(Unusable(str(path), NO_MODALITY))
-    if not records:
-        raise VireidError(f"{source}: {_why_nothing(unusable)}")
-    return Found(tuple(records), tuple(unusable))
+    return _found(source, _listed(source), Labels(modality, camera=camera))
 
 
 def read(root: Path | None = None) -> Dataset:
     """A folder, or a CSV file, as a data set to learn from or to score on.
 
-    People in its folders `train` and `validation` are learnt from, all others scored on.
-    Pictures of unknown people and those that `find` cannot use are left out, and told with every
-    score.
+    People in its folders `train` and `validation`, in any of the usual spellings, are learnt from,
+    all others scored on. Pictures of unknown people and those that `find` cannot use are left out,
+    and told with every score.
 
     Raises:
         VireidError: No folder is given, `find` finds nothing in it, a listed picture is not there,
@@ -112,13 +139,15 @@ def read(root: Path | None = None) -> Dataset:
     """
     if root is None:
         raise VireidError("the data set 'folder' needs the folder of your pictures; give its root")
-    found = find(root)
-    missing = [record.path for record in found.records if not record.path.is_file()]
+    listed = _listed(root)
+    found = _found(root, listed, NOTHING)
+    missing = [record.path for record in found.records if not os.path.isfile(record.path)]  # noqa: PTH113
     _files.refuse(root, "listed pictures are not there", missing, "correct their paths")
+    groups = {picture.path: picture.group for picture in listed.pictures}
     splits: dict[str, list[ImageRecord]] = {"train": [], "validation": [], "test": []}
     for record in found.records:
         if record.identity is not None:
-            splits[_split_of(record.path, root)].append(record)
+            splits[groups[record.path] or "test"].append(record)
     learnt, scored = splits["train"] + splits["validation"], splits["test"]
     _files.refuse_people_in_both(
         root,
@@ -132,14 +161,206 @@ def read(root: Path | None = None) -> Dataset:
         train=tuple(splits["train"]),
         validation=tuple(splits["validation"]),
         test=tuple(splits["test"]),
-        facts={"title": f"Pictures in {root}", "remarks": _left_out(found)},
+        facts={
+            "title": f"Pictures in {root}",
+            "remarks": (*_left_out(found), *_other_folders(listed.pictures), *found.notes),
+        },
     )
 
 
-def _split_of(path: Path, root: Path) -> str:
-    above = root if root.is_dir() else root.parent
-    first = path.relative_to(above).parts[0] if path.is_relative_to(above) else ""
-    return first if first in ("train", "validation") else "test"
+def left_out(root: Path) -> list[str]:
+    """List the pictures and lines that cannot be used, each with its reason."""
+    return [f"{each.where}: {each.reason}" for each in find(root).unusable]
+
+
+def labels_of(path: Path | str) -> Labels:
+    """Return what the folders say that a single picture lies in.
+
+    Below the working folder they count from there on. Elsewhere nothing says where they begin, so
+    camera and person are read only from those that hang together up to the picture.
+
+    >>> labels_of("/site/visible/cam1/0012/a.jpg")
+    Labels(modality=<Modality.VISIBLE: 'visible'>, identity=12, camera='cam1', time=None)
+    """
+    here = Path.cwd()
+    path = Path(os.path.abspath(path))  # noqa: PTH100  links keep the name they are known by
+    below = path.is_relative_to(here)
+    names = (here.name, *path.relative_to(here).parts[:-1]) if below else path.parts[1:-1]
+    return Reader().read(names, path.stem, below=below).labels
+
+
+def _listed(source: Path) -> _Listed:
+    if not source.is_file():
+        return _in_folder(source)
+    if source.suffix.lower() in SUFFIXES:
+        raise VireidError(f"{source} is a picture; give the folder it lies in, or a CSV file")
+    return _in_csv(source)
+
+
+def _in_folder(root: Path) -> _Listed:
+    listing = pictures_below(root)
+    own = Path(os.path.abspath(root)).name  # noqa: PTH100
+    level = len(root.parts)
+    pictures = (_Picture(p, (own, *p.parts[level:-1]), True) for p in listing.pictures)
+    return _Listed(tuple(pictures), listing.unusable, listing.notes)
+
+
+def _in_csv(path: Path) -> _Listed:
+    table, beside = read_table(path, COLUMNS), Beside(path)
+    pictures, unusable = list[_Picture](), list[Unusable]()
+    seen: dict[str, str] = {}
+    for row in table.rows:
+        picture = row if isinstance(row, Unusable) else _in_row(row, beside)
+        if isinstance(picture, _Picture) and isinstance(row, Row):
+            first = seen.setdefault(beside.real(picture.path), row.where)
+            if first != row.where:
+                same = f"the same picture as in {first.rpartition(', ')[2]}"
+                picture = Unusable(row.where, same)
+        if isinstance(picture, Unusable):
+            unusable.append(picture)
+        else:
+            pictures.append(picture)
+    return _Listed(tuple(pictures), tuple(unusable), table.notes)
+
+
+def _in_row(row: Row, beside: Beside) -> _Picture | Unusable:
+    cell = row.cells.get("path")
+    if cell is None:
+        return Unusable(row.where, "it has no path")
+    if "\0" in cell:
+        return Unusable(row.where, "its path holds a NUL character; correct it")
+    path = beside.find(cell)
+    if path is None:
+        way_out = f"write the path as it is here, or relative to {beside.list_.parent}"
+        return Unusable(row.where, f"{cell!r} is a path of a Windows computer; {way_out}")
+    said: dict[str, Any] = {}
+    for column, read_cell in READ_CELL.items():
+        if column in row.cells:
+            try:
+                said[column] = read_cell(row.cells[column])
+            except ValueError:
+                return Unusable(row.where, _wrong(column, row.cells[column]))
+    names, below = beside.names_above(path)
+    return _Picture(path, names, below, Labels(**said), said.keys())
+
+
+def _modality(cell: str) -> Modality:
+    if cell.lower() not in MODALITIES:
+        raise ValueError(cell)
+    return MODALITIES[cell.lower()]
+
+
+def _identity(cell: str) -> int | None:
+    number = whole_number(cell)
+    if number is None:
+        raise ValueError(cell)
+    return number if number >= 0 else None
+
+
+READ_CELL: dict[str, Callable[[str], object]] = {
+    "modality": _modality,
+    "identity": _identity,
+    "camera": str,
+    "time": datetime.fromisoformat,
+}
+"""What a cell of each column says; a ValueError where it says nothing."""
+WANTED = {
+    "modality": "is neither visible nor infrared",
+    "identity": f"is not an integer of at most {MOST_IDENTITY}",
+    "time": "is not a time such as 2026-11-22T20:15:00",
+}
+
+
+def _wrong(column: str, cell: str) -> str:
+    shown = cell if len(cell) <= 60 else f"{cell[:59]}…"
+    return f"{column} {shown!r} {WANTED[column]}"
+
+
+def _found(source: Path, listed: _Listed, asked: Labels) -> Found:
+    """Label every picture: by what was asked for, by columns, or else by folders."""
+    places = {picture.names for picture in listed.pictures}
+    reader, spellings = Reader(numbered_folders(places)), _Spellings()
+    records, unusable = list[ImageRecord](), list(listed.unusable)
+    said = list[Mapping[Origin, str]]()
+    for picture in listed.pictures:
+        by_folders = reader.read(picture.names, picture.path.stem, below=picture.below)
+        labels = picture.labels(asked, by_folders.labels)
+        if labels.modality is None:
+            unusable.append(Unusable(str(picture.path), NO_MODALITY))
+            continue
+        camera = spellings.first(labels.camera)
+        record = ImageRecord(
+            picture.path, labels.modality, labels.identity, camera, time=labels.time
+        )
+        records.append(record)
+        said.append(dict(_origins(picture, record, by_folders, asked)))
+    if not records:
+        raise VireidError(f"{source}: {_why_nothing(unusable)}")
+    notes = (*listed.notes, *_dates(places, reader), *spellings.told())
+    return Found(tuple(records), tuple(unusable), Seen.of(records, said), notes)
+
+
+class _Spellings:
+    """Names of cameras, each as it was spelt first."""
+
+    def __init__(self) -> None:
+        self._met: dict[str, dict[str, None]] = {}
+
+    def first(self, camera: str | None) -> str | None:
+        """The spelling that was met first."""
+        if camera is None:
+            return None
+        of_one = self._met.setdefault(spelling_key(camera), {})
+        of_one[camera] = None
+        return next(iter(of_one))
+
+    def told(self) -> Iterator[str]:
+        """A line for each camera with several spellings."""
+        for of_one in self._met.values():
+            if len(of_one) > 1:
+                first = next(iter(of_one))
+                yield f"camera {first} is spelt in {len(of_one)} ways, which are taken for one"
+
+
+def _origins(
+    picture: _Picture, record: ImageRecord, by_folders: FolderLabels, asked: Labels
+) -> Iterator[tuple[Origin, str]]:
+    """What says each label of a picture, and the option, column or folder."""
+    for label in LABELS:
+        if getattr(record, label) is None:
+            continue
+        if getattr(asked, label) is not None:
+            yield Origin(label, "option"), f"--{label}"
+        elif label in picture.columns:
+            yield Origin(label, "column"), label
+        else:
+            place = by_folders.at[label]
+            level = place if picture.below else None
+            yield Origin(label, "folder", level), "/".join(picture.names[: place + 1]).lstrip("/")
+
+
+def _dates(places: AbstractSet[Names], reader: Reader) -> Iterator[str]:
+    """Tell which folders lie where people do and are none."""
+    dates = sorted({names[: i + 1] for names in places for i in dates_in(names, reader.numbered)})
+    if dates:
+        shown = ", ".join("/".join(names).lstrip("/") for names in dates[: _files.SHOWN])
+        more = f", and {len(dates) - _files.SHOWN} more" if len(dates) > _files.SHOWN else ""
+        yield (
+            f"{len(dates)} folders are called by a date, or a number of more than 64 bits, and "
+            f"name no person: {shown}{more}; to name people so, list them in a CSV file"
+        )
+
+
+def _other_folders(pictures: Sequence[_Picture]) -> Iterator[str]:
+    """Tell which folders are none of the groups, where others are or seem to be meant so."""
+    tops = sorted({picture.top or "the folder itself" for picture in pictures if picture.below})
+    other = [top for top in tops if group_of(top) is None]
+    deeper = any(group_of(name) for p in pictures if p.below for name in p.names[1:])
+    if other and (deeper or any(get_close_matches(top.lower(), GROUPS, 1, 0.75) for top in other)):
+        yield (
+            f"people in {', '.join(other)} are scored on, as these are none of the folders train, "
+            "validation and test"
+        )
 
 
 def _left_out(found: Found) -> tuple[str, ...]:
@@ -155,140 +376,9 @@ def _left_out(found: Found) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def left_out(root: Path) -> list[str]:
-    """List the pictures and lines that cannot be used, each with its reason."""
-    return [f"{each.where}: {each.reason}" for each in find(root).unusable]
-
-
-def facts_of(path: Path | str) -> PathFacts:
-    """What the folders that a picture lies in say about it.
-
-    >>> facts_of("/site/visible/cam1/0012/a.jpg")
-    PathFacts(modality=<Modality.VISIBLE: 'visible'>, identity=12, camera='cam1')
-    """
-    path = Path(os.path.abspath(path))  # noqa: PTH100  links keep the name they are known by
-    folders = path.parts[-2::-1]  # the innermost first
-    modality = next((MODALITIES[f.lower()] for f in folders if f.lower() in MODALITIES), None)
-    camera = next((folder for folder in folders if CAMERA.fullmatch(folder)), None)
-    if modality is None and _is_sysu(path, folders):
-        modality = _sysu_layout.MODALITIES[folders[1]]
-    return PathFacts(modality, _identity(folders), camera)
-
-
-def _is_sysu(path: Path, folders: tuple[str, ...]) -> bool:
-    return (
-        len(folders) > 1
-        and folders[1] in _sysu_layout.MODALITIES
-        and all(FOUR_DIGITS.fullmatch(name) for name in (path.stem, folders[0]))
-    )
-
-
-def _identity(folders: tuple[str, ...]) -> int | None:
-    for folder, parent in pairwise(folders):
-        says_where = parent.lower() in MODALITIES or CAMERA.fullmatch(parent)
-        if says_where and folder.isascii() and folder.isdigit():
-            return int(folder)
-    return None
-
-
-Listed = Iterator[tuple[Path, PathFacts | Unusable]]
-
-
-def _in_folder(root: Path) -> Listed:
-    if not root.exists():
-        raise VireidError(f"{root} is not there; give a folder of pictures, or a CSV file")
-    refused: list[OSError] = []
-    seen: set[str] = set()
-    for folder, below, files in os.walk(root, onerror=refused.append, followlinks=True):
-        below[:] = sorted(name for name in below if _is_new(Path(folder, name), seen))
-        for name in sorted(files):
-            path = Path(folder, name)
-            if path.suffix.lower() in PICTURES and not name.startswith("."):
-                yield path, facts_of(path) if _is_text(path) else _unnamable(path)
-    for error in refused:
-        reason = f"this folder cannot be read ({error.strerror})"
-        yield Path(error.filename), Unusable(str(error.filename), reason)
-
-
-def _is_new(folder: Path, seen: set[str]) -> bool:
-    """Whether a folder is to be entered: not hidden, and not through a circle of links."""
-    real = os.path.realpath(folder)
-    if folder.name.startswith(".") or real in seen:
-        return False
-    seen.add(real)
-    return True
-
-
-def _is_text(path: Path) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
-
-
-def _unnamable(path: Path) -> Unusable:
-    return Unusable(ascii(str(path)), "its name is not valid Unicode; rename it")
-
-
-def _in_csv(path: Path) -> Listed:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, strict=True)
-            _check_columns(path, rows.fieldnames or ())
-            seen: dict[str, int] = {}
-            for row in rows:
-                where = f"{path}, line {rows.line_num}"
-                picture = path.parent / (row["path"] or "").strip()
-                first = seen.setdefault(os.path.abspath(picture), rows.line_num)  # noqa: PTH100
-                again = f"the same picture as in line {first}" if first < rows.line_num else None
-                yield picture, _facts_of_row(row, picture, where, again)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise VireidError(f"{path} is not a CSV file in UTF-8 ({error}); save it as one") from error
-
-
-def _check_columns(path: Path, columns: Iterable[str]) -> None:
-    columns = list(columns)
-    for column in columns:
-        near = get_close_matches(column.strip().lower(), COLUMNS, 1, cutoff=0.8)
-        if near and column != near[0]:
-            raise VireidError(f"{path} has a column {column!r}; did you mean {near[0]!r}?")
-    if "path" not in columns:
-        wanted = ",".join(COLUMNS)
-        raise VireidError(f"{path} has no column 'path'; its first line should read {wanted}")
-
-
-def _facts_of_row(
-    row: dict[str, str | None], picture: Path, where: str, again: str | None
-) -> PathFacts | Unusable:
-    modality, identity, camera, time = ((row.get(name) or "").strip() for name in COLUMNS[1:])
-    if None in row:
-        return Unusable(where, "it has more values than there are columns")
-    if not (row["path"] or "").strip():
-        return Unusable(where, "it has no path")
-    if again:
-        return Unusable(where, again)
-    if modality and modality.lower() not in MODALITIES:
-        return Unusable(where, f"modality {modality!r} is neither visible nor infrared")
-    if identity and not re.fullmatch(r"-?[0-9]+", identity):
-        return Unusable(where, f"identity {identity!r} is not an integer")
-    if time and _time(time) is None:
-        return Unusable(where, f"time {time!r} is not a time such as 2026-11-22T20:15:00")
-    by_name = facts_of(picture)
-    return PathFacts(
-        MODALITIES[modality.lower()] if modality else by_name.modality,
-        int(identity) if identity else by_name.identity,
-        camera or by_name.camera,
-        _time(time),
-    )
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _why_nothing(unusable: list[Unusable]) -> str:
+def _why_nothing(unusable: Sequence[Unusable]) -> str:
     if not unusable:
-        known = " ".join(sorted(PICTURES))
+        known = " ".join(sorted(SUFFIXES))
         return f"there is no picture in it; pictures are files that end in {known}"
     first = unusable[0]
     return f"none of {len(unusable)} can be used; the first: {first.where}: {first.reason}"

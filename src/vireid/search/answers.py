@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vireid.datasets import folder
-from vireid.datasets.folder import Unusable
+from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import VireidError
 from vireid.gallery import Gallery, Hit
 from vireid.models.card import ModelCard, ModelError
@@ -30,6 +30,10 @@ class IndexReport:
     pictures: dict[Modality, int]
     indexed: Indexed
     skipped: tuple[Unusable, ...]
+    seen: Seen
+    """Who and where is on the pictures of this time, and what says so."""
+    notes: tuple[str, ...] = ()
+    """What was passed over."""
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
@@ -41,6 +45,8 @@ class IndexReport:
             "relabelled": self.indexed.relabelled,
             "unchanged": self.indexed.unchanged,
             "skipped": [{"where": bad.where, "reason": bad.reason} for bad in self.skipped],
+            "seen": self.seen.as_dict(),
+            "notes": list(self.notes),
         }
 
     def as_text(self) -> str:
@@ -50,6 +56,7 @@ class IndexReport:
             done += f", {self.indexed.relabelled} relabelled"
         lines = [f"{self.gallery}: {done}, {len(self.skipped)} skipped"]
         lines += [f"  skipped {bad.where}: {bad.reason}" for bad in self.skipped]
+        lines += [f"  {line}" for line in (*self.notes, *self.seen.lines())]
         held = ", ".join(f"{count} {modality}" for modality, count in self.pictures.items())
         return "\n".join([*lines, f"it holds {held} pictures, embedded by model {self.model.name}"])
 
@@ -142,7 +149,8 @@ def index(
             raise VireidError(f"interrupted; {safe}, the same command goes on from there") from None
         counts = {m: gallery.count(m) for m in Modality}
     unread = (Unusable(str(bad.path), bad.reason) for bad in indexed.skipped)
-    return IndexReport(out, embedder.card, counts, indexed, (*found.unusable, *unread))
+    skipped = (*found.unusable, *unread)
+    return IndexReport(out, embedder.card, counts, indexed, skipped, found.seen, found.notes)
 
 
 def search(
@@ -218,7 +226,7 @@ def _embedded(query: ImageRecord | TextQuery, embedder: Embedder) -> Float[np.nd
 
 
 def _shown_query(picture: Path, modality: str | None, identity: int | None) -> ImageRecord:
-    by_name = folder.facts_of(picture)
+    by_name = folder.labels_of(picture)
     spectrum = modality or by_name.modality
     if spectrum is None:
         way_out = "give --query-modality visible or --query-modality infrared"
