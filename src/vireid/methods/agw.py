@@ -31,25 +31,25 @@ from vireid.training_data.processes import gather
 
 @dataclass(frozen=True)
 class Outputs:
-    """What AGW has computed of a batch, for the losses of a subclass.
+    """Results of AGW's forward pass on a batch, for the losses of a subclass.
 
     With several processes rows are those of all processes, one process after the other.
     """
 
     features: Embeddings
-    """Pooled features before the neck, which the triplet loss sees too; not of length one."""
+    """Pooled features before the neck, as the triplet loss has them; not of length one."""
     logits: Logits
-    """The classifier's answer to each row."""
+    """Logits of the classifier for each row."""
     identities: Identities
-    """Who is seen in each row."""
+    """Identity of each row."""
     batch: PairedBatch
-    """The pictures; with several processes those of this one."""
+    """Batch of pictures; with several processes that of this one."""
     epoch: int
-    """Counted from 0."""
+    """Number of the epoch, counted from 0."""
 
     @property
     def modalities(self) -> Modalities:
-        """The spectrum of each row: 0 visible, 1 infrared."""
+        """Return the modality of each row: 0 visible, 1 infrared."""
         each = len(self.batch.identities)
         of_one_process = torch.arange(2, device=self.features.device).repeat_interleave(each)
         return of_one_process.repeat(len(self.features) // (2 * each))
