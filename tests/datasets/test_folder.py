@@ -197,7 +197,7 @@ def test_a_folder_is_a_data_set_split_by_its_folders(tmp_path: Path) -> None:
         touch(tmp_path, f"{split}/visible/{person}/a.jpg", f"{split}/ir/{person}/b.jpg")
     touch(tmp_path, "visible/9/a.jpg", "visible/nobody.jpg")
     dataset = datasets.read("folder", tmp_path)
-    assert {name: len(records) for name, records in dataset.splits.items()} == {
+    assert {name: len(records) for name, records in dataset.groups.items()} == {
         "train": 2,
         "validation": 2,
         "test": 3,
