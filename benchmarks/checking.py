@@ -54,9 +54,9 @@ def write_tree(root: Path, count: int) -> int:
         path.write_bytes(content)
         size += len(content)
     (root / "exp").mkdir()
-    splits = {"train": range(1, 297), "val": range(297, 396), "test": range(396, PEOPLE + 1)}
-    for split, ids in splits.items():
-        (root / "exp" / f"{split}_id.txt").write_text(",".join(map(str, ids)))
+    groups = {"train": range(1, 297), "val": range(297, 396), "test": range(396, PEOPLE + 1)}
+    for group, ids in groups.items():
+        (root / "exp" / f"{group}_id.txt").write_text(",".join(map(str, ids)))
     return size
 
 

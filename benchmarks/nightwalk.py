@@ -278,8 +278,8 @@ def _prepared(root: Path, copy: Path, row: str, people: int | None) -> Path:
     shutil.copytree(root / "exp", copy / "exp")
     learnt = sorted(
         int(i)
-        for split in ("train", "val")
-        for i in (root / "exp" / f"{split}_id.txt").read_text().split(",")
+        for group in ("train", "val")
+        for i in (root / "exp" / f"{group}_id.txt").read_text().split(",")
         if i.strip()
     )
     chosen = learnt if people is None else sorted(random.Random(0).sample(learnt, people))

@@ -72,8 +72,8 @@ def write_tree(root: Path, count: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (32, 16, 3), dtype=np.uint8)).save(path)
     (root / "exp").mkdir()
-    for split, ids in {"train": range(1, PEOPLE), "val": [PEOPLE], "test": []}.items():
-        (root / "exp" / f"{split}_id.txt").write_text(",".join(map(str, ids)))
+    for group, ids in {"train": range(1, PEOPLE), "val": [PEOPLE], "test": []}.items():
+        (root / "exp" / f"{group}_id.txt").write_text(",".join(map(str, ids)))
 
 
 def prepare(folder: Path, count: int) -> None:

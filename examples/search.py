@@ -44,7 +44,7 @@ def main() -> None:
     for hit in hits:
         found = hit.record
         print(f"{hit.rank}. {hit.similarity:.3f}  person {found.identity}, {found.camera}")
-    contact_sheet.save(contact_sheet.draw(query, hits, "infrared among visible"), asked.sheet)
+    contact_sheet.save(contact_sheet.compose(query, hits, "infrared among visible"), asked.sheet)
     print(asked.sheet)
 
 

@@ -95,7 +95,7 @@ def answers(embedder: Embedder, queries: list[ImageRecord]) -> list[Image.Image]
     """A contact sheet for each query."""
     with Gallery.open(GALLERY, embedder) as gallery:
         found = gallery.search(embedder.embed_records(queries), HITS, Modality.VISIBLE)
-    return [contact_sheet.draw(query, hits) for query, hits in zip(queries, found, strict=True)]
+    return [contact_sheet.compose(query, hits) for query, hits in zip(queries, found, strict=True)]
 
 
 def learning_curve(folder: Path) -> dict[str, list[float]]:

@@ -61,7 +61,7 @@ def main() -> None:
     identities = [int(word) for word in asked.identities.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         taken = list(records(identities, Path(folder)))
-        sheet = contact_sheet.draw_people(taken, identities, "NightWalk: people by cameras")
+        sheet = contact_sheet.compose_people(taken, identities, "NightWalk: people by cameras")
     content = io.BytesIO()
     sheet.save(content, "JPEG", quality=86)
     write_whole(asked.out, content.getvalue())

@@ -92,7 +92,7 @@ def draw(embedder: Embedder, people: People, out: Path) -> None:
         gallery.add(embedder.embed_records(people.gallery), people.gallery)
         found = gallery.search(embedder.embed_records(people.queries[:SHOWN]), top=6)
     sheets = [
-        contact_sheet.draw(query, hits)
+        contact_sheet.compose(query, hits)
         for query, hits in zip(people.queries[:SHOWN], found, strict=True)
     ]
     page = Image.new("RGB", (sheets[0].width, sum(sheet.height for sheet in sheets)), "white")

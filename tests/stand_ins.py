@@ -48,16 +48,16 @@ def write_lines(path: Path, lines: Sequence[object]) -> None:
 def write_sysu_mm01(root: Path, train: int = 4, test: int = 4) -> Path:
     """All pictures of a few people of NightWalk, its layout being this one."""
     chosen = datasets.read("nightwalk")
-    splits = {"train": chosen.train, "val": chosen.validation, "test": chosen.test}
+    groups = {"train": chosen.train, "val": chosen.validation, "test": chosen.test}
     counts: dict[tuple[str, int], int] = {}
-    for (split, records), number in zip(splits.items(), (train, 1, test), strict=True):
+    for (group, records), number in zip(groups.items(), (train, 1, test), strict=True):
         ids = list(dict.fromkeys(record.identity for record in records))[:number]
         for record in records:
             if record.identity in ids:
                 _, camera, folder, name = record.path.parts[-4:]
                 copy(record.path, root / camera / folder / name)
                 counts[camera, int(folder)] = counts.get((camera, int(folder)), 0) + 1
-        write_lines(root / "exp" / f"{split}_id.txt", [",".join(map(str, ids))])
+        write_lines(root / "exp" / f"{group}_id.txt", [",".join(map(str, ids))])
     for camera in MODALITIES:
         (root / camera).mkdir(exist_ok=True)
     sysu_layout.write_permutations(root, counts, cells=150)
@@ -166,10 +166,10 @@ def write_bupt_campus(root: Path, train: int = 3, test: int = 3, frames: int = 4
 def write_folder(root: Path, train: int = 3, test: int = 3) -> Path:
     """One's own pictures, by folder names."""
     for identity, of_one in people(train + test).items():
-        split = "train" if identity <= train else "test"
+        group = "train" if identity <= train else "test"
         for modality, sources in of_one.items():
             for frame, source in enumerate(sources[:3]):
-                place = root / split / modality.value / f"cam{frame}" / str(identity)
+                place = root / group / modality.value / f"cam{frame}" / str(identity)
                 copy(source, place / f"{frame}.jpg")
     return root
 

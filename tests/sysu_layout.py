@@ -11,11 +11,11 @@ from vireid.datasets._sysu_layout import MODALITIES
 
 Counts = Mapping[tuple[str, int], int]
 """Pictures by camera and identity."""
-SPLITS = {"train": (1, 2), "val": (3,), "test": (4, 6, 12)}
+GROUPS = {"train": (1, 2), "val": (3,), "test": (4, 6, 12)}
 COUNTS: Counts = {
     (camera, identity): 2 + (identity + int(camera[3])) % 3
     for camera in MODALITIES
-    for ids in SPLITS.values()
+    for ids in GROUPS.values()
     for identity in ids
     if (camera, identity) not in {("cam1", 6), ("cam3", 12)}
 }
@@ -31,9 +31,9 @@ def write(root: Path, counts: Counts = COUNTS) -> Path:
             colour = (20 * identity, 255 - 20 * identity, 20 * frame)
             Image.new("RGB", (24, 48), colour).save(folder / f"{frame:04d}.jpg")
     (root / "exp").mkdir()
-    for split, ids in SPLITS.items():
+    for group, ids in GROUPS.items():
         line = ",".join(map(str, ids)) + "\n"
-        (root / "exp" / f"{split}_id.txt").write_text(line, encoding="utf-8")
+        (root / "exp" / f"{group}_id.txt").write_text(line, encoding="utf-8")
     write_permutations(root, counts)
     return root
 

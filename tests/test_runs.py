@@ -21,7 +21,7 @@ from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning import devices, learn, run_log, start
 from vireid.recipe import Recipe
-from vireid.records import ImageRecord, Modality, fingerprint
+from vireid.records import ImageRecord, Modality, pictures_fingerprint
 from vireid.runs import RunError
 from vireid.training_data.loading import PackedTrainingData
 
@@ -76,23 +76,25 @@ def test_what_was_learnt_is_loaded_again(run: Path) -> None:
     state = method.state_dict()
     saved = torch.load(run / "checkpoint.pt", weights_only=True)["method"]
     assert all(torch.equal(state[name], saved[name]) for name in saved)
-    mark = runs.fingerprint("agw", recipe.settings, 32, 16, state)
+    mark = runs.model_fingerprint("agw", recipe.settings, 32, 16, state)
     assert mark == runs.read_facts(run)["fingerprint"]
 
 
 def test_a_fingerprint_depends_on_all_that_changes_an_embedding() -> None:
     state = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}
-    usual = runs.fingerprint("agw", {"x": 1}, 32, 16, state)
-    assert usual == runs.fingerprint("agw", {"x": 1}, 32, 16, dict(reversed(state.items())))
+    usual = runs.model_fingerprint("agw", {"x": 1}, 32, 16, state)
+    assert usual == runs.model_fingerprint("agw", {"x": 1}, 32, 16, dict(reversed(state.items())))
     assert len(usual) == 16
     others = [
-        runs.fingerprint("mun", {"x": 1}, 32, 16, state),
-        runs.fingerprint("agw", {"x": 2}, 32, 16, state),
-        runs.fingerprint("agw", {"x": 1}, 16, 32, state),
-        runs.fingerprint("agw", {"x": 1}, 32, 16, {**state, "b": torch.tensor(4)}),
-        runs.fingerprint("agw", {"x": 1}, 32, 16, {**state, "a": state["a"].reshape(3, 2)}),
-        runs.fingerprint("agw", {"x": 1}, 32, 16, {"a": state["a"], "c": state["b"]}),
-        runs.fingerprint("agw", {"x": 1}, 32, 16, {**state, "a": state["a"].to(torch.bfloat16)}),
+        runs.model_fingerprint("mun", {"x": 1}, 32, 16, state),
+        runs.model_fingerprint("agw", {"x": 2}, 32, 16, state),
+        runs.model_fingerprint("agw", {"x": 1}, 16, 32, state),
+        runs.model_fingerprint("agw", {"x": 1}, 32, 16, {**state, "b": torch.tensor(4)}),
+        runs.model_fingerprint("agw", {"x": 1}, 32, 16, {**state, "a": state["a"].reshape(3, 2)}),
+        runs.model_fingerprint("agw", {"x": 1}, 32, 16, {"a": state["a"], "c": state["b"]}),
+        runs.model_fingerprint(
+            "agw", {"x": 1}, 32, 16, {**state, "a": state["a"].to(torch.bfloat16)}
+        ),
     ]
     assert len({usual, *others}) == 8
 
@@ -100,7 +102,9 @@ def test_a_fingerprint_depends_on_all_that_changes_an_embedding() -> None:
 def test_a_fingerprint_does_not_depend_on_the_layout_in_memory() -> None:
     rows = torch.arange(24.0).reshape(1, 2, 3, 4)
     state = {"a": rows.contiguous(memory_format=torch.channels_last)}
-    assert runs.fingerprint("m", {}, 1, 1, {"a": rows}) == runs.fingerprint("m", {}, 1, 1, state)
+    assert runs.model_fingerprint("m", {}, 1, 1, {"a": rows}) == runs.model_fingerprint(
+        "m", {}, 1, 1, state
+    )
 
 
 def test_an_existing_folder_is_not_written_over(run: Path, recipe: Path) -> None:
@@ -296,10 +300,10 @@ def test_data_that_moved_are_the_same_data(tmp_path: Path) -> None:
         for record in records(tmp_path / folder):
             record.path.write_bytes(b"same")
     here, there = (tmp_path / "here", tmp_path / "there")
-    before = fingerprint(records(here), here)
-    assert before == fingerprint(records(there)[::-1], there)
+    before = pictures_fingerprint(records(here), here)
+    assert before == pictures_fingerprint(records(there)[::-1], there)
     (there / "b.jpg").write_bytes(b"another")
-    assert before != fingerprint(records(there), there)
+    assert before != pictures_fingerprint(records(there), there)
 
 
 def test_a_crash_before_the_first_step_leaves_nothing_in_the_way(

@@ -98,10 +98,10 @@ def spelling_key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
-    """16 hexadecimal digits that are the same for the same pictures, wherever they lie.
+def pictures_fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
+    """Return 16 hexadecimal digits that are equal for the same pictures in any place.
 
-    Goes by path below the root, size of the file, modality, identity and camera.
+    They depend on each picture's path below the root, file size, modality, identity and camera.
     """
     lines = sorted(
         f"{os.path.relpath(r.path, root)} {r.path.stat().st_size} {r.modality} {r.identity} "

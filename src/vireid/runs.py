@@ -42,16 +42,16 @@ class RunError(VireidError):
     """A run folder that is not one, not finished, or another's."""
 
 
-def fingerprint(
+def model_fingerprint(
     method: str, settings: Any, height: int, width: int, state: Mapping[str, Tensor]
 ) -> str:
-    """16 hexadecimal digits that are the same for models that embed alike.
+    """Return 16 hexadecimal digits that are equal for models that embed alike.
 
     Args:
         method: Name of the method; a file of user code counts with its content.
-        settings: Its `Config`, or the same as a mapping.
-        height: Rows of the pictures it is given.
-        width: Columns.
+        settings: Settings of the method, as its `Config` or as a mapping.
+        height: Rows of the pictures that it is given.
+        width: Columns of these pictures.
         state: `method.state_dict()`.
     """
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
@@ -167,7 +167,7 @@ def finish(folder: Path, method: Method, recipe: Recipe) -> None:
     """Write the weights that a run of a recipe has learnt, and that it has finished."""
     state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
     data = recipe.data
-    mark = fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
+    mark = model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
     write_whole(folder / "model.safetensors", save(state, {"fingerprint": mark}))
     _write_facts(folder, {**read_facts(folder), "finished": True, "fingerprint": mark})
 

@@ -41,8 +41,9 @@ from vireid.scoring.scores import Group, Scores
 from vireid.whole_files import write_whole
 
 SHOWN = ("R1", "mAP", "mINP")
-"""In the table; the JSON file holds all."""
+"""Metrics in the table; the JSON file holds all."""
 PLOTTED = {"R1": "#1a9850", "mAP": "#4575b4"}
+"""Colours of the metrics that are plotted."""
 KEYS = {"recipe", "seeds", "rows", "protocol"}
 
 
@@ -52,17 +53,17 @@ class SweepError(VireidError):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep's file says."""
+    """The content of a sweep's file."""
 
     name: str
     recipe: Path
     seeds: tuple[int, ...]
     rows: Mapping[str, Mapping[str, Any]]
-    """Changes to the recipe, by the row's name, as nested tables."""
+    """Changes to the recipe as nested tables, by the row's name."""
     protocol: str | None = None
 
     def folder_of(self, row: str, seed: int) -> Path:
-        """Where in the sweep's folder a run lies."""
+        """Return the folder of a run, below the sweep's own."""
         return Path(_as_file_name(row)) / f"seed-{seed}"
 
 
@@ -75,11 +76,11 @@ class Row:
     results: Mapping[int, Scores]
 
     def values(self, metric: str) -> list[float]:
-        """By seed; each a mean over the trials, a fraction of 1."""
+        """Return the means over the trials, one for each seed, as fractions of 1."""
         return [result.mean[metric] for result in self.results.values()]
 
     def cell(self, metric: str) -> str:
-        """Percent: mean, and sample standard deviation where there are several seeds."""
+        """Return mean and, for several seeds, sample standard deviation, in percent."""
         values = [100 * value for value in self.values(metric)]
         if not values:
             return ""
@@ -87,7 +88,7 @@ class Row:
 
 
 def read(path: Path) -> Sweep:
-    """The sweep in a file.
+    """Return the sweep in a file.
 
     Raises:
         SweepError: Not TOML, no recipe, seeds or rows, or something it has no place for.
@@ -112,14 +113,14 @@ def read(path: Path) -> Sweep:
 def run(
     sweep: Sweep, folder: Path, overrides: Sequence[str] = (), *, validate: bool = False
 ) -> list[Row]:
-    """Learn and score what has not been yet; write `table.md`, `table.json` and `plot.png`.
+    """Learn and score the runs that are missing; write `table.md`, `table.json` and `plot.png`.
 
     All files are written anew after each run.
 
     Args:
         sweep: Rows and seeds.
-        folder: Of all its runs.
-        overrides: `key=value`, for every run; nothing that a row changes itself.
+        folder: Folder of all runs of the sweep.
+        overrides: Settings `key=value` for every run; none that a row changes itself.
         validate: Learn without the validation people and score on them, to choose a setting.
 
     Raises:
@@ -141,7 +142,7 @@ def run(
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """For people: in percent."""
+    """Return the table for people, in percent."""
     shown = Table(title=_title(rows), caption=_caption(rows), box=box.SIMPLE_HEAD, padding=0)
     shown.add_column("row")
     for metric in SHOWN:
@@ -185,7 +186,7 @@ def _as_file_name(row: str) -> str:
 def _recipes(
     sweep: Sweep, overrides: Sequence[str], *, validate: bool
 ) -> dict[tuple[str, int], Recipe]:
-    """The recipe of every run, the first seed of all rows first."""
+    """Return the recipe of every run; the first seed of all rows comes first."""
     left_out = ["data.learn_from=train"] if validate else []
     for row, changes in sweep.rows.items():
         _check_kept(row, changes, overrides)
@@ -201,7 +202,7 @@ def _recipes(
 
 
 def _check_kept(row: str, changes: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """What a row is about may not be replaced for all rows."""
+    """Check that no override replaces what a row is about."""
     own = recipes.differences({}, changes)
     for override in overrides:
         if (key := override.partition("=")[0].strip()) in own:
@@ -212,7 +213,7 @@ def _check_kept(row: str, changes: Mapping[str, Any], overrides: Sequence[str]) 
 
 
 def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: bool) -> Scores:
-    """Of one run: learnt, or learnt to its end, and scored, as far as that has to be done."""
+    """Return the scores of one run, which is learnt and scored as far as it is not yet."""
     data = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
     recipe = replace(recipe, data=replace(recipe.data, trial=data.trial))
     begun = (folder / "run.json").exists()
@@ -301,7 +302,7 @@ def _seeds(row: Row) -> Iterator[tuple[str, Any]]:
 
 
 def _plot(rows: Sequence[Row]) -> bytes:
-    """A PNG: mean and standard deviation of every row, its seeds as small dots below."""
+    """Return a PNG of mean and standard deviation of every row, its seeds as small dots below."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -310,14 +311,14 @@ def _plot(rows: Sequence[Row]) -> bytes:
         for axes, (metric, colour) in zip(
             figure.subplots(1, len(PLOTTED), sharey=True), PLOTTED.items(), strict=True
         ):
-            _draw(axes, rows, metric, colour)
+            _plot_metric(axes, rows, metric, colour)
         figure.suptitle(_title(rows), fontsize=10)
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png")
-    return drawn.getvalue()
+        written = io.BytesIO()
+        figure.savefig(written, format="png")
+    return written.getvalue()
 
 
-def _draw(axes: Any, rows: Sequence[Row], metric: str, colour: str) -> None:
+def _plot_metric(axes: Any, rows: Sequence[Row], metric: str, colour: str) -> None:
     for place, row in enumerate(rows):
         values = [100 * value for value in row.values(metric)]
         if not values:

@@ -21,8 +21,8 @@ def test_every_picture_is_listed_with_its_facts_in_order(root: Path) -> None:
     dataset = datasets.read("sysu_mm01", root)
     first = ImageRecord(root / "cam1" / "0004" / "0001.jpg", Modality.VISIBLE, 4, "cam1")
     assert dataset.test[0] == first
-    for split, ids in zip(dataset.splits.values(), sysu_layout.SPLITS.values(), strict=True):
-        keys = [(record.identity, record.camera, record.path.name) for record in split]
+    for group, ids in zip(dataset.groups.values(), sysu_layout.GROUPS.values(), strict=True):
+        keys = [(record.identity, record.camera, record.path.name) for record in group]
         assert keys == sorted(keys, key=lambda key: (f"{key[0]:04d}", *key[1:]))
         counted = {(c, i): n for (c, i), n in sysu_layout.COUNTS.items() if i in ids}
         assert len(keys) == sum(counted.values())

@@ -213,7 +213,7 @@ def test_a_folder_is_a_data_set_split_by_its_folders(tmp_path: Path) -> None:
         touch(tmp_path, f"{split}/visible/{person}/a.jpg", f"{split}/ir/{person}/b.jpg")
     touch(tmp_path, "visible/9/a.jpg", "visible/nobody.jpg")
     dataset = datasets.read("folder", tmp_path)
-    assert {name: len(records) for name, records in dataset.splits.items()} == {
+    assert {name: len(records) for name, records in dataset.groups.items()} == {
         "train": 2,
         "validation": 2,
         "test": 3,
@@ -230,7 +230,7 @@ def test_a_folder_is_a_data_set_split_by_its_folders(tmp_path: Path) -> None:
 
 def people(root: Path | str) -> list[set[int | None]]:
     """Who is learnt from, validated on and scored on."""
-    groups = datasets.read("folder", root).splits.values()
+    groups = datasets.read("folder", root).groups.values()
     return [{record.identity for record in records} for records in groups]
 
 

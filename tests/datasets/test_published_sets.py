@@ -36,7 +36,7 @@ def told(dataset: Dataset) -> dict[str, list[tuple[object, ...]]]:
     """All that is known of the pictures but for their files' suffixes."""
     return {
         name: [(r.path.stem.lower(), r.modality, r.identity, r.camera, r.tracklet) for r in records]
-        for name, records in dataset.splits.items()
+        for name, records in dataset.groups.items()
     }
 
 

@@ -249,7 +249,7 @@ def test_a_set_is_complete_and_the_same_with_more_processes(rendered: Path, tmp_
         with Image.open(path) as opened:
             assert opened.size == (32, 64)
     data = datasets.read("nightwalk", rendered)
-    assert [len({r.identity for r in group}) for group in data.splits.values()] == [2, 1, 1]
+    assert [len({r.identity for r in group}) for group in data.groups.values()] == [2, 1, 1]
     assert json.loads((rendered / nightwalk.FACTS_FILE).read_text())["finished"] is True
 
 

@@ -80,5 +80,5 @@ def test_a_run_without_auxiliary_modality_is_refused(method: str, tmp_path: Path
     settings = {"generator": "none"} if method == "mun" else {}
     run = finished_run(tmp_path / "run", method, **settings)
     with pytest.raises(VireidError, match=r"has no auxiliary modality.*settings\.generator"):
-        auxiliary_view.draw(run, tmp_path / "out.png")
+        auxiliary_view.write(run, tmp_path / "out.png")
     assert not (tmp_path / "out.png").exists()

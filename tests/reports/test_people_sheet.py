@@ -20,7 +20,7 @@ from vireid.reports.contact_sheet import (
     MARGIN,
     NAMES,
     SMALL,
-    draw_people,
+    compose_people,
     some_people,
 )
 
@@ -49,7 +49,7 @@ V, I = Modality.VISIBLE, Modality.INFRARED  # noqa: E741
 
 def test_rows_are_people_and_columns_cameras_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     seen = [(1, "cam10", I), (1, "cam9", V), (2, "cam9", V), (3, "cam9", V), (3, "cam10", I)]
-    sheet = draw_people(records(tmp_path, seen), [3, 1, 2])
+    sheet = compose_people(records(tmp_path, seen), [3, 1, 2])
     assert sheet.width == 2 * MARGIN + NAMES + 2 * STEP[0] - GAP
     assert [[middle(sheet, row, column)[0] for column in (0, 1)] for row in (0, 1, 2)] == [
         [120, 120],
@@ -61,7 +61,7 @@ def test_rows_are_people_and_columns_cameras_in_the_order_of_their_numbers(tmp_p
 
 def test_a_camera_that_sees_both_spectra_has_two_columns(tmp_path: Path) -> None:
     seen = [(1, "cam1", V), (2, "cam1", I), (1, "cam2", V)]
-    sheet = draw_people(records(tmp_path, seen), [1, 2])
+    sheet = compose_people(records(tmp_path, seen), [1, 2])
     reds = [[middle(sheet, row, column)[0] for column in (0, 1, 2)] for row in (0, 1)]
     assert reds == [[40, 255, 40], [255, 80, 255]]
 
@@ -70,7 +70,7 @@ def test_a_picture_that_cannot_be_read_leaves_its_cell_grey(tmp_path: Path) -> N
     made = records(tmp_path, [(1, "cam1", V), (1, "cam2", I)])
     made[0].path.write_bytes(b"no picture")
     made[1].path.unlink()
-    sheet = draw_people(made, [1])
+    sheet = compose_people(made, [1])
     assert middle(sheet, 0, 0) == middle(sheet, 0, 1) == (0xEC, 0xEC, 0xEC)
 
 
@@ -85,15 +85,15 @@ def test_who_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         VireidError, match=r"person 2, 7 is not there; there are 2 people, from 1 to 4"
     ):
-        draw_people(made, [1, 2, 7])
+        compose_people(made, [1, 2, 7])
     with pytest.raises(VireidError, match="there is nobody to show; choose another group"):
-        draw_people([], [])
+        compose_people([], [])
 
 
 def test_a_data_set_is_shown_from_the_command_line(tmp_path: Path) -> None:
     root = sysu_layout.write(tmp_path / "sysu")
     out = tmp_path / "sheets/people.png"
-    arguments = ["data", "show", "nightwalk", str(root), "--out", str(out), "--split", "test"]
+    arguments = ["data", "show", "nightwalk", str(root), "--out", str(out), "--group", "test"]
     answer = CliRunner().invoke(cli.vireid, [*arguments, "--identities", "6,12"])
     assert answer.exit_code == 0, answer.output
     first = read_picture(out)

@@ -152,7 +152,9 @@ def test_results_hold_all_that_has_to_be_told_with_them(
     }
     assert result["key"] == "sysu_mm01 test: sysu/official all multi-shot"
     assert (result["dataset"]["name"], result["dataset"]["group"]) == ("sysu_mm01", "test")
-    assert result["dataset"]["fingerprint"] == records.fingerprint(dataset.test, dataset.root)
+    assert result["dataset"]["fingerprint"] == records.pictures_fingerprint(
+        dataset.test, dataset.root
+    )
     assert result["dataset"]["counts"] == dataset.counts
     assert result["model"] == {
         "name": "chance",

@@ -287,7 +287,7 @@ def test_hits_of_unknown_people_are_grey_and_missing_files_blank(tmp_path: Path)
         Hit(1, 0.9, ImageRecord(tmp_path / "a.png", Modality.VISIBLE)),
         Hit(2, 0.8, ImageRecord(tmp_path / "gone.png", Modality.VISIBLE, None, "a long name " * 9)),
     ]
-    sheet = contact_sheet.draw(query, hits)
+    sheet = contact_sheet.compose(query, hits)
     assert share(sheet, contact_sheet.UNKNOWN) > 0
     assert share(sheet, contact_sheet.SAME) == share(sheet, contact_sheet.OTHER) == 0
 

@@ -291,7 +291,7 @@ def test_the_sheet_shows_the_sentence_and_frames_by_identity(tmp_path: Path) -> 
     record = ImageRecord(tmp_path / "a.png", Modality.VISIBLE, 1)
     hits = [Hit(1, 0.3, record)]
     blank, told = (
-        np.asarray(contact_sheet.draw(TextQuery(text, identity), hits))
+        np.asarray(contact_sheet.compose(TextQuery(text, identity), hits))
         for text, identity in (("hat", None), (BACKPACK + ", " + "x" * 99 + " word" * 99, 1))
     )
     assert blank.shape == told.shape

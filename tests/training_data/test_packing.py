@@ -64,7 +64,7 @@ def packs_in(folder: Path) -> list[str]:
 def test_one_file_for_every_group_and_training_finds_them(
     root: Path, tmp_path: Path, cache: Path
 ) -> None:
-    counts = {k: len(v) for k, v in datasets.read("nightwalk", root).splits.items()}
+    counts = {k: len(v) for k, v in datasets.read("nightwalk", root).groups.items()}
     told = [f"{group}: {count} pictures packed" for group, count in counts.items()]
     assert pack(root, "--out", tmp_path / "packs").splitlines() == told
     groups = ("test", "train", "validation")

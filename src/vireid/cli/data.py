@@ -133,7 +133,7 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
     from vireid.training_data import packs
 
     data = datasets.read(dataset, root, trial)
-    for group, records in data.splits.items():
+    for group, records in data.groups.items():
         if records:
             packed = packs.pack_group(data, group, out, **how)
             left_out = f", {len(packed.unreadable)} left out" if packed.unreadable else ""
@@ -143,7 +143,7 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
 @data.command(
     epilog=examples(
         "vireid data show nightwalk --out people.png --people 12",
-        "vireid data show llcm /data/LLCM --out some.png --split test --identities 3,7",
+        "vireid data show llcm /data/LLCM --out some.png --group test --identities 3,7",
     ),
 )
 @DATASET
@@ -152,11 +152,11 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
 @click.option("--people", type=click.IntRange(min=1), default=8, show_default=True, help="Rows.")
 @click.option("--identities", help="Who, e.g. 3,7 or 1-9.  [default: people spread over all]")
 @click.option(
-    "--split",
+    "--group",
     type=click.Choice(["train", "validation", "test"]),
     default="train",
     show_default=True,
-    help="Of whom.",
+    help="Group of people.",
 )
 @click.option("--trial", type=int, help="Which split, where there are several.  [default: 1]")
 def show(
@@ -165,16 +165,16 @@ def show(
     out: Path,
     people: int,
     identities: str | None,
-    split: str,
+    group: str,
     trial: int | None,
 ) -> None:
-    """Draw people of DATASET by cameras."""
+    """Show people of DATASET by cameras."""
     from vireid import datasets
     from vireid import recipe as recipes
     from vireid.reports import contact_sheet
 
     who = recipes.numbers(identities) if identities else None
     data = datasets.read(dataset, root, trial)
-    sheet = contact_sheet.draw_group(data, split, people, who)
+    sheet = contact_sheet.compose_group(data, group, people, who)
     contact_sheet.save(sheet, out)
-    click.echo(f"{out}: people of {data.label}, {split}; {sheet.width} x {sheet.height} pixels")
+    click.echo(f"{out}: people of {data.label}, {group}; {sheet.width} x {sheet.height} pixels")

@@ -35,14 +35,14 @@ def export(run: Path, out: Path, trust_code: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Another one, other people.")
 @TRUST_CODE
 def show_auxiliary(run: Path, out: Path, seed: int, trust_code: bool) -> None:
-    """Draw the auxiliary modality of RUN.
+    """Show the auxiliary modality of RUN.
 
     Visible, infrared and generated pictures of test people side by side; and where the three
     modalities lie in the space of embeddings, before and after learning.
     """
     from vireid.reports import auxiliary_view
 
-    auxiliary_view.draw(run, out, seed, trust_code=trust_code)
+    auxiliary_view.write(run, out, seed, trust_code=trust_code)
 
 
 @click.command(
@@ -58,4 +58,4 @@ def show_measures(run: Path, out: Path) -> None:
     """
     from vireid.reports import measures_view
 
-    measures_view.draw(run, out)
+    measures_view.write(run, out)

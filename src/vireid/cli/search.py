@@ -95,7 +95,7 @@ def search(
     if answer.caveat:
         click.secho(f"vireid: {answer.caveat}", fg="yellow", err=True)
     if sheet:
-        drawn = contact_sheet.draw(answer.query, answer.hits, answer.title)
+        drawn = contact_sheet.compose(answer.query, answer.hits, answer.title)
         contact_sheet.save(drawn, sheet)
     if as_json:
         click.echo(json.dumps(answer.as_dict(), indent=2))

@@ -1,13 +1,15 @@
 """Data sets: who is on which picture, who is learnt from and who is scored on; no pixels.
 
 A data set is a module of this package with a function `read(root=None) -> Dataset`; its file name
-is the data set's name. One that was published with several splits names them in `TRIALS` and takes
-the number of one, `read(root=None, trial=1)`. One that knows what people look like has a function
-`people(root)` that tells it by identity, and one that leaves files out a function `left_out(root)`
-that lists them. Modules whose name begins with an underscore are no data
-sets but what several of them share.
+is the data set's name. A module may have more:
 
-A data set can also live in a file of one's own or in another package: see `vireid.user_code`.
+* `TRIALS`: the numbers of its splits, if it was published with several; then one can be read by
+  `read(root=None, trial=1)`
+* `people(root)`: what people look like, by identity
+* `left_out(root)`: files in the folder that are not used
+
+Modules whose names begin with an underscore hold what several data sets share. A data set can also
+live in a file of one's own or in another package: see `vireid.user_code`.
 """
 
 from collections import Counter
@@ -38,34 +40,33 @@ class Dataset:
     validation: tuple[ImageRecord, ...]
     test: tuple[ImageRecord, ...]
     facts: Mapping[str, object]
-    """What was published about it: title, url, licence, how to obtain it, citation; `counts`, of
-    the form of the property of this name. `remarks`: lines to tell with every
-    score."""
+    """Facts published about it: title, url, licence, how to obtain it, citation; `counts`, as in
+    the property `counts`; `remarks`, lines to tell with every score."""
     trial: int | None = None
-    """Which of several published splits this is (RegDB: 1 to 10); None where there is one."""
+    """Number of the split, of several published ones (RegDB: 1 to 10); None where there is one."""
     test_queries: tuple[ImageRecord, ...] | None = None
-    """Test pictures to search with, where the authors list them; None: all."""
+    """Test records to search with, where the authors list them; None: all."""
     test_gallery: tuple[ImageRecord, ...] | None = None
-    """Test pictures to search in, likewise."""
+    """Test records to search in, where the authors list them; None: all."""
 
     @property
-    def splits(self) -> dict[str, tuple[ImageRecord, ...]]:
-        """The three groups by name."""
+    def groups(self) -> dict[str, tuple[ImageRecord, ...]]:
+        """The records of the three groups, by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def label(self) -> str:
-        """The name, and the split where there are several: equal for the same people."""
+        """The name, with the split where there are several: equal for the same people."""
         return self.name if self.trial is None else f"{self.name} trial {self.trial}"
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """People, pictures by spectrum and camera, tracklets, found on disk for every group."""
-        return {name: _count(records) for name, records in self.splits.items()}
+        """Counts on disk for every group: people, tracklets, pictures by camera and by spectrum."""
+        return {name: _count(records) for name, records in self.groups.items()}
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What to tell with every score: where copies differ, and what was left out."""
+        """Lines to tell with every score: where the copy differs, and what was left out."""
         found = self.counts
         remarks = cast("Sequence[str]", self.facts.get("remarks", ()))
         return *remarks, *(
@@ -81,7 +82,7 @@ class Dataset:
 
 
 def available() -> list[str]:
-    """The names that `read` knows."""
+    """Return the names that `read` knows."""
     return sorted(module.name for module in iter_modules(__path__) if module.name[0] != "_")
 
 
@@ -89,9 +90,10 @@ def read(name: str, root: Path | str | None = None, trial: int | None = None) ->
     """Find the pictures of a data set on disk.
 
     Args:
-        name: one of `available()`; or user code, which this runs.
-        root: its folder; may be left out for data sets that come with vireid.
-        trial: which split, for data sets that were published with several; by default the first.
+        name: One of `available()`, or user code, which is run.
+        root: Folder of the data set; not needed for data sets that come with vireid.
+        trial: Number of the split, for data sets that were published with several; by default the
+            first.
 
     Raises:
         VireidError: there is no such data set or split, or its folder is not as it should be.
@@ -126,7 +128,7 @@ def name_of(asked: str) -> str:
 
 
 def facts(name: str) -> Mapping[str, object]:
-    """What was published about a data set, whether or not it is on disk; nothing about `folder`.
+    """Return the facts published about a data set, on disk or not; none for `folder`.
 
     Raises:
         VireidError: there is no such data set.
@@ -136,7 +138,7 @@ def facts(name: str) -> Mapping[str, object]:
 
 
 def description(name: str) -> str:
-    """Return the first line that the file of a data set says about it.
+    """Return the first line of the documentation of a data set.
 
     Raises:
         VireidError: there is no such data set.
@@ -145,7 +147,7 @@ def description(name: str) -> str:
 
 
 def trials(name: str) -> Sequence[int]:
-    """The numbers of the splits that a data set was published with; empty where there is one.
+    """Return the numbers of a data set's published splits; none where there is only one.
 
     Raises:
         VireidError: there is no such data set.
@@ -155,11 +157,11 @@ def trials(name: str) -> Sequence[int]:
 
 
 def people(name: str, root: Path) -> Mapping[int, Mapping[str, Any]]:
-    """What is known about the people of a data set, by identity; empty where it does not tell.
+    """Return what a data set tells about its people, by identity; nothing where it tells none.
 
     Args:
-        name: what `read` takes.
-        root: the folder of the data set.
+        name: Name that `read` takes.
+        root: Folder of the data set.
 
     Raises:
         VireidError: the file that tells is missing or damaged.
@@ -190,7 +192,7 @@ def _reader(name: str, module: ModuleType) -> Callable[..., Dataset]:
 
 
 def _check_read(name: str, dataset: object) -> None:
-    """A data set of one's own is called what it is asked for by, and nothing else is called so."""
+    """Check that a data set of one's own has the name it is asked for by, which no other has."""
     if not isinstance(dataset, Dataset):
         raise VireidError(f"{name} has to return a Dataset, but returned {type(dataset).__name__}")
     if dataset.name != name_of(name):

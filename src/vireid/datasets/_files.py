@@ -1,4 +1,4 @@
-"""Finding the pictures that a data set's lists name, however a copy of it spells them.
+"""Finding the pictures that a data set's lists name, however a copy spells their names.
 
 Copies differ in the case of names, in the form of Unicode that they are written in, in suffixes
 (`.jpg`, `.jpeg`, `.JPG`, converted `.png`), in what else lies beside the pictures, and in how a
@@ -15,9 +15,10 @@ from vireid.errors import VireidError
 from vireid.records import spelling_key
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-"""Other files (Thumbs.db, .DS_Store) are not there: one more would change every seeded draw."""
+"""Suffixes of pictures. Other files (Thumbs.db, .DS_Store) are ignored: one more would change every
+seeded draw."""
 SHOWN = 20
-"""Of a long list of what is missing."""
+"""Number of entries shown of a long list of missing files."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Tree:
         return place
 
     def picture(self, *parts: str) -> Path | None:
-        """A picture; with another suffix too, if there is but one of its name."""
+        """Return a picture; with another suffix too, if it is the only one of its name."""
         folder = self.find(*parts[:-1])
         if folder is None:
             return None
@@ -57,14 +58,14 @@ class Tree:
         return exact or (same[0] if len(same) == 1 else None)
 
     def pictures(self, *parts: str) -> list[Path]:
-        """All pictures of a folder, by name; none if it is not there."""
+        """Return all pictures of a folder by name; none if it does not exist."""
         folder = self.find(*parts)
         if folder is None:
             return []
         return sorted(path for paths in self._stems_in(folder).values() for path in paths)
 
     def folders(self, *parts: str) -> list[Path]:
-        """All folders in a folder, by name; none if it is not there."""
+        """Return all folders in a folder by name; none if it does not exist."""
         folder = self.find(*parts)
         return [] if folder is None else sorted({p for p in self._below(folder) if p.is_dir()})
 
@@ -90,7 +91,7 @@ class Tree:
 
 
 def need_root(name: str, root: Path | None, facts: Mapping[str, object]) -> Path:
-    """The folder of a data set that does not come with vireid.
+    """Return the folder of a data set that does not come with vireid.
 
     Raises:
         VireidError: None is given.
@@ -104,13 +105,13 @@ def need_root(name: str, root: Path | None, facts: Mapping[str, object]) -> Path
 
 
 def need(name: str, tree: Tree, wanted: Sequence[str], holds: str) -> None:
-    """Refuse a root that lacks files or folders of the data set's layout.
+    """Check that a root has the files and folders of the data set's layout.
 
     Args:
-        name: Of the data set.
-        tree: Of its root.
+        name: Name of the data set.
+        tree: Tree of the data set's root.
         wanted: Paths below the root.
-        holds: What the right folder holds, in words.
+        holds: Contents of the right folder, in words.
 
     Raises:
         VireidError: Some are not there.
@@ -124,12 +125,12 @@ def need(name: str, tree: Tree, wanted: Sequence[str], holds: str) -> None:
 
 
 def parts_of(path: str) -> tuple[str, ...]:
-    r"""The components of a listed path, whatever separates them: `Visible\1\a.bmp`."""
+    r"""Return the components of a listed path with any separator: `Visible\1\a.bmp`."""
     return tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def lines_of(path: Path) -> list[tuple[int, str]]:
-    """The lines of a list that are not blank, with their numbers from 1.
+    """Return the lines of a list that are not blank, with their numbers from 1.
 
     Raises:
         VireidError: Not a text in UTF-8.
@@ -143,7 +144,7 @@ def lines_of(path: Path) -> list[tuple[int, str]]:
 
 
 def identity_of(word: str, where: str) -> int:
-    """A person's number.
+    """Return the identity that a word states.
 
     Raises:
         VireidError: It is none.
@@ -154,7 +155,7 @@ def identity_of(word: str, where: str) -> int:
 
 
 def refuse(culprit: Path, what: str, listed: Sequence[object], way_out: str) -> None:
-    """Stop if anything is listed, showing the beginning of the list.
+    """Raise an error if anything is listed, showing the beginning of the list.
 
     Raises:
         VireidError: Something is listed.
@@ -171,7 +172,7 @@ def refuse_people_in_both(
     scored: Iterable[int | None],
     way_out: str = "take the published lists",
 ) -> None:
-    """Nobody may be learnt from and scored on.
+    """Check that nobody is both learnt from and scored on.
 
     Raises:
         VireidError: Someone is.

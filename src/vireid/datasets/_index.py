@@ -1,4 +1,4 @@
-"""Lists of pictures as RegDB and LLCM have them: a path and a label, 0 first, on every line.
+"""Lists of pictures as RegDB and LLCM have them: a path and a label from 0 on every line.
 
 Visible/1/female_back_v_00011_1.bmp 0
 """
@@ -14,20 +14,20 @@ from vireid.records import ImageRecord, Modality
 
 @dataclass(frozen=True)
 class Listed:
-    """A line whose picture is there."""
+    """A line of a list whose picture exists."""
 
     record: ImageRecord
     label: int
 
 
 def read_index(tree: Tree, name: str, folder: str, modality: Modality) -> list[Listed]:
-    """The pictures that a list names, each a path `folder/<identity>/<file>`, in its order.
+    """Return the pictures that a list names by `folder/<identity>/<file>`, in its order.
 
     Args:
-        tree: Of the data set's root.
-        name: Of the list, below the root.
-        folder: That all its paths begin with.
-        modality: Of the pictures in that folder.
+        tree: Tree of the data set's root.
+        name: Path of the list below the root.
+        folder: Folder with which all paths of the list begin.
+        modality: Modality of the pictures in that folder.
 
     Raises:
         VireidError: A line that is none, a path in another folder, twice, or without a file.
@@ -55,7 +55,7 @@ def read_index(tree: Tree, name: str, folder: str, modality: Modality) -> list[L
 
 
 def refuse_mixed_labels(path: Path, listed: Iterable[Listed]) -> None:
-    """A label is one person, and a person one label, in both spectra.
+    """Check that each label is one person, and each person one label, in both spectra.
 
     Raises:
         VireidError: They contradict; then a list belongs to another copy of the data set.
@@ -90,7 +90,7 @@ def _parsed(line: str, folder: str, where: str) -> tuple[tuple[str, ...], int]:
 
 
 def _camera(parts: tuple[str, ...]) -> str:
-    """LLCM's file names tell it, `0001_c3_s1_f1_vis.jpg`; RegDB has one a spectrum, its folder."""
+    """Return LLCM's camera from a file name, `0001_c3_s1_f1_vis.jpg`; for RegDB, the folder."""
     words = parts[-1].casefold().split("_")
     numbers = [word[1:] for word in words[1:] if word[:1] == "c" and word[1:].isdecimal()]
     return f"cam{int(numbers[0])}" if numbers else parts[0]

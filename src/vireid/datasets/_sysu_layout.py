@@ -1,8 +1,8 @@
-"""The folder layout of SYSU-MM01, which other data sets keep to as well.
+"""The folder layout of SYSU-MM01, which NightWalk uses as well.
 
     cam1 .. cam6/<identity, 4 digits>/<frame>.jpg     cameras 3 and 6 are infrared
     exp/train_id.txt  val_id.txt  test_id.txt         one line of integers with commas
-    exp/rand_perm_cam.mat                             who is in the official galleries
+    exp/rand_perm_cam.mat                             permutations that draw the official galleries
 
 Source: README of https://github.com/wuancong/SYSU-MM01.
 """
@@ -34,20 +34,20 @@ def read_folder(name: str, root: Path, facts: Mapping[str, object]) -> Dataset:
             file cannot be understood or names a person of another, or there is no picture at all.
     """
     _check_folders(name, root)
-    people = {split: _read_ids(root / "exp" / file) for split, file in ID_FILES.items()}
+    people = {group: _read_ids(root / "exp" / file) for group, file in ID_FILES.items()}
     _check_disjoint(root, people)
-    splits = {split: tuple(_records(root, ids)) for split, ids in people.items()}
-    if not any(splits.values()):
+    groups = {group: tuple(_records(root, ids)) for group, ids in people.items()}
+    if not any(groups.values()):
         raise VireidError(
             f"{root} has no pictures of the people in its exp/ folder; is it unpacked?"
         )
-    _check_everyone_is_there(root, people, splits)
+    _check_everyone_is_there(root, people, groups)
     return Dataset(
         name=name,
         root=root,
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits["test"],
+        train=groups["train"],
+        validation=groups["validation"],
+        test=groups["test"],
         facts=facts,
     )
 
@@ -63,7 +63,7 @@ def _check_folders(name: str, root: Path) -> None:
 
 
 def _read_ids(path: Path) -> list[int]:
-    """Ascending identities of a file such as `6,10,17`."""
+    """Return the identities in a file such as `6,10,17`, in rising order."""
     words = [word for _, line in lines_of(path) for word in line.replace(",", " ").split()]
     strange = [word for word in words if not word.isdecimal()]
     if strange:
@@ -76,14 +76,14 @@ def _read_ids(path: Path) -> list[int]:
 
 def _check_disjoint(root: Path, people: Mapping[str, list[int]]) -> None:
     seen: dict[int, str] = {}
-    for split, ids in people.items():
+    for group, ids in people.items():
         for identity in ids:
             if identity in seen:
                 raise VireidError(
                     f"{root}/exp: identity {identity} is in {ID_FILES[seen[identity]]} and in "
-                    f"{ID_FILES[split]}; nobody may be both learnt from and scored on"
+                    f"{ID_FILES[group]}; nobody may be both learnt from and scored on"
                 )
-            seen[identity] = split
+            seen[identity] = group
 
 
 def _records(root: Path, identities: list[int]) -> Iterator[ImageRecord]:
@@ -103,13 +103,13 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _check_everyone_is_there(
-    root: Path, people: Mapping[str, list[int]], splits: Mapping[str, tuple[ImageRecord, ...]]
+    root: Path, people: Mapping[str, list[int]], groups: Mapping[str, tuple[ImageRecord, ...]]
 ) -> None:
-    """Who is in an id file is in a picture, in one spectrum at least."""
-    for split, ids in people.items():
-        missing = sorted(set(ids) - {record.identity for record in splits[split]})
+    """Check that everyone in an id file is on a picture, in at least one spectrum."""
+    for group, ids in people.items():
+        missing = sorted(set(ids) - {record.identity for record in groups[group]})
         if missing:
             raise VireidError(
-                f"{root}: {len(missing)} of the {len(ids)} people in exp/{ID_FILES[split]} have no "
+                f"{root}: {len(missing)} of the {len(ids)} people in exp/{ID_FILES[group]} have no "
                 f"picture in any camera folder, first {missing[0]:04d}; unpack the data set again"
             )

@@ -48,11 +48,12 @@ FACTS = {
         "test": {"identities": 1076},
     },
 }
-"""Counts as https://github.com/workingcoder/M3-ReID notes them (data/manager.py)."""
+"""Facts published about BUPTCampus; counts are those of https://github.com/workingcoder/M3-ReID
+(data/manager.py)."""
 
 
 def read(root: Path | None = None) -> Dataset:
-    """Read BUPTCampus; 1,074 people to train, 1,076 to test, every frame with its tracklet.
+    """Read BUPTCampus: 1,074 people to train, 1,076 to test, every frame with its tracklet.
 
     Raises:
         VireidError: A list or a frame is missing, a list names a track that data_paths.json does
@@ -89,7 +90,7 @@ def _paths(path: Path) -> Mapping[str, Any]:
 
 
 def _listed(tree: Tree, name: str, paths: Mapping[str, Any]) -> Iterator[ImageRecord]:
-    """The frames of the tracks in a list."""
+    """Yield the records of all frames of the tracks in a list."""
     path = tree.find(name) or tree.root
     missing: list[str] = []
     seen: set[str] = set()
@@ -105,7 +106,7 @@ def _listed(tree: Tree, name: str, paths: Mapping[str, Any]) -> Iterator[ImageRe
 
 
 Track = tuple[str, str, str, str]
-"""Identity, RGB or IR, camera, number."""
+"""A track as identity, RGB or IR, camera and number."""
 
 
 def _tracks(line: str, where: str) -> list[Track]:
@@ -132,7 +133,7 @@ def _frames(paths: Mapping[str, Any], track: Track, where: str) -> list[str]:
 def _records(
     tree: Tree, track: Track, frames: list[str], missing: list[str]
 ) -> Iterator[ImageRecord]:
-    """Of a track; frames that are not there are added to `missing`."""
+    """Yield the records of a track; frames without a file are added to `missing`."""
     identity, modality, camera, _ = track
     for frame in frames:
         picture = tree.picture("DATA", *parts_of(frame))

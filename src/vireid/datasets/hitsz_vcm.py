@@ -52,8 +52,9 @@ FACTS = {
         "test": {"tracklets": 9683, "infrared": 105_979, "visible": 118_137},
     },
 }
-"""Counts of frames, short tracks left out, as https://github.com/workingcoder/M3-ReID notes them
-(data/manager.py); with the short ones its authors publish 21,863 tracks of 463,259 frames."""
+"""Facts published about HITSZ-VCM. Counts of frames without short tracks, from
+https://github.com/workingcoder/M3-ReID (data/manager.py); with the short ones its authors publish
+21,863 tracks of 463,259 frames."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Track:
     """A line of the track lists."""
 
     number: int
-    """Of the line, from 1."""
+    """Number of the line, from 1."""
     modality: Modality
     first: int
     last: int
@@ -70,7 +71,7 @@ class Track:
 
 
 def read(root: Path | None = None) -> Dataset:
-    """Read HITSZ-VCM; 500 people to train, the others to test, every frame with its tracklet.
+    """Read HITSZ-VCM: 500 people to train, the others to test, every frame with its tracklet.
 
     Raises:
         VireidError: A list or a frame is missing, lists contradict one another, or someone is
@@ -119,7 +120,7 @@ def _track(number: int, line: str, where: str) -> Track:
 
 
 def _check_queries(tree: Tree, tracks: Sequence[Track]) -> None:
-    """Queries are the infrared tracks; another list would be another protocol."""
+    """Check that queries are the infrared tracks; another list would be another protocol."""
     path = _info(tree, "query_IDX")
     words = [word for _, line in lines_of(path) for word in line.replace(",", " ").split()]
     listed = {identity_of(word, str(path)) for word in words}
@@ -133,7 +134,7 @@ def _check_queries(tree: Tree, tracks: Sequence[Track]) -> None:
 
 
 def _check_overlap(path: Path, tracks: Sequence[Track]) -> None:
-    """No frame is in two tracks."""
+    """Check that no frame is in two tracks."""
     ordered = sorted(tracks, key=lambda track: track.first)
     overlapping = [
         f"{after.number}, which begins at {after.first}; {before.number} ends at {before.last}"
@@ -144,7 +145,7 @@ def _check_overlap(path: Path, tracks: Sequence[Track]) -> None:
 
 
 def _check_frames(path: Path, track: Track, frames: Sequence[str]) -> None:
-    """The names of a track's frames say who is on it, in which spectrum, under which camera."""
+    """Check that the names of a track's frames have its identity, spectrum and camera."""
     wanted = (str(track.identity), track.modality, str(track.camera))
     count = track.last - track.first + 1
     strange = [name for name in frames if _facts(name)[:3] != wanted]
@@ -155,7 +156,7 @@ def _check_frames(path: Path, track: Track, frames: Sequence[str]) -> None:
 
 
 def _facts(name: str) -> tuple[str, Modality | None, str, tuple[str, ...]]:
-    """Identity, modality, camera, and where the picture is: `0001/rgb/D3/1.jpg`."""
+    """Return identity, modality, camera, and the path of the picture: `0001/rgb/D3/1.jpg`."""
     match = NAME.fullmatch(name)
     if match is None:
         return "", None, "", ()
@@ -167,7 +168,7 @@ def _facts(name: str) -> tuple[str, Modality | None, str, tuple[str, ...]]:
 def _records(
     tree: Tree, above: Sequence[str], track: Track, frames: Sequence[str], missing: list[str]
 ) -> Iterator[ImageRecord]:
-    """Of a track; frames that are not there are added to `missing`."""
+    """Yield the records of a track; frames without a file are added to `missing`."""
     camera = f"D{track.camera}"
     tracklet = f"{track.identity:04d}/{FOLDERS[track.modality]}/{camera}/{track.number}"
     for name in frames:

@@ -40,12 +40,13 @@ FACTS = {
         "test": {"identities": 351, "visible": 8_680, "infrared": 7_166},
     },
 }
-"""As in the authors' paper (section 4.2, which counts 13,909 test pictures, less than its own two
-parts; these make up its 46,767). Never seen on disk: other counts are told and not refused."""
+"""Facts published about LLCM; counts are those of the authors' paper (section 4.2). It counts
+13,909 test pictures, fewer than its own two parts, which do make up its 46,767. vireid's authors
+never saw the data set, so other counts are reported and not refused."""
 
 
 def read(root: Path | None = None) -> Dataset:
-    """Read LLCM from its folder; 713 people to train, 351 to test.
+    """Read LLCM from its folder: 713 people to train, 351 to test.
 
     Raises:
         VireidError: A list, a camera's folder or a listed picture is missing, a list names a
@@ -76,7 +77,7 @@ def _train(tree: Tree) -> tuple[ImageRecord, ...]:
 
 
 def _test(tree: Tree) -> Iterator[ImageRecord]:
-    """By identity, then camera, then file name; people who are not listed are not there."""
+    """Yield test records by identity, camera and file name, of people who are listed."""
     for identity in _test_identities(tree):
         for modality, folder in FOLDERS.items():
             for camera in CAMERAS:
@@ -101,7 +102,7 @@ def _refuse_absent(tree: Tree, test: tuple[ImageRecord, ...]) -> None:
 
 
 def _refuse_unlisted(tree: Tree) -> None:
-    """A copy may have lists of the test pictures too; what they name has to be there."""
+    """Check lists of test pictures, which some copies have: their pictures have to exist."""
     for folder in FOLDERS.values():
         path = tree.find("idx", f"test_{folder}.txt")
         named = (

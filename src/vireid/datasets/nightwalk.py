@@ -1,6 +1,7 @@
 """NightWalk: rendered people under four visible and two infrared cameras, for anyone to use.
 
-Besides its pictures, what is known about them: `people`, `truth` and `parts`.
+Besides the pictures it has `people` (what they look like), `truth` (about each picture) and `parts`
+(masks).
 """
 
 import gzip
@@ -18,7 +19,7 @@ from vireid.datasets import Dataset, _sysu_layout
 from vireid.errors import VireidError
 
 MINI = Path(__file__).with_name("nightwalk_mini")
-"""The small edition that comes with vireid."""
+"""Folder of the small edition that comes with vireid."""
 
 FACTS = {
     "title": "NightWalk",
@@ -30,39 +31,46 @@ FACTS = {
 
 @dataclass(frozen=True)
 class PictureTruth:
-    """What is known about a picture because it was rendered.
+    """The ground truth of a picture, known because it was rendered.
 
-    Pixels count from its upper left corner; metres, radians.
+    Pixels count from the picture's upper left corner; lengths are in metres, angles in radians.
     """
 
     path: Path
     identity: int
     camera: str
     spectrum: str
-    """visible, near infrared or thermal"""
+    """Name of the spectrum: visible, near infrared or thermal."""
     keypoints: Mapping[str, tuple[float, float, bool]]
-    """Column, row, and whether it is seen, by COCO's names: nose, left_eye, ... right_ankle."""
+    """Column, row, and whether it is visible, by COCO's names: nose, left_eye, ... right_ankle."""
     box: Mapping[str, float]
-    """How well the frame fits the person: shares that are cut off, looseness, share hidden."""
+    """Fit of the frame to the person: shares that are cut off, looseness, share hidden."""
     pose: Mapping[str, float]
     view: Mapping[str, float]
-    """Where the camera stands, seen from the person."""
+    """Position of the camera, seen from the person."""
     light: Mapping[str, float]
-    """Of light and weather."""
+    """Figures of light and weather."""
 
 
 def read(root: Path | None = None) -> Dataset:
-    """Read NightWalk from a folder that `vireid render` has written, or the edition shipped."""
+    """Read NightWalk from a folder that `vireid render` wrote; by default the mini edition."""
     return _sysu_layout.read_folder("nightwalk", MINI if root is None else root, FACTS)
 
 
 def people(root: Path | None = None) -> dict[int, dict[str, Any]]:
-    """Who is in the set: split, family, body, clothes, things carried, gait, by identity.
+    """Return what is known of each person, by identity.
 
-    People of one family may be alike in all but one to three things.
+    Keys are `split` (the person's group), family, body, clothes, things carried and gait. People of
+    one family may be alike in all but one to three things.
 
     Args:
-        root: The folder of a NightWalk; by default the edition shipped.
+        root: Folder of a NightWalk; by default the edition that comes with vireid.
+
+    Raises:
+        VireidError: It has no such file, or a damaged one.
+
+    Args:
+        root: Folder of a NightWalk; by default the edition that comes with vireid.
 
     Raises:
         VireidError: It has no such file, or a damaged one.
@@ -72,10 +80,10 @@ def people(root: Path | None = None) -> dict[int, dict[str, Any]]:
 
 
 def truth(root: Path | None = None) -> Iterator[PictureTruth]:
-    """What is known about every picture, person by person.
+    """Yield the ground truth of every picture, person by person.
 
     Args:
-        root: The folder of a NightWalk; by default the edition shipped.
+        root: Folder of a NightWalk; by default the edition that comes with vireid.
 
     Raises:
         VireidError: It has no such files, or damaged ones.
@@ -92,11 +100,12 @@ def truth(root: Path | None = None) -> Iterator[PictureTruth]:
 
 
 def parts(picture: Path, root: Path | None = None) -> UInt8[np.ndarray, "h w"]:
-    """Which part of whom each pixel of a picture shows; `part_names` says what numbers mean.
+    """Return which part of whom each pixel of a picture shows, as numbers of `part_names`.
 
     Args:
-        picture: Of a NightWalk that was rendered with masks.
-        root: Its folder; by default the edition shipped, which has none.
+        picture: File of a NightWalk that was rendered with masks.
+        root: Folder of that NightWalk; by default the edition that comes with vireid, which has no
+            masks.
 
     Raises:
         VireidError: There is no mask of this picture, or a damaged one.
@@ -115,7 +124,7 @@ def parts(picture: Path, root: Path | None = None) -> UInt8[np.ndarray, "h w"]:
 
 
 def part_names(root: Path | None = None) -> dict[int, str]:
-    """What the numbers in masks mean: 0 is background.
+    """Return what the numbers in masks mean; 0 is background.
 
     Raises:
         VireidError: The set was rendered without masks.
@@ -128,7 +137,7 @@ def part_names(root: Path | None = None) -> dict[int, str]:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    """JSON, one object a line, perhaps packed."""
+    """Return the JSON objects of a file, one a line, perhaps compressed."""
     try:
         content = file.read_bytes()
         text = gzip.decompress(content) if file.suffix == ".gz" else content

@@ -3,8 +3,9 @@
     Visible/<identity>/*.bmp   Thermal/<identity>/*.bmp
     idx/{train,test}_{visible,thermal}_{1..10}.txt      a path and a label on every line
 
-A trial is a split of its own *with a model of its own*: who trains on split 1 and scores on split 2
-scores on people it has learnt from. The splits come with the copy that the AGW authors hand out.
+Each trial is another split *and needs a model of its own*: a model trained on split 1 and scored on
+split 2 would be scored on people it has learnt from. The splits come with the copy that the AGW
+authors hand out.
 """
 
 from collections import Counter
@@ -32,7 +33,7 @@ FACTS = {
 
 
 def read(root: Path | None = None, trial: int = 1) -> Dataset:
-    """Read one split of RegDB; 206 people to train, 206 to test.
+    """Read one split of RegDB: 206 people to train, 206 to test.
 
     Raises:
         VireidError: A list or a picture is missing, a list names a picture twice or in the wrong
@@ -58,7 +59,7 @@ def read(root: Path | None = None, trial: int = 1) -> Dataset:
 
 
 def _half(tree: Tree, names: Mapping[Modality, str]) -> tuple[ImageRecord, ...]:
-    """The people of a split's half, in both spectra."""
+    """Return the records of one half of a split, in both spectra."""
     listed: list[Listed] = []
     for modality, name in names.items():
         listed += read_index(tree, name, FOLDERS[modality], modality)
@@ -70,7 +71,7 @@ def _half(tree: Tree, names: Mapping[Modality, str]) -> tuple[ImageRecord, ...]:
 
 
 def _refuse_unequal(path: Path, records: tuple[ImageRecord, ...]) -> None:
-    """Everybody has as many pictures as everybody else, in either spectrum (published: 10)."""
+    """Check that all people have equally many pictures in each spectrum (published: 10)."""
     counts = Counter((record.identity, record.modality) for record in records)
     usual = Counter(counts.values()).most_common(1)[0][0] if counts else 0
     unequal = [

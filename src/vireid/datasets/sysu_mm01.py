@@ -31,15 +31,16 @@ FACTS = {
         },
     },
 }
-"""Counts as in the authors' `rand_perm_cam.mat`, the length of each permutation."""
+"""Facts published about SYSU-MM01; counts are those of the authors' `rand_perm_cam.mat`: the length
+of each permutation."""
 
 
 PERMUTATIONS_SHA256 = "90402382dd587e05b615dcee35637fee9ad61e56e26ac86988a00a43997ac0a7"
-"""Of rand_perm_cam.mat as published (297,740 bytes)."""
+"""SHA-256 of rand_perm_cam.mat as published (297,740 bytes)."""
 
 
 def read(root: Path | None = None) -> Dataset:
-    """Read SYSU-MM01 from its folder; 296 people to train, 99 to validate, 96 to test."""
+    """Read SYSU-MM01 from its folder: 296 people to train, 99 to validate, 96 to test."""
     if root is None:
         raise VireidError(
             "sysu_mm01 does not come with vireid: give its folder as root; "
@@ -49,7 +50,7 @@ def read(root: Path | None = None) -> Dataset:
 
 
 def _remarks(root: Path) -> tuple[str, ...]:
-    """Other permutations than the published ones draw other galleries."""
+    """Return a remark if the permutations are not those published: galleries then differ."""
     path = root / "exp" / "rand_perm_cam.mat"
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() == PERMUTATIONS_SHA256:
         return ()

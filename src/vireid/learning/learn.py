@@ -181,7 +181,7 @@ def _facts(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
     return {
         "dataset": dataset.name,
         "trial": dataset.trial,
-        "data": records.fingerprint(data.records, dataset.root),
+        "data": records.pictures_fingerprint(data.records, dataset.root),
         "num_identities": people,
         "pictures": pictures,
     }

@@ -1,4 +1,4 @@
-"""The optimizers and learning rates that methods let a recipe choose from."""
+"""The optimizers and learning rate schedules that a recipe can choose from."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,13 +14,13 @@ def make_optimizer(
     momentum: float,
     weight_decay: float,
 ) -> optim.Optimizer:
-    """Nesterov's SGD, as the code of AGW has it, or AdamW, which has no use for `momentum`.
+    """Return SGD with Nesterov momentum, as in the code of AGW, or AdamW.
 
     Args:
-        kind: Which of them.
-        groups: Parameters, each group with its learning rate.
-        momentum: Of SGD.
-        weight_decay: Of all groups.
+        kind: Name of the optimizer.
+        groups: Groups of parameters, each with its learning rate.
+        momentum: Momentum of SGD; AdamW has no use for it.
+        weight_decay: Weight decay of all groups.
     """
     own = [dict(group) for group in groups]
     if kind == "adamw":
@@ -36,15 +36,15 @@ def lr_factor(
     milestones: tuple[int, ...],
     epochs: int,
 ) -> float:
-    """Share of the full learning rate in an epoch, counted from 0.
+    """Return the share of the full learning rate in an epoch.
 
     Args:
-        epoch: Which.
-        schedule: After warming up: a tenth of what it was at each of the milestones (AGW), or
-            along half a cosine to zero.
-        warm_up: Epochs over which it grows to its height.
-        milestones: Of "steps".
-        epochs: At which "cosine" comes to zero.
+        epoch: Number of the epoch, counted from 0.
+        schedule: After warming up: a tenth of the former rate at each of the milestones (AGW), or
+            half a cosine to zero.
+        warm_up: Epochs over which the rate grows to its peak.
+        milestones: Milestones of "steps".
+        epochs: Epoch at which "cosine" reaches zero.
     """
     if epoch < warm_up:
         return (epoch + 1) / warm_up

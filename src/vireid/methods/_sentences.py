@@ -1,11 +1,12 @@
-"""What can be seen of a rendered person, and sentences that say some of it.
+"""Visible facts about a rendered person, and sentences that state some of them.
 
-What NightWalk knows about somebody (`vireid.datasets.nightwalk.people`) becomes facts such as
-`top colour=red`. A sentence knows which facts it states, so that it can be told of whom else it is
-true: half of all people have two others beside them who are alike in nearly everything.
+What NightWalk tells about a person (`vireid.datasets.nightwalk.people`) becomes facts such as `top
+colour=red`. A sentence keeps the facts that it states, so that one can check of whom else it is
+true: half of all people have two others who look the same in nearly everything.
 
-Left out is what clothes hide, what only a face shows (glasses, beard, fringe, skin), as half of all
-pictures are of somebody's back, and on which side a bag hangs, as pictures are mirrored.
+Facts leave out what clothes hide, what only a face shows (glasses, beard, fringe, skin), because
+half of all pictures show a person's back, and the side on which a bag hangs, because pictures are
+mirrored.
 """
 
 import random
@@ -13,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 Person = Mapping[str, str | float]
-"""What is known about somebody: the words of `people.jsonl`."""
+"""The looks of a person, in the words of `people.jsonl`."""
 Facts = frozenset[str]
-"""Each of the form `about=what`."""
+"""Facts, each of the form `about=what`."""
 
 HUES: Mapping[str, tuple[str, ...]] = {
     "black": (),
@@ -42,7 +43,7 @@ HUES: Mapping[str, tuple[str, ...]] = {
     "purple": (),
     "blond": (),
 }
-"""Colours as NightWalk names them, and other words that are right for them too."""
+"""Colours as NightWalk names them, each with other words that are right for it."""
 PATTERNS = {
     "striped": "striped",
     "banded": "banded",
@@ -58,7 +59,7 @@ PATTERNS = {
     "camouflage": "camouflage",
     "worn": "faded",
 }
-"""What NightWalk calls a pattern, and what a sentence does."""
+"""NightWalk's name of each pattern, and the word for it in a sentence."""
 CUTS = (
     *("long-sleeved", "short-sleeved", "knee-length", "short", "long", "wide", "big", "high"),
     *("open", "closed"),
@@ -71,23 +72,23 @@ NOUNS = (
 )
 PLURAL = ("trousers", "jeans", "leggings", "shorts", "trainers", "shoes", "boots", "gloves")
 WORN = ("outer", "top", "bottom", "shoes", "scarf", "headgear", "gloves")
-"""In the order in which a full description tells them."""
+"""Things worn, in the order in which a full description names them."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words, and the facts that they state."""
+    """A text with the facts that it states."""
 
     text: str
     says: Facts
 
     def is_true_of(self, facts: Facts) -> bool:
-        """Whether somebody of whom these facts hold is described by it."""
+        """Whether the sentence describes a person of whom these facts hold."""
         return self.says <= facts
 
 
 def _answers(about: str, *whats: str, words: str) -> tuple[Sentence, ...]:
-    """One for each `what`, which takes the place of {} in the words."""
+    """Return one sentence for each `what`, which takes the place of {} in the words."""
     return tuple(Sentence(words.format(w), frozenset({f"{about}={w}"})) for w in whats)
 
 
@@ -129,23 +130,23 @@ QUESTIONS: Mapping[str, tuple[Sentence, ...]] = {
     "backpack": (*_answers("bag", "backpack", words="a person with a {}"), _NO_BAG),
     "bag": (*_answers("bag", *_BAGS, words="a person with a {}"), _NO_BAG),
 }
-"""What can be asked about somebody, and the answers that there are."""
+"""Questions about a person, each with its possible answers."""
 
 
 @dataclass(frozen=True)
 class Garment:
-    """What one thing looks like that somebody wears or carries."""
+    """The looks of one thing that a person wears or carries."""
 
     noun: str
     colours: tuple[str, ...] = ()
-    """None, one, or two, the larger one first."""
+    """Names of no, one or two colours, the larger one first."""
     pattern: str = ""
     cuts: tuple[str, ...] = ()
     denim: bool = False
 
     @classmethod
     def of(cls, words: str) -> "Garment":
-        """From NightWalk's words for it, e.g. "navy and white banded long-sleeved sweater"."""
+        """Parse NightWalk's words, e.g. "navy and white banded long-sleeved sweater"."""
         words = words.removesuffix(" on the left").removesuffix(" on the right")
         noun = next(n for n in sorted(NOUNS, key=len, reverse=True) if words.endswith(n))
         before = words.removesuffix(noun).split()
@@ -157,13 +158,13 @@ class Garment:
 
     @property
     def nouns(self) -> tuple[str, ...]:
-        """What it may be called, as often as it is."""
+        """Nouns for the garment, each as often as it is used."""
         if self.noun in ("t-shirt", "tank top", "shirt", "sweater"):
             return self.noun, self.noun, "top"
         return ("jeans", "trousers") if self.denim and self.noun == "trousers" else (self.noun,)
 
     def facts(self, about: str) -> Iterator[str]:
-        """All that is true of it."""
+        """Yield all facts about the garment."""
         yield from (f"{about}={noun}" for noun in self.nouns)
         yield from (f"{about} cut={cut}" for cut in self.cuts)
         if self.pattern:
@@ -174,16 +175,16 @@ class Garment:
 
 @dataclass(frozen=True)
 class Appearance:
-    """What can be seen of somebody."""
+    """The visible looks of a person."""
 
     things: Mapping[str, Garment]
-    """Worn or carried and hidden by nothing else."""
+    """Things worn or carried that nothing else hides."""
     facts: Facts
-    """All that could be said."""
+    """All facts that a sentence could state."""
 
     @classmethod
     def of(cls, person: Person) -> "Appearance":
-        """From what is known about somebody."""
+        """Find the visible looks of a person."""
         things = _things(person)
         found = {f"{about}={person[about]}" for about in ("sex", "age", "build", "stature")}
         found -= {"age=middle-aged", "build=medium", "stature=medium"}
@@ -197,26 +198,26 @@ class Appearance:
 
 
 class _Teller:
-    """Chooses what is said of a person, and remembers which facts that states."""
+    """Chooses what is said of a person, and remembers the facts that this states."""
 
     def __init__(self, chance: random.Random | None) -> None:
         self.chance = chance
         self.said: set[str] = set()
 
     def says(self, share: float) -> bool:
-        """Whether to say something; all of it where nothing is left to chance."""
+        """Whether to say something, by this probability; always, where nothing is random."""
         return self.chance is None or self.chance.random() < share
 
     def one_of(self, words: tuple[str, ...]) -> str:
         return words[0] if self.chance is None else self.chance.choice(words)
 
     def stating(self, fact: str) -> str:
-        """The words behind the equals sign, remembered as said."""
+        """Return the words behind the equals sign, and remember the fact as said."""
         self.said.add(fact)
         return fact.partition("=")[2]
 
     def garment(self, about: str, garment: Garment) -> str:
-        """With its article, e.g. "a long-sleeved red and white checked shirt"."""
+        """Return a garment with its article, e.g. "a long-sleeved red and white checked shirt"."""
         cuts = [self.stating(f"{about} cut={c}") for c in garment.cuts if self.says(0.6)]
         pattern = []
         if garment.pattern and self.says(0.7):
@@ -235,7 +236,7 @@ class _Teller:
         return " and ".join(names)
 
     def subject(self, facts: Facts) -> str:
-        """Who, e.g. "a tall slim young man"."""
+        """Return who it is, e.g. "a tall slim young man"."""
         words = [
             self.stating(f"{about}={word}")
             for about, share in (("stature", 0.3), ("build", 0.3), ("age", 0.3))
@@ -249,7 +250,7 @@ class _Teller:
         return self.stating(f"sex={sex}") if self.says(0.75) else "person"
 
     def hair(self, facts: Facts) -> str:
-        """E.g. "short grey hair", "brown hair in a bun", "a bald head"; empty if it is not said."""
+        """Return e.g. "short grey hair", "brown hair in a bun", "a bald head"; empty if unsaid."""
         cuts, colours = _values(facts, "hair"), _values(facts, "hair colour")
         if not cuts or not self.says(0.5):
             return ""
@@ -267,23 +268,23 @@ class _Teller:
 
 
 def describe(somebody: Appearance) -> str:
-    """Everything in one sentence, always the same."""
+    """Return one sentence with all facts, always the same."""
     return _told(somebody, _Teller(None))
 
 
 def draw_sentence(somebody: Appearance, chance: random.Random) -> Sentence:
-    """One of the many sentences that describe somebody.
+    """Draw one of the many sentences that describe a person.
 
     Args:
-        somebody: Whom.
-        chance: What is said and how comes from it.
+        somebody: Looks of the person.
+        chance: Source of the random numbers that decide what is said and how.
     """
     teller = _Teller(chance)
     return Sentence(_told(somebody, teller), frozenset(teller.said))
 
 
 def with_article(words: str) -> str:
-    """As one says it of one thing: "an open coat", "blue jeans"."""
+    """Put the article before a thing: "an open coat", "blue jeans"."""
     if words.endswith(PLURAL):
         return words
     return f"{'an' if words[0] in 'aeio' else 'a'} {words}"
@@ -300,21 +301,21 @@ def _told(somebody: Appearance, teller: _Teller) -> str:
 
 
 def _as_clause(who: str, hair: str, worn: list[str], carried: str) -> str:
-    """A man with short hair in a red shirt and jeans, carrying a backpack."""
+    """Say it as: a man with short hair in a red shirt and jeans, carrying a backpack."""
     clause = f"{who} with {hair}" if hair else who
     clause += f" in {_enumerated(worn)}" if worn else ""
     return f"{clause}, {carried}" if worn and carried else f"{clause} {carried}".rstrip()
 
 
 def _as_sentences(who: str, hair: str, worn: list[str], carried: str) -> str:
-    """A man wearing a red shirt and jeans. This person has short hair and is carrying a bag."""
+    """Say it as: a man wearing a red shirt. this person has short hair and is carrying a bag."""
     first = f"{who} wearing {_enumerated(worn)}" if worn else who
     more = [f"has {hair}"] * bool(hair) + [f"is {carried}"] * bool(carried)
     return f"{first}. this person {' and '.join(more)}" if more else first
 
 
 def _as_list(who: str, hair: str, worn: list[str], carried: str) -> str:
-    """A man, short hair, a red shirt, jeans, carrying a backpack."""
+    """Say it as: a man, short hair, a red shirt, jeans, carrying a backpack."""
     return ", ".join(part for part in (who, hair, *worn, carried) if part)
 
 
@@ -336,7 +337,7 @@ def _worn(somebody: Appearance, teller: _Teller) -> list[str]:
 
 
 def _carried(somebody: Appearance, teller: _Teller) -> str:
-    """What somebody carries, or, now and then, what they are without."""
+    """Return what a person carries, or, sometimes, what they are without."""
     held = [
         teller.garment(about, somebody.things[about])
         for about in ("bag", "umbrella")
@@ -351,7 +352,7 @@ def _carried(somebody: Appearance, teller: _Teller) -> str:
 
 
 def _things(person: Person) -> dict[str, Garment]:
-    """All that somebody wears or carries and that nothing else hides."""
+    """Return all things that a person wears or carries and that nothing else hides."""
     hidden = _hidden(person)
     told = {
         about: str(person[about]) for about in (*WORN, "bag", "umbrella") if about not in hidden
@@ -364,7 +365,7 @@ def _things(person: Person) -> dict[str, Garment]:
 
 
 def _hidden(person: Person) -> set[str]:
-    """What of somebody's clothes others cover."""
+    """Return which of a person's clothes others cover."""
     outer = str(person["outer"])
     hidden = set()
     if outer.startswith("closed") and not outer.endswith("vest"):
@@ -375,7 +376,7 @@ def _hidden(person: Person) -> set[str]:
 
 
 def _hair_facts(person: Person) -> Iterator[str]:
-    """None where a hood or hat leaves too little of it to be seen."""
+    """Yield facts about hair; none where a hood or hat hides too much of it."""
     words = str(person["hair"]).removesuffix(" with a fringe")
     covered = person["headgear"] != "none" and words.startswith(("short", "bald"))
     if person["headgear"] == "hood up" or covered:

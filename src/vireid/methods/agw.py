@@ -1,8 +1,8 @@
 """AGW: attention, generalised-mean pooling and a weighted triplet on a two-stream ResNet.
 
 Ye, Shen, Lin, Xiang, Shao, Hoi: Deep Learning for Person Re-identification: A Survey and Outlook,
-TPAMI 2021, https://arxiv.org/abs/2001.04193. What their released code does is called "the code"
-below: https://github.com/mangye16/Cross-Modal-Re-ID-baseline at e817a26.
+TPAMI 2021, https://arxiv.org/abs/2001.04193. "The code" below is what they released:
+https://github.com/mangye16/Cross-Modal-Re-ID-baseline at e817a26.
 """
 
 from collections.abc import Mapping
@@ -31,32 +31,32 @@ from vireid.training_data.processes import gather
 
 @dataclass(frozen=True)
 class Outputs:
-    """What AGW has computed of a batch, for the losses of a subclass.
+    """Results of AGW's forward pass on a batch, for the losses of a subclass.
 
     With several processes rows are those of all processes, one process after the other.
     """
 
     features: Embeddings
-    """Pooled features before the neck, which the triplet loss sees too; not of length one."""
+    """Pooled features before the neck, as the triplet loss has them; not of length one."""
     logits: Logits
-    """The classifier's answer to each row."""
+    """Logits of the classifier for each row."""
     identities: Identities
-    """Who is seen in each row."""
+    """Identity of each row."""
     batch: PairedBatch
-    """The pictures; with several processes those of this one."""
+    """Batch of pictures; with several processes that of this one."""
     epoch: int
-    """Counted from 0."""
+    """Number of the epoch, counted from 0."""
 
     @property
     def modalities(self) -> Modalities:
-        """The spectrum of each row: 0 visible, 1 infrared."""
+        """Return the modality of each row: 0 visible, 1 infrared."""
         each = len(self.batch.identities)
         of_one_process = torch.arange(2, device=self.features.device).repeat_interleave(each)
         return of_one_process.repeat(len(self.features) // (2 * each))
 
 
 class AGW(Method):
-    """One stage: identities and triplets over the images of both spectra.
+    """AGW in one stage: identity loss and triplets over the images of both spectra.
 
     To learn with more losses, inherit and override `extra_losses`: docs/add_a_method.md.
     """
@@ -68,45 +68,47 @@ class AGW(Method):
         trunk: str = "resnet50.tv_in1k"
         """timm's name of a ResNet. The code takes torchvision's ResNet-50, which is this one."""
         width: float = 1.0
-        """Multiplies the trunk's channels; small values suit a CPU. Ours."""
+        """Factor of the trunk's channels; small values suit a CPU. vireid's own setting."""
         pretrained: bool = True
-        """Start from ImageNet. With false, set `trunk_lr_factor` to 1."""
+        """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
         last_stride: Literal[1, 2] = 1
-        """Of the trunk's last layer; 2 is faster and coarser."""
+        """Stride of the trunk's last layer; 2 is faster and coarser."""
         non_local: bool = True
         """Non-local attention after the last 2 blocks of layer2 and the last 3 of layer3."""
         pooling_power: float = 3.0
-        """Of the generalised mean over each feature map."""
+        """Power of the generalised mean over each feature map."""
         learn_pooling_power: bool = False
         """Let training change the power; the paper does, the code keeps it."""
         people: int = 8
         """Identities in a batch."""
         images_each: int = 4
-        """Images of each identity in a batch, of either spectrum."""
+        """Images of each identity in a batch, in each spectrum."""
         epochs: int = 81
-        """The code counts from 0 to 80."""
+        """Epochs of training; the code counts from 0 to 80."""
         optimizer: Literal["sgd", "adamw"] = "sgd"
-        """`sgd` has Nesterov momentum; `adamw` is ours and wants a learning rate near 1e-3."""
+        """Optimizer: `sgd` has Nesterov momentum; `adamw` is vireid's own and needs a learning rate
+        near 1e-3."""
         learning_rate: float = 0.1
-        """Of neck and classifier, at its height."""
+        """Learning rate of neck and classifier at its peak."""
         trunk_lr_factor: float = 0.1
         """The trunk's learning rate as a share of `learning_rate`."""
         momentum: float = 0.9
-        """Of `sgd`."""
+        """Momentum of `sgd`."""
         weight_decay: float = 5e-4
-        """Of all that is trained."""
+        """Weight decay of all parameters."""
         schedule: Literal["steps", "cosine"] = "steps"
-        """After warming up: lowered at `milestones`, or along half a cosine to zero (ours)."""
+        """Learning rate after warming up: lowered at `milestones`, or along half a cosine to zero
+        (vireid's own)."""
         warm_up: int = 10
-        """Epochs over which the learning rate grows to its height."""
+        """Epochs over which the learning rate grows to its peak."""
         milestones: tuple[int, ...] = (20, 50)
         """Epochs from which the learning rate is a tenth of what it was before."""
         label_smoothing: float = 0.0
-        """Share of the truth spread over all identities."""
+        """Share of the target spread over all identities."""
         identity_weight: float = 1.0
-        """Of the cross-entropy over identities."""
+        """Weight of the cross-entropy over identities."""
         triplet_weight: float = 1.0
-        """Of the weighted triplet."""
+        """Weight of the weighted triplet loss."""
 
         def __post_init__(self) -> None:
             if self.people < 2:
@@ -141,11 +143,11 @@ class AGW(Method):
         self.classifier = identity_classifier(self.embedding_dim, num_identities)
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
-        """Features after the neck, at length one."""
+        """Return features after the neck, at length one."""
         return F.normalize(self.neck(self._pooled({modality: images})), dim=1)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
-        """All of it at once."""
+        """Return the one stage, which trains everything."""
         config = self.config
         optimizer = self._optimizer()
         stage = Stage(

@@ -1,10 +1,10 @@
-"""CLIP4VI-ReID: text learnt from visible pictures is the bridge that infrared ones come over.
+"""CLIP4VI-ReID: learn texts from visible pictures, then align infrared pictures to the texts.
 
 Yang, Gao, Niu, Zhu, Feng, Qu, Camacho: CLIP4VI-ReID: Learning Modality-shared Representations via
-CLIP Semantic Bridge for Visible-Infrared Person Re-identification, https://arxiv.org/abs/2511.10309.
-This is CLIP4VI-ReID after the published abstract: the authors of this file did not have the paper,
-and no code is known. What is inferred, from CLIP-ReID and CSDN above all, is told in
-docs/methods/clip4vi_reid.md with its alternatives.
+CLIP Semantic Bridge for Visible-Infrared Person Re-identification,
+https://arxiv.org/abs/2511.10309. This file follows the published abstract: its authors did not have
+the paper, and know of no code. docs/methods/clip4vi_reid.md tells what is inferred, mostly from
+CLIP-ReID and CSDN, with the alternatives.
 """
 
 import math
@@ -38,125 +38,129 @@ from vireid.training_data.processes import gather, own_rows, processes
 
 VISIBLE, INFRARED = Modality.VISIBLE, Modality.INFRARED
 Rows = Float[Tensor, "n _"]
-"""Features of either kind."""
+"""Features of either kind, pooled or projected."""
 Pooled = Float[Tensor, "stacked c"]
 Texts = Float[Tensor, "s k d"]
-"""What the descriptions of all people say; one set, or one for each spectrum."""
+"""Text vectors of all people's descriptions; one set, or one for each spectrum."""
 
 
 class CLIP4VIReID(Method):
-    """Three stages: describe visible pictures, bring infrared ones to the texts, refine all."""
+    """Three stages: describe visible pictures, pull infrared ones to the texts, refine all."""
 
     @dataclass(frozen=True)
     class Config:
         """Settings of CLIP4VI-ReID; defaults are those of CSDN or CLIP-ReID unless said otherwise.
 
-        `tsg_` belongs to the first stage (text semantic generation), `ife_` to the second
-        (infrared feature embedding), `hsa_` to the third (high-level semantic alignment).
+        `tsg_` belongs to the first stage (text semantic generation), `ife_` to the second (infrared
+        feature embedding), `hsa_` to the third (high-level semantic alignment).
         """
 
         clip: str = "RN50"
-        """open_clip's name of a CLIP with a ResNet or a ViT; `tiny RN` and `tiny ViT` are ours, for
-        tests, and have no weights."""
+        """open_clip's name of a CLIP with a ResNet or a ViT; `tiny RN` and `tiny ViT` are vireid's
+        own, for tests, and have no weights."""
         weights: str = "openai"
-        """A tag that open_clip knows for it, or a file: OpenAI's archive, a state dict, or
-        safetensors."""
+        """Weights of the CLIP: a tag that open_clip knows, or a file with OpenAI's archive, a state
+        dict, or safetensors."""
         pretrained: bool = True
         """Start from these weights. Without them texts mean nothing."""
         quick_gelu: bool = True
-        """Of the transformers: OpenAI's weights need it, most later ones its absence."""
+        """Whether the transformers use QuickGELU: OpenAI's weights need true, most later ones
+        false."""
         pixels: Pixels = "imagenet"
-        """Mean and deviation that pixels are normalised by: ImageNet's (CSDN, CLIP-ReID's RN50),
+        """Mean and deviation by which pixels are normalised: ImageNet's (CSDN, CLIP-ReID's RN50),
         0.5 (`half`, CLIP-ReID's ViT) or CLIP's own."""
         picture: tuple[int, int] = (288, 144)
-        """Rows and columns of a picture, the same as in [data]: positions are laid out for it."""
+        """Rows and columns of a picture, the same as in [data]: position embeddings are made for
+        it."""
         last_stride: Literal[1, 2] = 1
-        """Of a ResNet's last layer."""
+        """Stride of a ResNet's last layer."""
         stems: Stems = "dual"
-        """One for each spectrum, or one encoder for both."""
+        """A stem for each spectrum (`dual`), or one encoder for both (`shared`)."""
         tokens: int = 4
-        """Learnt words in the description of each person. With none, all people have the same
-        description, so there is nothing to learn in the first two stages, and they are left out."""
+        """Learnt words in each person's description. With 0 all people have the same description,
+        so the first two stages have nothing to learn and are left out."""
         people: int = 8
         """Identities in a paired batch."""
         images_each: int = 4
-        """Images of each identity in it, of either spectrum."""
+        """Images of each identity in a paired batch, in each spectrum."""
         visible_views: Literal[1, 2] = 2
-        """How often a visible image is in a paired batch: as it is, and with one of its colours, at
-        random, in place of all. With 2, set `augmentation.channel_exchange` to 0."""
+        """Copies of each visible image in a paired batch: the image itself, and one in which a
+        random colour replaces all three. With 2, set `augmentation.channel_exchange` to 0."""
         label_smoothing: float = 0.0
-        """Share of the truth spread over all identities (CLIP-ReID: 0.1)."""
+        """Share of the target spread over all identities (CLIP-ReID: 0.1)."""
         tsg_images: Literal["visible", "visible and infrared"] = "visible"
-        """What texts are learnt from. With both, each spectrum has descriptions of its own and all
-        images are drawn to both, as in CSDN."""
+        """Images that texts are learnt from. With both, each spectrum has its own descriptions,
+        which are learnt from all images, as in CSDN."""
         tsg_epochs: int = 60
-        """0 leaves texts as random as they begin."""
+        """Epochs of the first stage; 0 leaves texts as random as they begin."""
         tsg_batch: int = 64
-        """Features in a batch."""
+        """Features in a batch of the first stage."""
         tsg_learning_rate: float = 3.5e-4
-        """At its height; begins at 1e-5 and ends at 1e-6."""
+        """Learning rate of the first stage at its peak; it begins at 1e-5 and ends at 1e-6."""
         tsg_weight_decay: float = 1e-4
-        """Of the tokens."""
+        """Weight decay of the tokens in the first stage."""
         tsg_warm_up: int = 5
-        """Epochs."""
+        """Epochs of the first stage over which the learning rate grows to its peak."""
         ife: bool = True
         """Whether there is a second stage."""
         ife_epochs: int = 20
-        """Ours."""
+        """Epochs of the second stage; the default is vireid's own."""
         ife_batch: int = 64
-        """Images in a batch."""
+        """Images in a batch of the second stage."""
         ife_trains: Literal["stem", "stem and trunk"] = "stem and trunk"
-        """Of the image tower: the infrared stem, or also all that is shared."""
+        """Parts of the image tower that the second stage trains: the infrared stem, or also all
+        shared layers."""
         ife_loss: Literal["contrast", "bank", "bank, identity, triplet"] = "contrast"
-        """Both directions within a batch; images against the texts of all people, and texts
-        against the batch; or this with the losses of the last stage on paired batches' infrared
-        halves."""
+        """Losses of the second stage. `contrast`: both directions within a batch. `bank`: images
+        against the texts of all people, and texts against the batch. The third adds the identity
+        and triplet losses of the last stage, on the infrared halves of paired batches."""
         ife_visible_replay: float = 0.0
-        """Share of a batch that is visible, so that visible images stay with their texts."""
+        """Share of visible images in a batch, so that visible images stay close to their texts."""
         ife_learning_rate: float = 3e-4
-        """At its height (a ViT: 5e-6)."""
+        """Learning rate of the second stage at its peak (a ViT: 5e-6)."""
         ife_weight_decay: float = 5e-4
-        """Of all that is trained."""
+        """Weight decay in the second stage."""
         ife_warm_up: int = 10
-        """Epochs, from a hundredth."""
+        """Epochs of the second stage over which the learning rate grows, from a hundredth."""
         hsa_epochs: int = 120
-        """Of the last stage."""
+        """Epochs of the last stage."""
         hsa_learning_rate: float = 3e-4
-        """At its height (a ViT: 5e-6)."""
+        """Learning rate of the last stage at its peak (a ViT: 5e-6)."""
         hsa_classifier_lr_factor: float = 2.0
-        """The classifiers' learning rate in multiples of it."""
+        """Learning rate of the classifiers as a multiple of `hsa_learning_rate`."""
         hsa_weight_decay: float = 5e-4
-        """Of all but the tokens."""
+        """Weight decay of everything but the texts in the last stage."""
         hsa_warm_up: int = 10
-        """Epochs, from a hundredth."""
+        """Epochs of the last stage over which the learning rate grows, from a hundredth."""
         hsa_milestones: tuple[int, ...] = (40, 70)
         """Epochs from which the learning rate is a tenth of what it was before."""
         hsa_text: Literal["frozen", "tokens", "tokens, projection", "tokens, projection, block"] = (
             "tokens"
         )
-        """What of the text is refined: nothing, the tokens, also the projection, also the last
-        block of the text tower."""
+        """Parts of the text that the last stage refines: none, the tokens, also the projection, or
+        also the last block of the text tower."""
         hsa_token_learning_rate: float = 3.5e-4
-        """Of what of the text is refined, at its height."""
+        """Learning rate of the refined parts of the text, at its peak."""
         hsa_token_weight_decay: float = 1e-4
-        """Likewise."""
+        """Weight decay of the refined parts of the text."""
         hsa_reads: Literal["all", "batch"] = "all"
-        """Whose descriptions are read anew in every step: everyone's, or those of the people of
-        the batch, the others being remembered as they were last read."""
+        """Descriptions that are read anew in every step: everyone's, or those of the people in the
+        batch; the others are remembered from when they were last read."""
         hsa_detach: bool = False
-        """Images learn from texts that stand still, texts from images that stand still (ICPL)."""
+        """Images learn from texts without a gradient to the texts, and texts from images likewise
+        (ICPL)."""
         identity_weight: float = 1.0
-        """Of the cross-entropies over identities."""
+        """Weight of the cross-entropies over identities."""
         triplet_weight: float = 0.15
-        """Of the weighted triplets."""
+        """Weight of the weighted triplet losses."""
         visible_text_weight: float = 0.05
-        """Of visible images against the texts of all people."""
+        """Weight of the loss of visible images against the texts of all people."""
         infrared_text_weight: float = 0.1
-        """Of infrared images against the texts of all people."""
+        """Weight of the loss of infrared images against the texts of all people."""
         text_image_weight: float = 0.05
-        """Of texts against the images of a batch, both spectra. Ours."""
+        """Weight of the loss of texts against a batch's images, in both spectra. vireid's own."""
         enhancement_weight: float = 1.0
-        """Of the modality-shared enhancement."""
+        """Weight of the modality-shared enhancement."""
 
         def __post_init__(self) -> None:
             _check_numbers(self)
@@ -188,24 +192,24 @@ class CLIP4VIReID(Method):
         self.embedding_dim = sum(dims)
         self.register_buffer("order", torch.zeros((), dtype=torch.int64))
         self.order: Tensor
-        """What the order of features in the first stage depends on."""
+        """Seed of the order of features in the first stage."""
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
-        """Pooled features after their neck and projected ones before it, each of length one.
+        """Return pooled features after their neck, and projected ones, each of length one.
 
-        Their dot products are added up, and halved so that a picture is like itself by 1. No text
-        is looked at. Source: CSDN.
+        The dot products of the two parts are added up, and halved so that a picture's similarity to
+        itself is 1. No text is used. Source: CSDN.
         """
         pooled, projected = self._features({modality: images})
         parts = [F.normalize(self.necks[0](pooled), dim=1), F.normalize(projected, dim=1)]
         return F.normalize(torch.cat(parts, dim=1), dim=1)
 
     def embed_text(self, sentences: Sequence[str]) -> Embeddings:
-        """Sentences, whose dot product with an embedding is the cosine with what is projected.
+        """Return sentence vectors; a dot product with an embedding is the cosine in text space.
 
-        A sentence lies where pictures are projected to. About pooled features it says nothing:
-        there it is 0. It is as long as the root of 2, because the halves of an embedding are as
-        short as the root of a half.
+        A sentence lies in the space of projected features. It says nothing about pooled features:
+        that part is 0. The vector's length is the root of 2, because each part of an embedding has
+        the root of a half.
 
         Raises:
             VireidError: A sentence is empty or too long.
@@ -215,7 +219,7 @@ class CLIP4VIReID(Method):
 
     @classmethod
     def original(cls, config: Config) -> PlainCLIP:
-        """CLIP as a run with these settings begins with it.
+        """Return CLIP as a run with these settings begins with it.
 
         Raises:
             VireidError: They begin with random weights, or the weights cannot be had.
@@ -229,7 +233,7 @@ class CLIP4VIReID(Method):
 
     @classmethod
     def text_caveat(cls, config: Config, name: str, original: str) -> str:
-        """Say what fine-tuning has done to the meaning of words."""
+        """Return a sentence about what fine-tuning has done to the meaning of words."""
         if not config.pretrained:
             return f"{name} began with random weights, so words mean nothing to it"
         return (
@@ -239,7 +243,7 @@ class CLIP4VIReID(Method):
         )
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
-        """Those that there is something to learn in.
+        """Return the stages in which there is something to learn.
 
         Raises:
             VireidError: There are more people than descriptions.
@@ -258,7 +262,7 @@ class CLIP4VIReID(Method):
         return [*stages, self._hsa(data)]
 
     def bridge(self, data: TrainingData) -> dict[str, float]:
-        """How well pictures and texts find each other, as shares of 1, by spectrum.
+        """Return how well pictures and texts find each other, as shares of 1, by spectrum.
 
         `visible to text` is the share of training pictures whose best text is their own person's,
         `text to visible` the share of people whose text is most like a picture of theirs.
@@ -280,11 +284,11 @@ class CLIP4VIReID(Method):
         return 1 if self.config.tsg_images == "visible" else 2
 
     def _set_of(self, modality: Modality) -> int:
-        """Which of the descriptions of a person belongs to a spectrum."""
+        """Return which of a person's descriptions belongs to a spectrum."""
         return 1 if self._sets == 2 and modality is INFRARED else 0
 
     def _features(self, images: Mapping[Modality, Images]) -> tuple[Pooled, Projected]:
-        """Pooled, and projected to where texts lie."""
+        """Return pooled features, and features projected to the space of texts."""
         seen, projected = self.images(images)
         return self.pool(seen), projected
 
@@ -316,7 +320,7 @@ class CLIP4VIReID(Method):
         self.order.copy_(torch.randint(2**62, ()))
 
     def _described(self, data: TrainingData) -> "_Features":
-        """Features of all images that texts are learnt from, of both spectra if they are."""
+        """Return features of all images that texts are learnt from, in one or both spectra."""
         parts = [self._encoded(data, modality) for modality in list(Modality)[: self._sets]]
         sets = [torch.full_like(part.identities, i) for i, part in enumerate(parts)]
         return _Features(
@@ -327,7 +331,7 @@ class CLIP4VIReID(Method):
 
     @torch.no_grad()
     def _encoded(self, data: TrainingData, modality: Modality) -> "_Features":
-        """Projected features of all training images of a spectrum, as they are."""
+        """Return projected features of all training images of a spectrum, without augmentation."""
         device = self.order.device
         features, identities = [], []
         for batch in data.every(modality, self.config.tsg_batch):
@@ -471,7 +475,7 @@ class CLIP4VIReID(Method):
         return losses | self._of_texts({VISIBLE: projected[0], INFRARED: projected[-1]}, people)
 
     def _of_heads(self, features: list[Rows], identities: Identities) -> Losses:
-        """Identity and triplet, each on pooled and on projected features."""
+        """Return identity and triplet losses, each on pooled and on projected features."""
         config = self.config
         losses: Losses = {}
         for name, each, neck, classifier in zip(
@@ -485,7 +489,7 @@ class CLIP4VIReID(Method):
         return losses
 
     def _of_texts(self, projected: Mapping[Modality, Embeddings], people: Identities) -> Losses:
-        """Images against the texts of all people, and texts against the images of the batch."""
+        """Return losses of images against all people's texts, and of texts against the images."""
         config = self.config
         image_weights = {VISIBLE: config.visible_text_weight, INFRARED: config.infrared_text_weight}
         if not any((*image_weights.values(), config.text_image_weight)):
@@ -508,7 +512,7 @@ class CLIP4VIReID(Method):
         return identity_loss(text_logits(images, texts), people, self.config.label_smoothing)
 
     def _texts_now(self, people: Identities) -> Texts:
-        """What all descriptions say, with a gradient to what is refined of them."""
+        """Return all text vectors, with a gradient to the parts that are refined."""
         if self.config.hsa_text == "frozen":
             return self.prompts.texts
         if self.config.hsa_reads == "all":
@@ -528,7 +532,7 @@ class _Features(Tensors):
     features: Embeddings
     identities: Identities
     sets: Identities
-    """Which of the descriptions of a person is of the spectrum that each was taken in."""
+    """Number of the description, among a person's, that belongs to each image's spectrum."""
 
     def rows(self, chosen: Tensor) -> "_Features":
         return _Features(self.features[chosen], self.identities[chosen], self.sets[chosen])
@@ -536,7 +540,7 @@ class _Features(Tensors):
 
 @dataclass
 class _Remembered:
-    """Features computed when first asked for: the tower that does stands still in the stage.
+    """Features computed when first asked for, as the image tower stays fixed in the stage.
 
     A run that goes on in the middle of the stage computes them again; in a checkpoint they would
     take 90 MB on SYSU-MM01.
@@ -577,7 +581,7 @@ class _Shuffled:
 
 @dataclass(frozen=True)
 class _BothSpectra:
-    """Pictures of both spectra, of whoever."""
+    """Pictures of both spectra; the people need not be the same."""
 
     infrared: ImageBatch
     visible: ImageBatch
@@ -588,7 +592,7 @@ class _BothSpectra:
 
 @dataclass(frozen=True)
 class _Replaying:
-    """Infrared batches, each with a visible one; these begin anew when all have been seen."""
+    """Infrared batches, each with a visible one; these start again when all have been seen."""
 
     infrared: EpochOfBatches[ImageBatch]
     visible: EpochOfBatches[ImageBatch]
@@ -611,7 +615,7 @@ class _Replaying:
 
 @dataclass(frozen=True)
 class _InfraredHalves:
-    """The infrared half of each paired batch: several pictures of everyone."""
+    """The infrared half of each paired batch: several pictures of each person."""
 
     paired: EpochOfBatches[PairedBatch]
 
@@ -630,7 +634,7 @@ def _infrared(batch: ImageBatch | _BothSpectra) -> ImageBatch:
 
 
 def _one_colour(images: Images) -> Images:
-    """One channel of each picture, drawn at random, in place of all three (CAJ, CSDN)."""
+    """Replace all three channels of each picture by one of them, drawn at random (CAJ, CSDN)."""
     chosen = own_rows(torch.randint(3, (len(images) * processes(),))).to(images.device)
     rows = torch.arange(len(images), device=images.device)
     return images[rows, chosen][:, None].expand_as(images)
@@ -642,7 +646,7 @@ def _enhancement(visible: Embeddings, infrared: Embeddings, people: Identities) 
 
 
 def _tsg_factor(config: CLIP4VIReID.Config, epoch: int) -> float:
-    """Rises from 1e-5 to the full learning rate, then falls along half a cosine to 1e-6."""
+    """Return a factor for rates that rise from 1e-5 to the peak, then fall by a cosine to 1e-6."""
     full, warm_up = config.tsg_learning_rate, config.tsg_warm_up
     if epoch < warm_up:
         return (1e-5 + (full - 1e-5) * epoch / warm_up) / full
@@ -651,7 +655,7 @@ def _tsg_factor(config: CLIP4VIReID.Config, epoch: int) -> float:
 
 
 def _stepped(epoch: int, warm_up: int, milestones: tuple[int, ...]) -> float:
-    """Rises from a hundredth to 1, then a tenth of what it was at each of the milestones."""
+    """Return a factor that rises from 0.01 to 1, then falls to a tenth at each milestone."""
     if epoch < warm_up:
         return 0.01 + 0.99 * epoch / warm_up
     return float(0.1 ** sum(epoch >= milestone for milestone in milestones))

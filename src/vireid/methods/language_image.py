@@ -1,9 +1,9 @@
-"""CLIP learnt from nothing, on rendered people and sentences about what they wear.
+"""CLIP trained from random weights, on rendered people and sentences about what they wear.
 
 Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021,
-https://arxiv.org/abs/2103.00020: a batch of pictures and a sentence about each; both towers learn
-to tell which belong together. Here a sentence may be true of several pictures of a batch, and all
-of them count as right: what people look like is known. Only visible pictures are learnt from.
+https://arxiv.org/abs/2103.00020: in a batch of pictures with a sentence each, both towers learn
+which belong together. Here a sentence may be true of several pictures of a batch, and all of them
+count as right, because what people look like is known. Only visible pictures are used.
 """
 
 import math
@@ -35,13 +35,13 @@ from vireid.training_data.batches import ImageBatch
 from vireid.training_data.processes import gather
 
 Projected = Float[Tensor, "n d"]
-"""In the space that pictures and sentences share, of any length."""
+"""Vectors of any length in the space that pictures and sentences share."""
 WARMEST = 100.0
-"""What cosines are multiplied by at most (CLIP)."""
+"""Largest factor of cosines (CLIP)."""
 
 
 class LanguageImage(Method):
-    """One stage: pictures find the sentences that are true of them, and these the pictures.
+    """One stage: pictures find the sentences that are true of them, and sentences the pictures.
 
     The weights of a run are a file that `settings.weights` of CLIP4VI-ReID takes.
     """
@@ -51,39 +51,43 @@ class LanguageImage(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """Settings of pre-learning; defaults are ours, for towers that a processor can learn."""
+        """Settings of pre-training; defaults are vireid's own and suit a processor."""
 
         clip: str = "tiny RN"
-        """open_clip's name of a CLIP with a ResNet or a ViT, or `tiny RN` or `tiny ViT`, ours. It
-        begins with random weights."""
+        """open_clip's name of a CLIP with a ResNet or a ViT, or vireid's own `tiny RN` or `tiny
+        ViT`. It begins with random weights."""
         quick_gelu: bool = True
-        """Of the transformers. Whoever takes the weights has to say the same."""
+        """Whether the transformers use QuickGELU. A method that takes the weights needs the same
+        setting."""
         pixels: Pixels = "imagenet"
-        """Mean and deviation that pixels are normalised by; likewise."""
+        """Mean and deviation by which pixels are normalised. A method that takes the weights needs
+        the same setting."""
         picture: tuple[int, int] = (128, 64)
-        """Rows and columns of a picture, the same as in [data]. Weights can be taken for any."""
+        """Rows and columns of a picture, the same as in [data]. The weights fit any other size
+        too."""
         last_stride: Literal[1, 2] = 1
-        """Of a ResNet's last layer."""
+        """Stride of a ResNet's last layer."""
         held_out: int = 60
-        """People, the last ones, who are not learnt from: what is measured is measured on them."""
+        """Number of people, the last ones, who are left out of training; all measures are taken on
+        them."""
         batch: int = 32
-        """Pictures, each with a sentence."""
+        """Pictures in a batch, each with a sentence."""
         epochs: int = 8
-        """Over all visible pictures."""
+        """Epochs over all visible pictures."""
         learning_rate: float = 2e-3
-        """At its height; falls along half a cosine."""
+        """Learning rate at its peak; it falls along half a cosine."""
         first_scale: float = 4.0
-        """What cosines are multiplied by at first (CLIP: 1 / 0.07). At 14, tiny towers begin by
-        making all pictures alike, as that is the quickest way to be less wrong."""
+        """Factor of cosines at first (CLIP: 1 / 0.07). At 14, tiny towers begin by making all
+        pictures alike, as this is the quickest way to a smaller loss."""
         scale_lr_factor: float = 5.0
-        """Learning rate of its logarithm in multiples of `learning_rate` (CLIP: 1)."""
+        """Learning rate of the scale's logarithm as a multiple of `learning_rate` (CLIP: 1)."""
         weight_decay: float = 0.1
-        """Of all that is multiplied with; neither gains nor biases (CLIP: 0.2)."""
+        """Weight decay of matrices; gains and biases have none (CLIP: 0.2)."""
         warm_up: int = 1
-        """Epochs over which the learning rate grows to its height."""
+        """Epochs over which the learning rate grows to its peak."""
         length_weight: float = 0.1
-        """Of bringing vectors to a length at which dot products as they are, which CLIP4VI-ReID
-        compares, are the cosines at the temperature learnt. Ours."""
+        """Weight of a loss on the lengths of vectors. At the right length plain dot products, which
+        CLIP4VI-ReID compares, are the cosines at the learnt temperature. vireid's own."""
 
         def __post_init__(self) -> None:
             for name in ("held_out", "epochs", "learning_rate", "first_scale", "scale_lr_factor"):
@@ -102,7 +106,7 @@ class LanguageImage(Method):
         super().__init__(config, num_identities)
         self.config = config
         self.learnt_from = num_identities - config.held_out
-        """People with a lower number."""
+        """Number of people to learn from; they have the lower identities."""
         if self.learnt_from < config.held_out:
             raise VireidError(
                 f"settings.held_out is {config.held_out}, which leaves {max(0, self.learnt_from)} "
@@ -117,11 +121,11 @@ class LanguageImage(Method):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:  # noqa: ARG002
-        """What is seen, at length one; infrared pictures, never learnt from, as visible ones."""
+        """Return image vectors of length one; infrared pictures are embedded as visible ones."""
         return F.normalize(self._see(images), dim=1)
 
     def embed_text(self, sentences: Sequence[str]) -> Embeddings:
-        """What is said, at length one.
+        """Return sentence vectors of length one.
 
         Raises:
             VireidError: A sentence is empty or too long.
@@ -129,7 +133,7 @@ class LanguageImage(Method):
         return F.normalize(self._say(sentences), dim=1)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
-        """All of it at once."""
+        """Return the one stage, which trains both towers."""
         config, people = self.config, [Appearance.of(person) for person in data.described()]
         # With Adam's usual eps weights whose gradient is nothing but rounding would wander.
         optimizer = optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98), eps=1e-5)
@@ -146,12 +150,13 @@ class LanguageImage(Method):
         return [stage]
 
     def measured(self, data: TrainingData, people: Sequence[Appearance]) -> dict[str, float]:
-        """What sentences mean for visible pictures of people who are not learnt from.
+        """Return how well sentences and visible pictures of the people held out find each other.
 
         `text to picture` is the share of these people whose full description finds a picture of
-        theirs first, `in 5` among the first five, `picture to text` the share of pictures that find
-        their person's. Then, for each question about people, the mean over its answers of how many
-        of those of whom it is true it is found for; guessing gives 1 / answers.
+        theirs first, `in 5` among the first five; `picture to text` is the share of pictures that
+        find the description of their person. Then, for each question about people: for each answer,
+        the share of the pictures of which it is true that find it, averaged over the answers.
+        Guessing gives 1 / answers.
         """
         seen, identities = self._held_out(data)
         others = list(people[self.learnt_from :])
@@ -169,7 +174,7 @@ class LanguageImage(Method):
 
     @torch.no_grad()
     def _held_out(self, data: TrainingData) -> tuple[Embeddings, Identities]:
-        """Visible pictures of the people held out, and which of these, from 0, is on each."""
+        """Return visible pictures of the people held out, and who is on each, numbered from 0."""
         seen, identities = [], []
         for batch in data.every(Modality.VISIBLE, self.config.batch):
             rows = batch.identities >= self.learnt_from
@@ -182,7 +187,7 @@ class LanguageImage(Method):
     def _told(
         self, answers: Sequence[Sentence], seen: Embeddings, people: Sequence[Appearance]
     ) -> float:
-        """How often the right answer is the closest; all answers count the same."""
+        """Return how often the right answer is the closest; all answers count the same."""
         texts = self.embed_text([answer.text for answer in answers])
         chosen = (seen @ texts.T).argmax(dim=1)
         right = _true(answers, people).to(chosen.device)
@@ -213,7 +218,7 @@ class LanguageImage(Method):
             }
 
     def _seen_by_all(self, batch: ImageBatch) -> Projected:
-        """What all processes see; zeros for people held out, whom the tower is not shown."""
+        """Return image vectors of all processes; zeros for people held out, whom no tower sees."""
         learnt = batch.identities < self.learnt_from
         seen = torch.zeros(len(learnt), self.embedding_dim, device=learnt.device)
         if learnt.any():
@@ -221,7 +226,7 @@ class LanguageImage(Method):
         return gather(seen)
 
     def _positions(self) -> tuple[str, int]:
-        """Name of the image tower's table of positions, and pixels from one place to the next."""
+        """Return the name of the image tower's position embeddings, and pixels between places."""
         visual = self.clip.visual
         if not isinstance(visual, ModifiedResNet):
             return "positional_embedding", visual.patch_size[0]
@@ -230,9 +235,9 @@ class LanguageImage(Method):
         return "attnpool.positional_embedding", 16 * self.config.last_stride
 
     def _see(self, images: Images) -> Projected:
-        """By open_clip's own tower, whose square table of positions is stretched to the pictures.
+        """Embed by open_clip's own tower, its square position embeddings stretched to the pictures.
 
-        So all weights stay what a file of weights for any picture size holds.
+        So the weights stay what a file of weights for any picture size holds.
         """
         normal = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         stretched = {self._table: resized(self.clip.visual.get_parameter(self._table), self._grid)}
@@ -240,7 +245,7 @@ class LanguageImage(Method):
         return seen
 
     def _say(self, sentences: Sequence[str]) -> Projected:
-        """Read where each sentence ends; no word looks at those behind it, so few are filled up."""
+        """Read each sentence at its end; no word attends to later ones, so padding is short."""
         clip = self.clip
         numbers = self._words(sentences)
         length = numbers.shape[1]
@@ -257,7 +262,7 @@ class LanguageImage(Method):
         return torch.tensor(list(filled), device=self.mean.device).T
 
     def _groups(self) -> list[dict[str, Any]]:
-        """What is multiplied with; gains and biases, which weight decay leaves alone; the scale."""
+        """Return three groups: matrices; gains and biases, which are not decayed; the scale."""
         config, scale = self.config, self.clip.logit_scale
         weights = [weight for weight in self.clip.parameters() if weight is not scale]
         return [
@@ -274,12 +279,12 @@ class LanguageImage(Method):
 def _true(
     sentences: Sequence[Sentence], people: Sequence[Appearance]
 ) -> Bool[Tensor, "sentences people"]:
-    """Of whom each sentence is true."""
+    """Return whether each sentence is true of each person."""
     return torch.tensor([[s.is_true_of(somebody.facts) for somebody in people] for s in sentences])
 
 
 def _off_length(vectors: Projected, scale: Scalar) -> Scalar:
-    """How far vectors are from the root of the scale in length, as a share of it, squared."""
+    """Return the mean squared relative difference of lengths from the root of the scale."""
     lengths = torch.linalg.vector_norm(vectors, dim=1)
     off: Scalar = (lengths / scale.detach().sqrt() - 1).square().mean()
     return off

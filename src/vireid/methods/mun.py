@@ -1,9 +1,9 @@
 """MUN: a third modality between visible and infrared, and losses that align all three.
 
-Yu, Cheng, Peng, Liu, Zhao: Modality Unifying Network for Visible-Infrared Person
-Re-Identification, ICCV 2023, https://arxiv.org/abs/2309.06262. This is MUN after the published
-abstract: the authors of this file did not have the paper, and there is no public code. What is
-inferred is told below as "ours", and with its alternatives in docs/methods/mun.md.
+Yu, Cheng, Peng, Liu, Zhao: Modality Unifying Network for Visible-Infrared Person Re-Identification,
+ICCV 2023, https://arxiv.org/abs/2309.06262. This file follows the published abstract: its authors
+did not have the paper, and there is no public code. What is inferred is called "vireid's own"
+below; docs/methods/mun.md tells the alternatives.
 """
 
 from dataclasses import dataclass
@@ -35,13 +35,13 @@ from vireid.training_data.processes import gather
 
 AUXILIARY = "auxiliary"
 CHANNELS = {"image": 32, "stem": 64}
-"""Of the generator, by level."""
+"""Channels within the generator, by `aux_level`."""
 STRIDE = {"image": 2, "stem": 1}
-"""Of the generator, likewise."""
+"""Stride of the generator's learners, by `aux_level`."""
 
 
 class MUN(Method):
-    """One stage: AGW's losses over three modalities, and two alignments of these."""
+    """MUN in one stage: AGW's losses over three modalities, and two alignments of these."""
 
     @dataclass(frozen=True)
     class Config:
@@ -50,85 +50,91 @@ class MUN(Method):
         trunk: str = "resnet50.tv_in1k"
         """timm's name of a ResNet."""
         width: float = 1.0
-        """Multiplies the trunk's channels."""
+        """Factor of the trunk's channels."""
         pretrained: bool = True
-        """Start from ImageNet. With false, set `trunk_lr_factor` to 1."""
+        """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
         last_stride: Literal[1, 2] = 1
-        """Of the trunk's last layer."""
+        """Stride of the trunk's last layer."""
         non_local: bool = False
-        """AGW's non-local attention; ours is without."""
+        """Whether to use AGW's non-local attention; vireid's own default is not to."""
         share_from: Literal["layer1", "layer2", "layer3"] = "layer1"
         """Layers before this one are each modality's own (AGW: layer1; DNS: layer3)."""
         pooling_power: float = 3.0
-        """Of the generalised mean over each feature map."""
+        """Power of the generalised mean over each feature map."""
         aux_level: Literal["image", "stem"] = "image"
-        """What the auxiliary modality is made of and as: pictures, which then have a stem of their
-        own, or what the stems give."""
+        """Where the auxiliary modality is made: from pictures, as pictures with a stem of their
+        own, or from the outputs of the stems."""
         generator: Literal["mun", "mean", "mmn", "iml_only", "cml_only", "none"] = "mun"
-        """Makes the auxiliary modality: both learners; the plain mean; 1x1 convolutions after MMN;
-        the learners within modalities alone; the one across alone. With "none" there is no
-        auxiliary modality, and without alignments that is AGW."""
+        """Maker of the auxiliary modality: `mun` has both kinds of learners, `mean` is the plain
+        mean, `mmn` 1x1 convolutions after MMN, `iml_only` has the learners within modalities alone,
+        `cml_only` the one across alone. With `none` there is no auxiliary modality, and without
+        alignments that is AGW."""
         generator_kernels: tuple[int, ...] = (1, 3, 5, 7)
-        """Sizes, all odd, at which the learners within modalities look."""
+        """Kernel sizes, all odd, of the learners within modalities."""
         generator_channels: int | None = None
-        """Within the generator; by default 32 for pictures and 64 after the stem, times `width`."""
+        """Channels within the generator; by default 32 for pictures and 64 after the stem, times
+        `width`."""
         generator_stride: int | None = None
-        """The generator's learners see means over so many rows and columns; by default 2 for
-        pictures, which makes it a quarter of the work, and 1 after the stem."""
+        """Rows and columns of the squares whose means the generator's learners see; by default 2
+        for pictures, which takes a quarter of the work, and 1 after the stem."""
         base_mix: bool = True
         """Begin with the mean of the pair and learn what to add to it."""
         people: int = 8
         """Identities in a batch."""
         images_each: int = 4
-        """Images of each identity in a batch, of either spectrum."""
+        """Images of each identity in a batch, in each spectrum."""
         epochs: int = 100
-        """As CAJ."""
+        """Epochs of training, as in CAJ."""
         optimizer: Literal["sgd", "adamw"] = "sgd"
-        """`sgd` has Nesterov momentum; `adamw` wants a learning rate near 1e-3."""
+        """Optimizer: `sgd` has Nesterov momentum; `adamw` needs a learning rate near 1e-3."""
         learning_rate: float = 0.1
-        """Of neck and classifier, at its height."""
+        """Learning rate of neck and classifier at its peak."""
         trunk_lr_factor: float = 0.1
         """The trunk's learning rate as a share of `learning_rate`."""
         generator_lr_factor: float = 1.0
-        """The generator's, likewise; it begins at random."""
+        """The generator's learning rate as a share of `learning_rate`; it begins with random
+        weights."""
         momentum: float = 0.9
-        """Of `sgd`."""
+        """Momentum of `sgd`."""
         weight_decay: float = 5e-4
-        """Of all that is trained."""
+        """Weight decay of all parameters."""
         schedule: Literal["steps", "cosine"] = "steps"
-        """After warming up: lowered at `milestones`, or along half a cosine to zero."""
+        """Learning rate after warming up: lowered at `milestones`, or along half a cosine to
+        zero."""
         warm_up: int = 10
-        """Epochs over which the learning rate grows to its height."""
+        """Epochs over which the learning rate grows to its peak."""
         milestones: tuple[int, ...] = (20, 50)
         """Epochs from which the learning rate is a tenth of what it was before."""
         label_smoothing: float = 0.0
-        """Share of the truth spread over all identities."""
+        """Share of the target spread over all identities."""
         identity_weight: float = 1.0
-        """Of the cross-entropy over identities, auxiliary images among them."""
+        """Weight of the cross-entropy over identities, in which auxiliary images take part."""
         triplet_weight: float = 1.0
-        """Of the triplet."""
+        """Weight of the triplet loss."""
         triplet_form: Literal["weighted", "hard"] = "weighted"
-        """AGW's weighted triplet, or the hardest pairs with a margin of 0.3."""
+        """Form of the triplet: AGW's weighted one, or the hardest pairs with a margin of 0.3."""
         triplet_auxiliary: bool = False
         """Whether auxiliary images take part in the triplet."""
         identity_alignment_weight: float = 1.0
-        """Lambda 1: 1 on SYSU-MM01 and 2 on RegDB, after the hetero-centre triplet."""
+        """Weight lambda 1 of the identity alignment: 1 on SYSU-MM01 and 2 on RegDB, after the
+        hetero-centre triplet."""
         identity_alignment_form: Literal["triplet", "pull", "aux_anchor"] = "triplet"
-        """See `vireid.losses.identity_alignment`."""
+        """Formula of the identity alignment, see `vireid.losses.identity_alignment`."""
         margin: float = 0.3
-        """Rho, of the identity alignment."""
+        """Margin rho of the identity alignment."""
         modality_alignment_weight: float = 0.5
-        """Lambda 2."""
+        """Weight lambda 2 of the modality alignment."""
         modality_alignment_auxiliary: bool = True
         """Whether the auxiliary prototype takes part, or only those of the two spectra."""
         prototype_momentum: float = 0.9
-        """Mu: how much of a modality's prototype stays from step to step; 0.95 at most is wise."""
+        """Share mu of a modality's prototype that stays from step to step; use 0.95 at most."""
         confusion_weight: float = 0.0
-        """Of a loss that makes modalities hard to tell apart; off, as nothing asks for it."""
+        """Weight of a loss that makes modalities hard to tell apart; off, as no publication has
+        it."""
         confusion_temperature: float = 0.1
-        """Tau, of that loss."""
+        """Temperature tau of the confusion loss."""
         ramp: int = 10
-        """Epochs over which the weights of the alignments grow to what they are."""
+        """Epochs over which the weights of the alignments grow to their full values."""
 
         def __post_init__(self) -> None:
             _check_batch(self)
@@ -171,22 +177,22 @@ class MUN(Method):
         return self.config.aux_level == "image" and self.config.generator != "none"
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
-        """Features after the neck, at length one; there is no auxiliary modality in here."""
+        """Return features after the neck, at length one; the auxiliary modality takes no part."""
         return self._embedded(self.trunk({modality: images}))
 
     def auxiliary(self, visible: Images, infrared: Images) -> FeatureMaps:
-        """What is made of each pair: pictures about in [0, 1], or maps after the stem."""
+        """Return the auxiliary image of each pair: a picture about in [0, 1], or maps."""
         if self._makes_pictures and self.generator is not None:
             made: Images = self.generator(*map(self.trunk.normalised, (visible, infrared)))
             return made * self.trunk.std + self.trunk.mean
         return self._auxiliary_after_stem(visible, infrared)
 
     def embed_auxiliary(self, visible: Images, infrared: Images) -> Embeddings:
-        """Embeddings of what is made of each pair, to look at; nobody can be searched by them."""
+        """Return embeddings of the auxiliary images, for figures; they are not meant for search."""
         return self._embedded(self.trunk.shared(self._auxiliary_after_stem(visible, infrared)))
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
-        """All of it at once."""
+        """Return the one stage, which trains everything."""
         config = self.config
         optimizer = self._optimizer()
         stage = Stage(
@@ -249,18 +255,18 @@ class MUN(Method):
         return {name: grown * loss for name, loss in losses.items()}
 
     def _pooled(self, batch: PairedBatch) -> Float[Tensor, "stacked d"]:
-        """Visible, infrared and, where there is one, the auxiliary modality, one after another."""
+        """Return pooled features: visible, infrared and auxiliary, where there is one."""
         stems = self._stems(batch.visible, batch.infrared)
         pooled: Embeddings = self.pool(self.trunk.shared(torch.cat(stems)))
         return pooled
 
     def _modalities_of(self, batch: PairedBatch) -> Modalities:
-        """Of each row that `_pooled` gives."""
+        """Return the modality of each row of `_pooled`."""
         numbers = torch.arange(self.modalities, device=batch.identities.device)
         return numbers.repeat_interleave(len(batch.identities))
 
     def _stems(self, visible: Images, infrared: Images) -> list[FeatureMaps]:
-        """What the shared layers are given, modality by modality."""
+        """Return the input of the shared layers for each modality."""
         stems = self.trunk.stems
         pictures = [self.trunk.normalised(images) for images in (visible, infrared)]
         maps = [stems[m.value](images) for m, images in zip(Modality, pictures, strict=True)]
@@ -308,7 +314,7 @@ class MUN(Method):
 
 
 def _generator(config: MUN.Config, outer: int) -> nn.Module | None:
-    """What the settings name, for pictures or maps of so many channels."""
+    """Return the generator that the settings name, for pictures or maps of `outer` channels."""
     if config.generator in ("mun", "iml_only", "cml_only"):
         return LearntMixture(
             outer,

@@ -94,7 +94,7 @@ def _card(method: Method, recipe: Recipe) -> dict[str, Any]:
         "embedding_dim": method.embedding_dim,
         "reads_text": isinstance(method, ReadsText),
         "precision": "float32",
-        "fingerprint": runs.fingerprint(recipe.method, settings, height, width, state),
+        "fingerprint": runs.model_fingerprint(recipe.method, settings, height, width, state),
     }
 
 

@@ -66,7 +66,7 @@ def open_original(
     card = ModelCard(
         name=f"original of {run.absolute().name}",
         source=source,
-        fingerprint=runs.fingerprint("original", {}, height, width, model.state_dict()),
+        fingerprint=runs.model_fingerprint("original", {}, height, width, model.state_dict()),
         precision="float32",
         height=height,
         width=width,

@@ -1,1 +1,1 @@
-"""Reports: pictures and figures for people to look at."""
+"""Reports: pictures and plots for people to look at."""

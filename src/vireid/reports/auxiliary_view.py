@@ -1,9 +1,10 @@
-"""What a run's auxiliary modality looks like, and where it lies between the two spectra.
+"""A figure of a run's auxiliary modality, and of where it lies between the two spectra.
 
-On top pictures of a few people: visible, infrared, their mean, what the generator makes of them,
-and what it has added to the mean. Below, embeddings of more people in all three modalities before
-and after learning, brought to the plane by t-SNE (van der Maaten, Hinton, JMLR 2008), which keeps
-neighbours together; distances between groups in it mean nothing, so those are told as numbers.
+On top are pictures of a few people: visible, infrared, their mean, what the generator makes of
+them, and what it has added to the mean. Below are embeddings of more people in all three modalities
+before and after training, projected to the plane by t-SNE (van der Maaten, Hinton, JMLR 2008).
+t-SNE keeps neighbours together; distances between groups in it mean nothing, so those are stated as
+numbers.
 """
 
 import io
@@ -28,14 +29,14 @@ from vireid.shapes import Images, images_of
 from vireid.whole_files import write_whole
 
 SHOWN = 10
-"""People whose pictures are shown."""
+"""Number of people whose pictures are shown."""
 SPREAD = 40
-"""People whose embeddings are."""
+"""Number of people whose embeddings are shown."""
 PAIRS_EACH = 3
 COLOURS = {"visible": "#1a9850", "infrared": "#d73027", AUXILIARY: "#4575b4"}
 MARKERS = {"visible": "o", "infrared": "s", AUXILIARY: "^"}
 Pictures = Float[np.ndarray, "_ _ _ _"]
-"""Rows and columns of several, in colour or one number for each place."""
+"""Rows and columns of several pictures, in colour or with one number for each place."""
 Points = Mapping[str, Float[torch.Tensor, "_ _"]]
 """Embeddings by modality; row i of each is of the same pair of pictures."""
 
@@ -48,13 +49,13 @@ class Pairs:
     infrared: Images
 
 
-def draw(run: Path, out: Path, seed: int = 0, *, trust_code: bool = False) -> None:
-    """Write a PNG.
+def write(run: Path, out: Path, seed: int = 0, *, trust_code: bool = False) -> None:
+    """Write a PNG of the auxiliary modality of a run.
 
     Args:
         run: Folder of a finished run of MUN.
-        out: File to write.
-        seed: Which people, and which of their pictures.
+        out: PNG file to write.
+        seed: Seed by which people and pictures are drawn.
         trust_code: Run the code of the run's data set if that is not vireid's.
 
     Raises:
@@ -107,12 +108,12 @@ def _images(records: Sequence[ImageRecord], recipe: Recipe) -> Images:
 
 
 def _every(pairs: Pairs, step: int, count: int) -> Pairs:
-    """One pair of each of the first people."""
+    """Return one pair of each of the first people."""
     return Pairs(pairs.visible[::step][:count], pairs.infrared[::step][:count])
 
 
 def _pictures(method: MUN, pairs: Pairs) -> dict[str, Pictures]:
-    """Columns of the upper part: n x rows x columns x 3, or x 1."""
+    """Return the rows of the upper part by name, each n x rows x columns x 3, or x 1."""
     made = method.auxiliary(pairs.visible, pairs.infrared)
     columns = {"visible": pairs.visible, "infrared": pairs.infrared}
     if made.shape[1] == 3:
@@ -140,16 +141,16 @@ def _figure(title: str, columns: Mapping[str, Pictures], spreads: Mapping[str, P
         figure = Figure(figsize=(11, 11.5), layout="constrained", dpi=110)
         figure.suptitle(title)
         above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1], squeeze=False)[:, 0]
-        _draw_pictures(above, columns)
+        _show_pictures(above, columns)
         for axes, (when, points) in zip(below.subplots(1, 2), spreads.items(), strict=True):
-            _draw_points(axes, when, points)
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png")
-    return drawn.getvalue()
+            _plot_points(axes, when, points)
+        written = io.BytesIO()
+        figure.savefig(written, format="png")
+    return written.getvalue()
 
 
-def _draw_pictures(figure: Any, columns: Mapping[str, Pictures]) -> None:
-    """A row for each kind of picture, a column for each person."""
+def _show_pictures(figure: Any, columns: Mapping[str, Pictures]) -> None:
+    """Show a row for each kind of picture, a column for each person."""
     people = len(next(iter(columns.values())))
     grid = figure.subplots(len(columns), people, squeeze=False)
     for axes_of_row, (name, images) in zip(grid, columns.items(), strict=True):
@@ -165,7 +166,7 @@ def _draw_pictures(figure: Any, columns: Mapping[str, Pictures]) -> None:
         )
 
 
-def _draw_points(axes: Any, when: str, points: Points) -> None:
+def _plot_points(axes: Any, when: str, points: Points) -> None:
     places = in_the_plane(np.concatenate([rows.numpy() for rows in points.values()]))
     for (name, rows), some in zip(points.items(), np.split(places, len(points)), strict=True):
         style = {"marker": MARKERS[name], "color": COLOURS[name], "alpha": 0.7}
@@ -181,7 +182,7 @@ def _draw_points(axes: Any, when: str, points: Points) -> None:
 
 
 def in_the_plane(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
-    """t-SNE, the same every time."""
+    """Project points to the plane by t-SNE, the same way every time."""
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(points) - 1) / 3)

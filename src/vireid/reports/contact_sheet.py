@@ -1,4 +1,4 @@
-"""Pictures to look at: a search, its hits framed by whether they are right; people by cameras."""
+"""Contact sheets: a search with its hits framed by whether they are right; people by cameras."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.whole_files import write_whole
 
 PICTURE = (112, 224)
-"""Width and height within which every picture is shown, in its own proportions."""
+"""Width and height into which every picture is fitted, in its own proportions."""
 FRAME, GAP, MARGIN, CAPTION, IN_A_ROW = 5, 14, 28, 44, 10
 PAPER, INK, PALE, BACKING = "#ffffff", "#1a1a1a", "#767676", "#ececec"
 SAME, OTHER, UNKNOWN, QUERY = "#1a9850", "#d73027", "#b4b4b4", "#1a1a1a"
@@ -25,12 +25,12 @@ LEGEND_WIDTH = 420
 CELL = (PICTURE[0] + 2 * FRAME, PICTURE[1] + 2 * FRAME + CAPTION)
 SPECTRUM = {Modality.VISIBLE: "#1f78b4", Modality.INFRARED: "#c2570c"}
 SMALL, NAMES, HEADING, LINE = (84, 168), 104, 62, 18
-"""Of people by cameras: a picture's width and height, room for names, for headings, for a line."""
+"""Sizes of a sheet of people by cameras: of a picture, of names, of headings and of a line."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture with its frame and two lines below."""
+    """One picture with its frame, and two lines of text below."""
 
     path: Path
     colour: str
@@ -38,16 +38,17 @@ class Cell:
     detail: str
 
 
-def draw(query: ImageRecord | TextQuery, hits: Sequence[Hit], title: str = "") -> Image.Image:
-    """Draw a query and its hits.
+def compose(query: ImageRecord | TextQuery, hits: Sequence[Hit], title: str = "") -> Image.Image:
+    """Compose a sheet of a query and its hits.
 
-    A hit is framed green when it shows the person of the query, red when it shows another, and
-    grey when the identity of either is unknown. A hit whose file is gone is left blank.
+    A hit is framed green when it shows the person of the query, red when it shows another, and grey
+    when the identity of either is unknown. A hit whose file is gone is left blank.
 
     Args:
-        query: Its identity may be None. A sentence stands where else the picture does.
-        hits: In the order in which they are shown, ten in a row.
-        title: Shown above.
+        query: A record, whose identity may be None, or a sentence, shown in the place of the
+            picture.
+        hits: Hits in the order in which they are shown, ten in a row.
+        title: Title above the sheet.
 
     Raises:
         PictureError: The query cannot be read.
@@ -64,49 +65,49 @@ def draw(query: ImageRecord | TextQuery, hits: Sequence[Hit], title: str = "") -
     sheet = Image.new("RGB", (max(width, least), height), PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
-    _draw_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
+    _add_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
     if isinstance(query, ImageRecord):
-        _draw_cell(sheet, Cell(query.path, QUERY, "query", _detail(query)), MARGIN, top)
+        _add_cell(sheet, Cell(query.path, QUERY, "query", _detail(query)), MARGIN, top)
     else:
-        _draw_sentence(pen, query.text, MARGIN, top)
+        _add_sentence(pen, query.text, MARGIN, top)
     for i, cell in enumerate(cells):
         row, column = divmod(i, IN_A_ROW)
-        _draw_cell(sheet, cell, left + column * (CELL[0] + GAP), top + row * (CELL[1] + GAP))
+        _add_cell(sheet, cell, left + column * (CELL[0] + GAP), top + row * (CELL[1] + GAP))
     return sheet
 
 
 Column = tuple[str, Modality]
-"""A camera, and the spectrum that it sees there; some see both."""
+"""A camera and the spectrum that it sees there; some see both."""
 
 
-def draw_group(
+def compose_group(
     dataset: Dataset, group: str, people: int = 8, identities: Sequence[int] | None = None
 ) -> Image.Image:
-    """Draw people of a data set by cameras.
+    """Compose a sheet of people of a data set by cameras.
 
     Args:
-        dataset: Where they are.
+        dataset: Data set that has the people.
         group: `train`, `validation` or `test`.
-        people: How many, spread over all of the group.
-        identities: Who, instead.
+        people: Number of people, spread evenly over the group.
+        identities: Identities to show instead.
 
     Raises:
         VireidError: Someone is not in the group, or nobody is.
     """
-    records = dataset.splits[group]
+    records = dataset.groups[group]
     title = f"{dataset.facts.get('title', dataset.label)}, {group}"
-    return draw_people(records, identities or some_people(records, people), title)
+    return compose_people(records, identities or some_people(records, people), title)
 
 
-def draw_people(
+def compose_people(
     records: Sequence[ImageRecord], identities: Sequence[int], title: str = ""
 ) -> Image.Image:
-    """Draw people by cameras: a row a person, a column a camera, in each the middle picture.
+    """Compose a row for each person, a column for each camera, in each the middle picture.
 
     Args:
-        records: Of a data set or of a part of it; all its cameras get a column.
-        identities: Who is shown, in this order.
-        title: Shown above.
+        records: Records of a data set or of a part of it; all their cameras get a column.
+        identities: Identities to show, in this order.
+        title: Title above the sheet.
 
     Raises:
         VireidError: Someone is on none of the records.
@@ -122,22 +123,22 @@ def draw_people(
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
     for i, column in enumerate(columns):
-        _draw_heading(pen, column, left + i * step[0], top)
+        _add_heading(pen, column, left + i * step[0], top)
     for j, identity in enumerate(identities):
         seen = _by_column(record for record in records if record.identity == identity)
-        _draw_person(sheet, identity, seen, columns, (left, top + j * step[1]))
+        _add_person(sheet, identity, seen, columns, (left, top + j * step[1]))
     return sheet
 
 
 def some_people(records: Iterable[ImageRecord], count: int) -> list[int]:
-    """So many identities, evenly spread over all."""
+    """Return `count` identities, spread evenly over all."""
     known = sorted({r.identity for r in records if r.identity is not None})
     count = min(count, len(known))
     return [known[i * len(known) // count] for i in range(count)]
 
 
 def save(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG; on a full disk nothing half-written is left."""
+    """Write a sheet as PNG, whole or not at all."""
     written = io.BytesIO()
     sheet.save(written, "PNG", optimize=True)
     write_whole(path, written.getvalue())
@@ -171,7 +172,7 @@ def _column(record: ImageRecord) -> Column:
 
 
 def _natural(column: Column) -> tuple[list[tuple[int, str]], bool]:
-    """Camera 10 comes after camera 9, infrared after visible."""
+    """Return a sorting key: camera 10 comes after camera 9, infrared after visible."""
     words = re.findall(r"\d+|\D+", column[0])
     parts = [(int(word), "") if word.isdecimal() else (-1, word) for word in words]
     return parts, column[1] is Modality.INFRARED
@@ -184,7 +185,7 @@ def _by_column(records: Iterable[ImageRecord]) -> dict[Column, list[ImageRecord]
     return seen
 
 
-def _draw_heading(pen: ImageDraw.ImageDraw, column: Column, x: int, top: int) -> None:
+def _add_heading(pen: ImageDraw.ImageDraw, column: Column, x: int, top: int) -> None:
     camera, modality = column
     shown = _shortened(pen, camera or str(modality), SMALL[0], 15)
     pen.text((x, top - 52), shown, INK, _font(15))
@@ -193,7 +194,7 @@ def _draw_heading(pen: ImageDraw.ImageDraw, column: Column, x: int, top: int) ->
     pen.rectangle((x, top - 13, x + SMALL[0] - 1, top - 10), SPECTRUM[modality])
 
 
-def _draw_person(
+def _add_person(
     sheet: Image.Image,
     identity: int,
     seen: Mapping[Column, Sequence[ImageRecord]],
@@ -209,7 +210,7 @@ def _draw_person(
         x = left + i * (SMALL[0] + GAP)
         pictures = seen.get(column, ())
         if pictures:
-            _draw_picture(sheet, pictures[len(pictures) // 2].path, (x, top), SMALL)
+            _add_picture(sheet, pictures[len(pictures) // 2].path, (x, top), SMALL)
             pen.text((x, top + SMALL[1] + 3), _counted(len(pictures)), PALE, _font(12))
         else:
             pen.rectangle((x, top, x + SMALL[0] - 1, top + SMALL[1] - 1), None, BACKING)
@@ -221,10 +222,10 @@ def _counted(pictures: int) -> str:
     return "1 picture" if pictures == 1 else f"{pictures} pictures"
 
 
-def _draw_picture(
+def _add_picture(
     sheet: Image.Image, path: Path, corner: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    """A picture in its own proportions within a box, or word that it cannot be read."""
+    """Paste a picture in its own proportions into a box, or say that it cannot be read."""
     pen = ImageDraw.Draw(sheet)
     pen.rectangle((*corner, corner[0] + size[0] - 1, corner[1] + size[1] - 1), BACKING)
     try:
@@ -238,18 +239,18 @@ def _draw_picture(
         pen.text(middle, why, PALE, _font(13), "mm", align="center")
 
 
-def _draw_cell(sheet: Image.Image, cell: Cell, x: int, y: int) -> None:
+def _add_cell(sheet: Image.Image, cell: Cell, x: int, y: int) -> None:
     pen = ImageDraw.Draw(sheet)
     frame = (x, y, x + PICTURE[0] + 2 * FRAME - 1, y + PICTURE[1] + 2 * FRAME - 1)
     pen.rectangle(frame, BACKING, cell.colour, FRAME)
-    _draw_picture(sheet, cell.path, (x + FRAME, y + FRAME), PICTURE)
+    _add_picture(sheet, cell.path, (x + FRAME, y + FRAME), PICTURE)
     below = y + PICTURE[1] + 2 * FRAME
     pen.text((x + 1, below + 6), cell.title, INK, _font(15))
     pen.text((x + 1, below + 25), _shortened(pen, cell.detail, CELL[0], 12), PALE, _font(12))
 
 
-def _draw_sentence(pen: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
-    """A cell with words in place of a picture, as many as fit."""
+def _add_sentence(pen: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
+    """Write as many words of a sentence as fit into a cell in place of a picture."""
     frame = (x, y, x + PICTURE[0] + 2 * FRAME - 1, y + PICTURE[1] + 2 * FRAME - 1)
     pen.rectangle(frame, BACKING, QUERY, FRAME)
     inner, step = PICTURE[0] - 2 * FRAME, 17
@@ -273,7 +274,7 @@ def _lines(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> list[s
     return lines
 
 
-def _draw_legend(pen: ImageDraw.ImageDraw, right: int, y: int, colours: set[str]) -> None:
+def _add_legend(pen: ImageDraw.ImageDraw, right: int, y: int, colours: set[str]) -> None:
     for colour, text in reversed([(c, t) for c, t in LEGEND.items() if c in colours]):
         right -= round(pen.textlength(text, _font(13)))
         pen.text((right, y), text, PALE, _font(13))
@@ -282,7 +283,7 @@ def _draw_legend(pen: ImageDraw.ImageDraw, right: int, y: int, colours: set[str]
 
 
 def _shortened(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
-    """As much of a text as fits."""
+    """Return as much of a text as fits."""
     kept = text
     while pen.textlength(kept, _font(size)) > width and len(kept) > 1:
         kept = kept.removesuffix("…")[:-1] + "…"

@@ -1,4 +1,4 @@
-"""What the stages of a run have measured, as a plot."""
+"""A plot of what the stages of a run have measured."""
 
 import io
 import json
@@ -12,12 +12,12 @@ from vireid.whole_files import write_whole
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
 
 
-def draw(run: Path, out: Path) -> None:
-    """Write a PNG: a line for each figure, over the stages.
+def write(run: Path, out: Path) -> None:
+    """Write a PNG with a line for each measure, over the stages.
 
     Args:
         run: Folder of a run, finished or not.
-        out: File to write.
+        out: PNG file to write.
 
     Raises:
         VireidError: Nothing has been measured there.
@@ -26,7 +26,7 @@ def draw(run: Path, out: Path) -> None:
 
 
 def measured(run: Path) -> list[dict[str, Any]]:
-    """Lines of `measures.jsonl`: `stage`, `when` ("before" or "after") and `figures` by name.
+    """Return the lines of `measures.jsonl`: `stage`, `when` ("before" or "after") and `figures`.
 
     Raises:
         VireidError: There is no such file, or it is damaged.
@@ -43,7 +43,7 @@ def measured(run: Path) -> list[dict[str, Any]]:
 
 
 def plot(lines: Sequence[Mapping[str, Any]]) -> bytes:
-    """A PNG of figures that are shares of 1."""
+    """Return a PNG of measures that are shares of 1."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -60,6 +60,6 @@ def plot(lines: Sequence[Mapping[str, Any]]) -> bytes:
         axes.set(ylabel="%", ylim=(-2, 102))
         axes.grid(axis="y", alpha=0.3)
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png")
-    return drawn.getvalue()
+        written = io.BytesIO()
+        figure.savefig(written, format="png")
+    return written.getvalue()

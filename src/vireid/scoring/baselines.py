@@ -1,6 +1,6 @@
-"""What needs no learning, to compare a model with: chance, raw pixels, colour histograms.
+"""Baselines that need no training: chance, raw pixels, colour histograms.
 
-A baseline is scored like an `Embedder`: the same pictures, trials and metrics.
+A baseline is scored like an `Embedder`: with the same pictures, trials and metrics.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ Vectors = Float[np.ndarray, "n d"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """Something that embeds pictures without having learnt to."""
+    """A way to embed pictures without training."""
 
     name: str
     embed: Callable[[ImageRecord], Vector]
-    """To a vector of any length."""
+    """Embeds a record as a vector of any length."""
     checkpoint: str = "nothing learnt"
     learnt_on: str = "nothing"
 
     @property
     def fingerprint(self) -> str:
-        """The name: there are no weights."""
+        """The name of the baseline, as there are no weights."""
         return self.name
 
     def embed_records(self, records: Sequence[ImageRecord]) -> Vectors:
-        """Row i is the unit vector of record i, as an `Embedder` gives it."""
+        """Return unit vectors; row i is that of record i, as an `Embedder` gives it."""
         with ThreadPoolExecutor() as pool:
             vectors = pool.map(self.embed, records)
             doing = f"embedding pictures by {self.name}"
@@ -47,9 +47,9 @@ class Baseline:
 
 
 def chance(seed: int = 0) -> Baseline:
-    """Rank by lot: Gaussian vectors drawn from the seed and the file's path, whatever it shows.
+    """Rank at random: by Gaussian vectors drawn from the seed and the file's path.
 
-    Not the analytic expectation but a draw from it: it passes through the same trials, so hidden
+    This is one draw, not the analytic expectation: it passes through the same trials, so hidden
     cameras and unequal numbers of matches count as they do for a model.
     """
     return Baseline(
@@ -58,7 +58,7 @@ def chance(seed: int = 0) -> Baseline:
 
 
 def raw_pixels(height: int = 48, width: int = 24) -> Baseline:
-    """Compare brightness place by place, after taking out each picture's own mean and contrast."""
+    """Compare brightness place by place, without each picture's own mean and contrast."""
     return Baseline(
         "raw pixels", lambda record: _standardised(read_resized(record.path, height, width))
     )
@@ -67,7 +67,7 @@ def raw_pixels(height: int = 48, width: int = 24) -> Baseline:
 def colour_histograms(stripes: int = 6, bins: int = 8) -> Baseline:
     """Compare how often colours occur in horizontal stripes of the body.
 
-    Square roots of shares, so that the inner product is Bhattacharyya's coefficient.
+    Vectors hold square roots of shares, so the inner product is Bhattacharyya's coefficient.
     """
     return Baseline(
         "colour histograms",
@@ -86,7 +86,7 @@ def _standardised(pixels: Pixels) -> Vector:
 
 
 def _histograms(pixels: Pixels, stripes: int, bins: int) -> Vector:
-    """Hue by saturation, and brightness, of every stripe."""
+    """Return histograms of hue by saturation, and of brightness, for every stripe."""
     hsv = np.asarray(Image.fromarray(pixels).convert("HSV")).astype(np.int64) * bins // 256
     counts = []
     for stripe in np.array_split(hsv, stripes):

@@ -1,4 +1,4 @@
-"""Is a data set on disk the one that was published? What `vireid data check` does."""
+"""The check of `vireid data check`: is a data set on disk the one that was published?"""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -22,7 +22,7 @@ from vireid.threads import in_threads
 from vireid.training_data.sampling import seen_in_one_spectrum
 
 SHOWN = 10
-"""Of a long list, where people read it; programs are given all of it."""
+"""Number of entries shown to people of a long list; programs get all of it."""
 
 Kind = Literal[
     "layout", "counts", "unreadable", "people", "protocol", "duplicates", "spectrum", "unused"
@@ -31,11 +31,11 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be, or that one should know."""
+    """Something wrong, or something that one should know."""
 
     kind: Kind
     changes_numbers: bool
-    """Whether scores would not be those of the published data set."""
+    """Whether scores would differ from those on the published data set."""
     what: str
     where: tuple[str, ...] = ()
     """Files or people that it is about."""
@@ -48,19 +48,19 @@ class Look:
     content: str
     """Digest of its bytes; empty where there is a fault."""
     fault: str | None
-    """Why it cannot be used, and the way out."""
+    """Reason why it cannot be used, and the way out."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was found of a data set."""
+    """The result of a check."""
 
     dataset: str
     root: Path | None
     facts: Mapping[str, Any]
-    """What was published."""
+    """Facts published about the data set."""
     counts: dict[str, dict[str, int]]
-    """People and pictures on disk for every group, and for every trial where there are several."""
+    """Counts of people and pictures on disk, by group, and by trial where there are several."""
     pictures: int
     decoded: bool
     """Whether all pictures were decoded; otherwise their headers and ends were looked at."""
@@ -81,7 +81,7 @@ class Check:
         return f"how to get {self.facts['title']}: {'; '.join(filter(None, parts))}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the result for programs."""
         return {
             "dataset": self.dataset,
             "root": None if self.root is None else str(self.root),
@@ -94,7 +94,7 @@ class Check:
         }
 
     def show(self) -> None:
-        """For people; in a file lines are as long as they need to be."""
+        """Print the result for people; in a file, lines are not broken."""
         console = Console()
         if not console.is_terminal:
             console = Console(width=1000)
@@ -159,7 +159,7 @@ def check(name: str, root: Path | None = None, *, full: bool = False) -> Check:
 
 
 def _read_trials(name: str, root: Path | None) -> tuple[list[Dataset], list[Finding]]:
-    """All splits of a data set; the readers refuse whatever would change a number."""
+    """Read all splits of a data set; the readers refuse what would change a number."""
     found: list[Dataset] = []
     refused: list[Finding] = []
     trials: Sequence[int | None] = datasets.trials(name) or [None]
@@ -175,7 +175,7 @@ def _read_trials(name: str, root: Path | None) -> tuple[list[Dataset], list[Find
 
 
 def _counts(found: Sequence[Dataset]) -> dict[str, dict[str, int]]:
-    """By group; trials of the same counts are one."""
+    """Return counts by group; trials with the same counts share an entry."""
     trials: dict[tuple[str, tuple[tuple[str, int], ...]], list[int | None]] = defaultdict(list)
     for dataset in found:
         for group, counts in dataset.counts.items():
@@ -197,7 +197,7 @@ def _count(dataset: Dataset) -> Iterator[Finding]:
         yield Finding("counts", True, what, differences)
         return
     published = dataset.facts.get("pictures")
-    on_disk = Counter(r.modality.value for records in dataset.splits.values() for r in records)
+    on_disk = Counter(r.modality.value for records in dataset.groups.values() for r in records)
     for modality, count in published.items() if isinstance(published, Mapping) else ():
         if on_disk[modality] != count:
             what = f"{on_disk[modality]} {modality} pictures on disk, {count} were published"
@@ -205,7 +205,7 @@ def _count(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _of_one_spectrum(dataset: Dataset) -> Iterator[Finding]:
-    for group, records in dataset.splits.items():
+    for group, records in dataset.groups.items():
         lonely = seen_in_one_spectrum(r for r in records if r.identity is not None)
         if not lonely:
             continue
@@ -220,7 +220,7 @@ def _of_one_spectrum(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _official_draw(dataset: Dataset) -> Iterator[Finding]:
-    """Whether SYSU-MM01's permutations are there and belong to these pictures."""
+    """Yield findings about SYSU-MM01's permutations: missing, or of other pictures."""
     path = permutations.permutations_path(dataset.root)
     published = dataset.facts.get("permutations")
     if published:
@@ -240,7 +240,7 @@ def _official_draw(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _remarks(dataset: Dataset) -> Sequence[str]:
-    """What a reader tells besides counts."""
+    """Return what the reader of a data set tells besides counts."""
     return cast("Sequence[str]", dataset.facts.get("remarks", ()))
 
 
@@ -250,8 +250,8 @@ def _unused(name: str, root: Path) -> Iterator[Finding]:
 
 
 def _each_once(found: Iterable[Dataset]) -> list[ImageRecord]:
-    """All records; splits of a data set share theirs."""
-    every = (r for dataset in found for records in dataset.splits.values() for r in records)
+    """Return all records once; the splits of a data set share theirs."""
+    every = (r for dataset in found for records in dataset.groups.values() for r in records)
     return list({record.path: record for record in every}.values())
 
 
@@ -283,7 +283,7 @@ def _look_at(path: Path, full: bool) -> Look:
 
 
 def _repeated(groups: Sequence[Sequence[ImageRecord]]) -> Iterator[Finding]:
-    """Groups of files with the same bytes."""
+    """Yield findings about groups of files with the same bytes."""
     of_two = [group for group in groups if len({record.identity for record in group}) > 1]
     if of_two:
         what = f"{len(of_two)} pictures are there under two identities; unpack the data set again"

@@ -1,4 +1,4 @@
-"""Scores of a model on people it has not seen: every trial of a protocol, and all that was scored.
+"""Scoring a model on people it has not seen, under every trial of a protocol.
 
 scores = evaluation.score(Embedder.open("small"), datasets.read("nightwalk"), protocol)
 print(scores.mean["R1"], scores.sd["R1"])
@@ -25,8 +25,7 @@ from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipe import data_of
-from vireid.records import ImageRecord
-from vireid.records import fingerprint as fingerprint_of
+from vireid.records import ImageRecord, pictures_fingerprint
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.offered import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
@@ -45,11 +44,11 @@ class EmbedsRecords(typing.Protocol):
 
     @property
     def name(self) -> str:
-        """For the table."""
+        """Name in the table."""
 
     @property
     def fingerprint(self) -> str:
-        """Tells it from others of that name."""
+        """Hash that tells it from others of that name."""
 
     @property
     def checkpoint(self) -> str:
@@ -57,10 +56,10 @@ class EmbedsRecords(typing.Protocol):
 
     @property
     def learnt_on(self) -> str:
-        """The data set, as its `label` says it; "nothing" or "unknown"."""
+        """Label of the data set learnt on; "nothing" or "unknown"."""
 
     def embed_records(self, records: Sequence[ImageRecord]) -> Vectors:
-        """Row i is the unit vector of record i."""
+        """Return unit vectors; row i is that of record i."""
 
 
 def score(
@@ -69,7 +68,7 @@ def score(
     protocol: Protocol,
     group: Group = "test",
 ) -> Scores:
-    """Embed what a protocol needs of a data set's pictures, and score every trial.
+    """Embed the pictures of a data set that a protocol needs, and score every trial.
 
     Raises:
         VireidError: A picture cannot be read, the protocol finds nothing to rank, or the model has
@@ -84,7 +83,7 @@ def score_all(
     protocols: Sequence[Protocol],
     group: Group = "test",
 ) -> list[Scores]:
-    """Score under several protocols; every picture that any of them needs is embedded once.
+    """Score under several protocols; each picture that any of them needs is embedded once.
 
     Raises:
         VireidError: What `score` raises.
@@ -107,15 +106,15 @@ def evaluate(
     mirrored: Embeddings | None = None,
     group: Group = "test",
 ) -> Scores:
-    """Score embeddings that are already there.
+    """Score embeddings that exist already.
 
     Args:
         embeddings: Unit vectors of at least the pictures that the protocol draws.
-        dataset: The data set that has the pictures.
-        protocol: How to score.
-        model: Where the embeddings come from, for the record.
+        dataset: Data set that has the pictures.
+        protocol: Protocol to score under.
+        model: Model that the embeddings come from, for the record.
         mirrored: Unit vectors of the mirror images, if the protocol averages over flips.
-        group: The people to score on.
+        group: Group of people to score on.
 
     Raises:
         VireidError: The protocol finds nothing to rank, an embedding is not a number, or the model
@@ -136,14 +135,15 @@ def score_models(
     group: Group = "test",
     trust_code: bool = False,
 ) -> list[Scores]:
-    """Score a model, or those of the splits of a data set as one; a result for every protocol.
+    """Score a model, or the models of a data set's splits as one, under every protocol.
 
     Args:
-        models: What `Embedder.open` takes, or a folder that `vireid train --trials` has left.
-        dataset: See `dataset_of`.
-        root: Likewise.
-        choose: The protocols for a data set; by default all variants of its usual one.
-        group: The people to score on.
+        models: Names that `Embedder.open` takes, or a folder that `vireid train --trials` has
+            written.
+        dataset: Name of a data set, see `dataset_of`.
+        root: Folder of the data set, see `dataset_of`.
+        choose: Returns the protocols for a data set; by default all variants of its usual one.
+        group: Group of people to score on.
         trust_code: See `Embedder.open`.
 
     Raises:
@@ -161,13 +161,13 @@ def score_models(
 
 
 def joined(scores: Sequence[Scores], name: str) -> Scores:
-    """The trials of several models, each scored on the split that it has learnt on, as one result.
+    """Join the trials of several models, each scored on its own split, into one result.
 
-    A single one is left as it is.
+    A single result is returned as it is.
 
     Args:
-        scores: Of one protocol and the splits of one data set.
-        name: Of all models together.
+        scores: Scores under one protocol, on the splits of one data set.
+        name: Name of all models together.
     """
     if len(scores) == 1:
         return scores[0]
@@ -204,7 +204,7 @@ def _together(precisions: Sequence[str | None]) -> str | None:
 
 
 def models_in(folder: str) -> list[str]:
-    """The runs in a folder that `vireid train --trials` has left, by number; else the one given."""
+    """Return the runs that `vireid train --trials` left in a folder; else the folder itself."""
     runs = [path.parent for path in Path(folder).glob("trial-*/run.json")]
     if is_shipped(folder) or not runs or (Path(folder) / "run.json").exists():
         return [folder]
@@ -212,9 +212,9 @@ def models_in(folder: str) -> list[str]:
 
 
 def scores_file(models: Sequence[str]) -> Path | None:
-    """Return where the scores of models are kept: in the folder of a single one, else nowhere.
+    """Return the file of a single model's scores, in its folder; None for several models.
 
-    Nothing is written into the package, where the shipped models lie.
+    None too for shipped models: nothing is written into the package.
     """
     if len(models) > 1 or is_shipped(models[0]) or not Path(models[0]).is_dir():
         return None
@@ -224,12 +224,12 @@ def scores_file(models: Sequence[str]) -> Path | None:
 def dataset_of(
     model: str, name: str | None = None, root: Path | None = None, *, trust_code: bool = False
 ) -> Dataset:
-    """The data set to score a model on: by default the one it has learnt on, else NightWalk.
+    """Return the data set to score a model on: by default the one it has learnt on.
 
     Args:
         model: A run folder, an exported model (both hold the recipe) or a shipped model's name.
         name: Another data set, or code that reads one.
-        root: Its folder.
+        root: Folder of the data set.
         trust_code: Run the code that the run has kept for its data set.
 
     Raises:
@@ -264,7 +264,7 @@ def _scored_dataset(dataset: Dataset, group: Group) -> ScoredDataset:
     return ScoredDataset(
         name=dataset.name,
         group=group,
-        fingerprint=fingerprint_of(dataset.splits[group], dataset.root),
+        fingerprint=pictures_fingerprint(dataset.groups[group], dataset.root),
         counts=dataset.counts,
         differences=dataset.differences,
         trial=dataset.trial,
@@ -288,14 +288,14 @@ def _scores(
 
 
 def _with(dataset: Dataset, group: Group) -> Dataset:
-    """The data set with those people to search for and among."""
+    """Return the data set with the people of a group in the place of the test people."""
     if group == "test":
         return dataset
     return replace(dataset, test=dataset.validation, test_queries=None, test_gallery=None)
 
 
 def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
-    """Who has learnt from people cannot be scored on them."""
+    """Check that a model is not scored on people that it has learnt from."""
     if group == "validation":
         _check_validation(dataset, model)
     if dataset.trial is not None and model.learnt_on not in (dataset.label, "nothing"):
@@ -326,7 +326,7 @@ def _check_validation(dataset: Dataset, model: ScoredModel) -> None:
 
 
 def _check_splits(data: Sequence[Dataset]) -> None:
-    """Several models make one result only if each is of another split of one data set."""
+    """Check that several models are those of different splits of one data set."""
     labels = [dataset.label for dataset in data]
     apart = len({dataset.name for dataset in data}) > 1 or None in {d.trial for d in data}
     if len(data) > 1 and apart:
@@ -344,7 +344,7 @@ def _embed(
     *,
     mirrored: bool = False,
 ) -> Embeddings:
-    """Every picture that is needed, once."""
+    """Embed every picture that is needed, once."""
     drawn = [trial for of_protocol in trials.values() for trial in of_protocol]
     needed = list(dict.fromkeys(picture for trial in drawn for picture in trial.pictures))
     if not mirrored:
@@ -386,7 +386,7 @@ def _similarity(
     queries: Float[np.ndarray, "q d"],
     gallery: Float[np.ndarray, "g d"],
 ) -> Float[np.ndarray, "q g"]:
-    """Re-ranking may know what cameras a query is not compared with, but not who is seen."""
+    """Return similarities; re-ranking may use the cameras, but not the identities."""
     if protocol.re_ranking:
         return re_rank(queries, gallery, protocol.hidden_by_camera(trial), protocol.re_ranking)
     similarity: Float[np.ndarray, "q g"] = queries @ gallery.T
@@ -400,7 +400,7 @@ def _vectors(
     mirrored: Embeddings,
     flip: Flip,
 ) -> Float[np.ndarray, "n _"]:
-    """Of pictures, or of their mirror images too; the module's docstring has the formulas."""
+    """Return vectors of pictures, or of both flips; the module's docstring has the formulas."""
     plain = np.stack([_mean(trial.frames_of(record), embeddings) for record in records])
     if flip == "none":
         return plain

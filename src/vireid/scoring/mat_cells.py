@@ -1,8 +1,8 @@
-"""MATLAB files of nested cells of whole numbers, such as SYSU-MM01's permutations.
+"""Reader of MATLAB files of nested cells of numbers, such as SYSU-MM01's permutations.
 
-All that is read is what such a file has: MATLAB 5.0 format, little-endian, cells and real numeric
-arrays, compressed or not (MathWorks, MAT-File Format, version 5). scipy reads the format whole, but
-is 113 MB to install for one small file.
+It reads what such a file has: MATLAB 5.0 format, little-endian, cells and real numeric arrays,
+compressed or not (MathWorks, MAT-File Format, version 5). scipy reads the whole format, but is 113
+MB to install for one small file.
 """
 
 import struct
@@ -16,15 +16,15 @@ import numpy as np
 HEADER = 128
 """Bytes of text and version before the first element."""
 LARGEST = 2**28
-"""Bytes that an element may unpack to; SYSU-MM01's file has less than a thousandth."""
+"""Most bytes that an element may unpack to; SYSU-MM01's file has less than a thousandth."""
 DEEPEST = 8
-"""Cells within cells that are followed; SYSU-MM01's file has two levels."""
+"""Most levels of cells within cells; SYSU-MM01's file has two."""
 COMPRESSED, MATRIX, CELL = 15, 14, 1
 NUMERIC = range(6, 16)
 """Classes of arrays of numbers: double, single, and whole numbers of 8 to 64 bits."""
 OTHER = "it holds something else than cells of numbers"
 NUMBERS = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 9: "<f8", 12: "<i8", 13: "<u8"}
-"""NumPy's name of the numbers in a data element, by its type."""
+"""NumPy's type of the numbers in a data element, by the element's type."""
 
 
 def read(path: Path, name: str) -> list[Any]:
@@ -32,7 +32,7 @@ def read(path: Path, name: str) -> list[Any]:
 
     Args:
         path: A MATLAB file.
-        name: Of the variable.
+        name: Name of the variable.
 
     Raises:
         ValueError: Not such a file, damaged, or without that variable.
@@ -51,7 +51,7 @@ def read(path: Path, name: str) -> list[Any]:
 
 
 def _elements(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Types and contents of the elements that follow one another."""
+    """Yield the type and content of each element."""
     place = 0
     while place < len(data):
         kind, size = struct.unpack_from("<II", data, place)
@@ -78,7 +78,7 @@ def _variable(kind: int, data: memoryview) -> tuple[str, np.ndarray]:
 
 
 def _matrix(kind: int, data: memoryview, levels: int) -> tuple[str, np.ndarray]:
-    """Name and values of an array; those of a cell array are arrays."""
+    """Return name and values of an array; the values of a cell array are arrays."""
     if kind != MATRIX or not levels:
         raise ValueError(OTHER)
     if not len(data):

@@ -1,4 +1,4 @@
-"""How good a ranking is: CMC, mean average precision, mean inverse negative penalty.
+"""Metrics of a ranking: CMC, mean average precision, mean inverse negative penalty.
 
 Let a query rank the gallery by falling similarity (equal similarities keep gallery order), leave
 out what is hidden from it, and call the rest g_1 .. g_n. Let m_j = 1 if g_j shows the query's
@@ -27,14 +27,14 @@ from vireid.errors import VireidError
 CmcVariant = Literal["identity", "plain"]
 
 _KEYS_AT_A_TIME = 1 << 17
-"""A megabyte of sorting keys: about what a core's own cache holds."""
+"""Sorting keys at a time, a megabyte: about what a core's own cache holds."""
 _HIDDEN = np.uint64(2**64 - 2)
-"""The key of what is hidden: behind everything else, and no match (its lowest bit is 0)."""
+"""Key of a hidden picture: behind everything else, and no match (its lowest bit is 0)."""
 
 
 @dataclass(frozen=True)
 class RankingScores:
-    """What a set of rankings scores, each number a fraction of 1."""
+    """Metrics of a set of rankings, each a fraction of 1."""
 
     cmc: Float64[np.ndarray, " ranks"]
     """CMC(1), CMC(2), ... up to the number of gallery identities (or pictures, if plain)."""
@@ -42,10 +42,10 @@ class RankingScores:
     mean_inp: float
     queries: int
     valid_queries: int
-    """Queries with at least one match that is not hidden from them: what the means are over."""
+    """Queries with at least one match that is not hidden from them; the means are over these."""
 
     def rank(self, k: int) -> float:
-        """CMC(k), which is 1 beyond the end of the curve."""
+        """Return CMC(k), which is 1 beyond the end of the curve."""
         return float(self.cmc[min(k, len(self.cmc)) - 1])
 
 
@@ -59,11 +59,11 @@ def score_ranking(
     """Score the ranking of a gallery by every query; the module's docstring has the formulas.
 
     Args:
-        similarity: higher is more alike; compared as float32.
-        query_identities: who each query shows.
-        gallery_identities: who each gallery picture shows.
-        hidden: true where a gallery picture is left out of a query's ranking.
-        cmc: whether ranks count people ("identity") or pictures ("plain").
+        similarity: Similarities, higher is more alike; compared as float32.
+        query_identities: Identity of each query.
+        gallery_identities: Identity of each gallery picture.
+        hidden: True where a gallery picture is left out of a query's ranking.
+        cmc: Whether ranks count people ("identity") or pictures ("plain").
 
     Raises:
         VireidError: a similarity is not a number, or no query has a match.
@@ -121,12 +121,12 @@ def score_ranking(
 
 @dataclass(frozen=True)
 class _Columns:
-    """The gallery with the pictures of a person side by side, so that people are column ranges."""
+    """The gallery with each person's pictures side by side: people are ranges of columns."""
 
     positions: Int[np.ndarray, " g"]
-    """Where the picture stood in the gallery."""
+    """Position of each picture in the gallery."""
     people: Int[np.ndarray, " g"]
-    """The person in it, numbered 0, 1, ...; rises from left to right."""
+    """Person on each picture, numbered 0, 1, ...; rises from left to right."""
 
 
 _Scored = tuple[Int[np.ndarray, " v"], Float64[np.ndarray, " v"], Float64[np.ndarray, " v"]]
@@ -134,7 +134,7 @@ _Scored = tuple[Int[np.ndarray, " v"], Float64[np.ndarray, " v"], Float64[np.nda
 
 
 def _chunks(queries: int, pictures: int) -> list[slice]:
-    """Ranges of queries whose keys fit the cache."""
+    """Return ranges of queries whose keys fit the cache."""
     step = max(1, _KEYS_AT_A_TIME // pictures)
     return [slice(start, start + step) for start in range(0, queries, step)]
 
@@ -142,7 +142,7 @@ def _chunks(queries: int, pictures: int) -> list[slice]:
 def _index_in(
     people: Int[np.ndarray, " people"], identities: Int[np.ndarray, " q"]
 ) -> Int[np.ndarray, " q"]:
-    """Where each identity stands in the sorted `people`; -1 for strangers."""
+    """Return the position of each identity in the sorted `people`; -1 for strangers."""
     index = np.minimum(np.searchsorted(people, identities), len(people) - 1)
     return np.where(people[index] == identities, index, -1)
 
@@ -158,6 +158,7 @@ def _score_queries(
     if hidden is not None:
         np.putmask(keys, hidden, _HIDDEN)
     identity_ranks = _identity_ranks(keys, columns.people, own) if cmc == "identity" else None
+    # One sort of integers gives the order, and in the lowest bit of each key whether it matches.
     keys.sort(axis=1)
     return _score_sorted(keys, identity_ranks)
 
@@ -167,7 +168,7 @@ def _sorting_keys(
     match: Bool[np.ndarray, "q g"],
     positions: Int[np.ndarray, " g"],
 ) -> UInt64[np.ndarray, "q g"]:
-    """One integer per pair; the smaller it is, the earlier the picture comes.
+    """Return one integer for each pair; the smaller it is, the earlier the picture comes.
 
     From the highest bit: falling similarity (32 bits), gallery position (31), match (1). Positions
     differ, so the match decides no order: it only travels to its rank with the key.
@@ -180,7 +181,7 @@ def _sorting_keys(
 
 
 def _falling(similarity: Float[np.ndarray, "q g"]) -> UInt32[np.ndarray, "q g"]:
-    """Unsigned integers that order float32 numbers the other way round.
+    """Return unsigned integers that order float32 numbers the other way round.
 
     The bits of negative floats, read as integers, already rise as the number falls; those of
     positive ones do after all but the sign are inverted. Adding 0 turns -0 into 0: they are equal.
@@ -198,7 +199,7 @@ def _falling(similarity: Float[np.ndarray, "q g"]) -> UInt32[np.ndarray, "q g"]:
 def _identity_ranks(
     keys: UInt64[np.ndarray, "q g"], people: Int[np.ndarray, " g"], own: Int[np.ndarray, " q"]
 ) -> Int[np.ndarray, " q"]:
-    """How many people have a picture no later than the first one of the query's own person."""
+    """Return how many people have a picture no later than the first one of the query's person."""
     starts = np.flatnonzero(np.diff(people, prepend=-1))
     best = np.minimum.reduceat(keys, starts, axis=1)
     own_best = best[np.arange(len(own)), own, None]
@@ -209,7 +210,8 @@ def _identity_ranks(
 def _score_sorted(
     keys: UInt64[np.ndarray, "q g"], identity_ranks: Int[np.ndarray, " q"] | None
 ) -> _Scored:
-    """Rank, AP and INP of the valid ones among queries whose keys are sorted."""
+    """Return rank, AP and INP of the valid queries, from sorted keys."""
+    # One entry for each match, by query, then by rank; queries without a match have none.
     query, column = np.divmod(np.flatnonzero((keys & np.uint64(1)).astype(bool)), keys.shape[1])
     valid, first, matches = np.unique(query, return_index=True, return_counts=True)
     place = column + 1

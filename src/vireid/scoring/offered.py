@@ -1,4 +1,4 @@
-"""The protocols by name, and what can be chosen about each; where they come from: `protocols`."""
+"""The protocols by name, and what can be chosen about each; `protocols` has their sources."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,12 +17,12 @@ GALLERY_CAMERAS: Mapping[str, tuple[str, ...]] = {
     "all": ("cam1", "cam2", "cam4", "cam5"),
     "indoor": ("cam1", "cam2"),
 }
-"""Of SYSU-MM01, by mode."""
+"""Gallery cameras of SYSU-MM01, by mode."""
 LLCM_CAMERAS: Mapping[Modality, tuple[str, ...]] = {
     Modality.VISIBLE: tuple(f"cam{number}" for number in range(1, 10)),
     Modality.INFRARED: tuple(f"cam{number}" for number in (1, 2, 4, 5, 6, 7, 8, 9)),
 }
-"""Camera 3 has no infrared test pictures."""
+"""Cameras of LLCM, by modality; camera 3 has no infrared test pictures."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Offer:
 
     usual: Protocol
     choices: Mapping[str, tuple[str, ...]]
-    """The values on offer of `mode`, `shot`, `direction`, `removal`; the first is the usual."""
+    """Values on offer of `mode`, `shot`, `direction`, `removal`; the first is the usual one."""
     gallery_cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Cameras that are searched, by mode, where they depend on it."""
+    """Gallery cameras by mode, where they depend on it."""
     cameras: Mapping[Modality, tuple[str, ...]] = field(default_factory=dict)
-    """Cameras of each spectrum, where queries and gallery are of some cameras only."""
+    """Cameras of each spectrum, where queries and gallery come from some cameras only."""
     of_tracklets: bool = False
     """Whether queries and gallery are tracklets, of which some frames may be embedded."""
 
@@ -135,7 +135,7 @@ OFFERED: Mapping[str, Offer] = {
         _WHOLE, {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")}
     ),
 }
-"""The first protocol of a family is that of its data sets unless another is asked for."""
+"""Protocols by name; the first of a family is that of its data sets unless another is asked for."""
 FAMILIES: Mapping[str, str] = {
     "sysu_mm01": "sysu",
     "nightwalk": "sysu",
@@ -145,7 +145,7 @@ FAMILIES: Mapping[str, str] = {
     "bupt_campus": "bupt-campus",
     "folder": "folder",
 }
-"""By data set: what its protocols' names begin with."""
+"""Beginning of the names of a data set's protocols, by data set."""
 _WHY_NOT = {
     ("sysu/py-seed", "multi"): "sysu/py-seed is single-shot only: no published code draws several "
     "pictures reproducibly; use sysu/official for multi-shot",
@@ -163,15 +163,16 @@ def find(
     removal: str | None = None,
     frames: int | None = None,
 ) -> Protocol:
-    """The protocol of a name.
+    """Return the protocol of a name.
 
     Args:
-        name: One of `OFFERED`.
-        mode: Cameras that are searched, of SYSU-MM01: `all`, or `indoor`.
-        shot: Pictures per person and camera, of SYSU-MM01: `single`, or `multi`.
+        name: Name of a protocol, one of `OFFERED`.
+        mode: Gallery cameras of SYSU-MM01: `all`, or `indoor`.
+        shot: Pictures per person and camera of SYSU-MM01: `single`, or `multi`.
         direction: `visible-to-infrared`, or `infrared-to-visible`.
-        removal: What is hidden, where it can be chosen: `same-id-and-camera`, or `none`.
-        frames: How many of a tracklet are embedded; by default all.
+        removal: Gallery pictures to hide, where this can be chosen: `same-id-and-camera`, or
+            `none`.
+        frames: Number of frames of a tracklet to embed; by default all.
 
     Raises:
         VireidError: there is none of that name, or it does not offer what is asked for.
@@ -206,18 +207,18 @@ def choose(
     removal: str | None = None,
     frames: int | None = None,
 ) -> list[Protocol]:
-    """All protocols that are asked for; `both` stands for every value on offer.
+    """Return all protocols that are asked for; `both` stands for every value on offer.
 
     Args:
-        dataset: What is scored on.
-        name: By default that of the data set: of SYSU-MM01 and NightWalk `sysu/official` where the
-            folder has its permutations, else `sysu/py-seed`; `folder/cross-spectrum` for sets that
-            have none of their own.
+        dataset: Data set to score on.
+        name: Name of a protocol; by default that of the data set. That is `sysu/official` for
+            SYSU-MM01 and NightWalk where the folder has its permutations, else `sysu/py-seed`;
+            `folder/cross-spectrum` for sets that have none of their own.
         mode: `all`, `indoor` or `both`.
         shot: `single`, `multi` or `both`.
         direction: `visible-to-infrared`, `infrared-to-visible` or `both`.
-        removal: By default the protocol's usual.
-        frames: How many of a tracklet are embedded; by default all.
+        removal: Gallery pictures to hide; by default the protocol's usual.
+        frames: Number of frames of a tracklet to embed; by default all.
 
     Raises:
         VireidError: What `find` raises; the protocol is that of another data set.
@@ -244,7 +245,7 @@ def _usual_name(dataset: Dataset) -> str:
 
 
 def _check_family(dataset: Dataset, name: str) -> None:
-    """A data set that came with a protocol is scored under it; one's own under any that fits."""
+    """Check that a data set with protocols of its own is scored under one of them."""
     family = FAMILIES.get(dataset.name)
     if family and not name.startswith(f"{family}/"):
         fitting = ", ".join(each for each in OFFERED if each.startswith(f"{family}/"))
@@ -281,12 +282,12 @@ def _with_cameras(protocol: Protocol) -> Protocol:
 def beside_plain(
     protocols: Sequence[Protocol], flip: str = "none", re_ranking: str = "none"
 ) -> list[Protocol]:
-    """Protocols, and if anything is asked for, the same with that done at test time.
+    """Return protocols, and if anything is asked for, the same with it done at test time.
 
     Args:
-        protocols: Without.
-        flip: `mean`, `sum` or `concatenation`.
-        re_ranking: `k-reciprocal`, with the parameters of the paper.
+        protocols: Protocols without flips and re-ranking.
+        flip: Way of averaging over flips: `mean`, `sum` or `concatenation`.
+        re_ranking: Way of re-ranking: `k-reciprocal`, with the parameters of the paper.
 
     Raises:
         VireidError: There is no such way.

@@ -19,12 +19,12 @@ Permutations = Mapping[tuple[int, str], Integer[np.ndarray, "trials n"]]
 
 
 def permutations_path(root: Path) -> Path:
-    """Where the official draw's permutations are looked for in a data set's folder."""
+    """Return where a data set's folder has the permutations of the official draw."""
     return root / "exp" / "rand_perm_cam.mat"
 
 
 def read_permutations(root: Path) -> Permutations:
-    """Read the permutations of a data set: one cell a camera, in it one cell a person, 1 first.
+    """Read a data set's permutations: a cell for each camera, in it one for each person.
 
     Raises:
         VireidError: the file is missing or cannot be read, or a row in it is no permutation.
@@ -76,7 +76,7 @@ def check_permutation(
     rows: Integer[np.ndarray, "trials n"] | None,
     trial_numbers: Sequence[int],
 ) -> None:
-    """A permutation of other pictures than are on disk would draw the wrong ones."""
+    """Check that a permutation fits the pictures on disk; another would draw wrong ones."""
     person, camera = key
     trials, permuted = (0, 0) if rows is None else rows.shape
     if permuted != len(records):

@@ -58,64 +58,65 @@ Flip = Literal["none", "mean", "sum", "concatenation"]
 PICTURES_OF_SHOT: Mapping[str, int] = {"single": 1, "multi": 10}
 
 Folders = Mapping[tuple[int, str], Sequence[ImageRecord]]
-"""The pictures of a person under a camera, by file name."""
+"""Pictures of a person under a camera, sorted by file name."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One search: every query ranks the whole gallery but what is hidden from it."""
+    """One search: every query ranks the whole gallery, except what is hidden from it."""
 
     number: int
     queries: tuple[ImageRecord, ...]
     gallery: tuple[ImageRecord, ...]
-    """In the order of the draw, which decides between equal similarities."""
+    """Gallery records in the order drawn, which decides between equal similarities."""
     frames: Mapping[ImageRecord, tuple[ImageRecord, ...]] = field(default_factory=dict)
-    """Of video: a tracklet stands in the trial by its first frame; here are those to embed."""
+    """Frames to embed of each tracklet; a tracklet stands in the trial by its first frame."""
 
     def frames_of(self, record: ImageRecord) -> tuple[ImageRecord, ...]:
-        """The pictures whose mean embedding, of unit length again, is the record's."""
+        """Return the pictures whose mean embedding, of unit length again, is the record's."""
         return self.frames.get(record, (record,))
 
     @property
     def pictures(self) -> Iterator[ImageRecord]:
-        """All that has to be embedded, some of it twice."""
+        """All pictures to embed; some come twice."""
         return (f for record in (*self.queries, *self.gallery) for f in self.frames_of(record))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """All that two scores must agree in to be comparable; stands in every result."""
+    """All settings that two scores must share to be comparable; stands in every result."""
 
     id: str
     dataset: str
     mode: Mode | None = None
-    """Where the gallery's cameras are (SYSU-MM01)."""
+    """Place of the gallery's cameras (SYSU-MM01): all, or indoor only."""
     shot: Shot | None = None
-    """Gallery pictures of a person per camera (SYSU-MM01): 1, or 10; all where there are fewer."""
+    """Gallery pictures of a person per camera (SYSU-MM01): 1, or 10, or all where there are
+    fewer."""
     direction: Direction = "infrared-to-visible"
-    """From the spectrum of the queries to that of the gallery."""
+    """Spectrum of the queries, then that of the gallery."""
     query_cameras: tuple[str, ...] | None = None
-    """Cameras whose pictures are searched for; None: all."""
+    """Cameras of the queries; None: all."""
     gallery_cameras: tuple[str, ...] | None = None
-    """Cameras whose pictures are searched among; None: all."""
+    """Cameras of the gallery; None: all."""
     draw: Draw
-    """Published permutations, a seeded choice, or everything there is, of one split or of the one
-    that a model was trained on."""
+    """Source of the galleries: published permutations, a seeded choice, all pictures, or all
+    pictures of the split that a model was trained on."""
     drawn: Literal["gallery", "queries"] = "gallery"
-    """What is drawn; the other is everything there is."""
+    """Which of the two is drawn; the other is all there is."""
     trial_numbers: tuple[int, ...]
     """Rows of the permutations, seeds, or numbers of splits."""
     removal: Removal
-    """What is hidden from a query: what cameras in its own room saw, its own person under its own
-    camera, or nothing."""
+    """Gallery pictures hidden from a query: those of cameras in its own room, those of its own
+    person under its own camera, or none."""
     usual_removal: Removal | None = None
-    """What the protocol of this name hides as a rule, if this one hides something else."""
+    """The usual `removal` of the protocol of this name, if this one has another."""
     hidden_cameras: tuple[tuple[str, str], ...] = ()
-    """(query's camera, gallery's camera) that are one room."""
+    """Pairs (query's camera, gallery's camera) that stand in one room."""
     frames: int | None = None
-    """Frames of a tracklet that are embedded, evenly spaced from its first on; None: all."""
+    """Number of frames of a tracklet to embed, evenly spaced from its first on; None: all."""
     cmc: CmcVariant
-    """Whether ranks count people or pictures."""
+    """Whether ranks count people (`identity`) or pictures (`plain`)."""
     similarity: str = "inner product of unit embeddings"
     feature: str = "the method's embedding"
     test_time_flip: Flip = "none"
@@ -130,13 +131,13 @@ class Protocol:
 
     @property
     def test_time(self) -> str:
-        """What is done beyond comparing two embeddings: `plain` if nothing."""
+        """Steps beyond comparing two embeddings: flips and re-ranking; `plain` if none."""
         flip = "" if self.test_time_flip == "none" else f"flip {self.test_time_flip}"
         return ", ".join(filter(None, [flip, str(self.re_ranking or "")])) or "plain"
 
     @property
     def variant(self) -> str:
-        """Its parameters: what tells it from others of its name."""
+        """The parameters that tell this protocol from others of its name."""
         if self.drawn == "queries":
             return "published as visible-to-infrared"
         said = [f"{self.mode} {self.shot}" if self.mode else self.direction]
@@ -148,7 +149,7 @@ class Protocol:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has to be told with its numbers."""
+        """Remarks that have to stand beside its scores."""
         if self.drawn == "queries":
             return (
                 f"{self.id} is for reproducing published numbers only: drawn infrared pictures are "
@@ -161,13 +162,13 @@ class Protocol:
 
     @property
     def modalities(self) -> tuple[Modality, Modality]:
-        """Of the queries, of the gallery."""
+        """Modalities of the queries and of the gallery."""
         infrared_first = self.direction == "infrared-to-visible"
         query = Modality.INFRARED if infrared_first else Modality.VISIBLE
         return query, query.other
 
     def trials(self, dataset: Dataset) -> tuple[Trial, ...]:
-        """Draw the trials from the test pictures of a data set, in whatever order these are.
+        """Draw the trials from a data set's test records, whose order does not matter.
 
         Raises:
             VireidError: the permutations are needed and missing or made for other pictures, the
@@ -196,7 +197,7 @@ class Protocol:
         return tuple(drawn)
 
     def hidden(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
-        """True where a gallery picture is left out of the ranking of a query."""
+        """Return a matrix that is true where a gallery picture is hidden from a query."""
         hidden = self.hidden_by_camera(trial)
         if self.removal == "same-id-and-camera":
             query_cameras, gallery_cameras = _cameras(trial)
@@ -207,7 +208,7 @@ class Protocol:
         return hidden
 
     def hidden_by_camera(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
-        """The part of it that one knows without knowing anybody's identity."""
+        """Return the part of `hidden` that depends on cameras alone, not on identities."""
         query_cameras, gallery_cameras = _cameras(trial)
         hidden = np.zeros((len(trial.queries), len(trial.gallery)), dtype=bool)
         for query_camera, gallery_camera in self.hidden_cameras:
@@ -217,7 +218,7 @@ class Protocol:
     def _draw(
         self, dataset: Dataset, queries: Folders, gallery: Folders
     ) -> list[tuple[int, tuple[ImageRecord, ...], tuple[ImageRecord, ...]]]:
-        """Number, queries and gallery of every trial."""
+        """Return number, queries and gallery of every trial."""
         if self.draw == "official":
             return [
                 (number, _everything(queries), drawn)
@@ -235,7 +236,7 @@ class Protocol:
         return [(number or 0, _everything(queries), _everything(gallery))]
 
     def _of(self, trial: Trial) -> str:
-        """Of what there is no picture in a trial."""
+        """Return the cameras or the spectrum of which a trial has no picture."""
         missing = 1 if trial.queries else 0
         cameras = (self.query_cameras, self.gallery_cameras)[missing]
         return " or ".join(cameras) if cameras else f"the {self.modalities[missing]} spectrum"
@@ -243,7 +244,9 @@ class Protocol:
     def _official_galleries(
         self, dataset: Dataset, folders: Folders
     ) -> list[tuple[ImageRecord, ...]]:
-        """Cameras outside, persons inside, as the published code lists them."""
+        """Draw the official galleries, ordered by camera, then person, as the published code."""
+        # As in the published code, a trial takes the first entries of its row for each person and
+        # camera. Entries count from 1 the pictures that are on disk, by file name.
         permutations = read_permutations(dataset.root)
         people = sorted({r.identity for r in dataset.test if r.identity is not None})
         keys = [(person, camera) for camera in self.gallery_cameras or () for person in people]
@@ -261,9 +264,9 @@ class Protocol:
 
 
 def listing(records: Sequence[ImageRecord]) -> str:
-    """One line a picture, `cam1/0006/0025.jpg`: the same on every machine and for every suffix.
+    """Return one line for each picture, `cam1/0006/0025.jpg`, or for each tracklet its name.
 
-    A tracklet's line is its name.
+    Lines are the same on every machine and for every suffix.
     """
     return "\n".join(
         record.tracklet or "/".join((*record.path.parts[-3:-1], f"{record.path.stem}.jpg"))
@@ -272,18 +275,18 @@ def listing(records: Sequence[ImageRecord]) -> str:
 
 
 def list_fingerprint(records: Sequence[ImageRecord]) -> str:
-    """SHA-256 of a listing, by which galleries drawn by different programs are compared."""
+    """Return the SHA-256 of a listing; equal where two programs drew the same gallery."""
     return hashlib.sha256(listing(records).encode()).hexdigest()
 
 
 def _cameras(trial: Trial) -> tuple[Shaped[np.ndarray, "q 1"], Shaped[np.ndarray, " g"]]:
-    """Of queries and gallery; empty where nobody has said which."""
+    """Return the cameras of queries and gallery; empty strings where unknown."""
     queries = np.array([record.camera or "" for record in trial.queries])[:, None]
     return queries, np.array([record.camera or "" for record in trial.gallery])
 
 
 def _parts(dataset: Dataset) -> tuple[Sequence[ImageRecord], Sequence[ImageRecord]]:
-    """Who may be searched for, and searched in."""
+    """Return the records from which queries and gallery are taken."""
     queries, gallery = dataset.test_queries, dataset.test_gallery
     return (
         dataset.test if queries is None else queries,
@@ -292,7 +295,7 @@ def _parts(dataset: Dataset) -> tuple[Sequence[ImageRecord], Sequence[ImageRecor
 
 
 def _folders(records: Sequence[ImageRecord], cameras: Sequence[str] | None) -> Folders:
-    """Sorted by person, then camera; in each, by file name."""
+    """Return pictures by person and camera, sorted; those of one camera by file name."""
     folders: dict[tuple[int, str], list[ImageRecord]] = {}
     for record in records:
         if record.identity is None or (record.camera is None and cameras is not None):
@@ -303,7 +306,7 @@ def _folders(records: Sequence[ImageRecord], cameras: Sequence[str] | None) -> F
 
 
 def _by_name(record: ImageRecord) -> tuple[str, str]:
-    """The path breaks ties between pictures of one name."""
+    """Return a sorting key; the path breaks ties between pictures of one name."""
     return record.path.name, str(record.path)
 
 
@@ -312,6 +315,6 @@ def _everything(folders: Folders) -> tuple[ImageRecord, ...]:
 
 
 def _choice(folders: Folders, seed: int) -> tuple[ImageRecord, ...]:
-    """One picture a folder, by a generator of its own: every choice moves it for the next."""
+    """Draw one picture a folder, all from one generator, in the order of the folders."""
     generator = random.Random(seed)
     return tuple(generator.choice(records) for records in folders.values())

@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking: who is near whom in both directions decides, not a distance alone.
+"""k-reciprocal re-ranking: pictures are close if each is among the other's neighbours.
 
 Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017
 (https://openaccess.thecvf.com/content_cvpr_2017/html/Zhong_Re-Ranking_Person_Re-Identification_CVPR_2017_paper.html).
@@ -35,19 +35,19 @@ Neighbours = Int[np.ndarray, "n k"]
 Squares = Float[np.ndarray, " n"]
 
 _CELLS_AT_A_TIME = 1 << 18
-"""Of a matrix, or pairs of pictures that are compared: two megabytes of sorting keys."""
+"""Cells of a matrix, or pairs of pictures, computed at a time: two megabytes of sorting keys."""
 
 
 @dataclass(frozen=True)
 class KReciprocal:
-    """The parameters; those of the paper unless others are said."""
+    """The parameters of re-ranking; defaults are those of the paper."""
 
     k1: int = 20
-    """Neighbours that are asked whether they are neighbours back."""
+    """Number of neighbours that are checked for having the picture as a neighbour too."""
     k2: int = 6
-    """Pictures, itself among them, over which neighbourhoods are averaged; 1: none."""
+    """Number of pictures, itself among them, over which neighbourhoods are averaged; 1: none."""
     weight: float = 0.3
-    """Of the original distance (the paper's lambda): 1 ranks as without re-ranking."""
+    """Weight of the original distance (the paper's lambda): 1 ranks as without re-ranking."""
     name: str = "k-reciprocal"
 
     def __post_init__(self) -> None:
@@ -64,15 +64,15 @@ def re_rank(
     hidden: Bool[np.ndarray, "q g"] | None = None,
     parameters: KReciprocal = KReciprocal(),
 ) -> Float[np.ndarray, "q g"]:
-    """Similarities for `metrics.score_ranking`: 1 minus the result that the module describes.
+    """Return similarities for `metrics.score_ranking`: 1 minus the result defined above.
 
     Args:
-        queries: All of them: the more there are, the more the answer to each one knows.
-        gallery: Embeddings of the same kind; distances are Euclidean.
-        hidden: True where a gallery picture is not there for a query: such a query is re-ranked
-            as if the gallery held only the others. The time grows with the number of different
-            rows, so give what depends on cameras, not what depends on who is seen.
-        parameters: Of the method.
+        queries: Embeddings of all queries: every query influences the answers to the others.
+        gallery: Embeddings of the gallery, of the same model; distances are Euclidean.
+        hidden: True where a gallery picture is hidden from a query, which is then re-ranked as if
+            the gallery did not hold it. The time grows with the number of different rows, so give
+            what depends on cameras, not what depends on identities.
+        parameters: Parameters of the method.
 
     Returns:
         Float32; minus infinity where hidden.
@@ -95,7 +95,7 @@ def re_rank(
 def _seeing_the_same(
     hidden: Bool[np.ndarray, "q g"] | None, queries: int, pictures: int
 ) -> Iterator[tuple[Int[np.ndarray, " some"], Int[np.ndarray, " seen"]]]:
-    """Queries from which the same is hidden, and the gallery pictures that they see."""
+    """Yield queries from which the same is hidden, and the gallery pictures that they see."""
     if hidden is None:
         hidden = np.zeros((queries, pictures), bool)
     _, first, group = np.unique(
@@ -108,7 +108,7 @@ def _seeing_the_same(
 def _distances(
     pictures: Vectors, queries: int, rows: Int[np.ndarray, " some"], parameters: KReciprocal
 ) -> Float[np.ndarray, "some g"]:
-    """What the module describes, for some of the queries and all that comes after them."""
+    """Return the module's distance of some of the queries to the gallery."""
     squares: Squares = np.einsum("nd,nd->n", pictures, pictures)
     nearest, largest = _nearest(pictures, squares, max(parameters.k1 + 1, parameters.k2))
     encoded = _encode(pictures, squares, nearest, largest, parameters.k1)
@@ -125,7 +125,7 @@ def _distances(
 
 @dataclass(frozen=True)
 class _Sparse:
-    """A matrix of n columns: entry i lies in column `columns[i]`, row r has `counts[r]` entries."""
+    """A sparse matrix: entry i lies in column `columns[i]`, row r has `counts[r]` entries."""
 
     counts: Int[np.ndarray, " rows"]
     columns: Int[np.ndarray, " entries"]
@@ -133,7 +133,7 @@ class _Sparse:
 
     @property
     def rows(self) -> Int[np.ndarray, " entries"]:
-        """Of every entry; they rise."""
+        """Row of every entry, in rising order."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
 
@@ -160,10 +160,10 @@ def _squared_distances(
 
 
 def _nearest(pictures: Vectors, squares: Squares, k: int) -> tuple[Neighbours, Squares]:
-    """Row i: i itself, then the others by distance, then by position; k in all, or all.
+    """Return each picture's k nearest, itself first, and its largest squared distance.
 
-    And the largest squared distance of each. Every block of distances serves its rows and its
-    columns.
+    Neighbours are sorted by distance, then by position; all are returned if there are fewer than k.
+    Every block of distances serves its rows and its columns.
     """
     n = len(pictures)
     best = np.full((n, min(k, n)), np.iinfo(np.uint64).max, np.uint64)
@@ -186,9 +186,10 @@ def _take_nearer(
     rows: slice,
     columns: slice,
 ) -> None:
-    """Update what is known of some rows by their distances to some columns.
+    """Update the nearest of some rows by their distances to some columns.
 
-    One integer per pair: bits of a float that is not negative rise with it, then the position.
+    There is one integer for each pair: the bits of a float that is not negative, which rise with
+    it, then the position.
     """
     largest[rows] = np.maximum(largest[rows], distance.max(axis=1))
     keys = distance.view(np.uint32).astype(np.uint64)
@@ -205,7 +206,7 @@ def _take_nearer(
 def _encode(
     pictures: Vectors, squares: Squares, nearest: Neighbours, largest: Squares, k1: int
 ) -> _Sparse:
-    """V."""
+    """Return V of the module's docstring."""
     n = len(pictures)
     near, half = nearest[:, : k1 + 1], nearest[:, : round(k1 / 2) + 1]
     mutual, mutual_half = _mutual(near), _mutual(half)
@@ -226,7 +227,7 @@ def _of_pairs(
     row: Int[np.ndarray, " pairs"],
     column: Int[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, " pairs"]:
-    """Squared distances."""
+    """Return the squared distance of each pair."""
     distance: Float[np.ndarray, " pairs"] = squares[row] + squares[column]
     for some in _chunks(len(row), 2 * pictures.shape[1]):
         inner = np.einsum("pd,pd->p", pictures[row[some]], pictures[column[some]])
@@ -236,7 +237,7 @@ def _of_pairs(
 
 
 def _mutual(near: Neighbours) -> Bool[np.ndarray, "n k"]:
-    """Whether i is among the neighbours of its neighbour."""
+    """Return whether each picture is among the neighbours of each of its neighbours."""
     mutual = np.empty(near.shape, bool)
     for rows in _chunks(len(near), near.shape[1] ** 2):
         own = np.arange(rows.start, rows.stop, dtype=np.int32)
@@ -250,7 +251,7 @@ def _expanded(
     half: Int[np.ndarray, "n h"],
     mutual_half: Bool[np.ndarray, "n h"],
 ) -> Bool[np.ndarray, "rows n"]:
-    """Who is in R* of some pictures."""
+    """Return which pictures are in R* of some pictures."""
     members = np.zeros((len(near), len(half)), bool)
     row, place = np.nonzero(mutual)
     candidate = near[row, place]
@@ -263,7 +264,7 @@ def _expanded(
 
 
 def _averaged(encoded: _Sparse, nearest: Int[np.ndarray, "n k2"]) -> _Sparse:
-    """Row i is the mean of the rows of i's nearest."""
+    """Return rows that are the means of the rows of each picture's nearest."""
     n, k2 = nearest.shape
     parts = []
     for rows in _chunks(n, n):
@@ -280,10 +281,11 @@ def _averaged(encoded: _Sparse, nearest: Int[np.ndarray, "n k2"]) -> _Sparse:
 def _jaccard(
     encoded: _Sparse, wanted: Int[np.ndarray, " some"], queries: int
 ) -> Float[np.ndarray, "some g"]:
-    """Jaccard's distance of some queries to the gallery.
+    """Return Jaccard's distance of some queries to the gallery.
 
-    Only columns that both have count, so that each entry of a query meets the entries that the
-    gallery has in its column. Rows sum to 1: the sum of the maxima is 2 minus that of the minima.
+    Only columns in which both have an entry count, so each entry of a query meets the entries of
+    the gallery in its column. Rows sum to 1, so the sum of the maxima is 2 minus that of the
+    minima.
     """
     n = len(encoded.counts)
     mine, theirs = _some_rows(encoded, wanted), _some_rows(encoded, np.arange(queries, n))
@@ -307,7 +309,7 @@ def _jaccard(
 def _rows_at_a_time(
     mine: _Sparse, in_column: Int[np.ndarray, " n"], pictures: int
 ) -> Iterator[tuple[slice, slice]]:
-    """Rows, and their entries, that have few enough pairs to be compared at once."""
+    """Yield rows, and their entries, with few enough pairs to be compared at once."""
     begins = np.concatenate([[0], np.cumsum(mine.counts)])
     pairs = np.concatenate([[0], np.cumsum(in_column[mine.columns])])[begins]
     work = pairs + np.arange(len(begins)) * pictures
@@ -326,7 +328,7 @@ def _some_rows(matrix: _Sparse, rows: Int[np.ndarray, " some"]) -> _Sparse:
 
 
 def _joined(parts: list[_Sparse]) -> _Sparse:
-    """One below the other."""
+    """Return matrices stacked one below the other."""
     return _Sparse(
         np.concatenate([part.counts for part in parts]),
         np.concatenate([part.columns for part in parts]),
@@ -337,7 +339,7 @@ def _joined(parts: list[_Sparse]) -> _Sparse:
 def _ranges(
     starts: Int[np.ndarray, " some"], lengths: Int[np.ndarray, " some"]
 ) -> Int[np.ndarray, " total"]:
-    """All integers of some ranges, one range after the other."""
+    """Return all integers of some ranges, one range after the other."""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     ranges: Int[np.ndarray, " total"] = np.repeat(starts - (ends - lengths), lengths)

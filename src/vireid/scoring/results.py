@@ -1,12 +1,12 @@
-"""Results side by side: what `scores.json` holds, and one table of what may be compared.
+"""Results side by side: the content of `scores.json`, and one table of comparable scores.
 
-A file of results holds those of any number of models, protocols and data sets. One is replaced only
+A file of results can hold any number of models, protocols and data sets. A result is replaced only
 by another of the same model under the same protocol on the same pictures.
 
-Two results stand in one column of a table if all that a score depends on, but for the model, is the
-same for both: every field of the protocol with what was done at test time, the data set, whose
-pictures of it were searched for and among, these pictures, and the galleries that were drawn. The
-precision that pictures were embedded in is the model's: whoever uses it gets that score.
+Two results stand in one column of a table if all that a score depends on, except for the model, is
+the same for both: every field of the protocol with what is done at test time, the data set, the
+group, its pictures, and the galleries drawn. The precision in which pictures are embedded belongs
+to the model: whoever uses the model gets that score.
 """
 
 import json
@@ -32,17 +32,17 @@ from vireid.whole_files import write_whole
 FORMAT = 3
 """Format of `scores.json`."""
 READ = (2, 3)
-"""Formats that are read: in 2 the group was called people."""
+"""Formats that can be read; in 2 the group was called people."""
 FEW = ("R1", "mAP")
-"""Shown where there are several columns."""
+"""Metrics shown where there are several columns."""
 
 
 class ResultsError(VireidError):
-    """Results that cannot be read, or not be compared."""
+    """Results that cannot be read, or cannot be compared."""
 
 
 def read(path: Path) -> list[Scores]:
-    """The results in a file.
+    """Return the results in a file.
 
     Raises:
         ResultsError: It is none, or another version's.
@@ -64,7 +64,7 @@ def read(path: Path) -> list[Scores]:
 
 
 def find(source: str) -> list[Scores]:
-    """The results of a file, of a run or exported model that holds one, or of a shipped model.
+    """Return the results of a file, or of a run, exported or shipped model that holds one.
 
     Raises:
         ResultsError: There are none.
@@ -78,11 +78,11 @@ def find(source: str) -> list[Scores]:
 
 
 def keep(results: Sequence[Scores], path: Path) -> None:
-    """Put results into a file beside those that are there: the whole file is written, or nothing.
+    """Add results to a file; the whole file is written, or nothing.
 
     Args:
-        results: To keep.
-        path: New, or a file of results.
+        results: Results to add.
+        path: A new file, or a file of results.
 
     Raises:
         ResultsError: There is a file that holds no results, or another version's.
@@ -98,12 +98,12 @@ class Comparison:
     """Results of some models, by column."""
 
     columns: Mapping[str, Scores]
-    """By letter; any result of each column."""
+    """One result of each column, by letter."""
     rows: Mapping[str, Mapping[str, Scores]]
-    """By model; in each, its result by letter."""
+    """Results of each model, by model and letter."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the comparison for programs."""
         return {
             "columns": {
                 letter: {"key": result.key, **result.column}
@@ -118,17 +118,17 @@ class Comparison:
 
     @property
     def notes(self) -> list[str]:
-        """What has to be told with the numbers."""
+        """Remarks that have to stand beside the numbers."""
         return [*self._differences(), *self._learnt_from_few(), *self._within_noise()]
 
     @property
     def precisions(self) -> str:
-        """In which precision the models were learnt and embedded."""
+        """The precision in which the models were learnt and embedded."""
         models, names = self._models(), self._names()
         return precisions({names[row]: model for row, model in models.items()})
 
     def table(self, metrics: Sequence[str] = ()) -> Table:
-        """For people: in percent; a row per model, and for every column its metrics."""
+        """Return a table in percent: a row per model, and for every column its metrics."""
         several = len(self.columns) > 1
         metrics = metrics or (FEW if several else METRICS)
         told = ["percent, mean ± standard deviation over the trials", self.precisions, *self.notes]
@@ -152,7 +152,7 @@ class Comparison:
         return shown
 
     def _names(self) -> dict[str, str]:
-        """By model, the shortest of its names that is no other's."""
+        """Return the shortest name of each model that no other has."""
         offered = {row: _names_of(model) for row, model in self._models().items()}
         taken = Counter(name for names in offered.values() for name in names)
         return {
@@ -164,7 +164,7 @@ class Comparison:
         return {row: next(iter(of.values())).model for row, of in self.rows.items()}
 
     def _differences(self) -> Iterator[str]:
-        """What keeps two columns apart, where their titles do not say it."""
+        """Yield what keeps two columns apart, where their titles do not say it."""
         for (a, one), (b, other) in combinations(self.columns.items(), 2):
             if one.key == other.key:
                 told = "; ".join(differences(one, other))
@@ -177,7 +177,7 @@ class Comparison:
                 yield f"{name} has learnt from {training} only"
 
     def _within_noise(self) -> Iterator[str]:
-        """Differences from the best that another draw of galleries could turn round."""
+        """Yield differences from the best that another draw of galleries could reverse."""
         names = self._names()
         for letter in self.columns:
             scored = {m: row[letter] for m, row in self.rows.items() if letter in row}
@@ -195,7 +195,7 @@ class Comparison:
 
 
 def compare(results: Sequence[Scores]) -> Comparison:
-    """Put every result where it belongs: a row per model, a column for what compares.
+    """Arrange results: a row per model, a column for results that can be compared.
 
     Raises:
         ResultsError: There is no result.
@@ -213,11 +213,11 @@ def compare(results: Sequence[Scores]) -> Comparison:
 
 
 def sort(comparison: Comparison, by: str) -> Comparison:
-    """The best model first.
+    """Sort the models, the best one first.
 
     Args:
-        comparison: To sort.
-        by: A metric, in the first column, or one in another column, as in `B mAP`.
+        comparison: Comparison to sort.
+        by: A metric in the first column, or one in another column, as in `B mAP`.
 
     Raises:
         ResultsError: There is no such column or metric.
@@ -253,19 +253,19 @@ def check_one_column(comparison: Comparison) -> None:
 
 
 def differences(one: Scores, other: Scores) -> list[str]:
-    """What keeps two results out of one column, each with both values."""
+    """Return what keeps two results out of one column, each with both values."""
     a, b = one.column, other.column
     names = dict.fromkeys([*a, *b])
     return [f"{n} is {a.get(n)}, and {b.get(n)}" for n in names if a.get(n) != b.get(n)]
 
 
 def _model_of(result: Scores) -> str:
-    """Name of a model, and what tells it from others of that name."""
+    """Return a model's name with what tells it from others of that name."""
     return f"{result.model.name} {result.model.fingerprint} {result.model.precision}"
 
 
 def _names_of(model: ScoredModel) -> tuple[str, str, str]:
-    """A model's name, and longer ones that tell it from others of that name."""
+    """Return a model's name, and longer ones that tell it from others of that name."""
     with_fingerprint = f"{model.name} {model.fingerprint[:8]}"
     return model.name, with_fingerprint, f"{with_fingerprint} {model.precision}"
 
@@ -275,7 +275,7 @@ def _identity(result: Scores) -> str:
 
 
 def _letter(number: int) -> str:
-    """A, B, .. Z, AA, AB, .."""
+    """Return the name of a column: A, B, .. Z, AA, AB, .."""
     more, last = divmod(number, len(ascii_uppercase))
     return (_letter(more - 1) if more else "") + ascii_uppercase[last]
 

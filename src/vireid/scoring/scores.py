@@ -1,4 +1,4 @@
-"""Scores as values: what was scored, on what, under which protocol, and how well."""
+"""Scores as values: model, data set, protocol, and the metrics of each trial."""
 
 import hashlib
 import math
@@ -14,61 +14,63 @@ from vireid.scoring.protocols import Protocol
 from vireid.scoring.re_ranking import KReciprocal
 
 Group = Literal["test", "validation"]
-"""People to score on: test people, by whom nothing may be chosen, or those who are there for it."""
+"""Group of people to score on: `test`, by whom nothing may be chosen, or `validation`, which is
+there for choosing."""
 
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """Where embeddings come from."""
+    """The model that embeddings come from."""
 
     name: str
     fingerprint: str
     checkpoint: str
-    """How the weights were chosen; on the test people never."""
+    """How the weights were chosen; never by the test people."""
     learnt_on: str = "unknown"
-    """The `label` of the data set, its split included; "nothing" for baselines."""
+    """Label of the data set learnt on, its split included; "nothing" for baselines."""
     training: Training | None = None
-    """From how many people and of which group, and the seed; None where unknown."""
+    """Number and group of the people learnt from, and the seed; None where unknown."""
     learnt_in: str | None = None
-    """Precision of the passes by which it was learnt; None where unknown, or nothing was learnt."""
+    """Precision of the training passes; None where unknown, or nothing was learnt."""
     precision: str = "float32"
-    """In which pictures were embedded; older files do not say it, and no other was there."""
+    """Precision in which pictures were embedded; older files do not say it, and there was no
+    other."""
 
 
 @dataclass(frozen=True)
 class ScoredDataset:
-    """What was found on disk."""
+    """The data set as found on disk."""
 
     name: str
     group: Group
     fingerprint: str
-    """Of the pictures of these people: paths, sizes, identities and cameras."""
+    """Fingerprint of the group's pictures: paths, sizes, identities and cameras."""
     counts: Mapping[str, Mapping[str, int]]
-    """People and pictures, by group."""
+    """Counts of people and pictures, by group."""
     differences: tuple[str, ...]
-    """Where these are not as many as were published."""
+    """Where these counts are not the published ones."""
     trial: int | None = None
-    """Of several published splits, which; None where there is one."""
+    """Number of the split, of several published ones; None where there is one."""
 
 
 @dataclass(frozen=True)
 class TrialScores:
-    """One trial: its metrics as fractions of 1, and what they were measured on."""
+    """Scores of one trial: its metrics as fractions of 1, and what they were measured on."""
 
     number: int
     metrics: Mapping[str, float]
     queries: int
     valid_queries: int
-    """Queries that the gallery has a match for; the metrics are means over these."""
+    """Queries that have a match in the gallery; the metrics are means over these."""
     gallery_pictures: int
     gallery_identities: int
     gallery_sha256: str
-    """Of the list of gallery pictures: equal where programs drew the same gallery."""
+    """List fingerprint of the gallery: equal where programs drew the same gallery."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """All trials of one model under one protocol, with everything that has to be told with them."""
+    """Scores of one model under one protocol: all trials, and what has to be told with them."""
 
     protocol: Protocol
     trials: tuple[TrialScores, ...]
@@ -78,12 +80,12 @@ class Scores:
 
     @property
     def key(self) -> str:
-        """What it is a score of, in words; a score with options has another key than without."""
+        """Name of the score in words; a score with options has another key than one without."""
         return f"{self.dataset.name} {self.dataset.group}: {self.protocol.title}"
 
     @property
     def mean(self) -> dict[str, float]:
-        """Over the trials."""
+        """Mean of each metric over the trials."""
         return {name: fmean(self._of_trials(name)) for name in METRICS}
 
     @property
@@ -159,5 +161,5 @@ class Scores:
 
 
 def _tuples(value: Any) -> Any:
-    """Lists as JSON has them, as the tuples that they were."""
+    """Return lists, as JSON has them, as tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

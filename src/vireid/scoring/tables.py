@@ -10,7 +10,7 @@ from vireid.scoring.scores import ScoredModel, Scores
 
 
 def tables(scores: Sequence[Scores]) -> list[Table]:
-    """A table for every way of using the embeddings at test time, the plain one first."""
+    """Return a table for each way of using embeddings at test time, the plain one first."""
     ways = sorted(
         {each.protocol.test_time for each in scores}, key=lambda way: (way != "plain", way)
     )
@@ -18,7 +18,7 @@ def tables(scores: Sequence[Scores]) -> list[Table]:
 
 
 def table(scores: Sequence[Scores]) -> Table:
-    """For people: a row per model and protocol, in percent; what rows have in common on top."""
+    """Return a table with a row per model and protocol; what all rows share is in the title."""
     heads = [_head(each) for each in scores]
     names = list(dict.fromkeys(name for head in heads for name in head))
     common = [name for name in names if len({head.get(name) for head in heads}) == 1]
@@ -39,7 +39,7 @@ def table(scores: Sequence[Scores]) -> Table:
 
 
 def _head(scores: Scores) -> dict[str, str]:
-    """What tells one row of a table from another."""
+    """Return the fields that tell one row of a table from another."""
     protocol = scores.protocol
     group = "" if scores.dataset.group == "test" else ", validation people"
     return {
@@ -60,7 +60,7 @@ def _cells(scores: Scores) -> list[str]:
 
 
 def _learnt(scores: Sequence[Scores]) -> set[str]:
-    """Said where a model has learnt from fewer people than it might have."""
+    """Return remarks on models that have learnt from fewer people than they could have."""
     return {
         f"{each.model.name} has learnt from {each.model.training} only"
         for each in scores
@@ -72,7 +72,7 @@ def precisions(models: Mapping[str, ScoredModel]) -> str:
     """Say in which precision models were learnt and embedded, with names where they differ.
 
     Args:
-        models: By the name that a table gives them.
+        models: Models by the name that a table gives them.
     """
     learnt = {
         name: model.learnt_in or "unknown precision"
@@ -84,7 +84,7 @@ def precisions(models: Mapping[str, ScoredModel]) -> str:
 
 
 def _done_in(done: str, precision_of: Mapping[str, str]) -> list[str]:
-    """Return nothing for no model; else one text."""
+    """Return one text, or none if there is no model."""
     names = {p: [n for n, of in precision_of.items() if of == p] for p in precision_of.values()}
     if len(names) < 2:
         return [f"{done} in {precision}" for precision in names]

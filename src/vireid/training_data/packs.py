@@ -166,7 +166,7 @@ def pack_group(
     """
     name = f"{dataset.label.replace(' ', '-')}-{group}-{height}x{width}"
     return make_pack(
-        [record.path for record in dataset.splits[group]],
+        [record.path for record in dataset.groups[group]],
         height,
         width,
         root=dataset.root,
