@@ -3,8 +3,8 @@
     python benchmarks/precision.py --write
 
 Forward, losses, backward and optimizer on random pictures, for two trunks with the settings of
-their recipes: the narrow ResNet-10 of the shipped model (`recipes/agw_small.toml`) and the
-ResNet-50 of `recipes/agw_sysu.toml`, with the recipe's own batch on a CUDA device, and a smaller
+their recipes: the narrow ResNet-10 of the shipped model (`agw_small`) and the
+ResNet-50 of `agw_sysu`, with the recipe's own batch on a CUDA device, and a smaller
 one of ResNet-50 on a processor. There it is one thread, seconds are those of the process, not of
 the clock, so that other work on the machine counts little, and every row is a process of its own.
 Rows take turns; a round is the median of its steps. What a row is times float32 is the median, over

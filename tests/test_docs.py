@@ -1,7 +1,8 @@
 """What README.md and docs/ say is true: links lead somewhere, code runs.
 
 Fenced blocks marked `python` and `bash` are run, in order, in a folder that looks like a clone. A
-block after the comment `<!-- not run: why -->` is not, and indented blocks are only shown.
+block with a title is a file, which is written there first. A block after the comment
+`<!-- not run: why -->` is not run, and indented blocks are only shown.
 """
 
 import os
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.documents import files_of
 
 from vireid import recipes
 
@@ -24,6 +26,7 @@ BLOCK = re.compile(
     r"(?P<not_run><!-- not run: [^\n]+ -->\n+)?^```(?P<language>python|bash)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 
 
@@ -66,6 +69,8 @@ WITH_CODE = [document for document in DOCUMENTS if blocks_to_run(document)]
 
 @pytest.mark.parametrize("document", WITH_CODE, ids=names(WITH_CODE))
 def test_code_runs(document: Path, clone: Path) -> None:
+    for name, text in files_of(document).items():
+        (clone / name).write_text(text)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for block in blocks_to_run(document):
         answer = subprocess.run(
@@ -94,16 +99,50 @@ def leads_nowhere(document: Path, target: str) -> bool:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names(DOCUMENTS))
 def test_links_lead_somewhere(document: Path) -> None:
-    targets = [match["target"] for match in LINK.finditer(document.read_text())]
+    prose = FENCED.sub("", document.read_text())
+    targets = [match["target"] for match in LINK.finditer(prose)]
     assert [target for target in targets if leads_nowhere(document, target)] == []
 
 
+@pytest.fixture
+def shown_files(tmp_path: Path) -> Path:
+    """A folder with all files that documents show, and with the settings of ruff and mypy."""
+    (tmp_path / "pyproject.toml").symlink_to(PROJECT / "pyproject.toml")
+    for document in DOCUMENTS:
+        for name, text in files_of(document).items():
+            assert not (tmp_path / name).exists(), "two documents show files of the same name"
+            (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("check", [["ruff", "check"], ["ruff", "format", "--check"]])
+def test_files_in_documents_are_as_tidy_as_ours(check: list[str], shown_files: Path) -> None:
+    own = "lint.isort.known-first-party=['vireid']"
+    command = [sys.executable, "-m", *check, "--no-cache", "--config", own, "."]
+    answer = subprocess.run(command, cwd=shown_files, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.mark.slow
+def test_files_in_documents_have_the_right_types(shown_files: Path) -> None:
+    files = [path.name for path in shown_files.glob("*.py")]
+    cache = f"--cache-dir={PROJECT / '.mypy_cache'}"
+    command = [sys.executable, "-m", "mypy", "--strict", cache, *files]
+    answer = subprocess.run(command, cwd=shown_files, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
+
+
 def test_recipes_that_documents_and_help_name_exist() -> None:
-    texts = [path.read_text() for path in [*DOCUMENTS, *PROJECT.glob("src/vireid/cli/*.py")]]
-    command = re.compile(r"vireid (?:train|sweep) ([a-z]\w*_\w+)\b(?!\.)")
-    named = {name for text in texts for name in command.findall(text)}
-    assert len(named) > 5
-    assert sorted(named - {*recipes.available()}) == []
+    texts = [path.read_text() for path in [*DOCUMENTS, *PROJECT.glob("src/vireid/**/*.[pt]*")]]
+    typed = [
+        name
+        for text in texts
+        for name in re.findall(r"vireid (?:train|sweep) ([a-z][\w/.]+)", text)
+    ]
+    files = {name for document in DOCUMENTS for name in files_of(document)}
+    named = set(typed) - files - {"RECIPE", "SWEEP"}
+    assert len(named) > 10
+    assert sorted(named - set(recipes.available())) == []
 
 
 def test_the_readme_is_short() -> None:

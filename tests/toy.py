@@ -25,19 +25,14 @@ SMALL = {
     "picture": (HEIGHT, WIDTH),
     "pretrained": False,
     "held_out": 1,
-    "batch": 8,
-    "tsg_batch": 8,
-    "ife_batch": 8,
-    "tsg_epochs": 2,
-    "ife_epochs": 2,
-    "hsa_epochs": 2,
     "people": 4,
     "images_each": 2,
-    "epochs": 2,
     "learning_rate": 0.01,
     "warm_up": 1,
 }
 """For the settings of a method, those of them that it has."""
+SMALL_OF_A_STAGE = {"batch": 8, "epochs": 2}
+"""For settings of these names, and for those of one stage: `first_batch`."""
 
 KNOWN = {
     **dict.fromkeys(("headgear", "outer", "bag", "umbrella", "gloves", "scarf"), "none"),
@@ -54,7 +49,12 @@ KNOWN = {
 def small_settings(method: type[Method]) -> dict[str, Any]:
     """Settings that make a method small enough for tests."""
     known = {f.name for f in fields(method.Config)}
-    return {name: value for name, value in SMALL.items() if name in known}
+    of_stages = {
+        name: SMALL_OF_A_STAGE[name.rpartition("_")[2]]
+        for name in known
+        if name.rpartition("_")[2] in SMALL_OF_A_STAGE
+    }
+    return of_stages | {name: value for name, value in SMALL.items() if name in known}
 
 
 def small(method: type[Method]) -> Method:

@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 import pytest
@@ -13,7 +11,7 @@ from click.testing import CliRunner
 
 from vireid import __version__
 from vireid.cli import main as cli
-from vireid.errors import EXTRA_OF_MODULE, VireidError
+from vireid.errors import VireidError
 
 COMMANDS = sorted(cli.vireid.commands)
 
@@ -110,11 +108,6 @@ def test_faults_of_the_package_keep_their_traceback(
 ) -> None:
     with pytest.raises(ModuleNotFoundError, match="nonsense"):
         command_that_fails(ModuleNotFoundError("nonsense", name="vireid.nonsense"))
-
-
-def test_every_extra_that_errors_name_exists() -> None:
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    assert set(EXTRA_OF_MODULE.values()) <= set(project["optional-dependencies"])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a closed pipe is a matter of POSIX")

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from tests import documents
 from tests.toy import STEPS, ThreeStep, ToyData, small
 from torch import nn
 
@@ -141,6 +142,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
+from tests import documents
 from tests.toy import ThreeStep, ToyData, small
 from vireid.learning.loop import fit
 
@@ -165,9 +167,9 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(
     assert losses(unbroken) == losses(tmp_path)
 
 
-@pytest.mark.parametrize("name", methods.available())
+@pytest.mark.parametrize("name", [*methods.available(), *documents.METHODS])
 def test_every_method_resumes_exactly(name: str, precision: Precision, tmp_path: Path) -> None:
-    method = methods.find(name)
+    method = documents.find_method(name, tmp_path)
     fit(small(method), ToyData(), tmp_path / "unbroken", precision=precision)
     # In the middle of an epoch, and between two.
     for step in (STEPS + 1, STEPS - 1):
@@ -310,6 +312,7 @@ import sys
 from itertools import product
 from pathlib import Path
 from tests.learning.test_loop import PRECISIONS, without_batch_statistics
+from tests import documents
 from tests.toy import ToyData
 from vireid import methods
 from vireid.learning.devices import this_process

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from tests import sysu_layout
 from tests.learning.test_loop import assert_same, losses, saved
-from tests.toy import HEIGHT, PEOPLE, SMALL, STEPS, WIDTH, ToyData
+from tests.toy import HEIGHT, PEOPLE, STEPS, WIDTH, ToyData, small_settings
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -32,9 +32,7 @@ from vireid.training_data.loading import PackedTrainingData
 from vireid.training_data.settings import Data
 
 VISIBLE, INFRARED = Modality
-TINY: dict[str, Any] = {
-    k: v for k, v in SMALL.items() if k in CLIP4VIReID.Config.__dataclass_fields__
-}
+TINY = small_settings(CLIP4VIReID)
 
 
 def clip4vi(**settings: Any) -> CLIP4VIReID:

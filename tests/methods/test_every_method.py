@@ -1,10 +1,15 @@
-"""What holds for every method. A file added to `vireid/methods` is tested here without a list."""
+"""What holds for every method, those in the documents too.
+
+A file added to `vireid/methods` is tested here without a list.
+"""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests import documents
 from tests.toy import HEIGHT, WIDTH, ThreeStep, ToyData, small
 from torch import Tensor
 
@@ -12,16 +17,17 @@ from vireid import methods
 from vireid.method import Method, Stage
 from vireid.records import Modality
 
-NAMES = [*methods.available(), "three steps"]
+NAMES = [*methods.available(), *documents.METHODS, "three steps"]
 BUILT: dict[str, Method] = {}
 
 
 @pytest.fixture(params=NAMES)
-def method(request: pytest.FixtureRequest) -> Method:
+def method(request: pytest.FixtureRequest, tmp_path: Path) -> Method:
     """Fresh weights; building is slow, copying is not."""
     name = request.param
     if name not in BUILT:
-        BUILT[name] = small(ThreeStep if name == "three steps" else methods.find(name))
+        is_toy = name == "three steps"
+        BUILT[name] = small(ThreeStep if is_toy else documents.find_method(name, tmp_path))
     torch.manual_seed(0)
     return copy.deepcopy(BUILT[name])
 

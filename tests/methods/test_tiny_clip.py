@@ -15,7 +15,7 @@ import open_clip
 import pytest
 import torch
 from tests.learning.test_loop import assert_same, losses, saved
-from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ToyData, small
+from tests.toy import HEIGHT, PEOPLE, WIDTH, ToyData, small, small_settings
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -238,8 +238,7 @@ def test_matching_has_its_limits() -> None:
 
 def learner(**settings: Any) -> LanguageImage:
     torch.manual_seed(0)
-    known = {f.name for f in dataclasses.fields(LanguageImage.Config)}
-    usual = {k: v for k, v in SMALL.items() if k in known}
+    usual = small_settings(LanguageImage)
     return LanguageImage(LanguageImage.Config(**{**usual, **settings}), PEOPLE)
 
 
