@@ -93,7 +93,7 @@ def fill_gallery(embedder: Embedder, dataset: Dataset) -> list[ImageRecord]:
 def answers(embedder: Embedder, queries: list[ImageRecord]) -> list[Image.Image]:
     """A contact sheet for each query."""
     with Gallery.open(GALLERY, embedder) as gallery:
-        found = gallery.search(embedder.embed_records(queries), HITS, Modality.VISIBLE)
+        found = gallery.search(embedder.embed_records(queries), HITS, modality=Modality.VISIBLE)
     return [contact_sheet.draw(query, hits) for query, hits in zip(queries, found, strict=True)]
 
 

@@ -2,6 +2,8 @@
 
 Training, scoring and searching all go through `read_resized` (or `resize`, for pictures that are
 already in memory), so that a figure in a table and a hit in a search come from the same pixels.
+`pixels_of` and `picture_of` do it for records: where a frame shows several people, the box of the
+record is cut out first, and what follows sees no more than a file of that cut-out would hold.
 Without cykooz-resizer, which has no wheels for Linux on ARM, Pillow resizes: a grey level more or
 less here and there. With imagecodecs plain JPEGs are decoded past Pillow, to the same pixels.
 """
@@ -11,6 +13,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -20,6 +23,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vireid.errors import VireidError
+from vireid.records import Box, ImageRecord, Modality
 
 try:
     from cykooz_resizer import (
@@ -82,7 +86,39 @@ class PictureError(VireidError):
         return f"{self.path}: {self.reason}; {self.way_out}"
 
 
-def read_resized(path: Path | str, height: int, width: int) -> Pixels:
+@dataclass(frozen=True, eq=False)
+class PictureQuery:
+    """Somebody who is looked for by a picture that lies in no file."""
+
+    picture: Image.Image
+    modality: Modality
+    identity: int | None = None
+    """Of whoever it shows, where that is known."""
+
+
+def pixels_of(record: ImageRecord, height: int, width: int) -> Pixels:
+    """Read what a record shows, its box cut out, and bring it to a size.
+
+    Raises:
+        PictureError: What `read_picture` raises.
+    """
+    return read_resized(record.path, height, width, record.box)
+
+
+def picture_of(record: ImageRecord, enough_for: tuple[int, int] | None = None) -> Image.Image:
+    """Read what a record shows, its box cut out.
+
+    Args:
+        record: Its file is read.
+        enough_for: As for `read_picture`.
+
+    Raises:
+        PictureError: What `read_picture` raises.
+    """
+    return read_picture(record.path, enough_for, record.box)
+
+
+def read_resized(path: Path | str, height: int, width: int, box: Box | None = None) -> Pixels:
     """Read a picture and bring it to a size; large JPEGs are decoded at a fraction of theirs.
 
     Raises:
@@ -90,12 +126,14 @@ def read_resized(path: Path | str, height: int, width: int) -> Pixels:
     """
     path = Path(path)
     content = _content(path)
-    if _fitted_fast and (plain := _decoded_as_it_is(content, height, width)):
+    if _fitted_fast and not box and (plain := _decoded_as_it_is(content, height, width)):
         return _fitted_fast(*plain, height, width)
-    return _fitted(_decoded(path, content, (height, width)), height, width)
+    return _fitted(_decoded(path, content, (height, width), box), height, width)
 
 
-def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) -> Image.Image:
+def read_picture(
+    path: Path | str, enough_for: tuple[int, int] | None = None, box: Box | None = None
+) -> Image.Image:
     """Read any picture that Pillow can open.
 
     Args:
@@ -103,6 +141,7 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
         enough_for: Height and width that the picture is going to be resized to. A JPEG is then
             decoded at 1/2, 1/4 or 1/8 of its size where that still leaves twice as many rows and
             columns, which is several times faster.
+        box: The part of it that is wanted. The frame is then decoded whole.
 
     Returns:
         The picture as `as_rgb` gives it, decoded; the file is closed.
@@ -110,19 +149,22 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
     Raises:
         PictureError: The file is not there, not allowed to be read, empty, no picture, damaged,
             smaller than 8 x 4 or larger than 89 million pixels (seen in its header: nothing that
-            large is decoded).
+            large is decoded); or the box reaches beyond it, or is smaller than 8 x 4 itself.
     """
     path = Path(path)
-    return _decoded(path, _content(path), enough_for)
+    return _decoded(path, _content(path), enough_for, box)
 
 
-def _decoded(path: Path, content: bytes, enough_for: tuple[int, int] | None) -> Image.Image:
+def _decoded(
+    path: Path, content: bytes, enough_for: tuple[int, int] | None, box: Box | None
+) -> Image.Image:
     with _explaining(path), Image.open(BytesIO(content)) as picture:
         _check_size(picture, path)
-        if enough_for:
+        _check_box(picture, path, box)
+        if enough_for and not box:
             _decode_fewer_pixels(picture, *enough_for)
         picture.load()
-        return as_rgb(picture)
+        return as_rgb(picture, box)
 
 
 def _content(path: Path) -> bytes:
@@ -145,7 +187,7 @@ def _content(path: Path) -> bytes:
             os.close(file)
 
 
-def check_header(path: Path) -> None:
+def check_header(path: Path, box: Box | None = None) -> None:
     """Look at the beginning and the end of a picture; decode it only if its end is not there.
 
     Raises:
@@ -153,18 +195,22 @@ def check_header(path: Path) -> None:
     """
     with _explaining(path), path.open("rb") as file, Image.open(file) as picture:
         _check_size(picture, path)
+        _check_box(picture, path, box)
         if not _ends_well(file, picture.format):
             picture.load()
 
 
-def as_rgb(picture: Image.Image) -> Image.Image:
-    """Turn a picture the way its EXIF says and give it three channels of 8 bits.
+def as_rgb(picture: Image.Image, box: Box | None = None) -> Image.Image:
+    """Turn a picture the way its EXIF says, cut out the box, and give it three channels of 8 bits.
 
     Grey is repeated, palettes and CMYK are converted, transparency is laid over black. Pictures
     of more than 8 bits a channel (thermal cameras' PNG and TIFF) are stretched so that their 1st
-    percentile becomes 0 and their 99th 255: contrast is kept, absolute temperature is not.
+    percentile becomes 0 and their 99th 255: contrast is kept, absolute temperature is not. These
+    percentiles are the box's own, as they would be if its pixels were all there is.
     """
     picture = _upright(picture)
+    if box:
+        picture = picture.crop(box.corners)
     if picture.mode.startswith(("I", "F")):
         picture = _stretched(picture)
     if picture.has_transparency_data:
@@ -230,6 +276,21 @@ def _check_size(picture: Image.Image, path: Path | str) -> None:
         raise PictureError(path, reason, f"give a picture of {least}, or leave it out")
     if height * width > MOST_PIXELS:
         raise _too_large(path, f"{height} rows and {width} columns")
+
+
+def _check_box(picture: Image.Image, path: Path | str, box: Box | None) -> None:
+    """Refuse a box that is not all in the picture as it is looked at, or that shows nobody."""
+    if not box:
+        return
+    width, height = picture.size if _orientation(picture) < 5 else picture.size[::-1]
+    if box.right > width or box.bottom > height:
+        reason = f"its box {box} reaches beyond the frame of {width} columns and {height} rows"
+        raise PictureError(path, reason, "cut the box at the frame's edge or leave it out")
+    rows, columns = box.bottom - box.top, box.right - box.left
+    if rows < LEAST_HEIGHT or columns < LEAST_WIDTH:
+        reason = f"its box {box} has {rows} rows and {columns} columns"
+        least = f"at least {LEAST_HEIGHT} rows and {LEAST_WIDTH} columns"
+        raise PictureError(path, reason, f"give a box of {least}, or leave it out")
 
 
 def _too_large(path: Path | str, what: str) -> PictureError:

@@ -11,9 +11,14 @@ What is known of a picture is taken from the names of the folders it lies in; th
 
     site/visible/cam1/0012/a.jpg              all of it
 
-A CSV file has a column `path` (relative paths start at the CSV file) and may have `modality`,
-`identity` (an integer), `camera` and `time` (ISO 8601: `2026-11-22T20:15:00`); what it leaves blank
-is taken from folder names too, but for the time.
+A CSV file has a column `path` (relative paths start at the CSV file) and may have
+
+    modality, identity (an integer), camera       left blank, folder names say it
+    time                                          when it was taken: 2026-11-22T20:15:00 (ISO 8601)
+    tracklet                                      frames of one person that one camera saw in a row
+    tags                                          labels to search by, separated by semicolons
+    left, top, right, bottom                      the person's box, where a frame shows several:
+                                                  pixels, the last two just outside; one line each
 """
 
 import csv
@@ -28,14 +33,15 @@ from pathlib import Path
 
 from vireid.datasets import Dataset, _files, _sysu_layout
 from vireid.errors import VireidError
-from vireid.records import ImageRecord, Modality
+from vireid.records import Box, ImageRecord, Modality
 
 PICTURES = _files.PICTURES | {".avif", ".gif", ".jp2", ".pgm", ".pnm", ".ppm"}
 MODALITIES = {
     **dict.fromkeys(["visible", "vis", "rgb", "color", "colour"], Modality.VISIBLE),
     **dict.fromkeys(["infrared", "ir", "nir", "swir", "lwir", "thermal"], Modality.INFRARED),
 }
-COLUMNS = ("path", "modality", "identity", "camera", "time")
+BOX = ("left", "top", "right", "bottom")
+COLUMNS = ("path", "modality", "identity", "camera", "time", "tracklet", "tags")
 CAMERA = re.compile(r"cam(era)?(\d+|[ _-].+)", re.IGNORECASE)
 FOUR_DIGITS = re.compile(r"[0-9]{4}")
 NO_MODALITY = (
@@ -61,14 +67,17 @@ class Found:
 
 
 @dataclass(frozen=True)
-class PathFacts:
-    """What the folders that a picture lies in say about it."""
+class Labels:
+    """What the folders that a picture lies in, or a line of a CSV file, say about it."""
 
     modality: Modality | None = None
     identity: int | None = None
     camera: str | None = None
+    tracklet: str | None = None
+    """Only a CSV file says this, and what follows."""
     time: datetime | None = None
-    """Only a CSV file says it."""
+    box: Box | None = None
+    tags: frozenset[str] = frozenset()
 
 
 def find(source: Path | str, modality: Modality | None = None, camera: str | None = None) -> Found:
@@ -86,17 +95,29 @@ def find(source: Path | str, modality: Modality | None = None, camera: str | Non
     source = Path(source)
     listed = _in_csv(source) if source.is_file() else _in_folder(source)
     records, unusable = [], []
-    for path, facts in listed:
-        if isinstance(facts, Unusable):
-            unusable.append(facts)
-        elif spectrum := modality or facts.modality:
-            place = camera or facts.camera
-            records.append(ImageRecord(path, spectrum, facts.identity, place, time=facts.time))
+    for path, labels in listed:
+        if isinstance(labels, Unusable):
+            unusable.append(labels)
+        elif spectrum := modality or labels.modality:
+            records.append(_record(path, labels, spectrum, camera or labels.camera))
         else:
             unusable.append(Unusable(str(path), NO_MODALITY))
     if not records:
         raise VireidError(f"{source}: {_why_nothing(unusable)}")
     return Found(tuple(records), tuple(unusable))
+
+
+def _record(path: Path, labels: Labels, modality: Modality, camera: str | None) -> ImageRecord:
+    return ImageRecord(
+        path=path,
+        modality=modality,
+        identity=labels.identity,
+        camera=camera,
+        tracklet=labels.tracklet,
+        time=labels.time,
+        box=labels.box,
+        tags=labels.tags,
+    )
 
 
 def read(root: Path | None = None) -> Dataset:
@@ -113,7 +134,8 @@ def read(root: Path | None = None) -> Dataset:
     if root is None:
         raise VireidError("the data set 'folder' needs the folder of your pictures; give its root")
     found = find(root)
-    missing = [record.path for record in found.records if not record.path.is_file()]
+    listed = dict.fromkeys(record.path for record in found.records)
+    missing = [path for path in listed if not path.is_file()]
     _files.refuse(root, "listed pictures are not there", missing, "correct their paths")
     splits: dict[str, list[ImageRecord]] = {"train": [], "validation": [], "test": []}
     for record in found.records:
@@ -160,11 +182,12 @@ def left_out(root: Path) -> list[str]:
     return [f"{each.where}: {each.reason}" for each in find(root).unusable]
 
 
-def facts_of(path: Path | str) -> PathFacts:
-    """What the folders that a picture lies in say about it.
+def labels_of(path: Path | str) -> Labels:
+    """Return what the folders that a picture lies in say about it.
 
-    >>> facts_of("/site/visible/cam1/0012/a.jpg")
-    PathFacts(modality=<Modality.VISIBLE: 'visible'>, identity=12, camera='cam1')
+    >>> labels = labels_of("/site/visible/cam1/0012/a.jpg")
+    >>> labels.modality, labels.identity, labels.camera
+    (<Modality.VISIBLE: 'visible'>, 12, 'cam1')
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100  links keep the name they are known by
     folders = path.parts[-2::-1]  # the innermost first
@@ -172,7 +195,7 @@ def facts_of(path: Path | str) -> PathFacts:
     camera = next((folder for folder in folders if CAMERA.fullmatch(folder)), None)
     if modality is None and _is_sysu(path, folders):
         modality = _sysu_layout.MODALITIES[folders[1]]
-    return PathFacts(modality, _identity(folders), camera)
+    return Labels(modality, _identity(folders), camera)
 
 
 def _is_sysu(path: Path, folders: tuple[str, ...]) -> bool:
@@ -191,7 +214,7 @@ def _identity(folders: tuple[str, ...]) -> int | None:
     return None
 
 
-Listed = Iterator[tuple[Path, PathFacts | Unusable]]
+Listed = Iterator[tuple[Path, Labels | Unusable]]
 
 
 def _in_folder(root: Path) -> Listed:
@@ -204,7 +227,7 @@ def _in_folder(root: Path) -> Listed:
         for name in sorted(files):
             path = Path(folder, name)
             if path.suffix.lower() in PICTURES and not name.startswith("."):
-                yield path, facts_of(path) if _is_text(path) else _unnamable(path)
+                yield path, labels_of(path) if _is_text(path) else _unnamable(path)
     for error in refused:
         reason = f"this folder cannot be read ({error.strerror})"
         yield Path(error.filename), Unusable(str(error.filename), reason)
@@ -232,13 +255,18 @@ def _in_csv(path: Path) -> Listed:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)
             _check_columns(path, rows.fieldnames or ())
-            seen: dict[str, int] = {}
+            seen: dict[tuple[str, Box | str | None], int] = {}
+            tracklets: dict[str, tuple[Labels, int]] = {}
             for row in rows:
+                picture = path.parent / _cell(row, "path")
+                labels = _labels_in(row, picture)
+                first = seen.setdefault((os.path.abspath(picture), _box(row)), rows.line_num)  # noqa: PTH100
+                if isinstance(labels, Labels) and first < rows.line_num:
+                    labels = f"the same picture as in line {first}"
+                elif isinstance(labels, Labels):
+                    labels = _out_of_line(labels, tracklets, rows.line_num) or labels
                 where = f"{path}, line {rows.line_num}"
-                picture = path.parent / (row["path"] or "").strip()
-                first = seen.setdefault(os.path.abspath(picture), rows.line_num)  # noqa: PTH100
-                again = f"the same picture as in line {first}" if first < rows.line_num else None
-                yield picture, _facts_of_row(row, picture, where, again)
+                yield picture, Unusable(where, labels) if isinstance(labels, str) else labels
     except (csv.Error, UnicodeDecodeError) as error:
         raise VireidError(f"{path} is not a CSV file in UTF-8 ({error}); save it as one") from error
 
@@ -246,37 +274,87 @@ def _in_csv(path: Path) -> Listed:
 def _check_columns(path: Path, columns: Iterable[str]) -> None:
     columns = list(columns)
     for column in columns:
-        near = get_close_matches(column.strip().lower(), COLUMNS, 1, cutoff=0.8)
-        if near and column != near[0]:
-            raise VireidError(f"{path} has a column {column!r}; did you mean {near[0]!r}?")
+        meant = _meant(column)
+        if meant and column != meant:
+            raise VireidError(f"{path} has a column {column!r}; did you mean {meant!r}?")
     if "path" not in columns:
         wanted = ",".join(COLUMNS)
         raise VireidError(f"{path} has no column 'path'; its first line should read {wanted}")
+    lacking = [side for side in BOX if side not in columns]
+    if 0 < len(lacking) < len(BOX):
+        lacks = " and ".join(map(repr, lacking))
+        raise VireidError(f"{path} lacks {lacks}; a box has the columns {', '.join(BOX)}")
 
 
-def _facts_of_row(
-    row: dict[str, str | None], picture: Path, where: str, again: str | None
-) -> PathFacts | Unusable:
-    modality, identity, camera, time = ((row.get(name) or "").strip() for name in COLUMNS[1:])
+def _meant(column: str) -> str | None:
+    """The column that one of this name was meant to be; None where it is some other."""
+    name = column.strip().lower()
+    if name in BOX:  # short words, like many others: no typing error is looked for
+        return name
+    near = get_close_matches(name, COLUMNS, 1, cutoff=0.8)
+    return near[0] if near else None
+
+
+Row = dict[str, str | None]
+
+
+def _cell(row: Row, column: str) -> str:
+    return (row.get(column) or "").strip()
+
+
+def _labels_in(row: Row, picture: Path) -> Labels | str:
+    """What a line says, and the folders where it is blank; or why it cannot be used."""
+    modality, identity, time = (_cell(row, name) for name in ("modality", "identity", "time"))
     if None in row:
-        return Unusable(where, "it has more values than there are columns")
-    if not (row["path"] or "").strip():
-        return Unusable(where, "it has no path")
-    if again:
-        return Unusable(where, again)
+        return "it has more values than there are columns"
+    if not _cell(row, "path"):
+        return "it has no path"
     if modality and modality.lower() not in MODALITIES:
-        return Unusable(where, f"modality {modality!r} is neither visible nor infrared")
+        return f"modality {modality!r} is neither visible nor infrared"
     if identity and not re.fullmatch(r"-?[0-9]+", identity):
-        return Unusable(where, f"identity {identity!r} is not an integer")
+        return f"identity {identity!r} is not an integer"
     if time and _time(time) is None:
-        return Unusable(where, f"time {time!r} is not a time such as 2026-11-22T20:15:00")
-    by_name = facts_of(picture)
-    return PathFacts(
-        MODALITIES[modality.lower()] if modality else by_name.modality,
-        int(identity) if identity else by_name.identity,
-        camera or by_name.camera,
-        _time(time),
+        return f"time {time!r} is not a time such as 2026-11-22T20:15:00"
+    box = _box(row)
+    if isinstance(box, str):
+        return box
+    by_name = labels_of(picture)
+    return Labels(
+        modality=MODALITIES[modality.lower()] if modality else by_name.modality,
+        identity=int(identity) if identity else by_name.identity,
+        camera=_cell(row, "camera") or by_name.camera,
+        tracklet=_cell(row, "tracklet") or None,
+        time=_time(time),
+        box=box,
+        tags=frozenset(filter(None, map(str.strip, _cell(row, "tags").split(";")))),
     )
+
+
+def _box(row: Row) -> Box | str | None:
+    """The box that a line says, None if it says none, or what is wrong with it."""
+    sides = [_cell(row, side) for side in BOX]
+    if not any(sides):
+        return None
+    if not all(re.fullmatch(r"-?[0-9]+", side) for side in sides):
+        return f"box {','.join(sides)!r} is not four integers: {', '.join(BOX)}, in pixels"
+    try:
+        return Box(*map(int, sides))
+    except VireidError as error:
+        return str(error)
+
+
+def _out_of_line(labels: Labels, tracklets: dict[str, tuple[Labels, int]], line: int) -> str | None:
+    """Remember a tracklet; say if it was that of another person, camera or spectrum before."""
+    if labels.tracklet is None:
+        return None
+    first, where = tracklets.setdefault(labels.tracklet, (labels, line))
+    for name in ("modality", "identity", "camera"):
+        if getattr(first, name) != getattr(labels, name):
+            return (
+                f"tracklet {labels.tracklet!r} has another {name} in line {where}; a tracklet's "
+                "name stands for one person before one camera"
+            )
+    return None
 
 
 def _time(text: str) -> datetime | None:

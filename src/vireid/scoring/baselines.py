@@ -13,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image
 from rich.progress import track
 
-from vireid.pictures import Pixels, read_resized
+from vireid.pictures import Pixels, pixels_of
 from vireid.records import ImageRecord
 
 Vector = Float[np.ndarray, " d"]
@@ -49,21 +49,17 @@ class Baseline:
 
 
 def chance(seed: int = 0) -> Baseline:
-    """Rank by lot: Gaussian vectors drawn from the seed and the file's path, whatever it shows.
+    """Rank by lot: Gaussian vectors drawn from the seed and a picture's key, whatever it shows.
 
     Not the analytic expectation but a draw from it: it passes through the same trials, so hidden
     cameras and unequal numbers of matches count as they do for a model.
     """
-    return Baseline(
-        "chance", lambda record: _random_vector(f"{seed} {'/'.join(record.path.parts[-3:])}")
-    )
+    return Baseline("chance", lambda record: _random_vector(f"{seed} {_named(record)}"))
 
 
 def raw_pixels(height: int = 48, width: int = 24) -> Baseline:
     """Compare brightness place by place, after taking out each picture's own mean and contrast."""
-    return Baseline(
-        "raw pixels", lambda record: _standardised(read_resized(record.path, height, width))
-    )
+    return Baseline("raw pixels", lambda record: _standardised(pixels_of(record, height, width)))
 
 
 def colour_histograms(stripes: int = 6, bins: int = 8) -> Baseline:
@@ -73,8 +69,13 @@ def colour_histograms(stripes: int = 6, bins: int = 8) -> Baseline:
     """
     return Baseline(
         "colour histograms",
-        lambda record: _histograms(read_resized(record.path, 96, 48), stripes, bins),
+        lambda record: _histograms(pixels_of(record, 96, 48), stripes, bins),
     )
+
+
+def _named(record: ImageRecord) -> str:
+    path = "/".join(record.path.parts[-3:])
+    return f"{path} {record.box}" if record.box else path
 
 
 def _random_vector(key: str) -> Vector:

@@ -263,12 +263,14 @@ class Protocol:
 def listing(records: Sequence[ImageRecord]) -> str:
     """One line a picture, `cam1/0006/0025.jpg`: the same on every machine and for every suffix.
 
-    A tracklet's line is its name.
+    A tracklet's line is its name; that of one of several people in a frame ends in the box.
     """
-    return "\n".join(
-        record.tracklet or "/".join((*record.path.parts[-3:-1], f"{record.path.stem}.jpg"))
-        for record in records
-    )
+    return "\n".join(record.tracklet or _listed(record) for record in records)
+
+
+def _listed(record: ImageRecord) -> str:
+    name = "/".join((*record.path.parts[-3:-1], f"{record.path.stem}.jpg"))
+    return f"{name} {record.box}" if record.box else name
 
 
 def list_fingerprint(records: Sequence[ImageRecord]) -> str:
@@ -302,9 +304,9 @@ def _folders(records: Sequence[ImageRecord], cameras: Sequence[str] | None) -> F
     return {key: sorted(folders[key], key=_by_name) for key in sorted(folders)}
 
 
-def _by_name(record: ImageRecord) -> tuple[str, str]:
-    """The path breaks ties between pictures of one name."""
-    return record.path.name, str(record.path)
+def _by_name(record: ImageRecord) -> tuple[str, str, tuple[int, ...]]:
+    """The path breaks ties between pictures of one name, the box those within a frame."""
+    return record.path.name, str(record.path), record.box.corners if record.box else ()
 
 
 def _everything(folders: Folders) -> tuple[ImageRecord, ...]:

@@ -95,9 +95,8 @@ class PackedTrainingData:
         """
         _check(records, seed, steps_per_epoch)
         _check_pad(augmentation.pad, height, width)
-        paths = [record.path for record in records]
         skip = unreadable == "skip"
-        self._pictures = open_packed(paths, height, width, root=root, skip_unreadable=skip)
+        self._pictures = open_packed(records, height, width, root=root, skip_unreadable=skip)
         self.records = tuple(r for i, r in enumerate(records) if i not in self._pictures.unreadable)
         """Those whose pictures could be read, people left out for `unpaired` among them."""
         self.unpaired = seen_in_one_spectrum(self.records)
