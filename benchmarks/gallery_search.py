@@ -22,7 +22,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from vireid.gallery import Gallery
-from vireid.gallery.local.vectors import Storage
+from vireid.gallery.store import Storage
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Modality
 

@@ -94,7 +94,7 @@ def fill_gallery(embedder: Embedder, dataset: Dataset) -> list[ImageRecord]:
 def answers(embedder: Embedder, queries: list[ImageRecord]) -> list[Image.Image]:
     """A contact sheet for each query."""
     with Gallery.open(GALLERY, embedder) as gallery:
-        found = gallery.search(embedder.embed_records(queries), HITS, Modality.VISIBLE)
+        found = gallery.search(embedder.embed_records(queries), HITS, modality=Modality.VISIBLE)
     return [contact_sheet.compose(query, hits) for query, hits in zip(queries, found, strict=True)]
 
 

@@ -12,7 +12,16 @@ import pytest
 from PIL import Image
 
 from vireid import pictures
-from vireid.pictures import PictureError, read_picture, read_resized, resize
+from vireid.pictures import (
+    PictureError,
+    check_header,
+    picture_of,
+    pixels_of,
+    read_picture,
+    read_resized,
+    resize,
+)
+from vireid.records import Box, ImageRecord, Modality
 
 
 def gradient(height: int = 64, width: int = 32) -> Image.Image:
@@ -282,3 +291,52 @@ def test_a_picture_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_picture_error_survives_the_way_out_of_a_worker_process() -> None:
     error = pickle.loads(pickle.dumps(PictureError("a.jpg", "it is empty")))
     assert str(error) == "a.jpg: it is empty; put a sound copy in its place or leave it out"
+
+
+def frame(kind: str) -> Image.Image:
+    """100 columns and 80 rows as it is looked at."""
+    noise = np.random.default_rng(0)
+    if kind == "thermal":
+        return Image.fromarray(noise.integers(20_000, 40_000, (80, 100), dtype=np.uint16))
+    return Image.fromarray(noise.integers(0, 256, (80, 100, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["colour", "thermal", "lying"])
+def test_a_box_gives_the_pixels_of_the_cut_out_in_a_file_of_its_own(
+    tmp_path: Path, kind: str
+) -> None:
+    box, upright = Box(30, 5, 61, 72), frame(kind)
+    exif = Image.Exif()
+    exif[0x0112] = 6 if kind == "lying" else 1
+    stored = upright.transpose(Image.Transpose.ROTATE_90) if kind == "lying" else upright
+    stored.save(tmp_path / "frame.png", exif=exif)
+    upright.crop(box.corners).save(tmp_path / "person.png")
+    seen = ImageRecord(tmp_path / "frame.png", Modality.INFRARED, box=box)
+    alone = ImageRecord(tmp_path / "person.png", Modality.INFRARED)
+    assert (pixels_of(seen, 24, 12) == pixels_of(alone, 24, 12)).all()
+    assert (np.asarray(picture_of(seen)) == np.asarray(picture_of(alone))).all()
+    small = np.asarray(picture_of(seen, enough_for=(4, 4)))
+    assert (small == np.asarray(picture_of(seen))).all()  # no rows are left out of a frame
+
+
+@pytest.mark.parametrize(
+    ("box", "why"),
+    [
+        (Box(90, 0, 101, 80), r"box 90,0,101,80 reaches beyond the frame of 100 columns and 80"),
+        (Box(0, 60, 50, 81), r"reaches beyond .* cut the box at the frame's edge"),
+        (Box(10, 10, 40, 17), r"box 10,10,40,17 has 7 rows and 30 columns; give a box of at least"),
+        (Box(10, 10, 13, 70), r"has 60 rows and 3 columns"),
+    ],
+)
+def test_a_box_that_shows_nobody_of_the_frame_is_refused(
+    tmp_path: Path, box: Box, why: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "frame.png"
+    frame("colour").transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    with pytest.raises(PictureError, match=why):
+        pixels_of(ImageRecord(path, Modality.VISIBLE, box=box), 24, 12)
+    with pytest.raises(PictureError, match=why):
+        check_header(path, box)
+    check_header(path, Box(0, 0, 100, 80))

@@ -2,6 +2,8 @@
 
 Training, scoring and searching all go through `read_resized` (or `resize`, for pictures that are
 already in memory), so that a figure in a table and a hit in a search come from the same pixels.
+`pixels_of` and `picture_of` do it for records: where a frame shows several people, the box of the
+record is cut out first, and what follows sees no more than a file of that cut-out would hold.
 Without cykooz-resizer, which has no wheels for Linux on ARM, Pillow resizes: a grey level more or
 less here and there. With imagecodecs plain JPEGs are decoded past Pillow, to the same pixels.
 """
@@ -12,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cache
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -23,6 +26,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vireid.errors import VireidError
 from vireid.plain_files import NO_FILE, content_of, open_plain
+from vireid.records import Box, ImageRecord, Modality
 
 try:
     from cykooz_resizer import (
@@ -105,7 +109,39 @@ class PictureError(VireidError):
         return f"{self.path}: {self.reason}; {self.way_out}"
 
 
-def read_resized(path: Path | str, height: int, width: int) -> Pixels:
+@dataclass(frozen=True, eq=False)
+class PictureQuery:
+    """Somebody who is looked for by a picture that lies in no file."""
+
+    picture: Image.Image
+    modality: Modality
+    identity: int | None = None
+    """Of whoever it shows, where that is known."""
+
+
+def pixels_of(record: ImageRecord, height: int, width: int) -> Pixels:
+    """Read what a record shows, its box cut out, and bring it to a size.
+
+    Raises:
+        PictureError: What `read_picture` raises.
+    """
+    return read_resized(record.path, height, width, record.box)
+
+
+def picture_of(record: ImageRecord, enough_for: tuple[int, int] | None = None) -> Image.Image:
+    """Read what a record shows, its box cut out.
+
+    Args:
+        record: Its file is read.
+        enough_for: As for `read_picture`.
+
+    Raises:
+        PictureError: What `read_picture` raises.
+    """
+    return read_picture(record.path, enough_for, record.box)
+
+
+def read_resized(path: Path | str, height: int, width: int, box: Box | None = None) -> Pixels:
     """Read a picture and bring it to a size; large JPEGs are decoded at a fraction of theirs.
 
     Raises:
@@ -113,12 +149,14 @@ def read_resized(path: Path | str, height: int, width: int) -> Pixels:
     """
     path = Path(path)
     content = _content(path)
-    if _fitted_fast and (plain := _decoded_as_it_is(content, height, width)):
+    if _fitted_fast and not box and (plain := _decoded_as_it_is(content, height, width)):
         return _fitted_fast(*plain, height, width)
-    return _fitted(_decoded(path, content, (height, width)), height, width)
+    return _fitted(_decoded(path, content, (height, width), box), height, width)
 
 
-def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) -> Image.Image:
+def read_picture(
+    path: Path | str, enough_for: tuple[int, int] | None = None, box: Box | None = None
+) -> Image.Image:
     """Read any picture that Pillow can open.
 
     Args:
@@ -126,6 +164,7 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
         enough_for: Height and width that the picture is going to be resized to. A JPEG is then
             decoded at 1/2, 1/4 or 1/8 of its size where that still leaves twice as many rows and
             columns, which is several times faster.
+        box: The part of it that is wanted. The frame is then decoded whole.
 
     Returns:
         The picture as `as_rgb` gives it, decoded; the file is closed.
@@ -133,18 +172,21 @@ def read_picture(path: Path | str, enough_for: tuple[int, int] | None = None) ->
     Raises:
         PictureError: The file is not there, not allowed to be read, empty, no picture, damaged,
             smaller than 8 x 4 or larger than 89 million pixels (seen in its header: nothing that
-            large is decoded).
+            large is decoded); or the box reaches beyond it, or is smaller than 8 x 4 itself.
     """
     path = Path(path)
-    return _decoded(path, _content(path), enough_for)
+    return _decoded(path, _content(path), enough_for, box)
 
 
-def _decoded(path: Path, content: bytes, enough_for: tuple[int, int] | None) -> Image.Image:
+def _decoded(
+    path: Path, content: bytes, enough_for: tuple[int, int] | None, box: Box | None
+) -> Image.Image:
     with _explaining(path), _open(BytesIO(content), path) as picture, _turn_of(picture):
-        if enough_for:
+        _check_box(picture, path, box)
+        if enough_for and not box:
             _decode_fewer_pixels(picture, *enough_for)
         picture.load()
-        return as_rgb(picture)
+        return as_rgb(picture, box)
 
 
 def _content(path: Path) -> bytes:
@@ -213,25 +255,29 @@ def _bits_of_jpeg_2000(picture: Any) -> int:
     return int(begin[sizes + 42] & 0x7F) + 1
 
 
-def check_header(path: Path) -> None:
+def check_header(path: Path, box: Box | None = None) -> None:
     """Look at the beginning and the end of a picture; decode it only if its end is not there.
 
     Raises:
         PictureError: What `read_picture` raises, as far as it can be seen so.
     """
     with _explaining(path), open_plain(path) as file, _open(file, path) as picture:
+        _check_box(picture, path, box)
         if not _ends_well(file, picture.format):
             picture.load()
 
 
-def as_rgb(picture: Image.Image) -> Image.Image:
-    """Turn a picture the way its EXIF says and give it three channels of 8 bits.
+def as_rgb(picture: Image.Image, box: Box | None = None) -> Image.Image:
+    """Turn a picture the way its EXIF says, cut out the box, and give it three channels of 8 bits.
 
     Grey is repeated, palettes and CMYK are converted, transparency is laid over black. Pictures
     of more than 8 bits a channel (thermal cameras' PNG and TIFF) are stretched so that their 1st
-    percentile becomes 0 and their 99th 255: contrast is kept, absolute temperature is not.
+    percentile becomes 0 and their 99th 255: contrast is kept, absolute temperature is not. These
+    percentiles are the box's own, as they would be if its pixels were all there is.
     """
     picture = _upright(picture)
+    if box:
+        picture = picture.crop(box.corners)
     if picture.mode.startswith(("I", "F")):
         picture = _stretched(picture)
     if picture.has_transparency_data:
@@ -301,6 +347,21 @@ def _check_size(picture: Image.Image, path: Path | str) -> None:
     if height * width > most:
         kind = f" of {picture.mode} in {picture.format}" if costly and picture.format else ""
         raise _too_large(path, f"{height} rows and {width} columns{kind}", most)
+
+
+def _check_box(picture: Image.Image, path: Path | str, box: Box | None) -> None:
+    """Refuse a box that is not all in the picture as it is looked at, or that shows nobody."""
+    if not box:
+        return
+    width, height = picture.size if _orientation(picture) < 5 else picture.size[::-1]
+    if box.right > width or box.bottom > height:
+        reason = f"its box {box} reaches beyond the frame of {width} columns and {height} rows"
+        raise PictureError(path, reason, "cut the box at the frame's edge or leave it out")
+    rows, columns = box.bottom - box.top, box.right - box.left
+    if rows < LEAST_HEIGHT or columns < LEAST_WIDTH:
+        reason = f"its box {box} has {rows} rows and {columns} columns"
+        least = f"at least {LEAST_HEIGHT} rows and {LEAST_WIDTH} columns"
+        raise PictureError(path, reason, f"give a box of {least}, or leave it out")
 
 
 def _too_large(path: Path | str, what: str, most: int = MOST_PIXELS) -> PictureError:

@@ -37,8 +37,53 @@ class Modality(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """The part of a frame that shows one person.
+
+    Whole pixels of the frame as it is looked at, that is, turned as its EXIF says. Columns
+    `left` to `right` - 1 and rows `top` to `bottom` - 1 are inside, as Pillow and NumPy count.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def __post_init__(self) -> None:
+        """Refuse boxes that hold no pixel or begin outside of every frame.
+
+        Raises:
+            VireidError: The box is such a one.
+        """
+        if self.left < 0 or self.top < 0:
+            raise VireidError(f"box {self} begins outside of the frame; cut it at the frame's edge")
+        if self.right <= self.left or self.bottom <= self.top:
+            raise VireidError(
+                f"box {self} is empty; give left, top, right, bottom in pixels, right more than "
+                "left and bottom more than top"
+            )
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.corners))
+
+    @classmethod
+    def from_text(cls, text: str) -> "Box":
+        """Read a box from what `str` makes of one: `left,top,right,bottom`."""
+        return cls(*map(int, text.split(",")))
+
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.right, self.bottom
+
+
+Key = tuple[Path, Box | None]
+"""What names one person's cut-out among all: a file, and the box where it shows several people."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One picture: where its file is and what is known about it.
+    """One picture of one person: where its pixels are and what is known about it.
 
     A field takes what equals a value of its kind for that value: a path as text, `"visible"`,
     NumPy's integers. A negative identity, by which data sets mark people that nobody has named,
@@ -58,6 +103,15 @@ class ImageRecord:
     """Names the stretch of video that it is a frame of, once in a data set; None for a still."""
     time: datetime | None = None
     """When it was taken, where somebody has said it. No score depends on it."""
+    box: Box | None = None
+    """Which part of the frame shows the person; None where the picture shows one person whole."""
+    tags: frozenset[str] = frozenset()
+    """Labels in free text, to search by. No score depends on them."""
+
+    @property
+    def key(self) -> Key:
+        """What names it: no two pictures of a gallery or of a data set have the same."""
+        return self.path, self.box
 
     def __post_init__(self) -> None:
         # Records are made by the hundred thousand: what is right already costs a look at its type.
@@ -78,7 +132,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """Somebody who is looked for without a picture."""
+    """Somebody who is looked for by a sentence."""
 
     text: str
     identity: int | None = None
@@ -87,6 +141,16 @@ class TextQuery:
     def __post_init__(self) -> None:
         if self.identity is not None:
             object.__setattr__(self, "identity", _identity(self.identity))
+
+
+@dataclass(frozen=True, slots=True)
+class VectorQuery:
+    """Somebody who is looked for by an embedding that was made before."""
+
+    modality: Modality | None = None
+    """Spectrum of the picture that it was made from, where that is known."""
+    identity: int | None = None
+    """The person that it stands for, where that is known."""
 
 
 def spelling_key(name: str) -> str:
@@ -101,11 +165,12 @@ def spelling_key(name: str) -> str:
 def pictures_fingerprint(records: Iterable[ImageRecord], root: Path) -> str:
     """Return 16 hexadecimal digits that are equal for the same pictures in any place.
 
-    They depend on each picture's path below the root, file size, modality, identity and camera.
+    They depend on each picture's path below the root, file size, modality, identity and camera, and
+    on the box where there is one.
     """
     lines = sorted(
         f"{os.path.relpath(r.path, root)} {r.path.stat().st_size} {r.modality} {r.identity} "
-        f"{r.camera}\n"
+        f"{r.camera}{f' {r.box}' if r.box else ''}\n"
         for r in records
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]

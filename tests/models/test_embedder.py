@@ -16,7 +16,7 @@ from vireid.models.card import ModelError
 from vireid.models.embedder import Embedder, Picture
 from vireid.pictures import PictureError
 from vireid.progress import Step, told_to
-from vireid.records import ImageRecord, Modality
+from vireid.records import Box, ImageRecord, Modality
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +213,24 @@ def test_a_modality_may_be_a_word_and_another_word_is_refused(embedder: Embedder
     np.testing.assert_array_equal(by_word, by_name)
     with pytest.raises(VireidError, match="no modality 'ir'; give visible or infrared"):
         embedder.embed([person(1)], "ir")
+
+
+def test_people_of_one_frame_get_the_vectors_of_their_cut_outs(
+    embedder: Embedder, tmp_path: Path
+) -> None:
+    frame = Image.new("RGB", (80, 70), "grey")
+    frame.paste(person(3), (2, 4))
+    frame.paste(person(4), (41, 5))
+    frame.save(tmp_path / "frame.png")
+    width, height = person(3).size
+    seen = [
+        ImageRecord(tmp_path / "frame.png", Modality.VISIBLE, box=Box(x, y, x + width, y + height))
+        for x, y in ((2, 4), (41, 5))
+    ]
+    vectors = embedder.embed_records(seen)
+    alone = embedder.embed([person(3), person(4)], Modality.VISIBLE)
+    np.testing.assert_allclose(vectors, alone, atol=1e-6)
+    beyond = ImageRecord(tmp_path / "frame.png", Modality.VISIBLE, box=Box(41, 5, 90, 70))
+    (batch,) = embedder.in_batches([*seen, beyond])
+    assert batch.records == tuple(seen)
+    assert "reaches beyond the frame" in str(batch.skipped[0])

@@ -13,7 +13,7 @@ from vireid.cli import main as cli
 from vireid.datasets import read
 from vireid.errors import VireidError
 from vireid.pictures import read_picture
-from vireid.records import ImageRecord, Modality
+from vireid.records import Box, ImageRecord, Modality
 from vireid.reports.contact_sheet import (
     GAP,
     HEADING,
@@ -118,3 +118,15 @@ def test_what_cannot_be_shown_is_said(asked: list[str], why: str, tmp_path: Path
     answer = CliRunner().invoke(cli.vireid, arguments)
     assert why in str(answer.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_somebody_in_a_frame_is_shown_alone(tmp_path: Path) -> None:
+    frame = Image.new("RGB", (2 * SMALL[0], SMALL[1]), (40, 0, 0))
+    frame.paste((80, 0, 0), (SMALL[0], 0, 2 * SMALL[0], SMALL[1]))
+    frame.save(tmp_path / "frame.png")
+    boxes = [Box(x, 0, x + SMALL[0], SMALL[1]) for x in (0, SMALL[0])]
+    people = [
+        ImageRecord(tmp_path / "frame.png", V, i, "cam1", box=box) for i, box in enumerate(boxes)
+    ]
+    sheet = compose_people(people, [0, 1])
+    assert [middle(sheet, row, 0)[0] for row in (0, 1)] == [40, 80]

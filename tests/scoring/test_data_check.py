@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -339,3 +340,23 @@ def test_long_lists_are_cut_for_people_and_whole_for_programs(
     (finding,) = told["findings"]
     assert (finding["kind"], finding["changes_numbers"]) == ("unreadable", True)
     assert len(finding["where"]) == count
+
+
+def test_people_of_one_frame_are_neither_copies_nor_one_file_twice(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    lines = ["path,identity,modality,left,top,right,bottom"]
+    for name, modality in (("day.png", "visible"), ("night.png", "infrared")):
+        pixels = noise.integers(0, 256, (64, 80, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+        lines += [f"{name},{i},{modality},{40 * i},0,{40 * i + 40},64" for i in (0, 1)]
+    table = tmp_path / "people.csv"
+    table.write_text("\n".join(lines))
+    for full in (False, True):
+        found = check("folder", table, full=full)
+        assert (found.sound, found.findings, found.pictures) == (True, (), 4)
+    beyond = "\n".join(lines).replace("night.png,1,infrared,40,0,80", "night.png,1,ir,41,0,81")
+    table.write_text(beyond)
+    for full in (False, True):
+        finding = only(check("folder", table, full=full))
+        assert finding.kind == "unreadable"
+        assert "night.png: its box 41,0,81,64 reaches beyond the frame of 80" in finding.where[0]

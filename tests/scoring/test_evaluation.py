@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from rich.console import Console
 from tests import sysu_layout
 from tests.onnx_model import write_model
@@ -19,7 +20,7 @@ from vireid import __version__, datasets, records
 from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.records import ImageRecord
+from vireid.records import ImageRecord, Modality
 from vireid.scoring import (
     METRICS,
     baselines,
@@ -282,3 +283,27 @@ def test_the_command_scores_an_exported_model(tmp_path: Path, dataset: Dataset) 
     elsewhere = tmp_path / "elsewhere.json"
     CliRunner().invoke(cli.vireid, [*command, "--out", str(elsewhere)], catch_exceptions=False)
     assert len(json.loads(elsewhere.read_text(encoding="utf-8"))["scores"]) == 4
+
+
+def test_people_who_share_their_frames_are_scored_one_by_one(tmp_path: Path) -> None:
+    """Two frames show four people of different colours each."""
+    lines = ["path,modality,identity,left,top,right,bottom"]
+    for modality in Modality:
+        frame = Image.new("RGB", (160, 80))
+        for identity, colour in enumerate(("red", "lime", "blue", "white")):
+            frame.paste(colour, (40 * identity, 0, 40 * identity + 40, 80))
+            lines.append(
+                f"{modality}.png,{modality},{identity},{40 * identity},0,{40 * identity + 40},80"
+            )
+        frame.save(tmp_path / f"{modality}.png")
+    (tmp_path / "people.csv").write_text("\n".join(lines))
+    seen = datasets.read("folder", tmp_path / "people.csv")
+    protocol = offered.find("folder/cross-spectrum")
+    scores = evaluation.score(baselines.colour_histograms(), seen, protocol)
+    assert (scores.mean["R1"], scores.trials[0].gallery_pictures) == (1.0, 4)
+    backwards = replace(seen, test=seen.test[::-1])
+    assert evaluation.score(baselines.chance(), backwards, protocol).trials == (
+        evaluation.score(baselines.chance(), seen, protocol).trials
+    )
+    vectors = baselines.chance().embed_records(seen.test)
+    assert len(np.unique(vectors, axis=0)) == 8

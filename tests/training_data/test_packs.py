@@ -17,6 +17,7 @@ from tests.waiting import wait_for
 
 from vireid.cache import cache_folder
 from vireid.pictures import read_resized
+from vireid.records import Box, ImageRecord, Modality
 from vireid.training_data.packs import (
     PackedPictures,
     PackError,
@@ -380,3 +381,43 @@ def test_a_place_that_may_not_be_written_to_is_named(paths: list[Path], tmp_path
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(PackError, match=r"out/train \(.*\); make room, or name another folder"):
         made(paths, tmp_path)
+
+
+def test_people_of_one_frame_have_a_row_each(paths: list[Path], cache: Path) -> None:
+    boxes = [Box(0, 0, 10, 40), Box(10, 0, 20, 40)]
+    people = [ImageRecord(paths[0], Modality.VISIBLE, i, box=box) for i, box in enumerate(boxes)]
+    whole = ImageRecord(paths[0], Modality.VISIBLE)
+    records = [*people, whole]
+    expected = np.stack([read_resized(r.path, *SIZE, r.box) for r in records])
+    packed = open_packed(records, *SIZE)
+    assert (pixels(packed) == expected).all()
+    assert (expected[0] != expected[1]).any()
+    assert (pixels(open_packed(records[::-1], *SIZE)) == expected[::-1]).all()
+    assert len(names(cache)) == 2  # the one pack and its lock
+    assert read([paths[0]]).tolist() == [expected[2].tolist()]
+
+
+def test_people_of_a_frame_that_has_changed_are_packed_again(paths: list[Path]) -> None:
+    person = ImageRecord(paths[0], Modality.VISIBLE, box=Box(5, 0, 15, 40))
+    first = pixels(open_packed([person], *SIZE))
+    make_picture(paths[0], 999, rows=41)
+    again = pixels(open_packed([person], *SIZE))
+    assert (again != first).any()
+    assert (again[0] == read_resized(paths[0], *SIZE, person.box)).all()
+
+
+def test_records_without_boxes_are_found_in_packs_of_their_files(
+    paths: list[Path], cache: Path
+) -> None:
+    open_packed(paths, *SIZE)
+    (pack,) = cache.glob("*x*/pack.json")
+    assert json.loads(pack.read_text())["files"][0][0] == "cam0/0000.jpg"
+    records = [ImageRecord(path, Modality.VISIBLE) for path in paths]
+    assert (pixels(open_packed(records, *SIZE)) == read(paths)).all()
+    assert list(cache.glob("*x*/pack.json")) == [pack]
+
+
+def test_a_box_beyond_its_frame_is_told_with_the_box(paths: list[Path]) -> None:
+    person = ImageRecord(paths[0], Modality.VISIBLE, box=Box(5, 0, 25, 40))
+    with pytest.raises(UnreadablePicturesError, match=r"0000\.jpg box 5,0,25,40: .* beyond"):
+        open_packed([person], *SIZE)

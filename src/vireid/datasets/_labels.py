@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from vireid.datasets import _sysu_layout
-from vireid.records import MOST_IDENTITY, Modality
+from vireid.records import MOST_IDENTITY, Box, Modality
 
 MODALITIES = {
     **dict.fromkeys(["visible", "vis", "rgb", "color", "colour"], Modality.VISIBLE),
@@ -51,7 +51,10 @@ class Labels:
     identity: int | None = None
     camera: str | None = None
     time: datetime | None = None
-    """Only a list says it."""
+    """Only a list says this, and what follows."""
+    tracklet: str | None = None
+    box: Box | None = None
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

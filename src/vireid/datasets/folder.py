@@ -12,9 +12,14 @@ What is known of a picture is taken from the names of the folders it lies in; th
     site/visible/cam1/0012/a.jpg              all of it
 
 Only the folder that is given and those in it count, never those above it. A CSV file has a column
-`path` (relative paths start at the CSV file) and may have `modality`, `identity` (an integer; -1
-for people nobody has named), `camera` and `time` (ISO 8601: `2026-11-22T20:15:00`); what it leaves
-blank is taken from the names of folders too, but for the time.
+`path` (relative paths start at the CSV file) and may have
+
+    modality, identity, camera    where blank, folders say it; identity -1: nobody has named them
+    time                          when it was taken: 2026-11-22T20:15:00 (ISO 8601)
+    tracklet                      frames of one person that one camera saw in a row
+    tags                          labels to search by, separated by semicolons
+    left, top, right, bottom      the person's box, where a frame shows several people: pixels, the
+                                  last two just outside; a line for each person
 """
 
 import os
@@ -44,10 +49,11 @@ from vireid.datasets._listing import SUFFIXES, pictures_below
 from vireid.datasets._seen import Origin
 from vireid.datasets._seen import Seen as Seen
 from vireid.errors import VireidError
-from vireid.records import MOST_IDENTITY, ImageRecord, Modality, spelling_key
+from vireid.records import MOST_IDENTITY, Box, ImageRecord, Modality, spelling_key
 
 LABELS = ("modality", "identity", "camera")
-COLUMNS = ("path", "modality", "identity", "camera", "time")
+BOX = ("left", "top", "right", "bottom")
+COLUMNS = ("path", "modality", "identity", "camera", "time", "tracklet", "tags", *BOX)
 NOTHING = Labels()
 NO_MODALITY = (
     "nothing says its spectrum; put it into a folder named visible or infrared, "
@@ -141,7 +147,8 @@ def read(root: Path | None = None) -> Dataset:
         raise VireidError("the data set 'folder' needs the folder of your pictures; give its root")
     listed = _listed(root)
     found = _found(root, listed, NOTHING)
-    missing = [record.path for record in found.records if not os.path.isfile(record.path)]  # noqa: PTH113
+    paths = dict.fromkeys(record.path for record in found.records)
+    missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
     _files.refuse(root, "listed pictures are not there", missing, "correct their paths")
     groups = {picture.path: picture.group for picture in listed.pictures}
     splits: dict[str, list[ImageRecord]] = {"train": [], "validation": [], "test": []}
@@ -179,8 +186,9 @@ def labels_of(path: Path | str) -> Labels:
     Below the working folder they count from there on. Elsewhere nothing says where they begin, so
     camera and person are read only from those that hang together up to the picture.
 
-    >>> labels_of("/site/visible/cam1/0012/a.jpg")
-    Labels(modality=<Modality.VISIBLE: 'visible'>, identity=12, camera='cam1', time=None)
+    >>> labels = labels_of("/site/visible/cam1/0012/a.jpg")
+    >>> labels.modality, labels.identity, labels.camera
+    (<Modality.VISIBLE: 'visible'>, 12, 'cam1')
     """
     here = Path.cwd()
     path = Path(os.path.abspath(path))  # noqa: PTH100  links keep the name they are known by
@@ -208,14 +216,18 @@ def _in_folder(root: Path) -> _Listed:
 def _in_csv(path: Path) -> _Listed:
     table, beside = read_table(path, COLUMNS), Beside(path)
     pictures, unusable = list[_Picture](), list[Unusable]()
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, Box | None], str] = {}
+    tracklets: dict[str, tuple[Labels, str]] = {}
     for row in table.rows:
         picture = row if isinstance(row, Unusable) else _in_row(row, beside)
         if isinstance(picture, _Picture) and isinstance(row, Row):
-            first = seen.setdefault(beside.real(picture.path), row.where)
+            key = beside.real(picture.path), picture.said.box
+            first = seen.setdefault(key, row.where)
             if first != row.where:
                 same = f"the same picture as in {first.rpartition(', ')[2]}"
                 picture = Unusable(row.where, same)
+            elif other := _other_tracklet(picture.said, tracklets, row.where):
+                picture = Unusable(row.where, other)
         if isinstance(picture, Unusable):
             unusable.append(picture)
         else:
@@ -240,8 +252,47 @@ def _in_row(row: Row, beside: Beside) -> _Picture | Unusable:
                 said[column] = read_cell(row.cells[column])
             except ValueError:
                 return Unusable(row.where, _wrong(column, row.cells[column]))
+    box = _box([row.cells.get(side, "") for side in BOX])
+    if isinstance(box, str):
+        return Unusable(row.where, box)
+    if box:
+        said["box"] = box
     names, below = beside.names_above(path)
     return _Picture(path, names, below, Labels(**said), said.keys())
+
+
+def _box(sides: Sequence[str]) -> Box | str | None:
+    """Return the box that a line says, None if it says none, or what is wrong with it."""
+    if not any(sides):
+        return None
+    numbers = [whole_number(side) for side in sides]
+    if None in numbers:
+        said = ",".join(sides)
+        return f"box {said!r} is not four integers: {', '.join(BOX)}, in pixels"
+    try:
+        return Box(*(number or 0 for number in numbers))
+    except VireidError as error:
+        return str(error)
+
+
+def _other_tracklet(
+    said: Labels, tracklets: dict[str, tuple[Labels, str]], where: str
+) -> str | None:
+    """Remember a tracklet; say if it was that of another person, camera or spectrum before."""
+    if said.tracklet is None:
+        return None
+    first, line = tracklets.setdefault(said.tracklet, (said, where))
+    for name in LABELS:
+        if getattr(first, name) != getattr(said, name):
+            return (
+                f"tracklet {said.tracklet!r} has another {name} in {line.rpartition(', ')[2]}; the "
+                "name of a tracklet stands for one person before one camera"
+            )
+    return None
+
+
+def _tags(cell: str) -> frozenset[str]:
+    return frozenset(filter(None, map(str.strip, cell.split(";"))))
 
 
 def _modality(cell: str) -> Modality:
@@ -262,6 +313,8 @@ READ_CELL: dict[str, Callable[[str], object]] = {
     "identity": _identity,
     "camera": str,
     "time": datetime.fromisoformat,
+    "tracklet": str,
+    "tags": _tags,
 }
 """What a cell of each column says; a ValueError where it says nothing."""
 WANTED = {
@@ -290,7 +343,14 @@ def _found(source: Path, listed: _Listed, asked: Labels) -> Found:
             continue
         camera = spellings.first(labels.camera)
         record = ImageRecord(
-            picture.path, labels.modality, labels.identity, camera, time=labels.time
+            picture.path,
+            labels.modality,
+            labels.identity,
+            camera,
+            tracklet=labels.tracklet,
+            time=labels.time,
+            box=labels.box,
+            tags=labels.tags,
         )
         records.append(record)
         said.append(dict(_origins(picture, record, by_folders, asked)))

@@ -1,6 +1,7 @@
-"""Galleries: embeddings with facts about them, searchable across spectra. No torch in here."""
+"""Galleries: embeddings with what is known about them, searchable across spectra; without torch."""
 
+from vireid.gallery.filters import Filters
 from vireid.gallery.gallery import Gallery, Hit
-from vireid.gallery.local.facts import GalleryError, Stamp
+from vireid.gallery.store import GalleryError, Stamp
 
-__all__ = ["Gallery", "GalleryError", "Hit", "Stamp"]
+__all__ = ["Filters", "Gallery", "GalleryError", "Hit", "Stamp"]

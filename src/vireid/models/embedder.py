@@ -21,7 +21,7 @@ from vireid.errors import VireidError
 from vireid.models.card import ModelCard, ModelError, Training
 from vireid.models.network import Network, Text, Vectors
 from vireid.models.opening import open_model
-from vireid.pictures import PictureError, Pixels, read_resized, resize
+from vireid.pictures import PictureError, Pixels, pixels_of, read_resized, resize
 from vireid.progress import counted
 from vireid.records import ImageRecord, Modality
 from vireid.threads import processors
@@ -117,7 +117,7 @@ class Embedder:
             raise TypeError("embed takes a list of pictures; put the one into a list")
         batches = (
             self._network(np.stack([_sound(pixels) for _, pixels in batch]), spectrum)
-            for batch in self._read_ahead(pictures, lambda picture: picture)
+            for batch in self._read_ahead(pictures, self._pixels)
         )
         return self._joined(list(batches))
 
@@ -165,7 +165,7 @@ class Embedder:
         self, records: Iterable[ImageRecord], *, mirrored: bool = False
     ) -> Iterator[Embedded]:
         """Embed the pictures of records a few at a time, leaving out those that cannot be read."""
-        for batch in self._read_ahead(records, lambda record: record.path):
+        for batch in self._read_ahead(records, self._pixels_of):
             sound = [(r, pixels) for r, pixels in batch if not isinstance(pixels, PictureError)]
             bad = [pixels for _, pixels in batch if isinstance(pixels, PictureError)]
             kept = tuple(record for record, _ in sound)
@@ -191,7 +191,7 @@ class Embedder:
         return embeddings
 
     def _read_ahead(
-        self, items: Iterable[T], picture_of: Callable[[T], Picture]
+        self, items: Iterable[T], read: Callable[[T], Pixels]
     ) -> Iterator[list[tuple[T, Pixels | PictureError]]]:
         """Yield batches of pictures, decoded in threads while the network works on earlier ones."""
         remaining = iter(items)
@@ -200,20 +200,27 @@ class Embedder:
         try:
             while True:
                 while len(ahead) < 3 and (batch := list(islice(remaining, BATCH))):
-                    ahead.append([(i, pool.submit(self._read, picture_of(i))) for i in batch])
+                    ahead.append([(i, pool.submit(_read, read, i)) for i in batch])
                 if not ahead:
                     return
                 yield [(item, future.result()) for item, future in ahead.popleft()]
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _read(self, picture: Picture) -> Pixels | PictureError:
-        try:
-            if isinstance(picture, Image.Image):
-                return resize(picture, self.height, self.width)
-            return read_resized(picture, self.height, self.width)
-        except PictureError as error:
-            return error
+    def _pixels(self, picture: Picture) -> Pixels:
+        if isinstance(picture, Image.Image):
+            return resize(picture, self.height, self.width)
+        return read_resized(picture, self.height, self.width)
+
+    def _pixels_of(self, record: ImageRecord) -> Pixels:
+        return pixels_of(record, self.height, self.width)
+
+
+def _read(read: Callable[[T], Pixels], item: T) -> Pixels | PictureError:
+    try:
+        return read(item)
+    except PictureError as error:
+        return error
 
 
 def _spectrum(modality: Modality | str) -> Modality:

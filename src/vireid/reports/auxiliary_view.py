@@ -22,7 +22,7 @@ from vireid import datasets, runs
 from vireid.errors import VireidError
 from vireid.learning import start
 from vireid.methods.mun import AUXILIARY, MUN
-from vireid.pictures import read_resized
+from vireid.pictures import pixels_of
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality
 from vireid.shapes import Images, images_of
@@ -103,7 +103,7 @@ def _some(rng: np.random.Generator, records: Sequence[ImageRecord]) -> list[Imag
 
 def _images(records: Sequence[ImageRecord], recipe: Recipe) -> Images:
     size = recipe.data.height, recipe.data.width
-    pixels = np.stack([read_resized(record.path, *size) for record in records])
+    pixels = np.stack([pixels_of(record, *size) for record in records])
     return images_of(torch.from_numpy(pixels))
 
 

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.gallery import Hit
-from vireid.pictures import PictureError, read_picture
-from vireid.records import ImageRecord, Modality, TextQuery
+from vireid.pictures import PictureError, PictureQuery, as_rgb, picture_of
+from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery
 from vireid.whole_files import write_whole
 
 PICTURE = (112, 224)
@@ -32,21 +32,25 @@ SMALL, NAMES, HEADING, LINE = (84, 168), 104, 62, 18
 class Cell:
     """One picture with its frame, and two lines of text below."""
 
-    path: Path
+    shown: ImageRecord | Image.Image
     colour: str
     title: str
     detail: str
 
 
-def compose(query: ImageRecord | TextQuery, hits: Sequence[Hit], title: str = "") -> Image.Image:
+def compose(
+    query: ImageRecord | PictureQuery | TextQuery | VectorQuery,
+    hits: Sequence[Hit],
+    title: str = "",
+) -> Image.Image:
     """Compose a sheet of a query and its hits.
 
     A hit is framed green when it shows the person of the query, red when it shows another, and grey
     when the identity of either is unknown. A hit whose file is gone is left blank.
 
     Args:
-        query: A record, whose identity may be None, or a sentence, shown in the place of the
-            picture.
+        query: A record, whose identity may be None, or a picture. A sentence, or the word vector,
+            stands where else the picture does.
         hits: Hits in the order in which they are shown, ten in a row.
         title: Title above the sheet.
 
@@ -54,7 +58,7 @@ def compose(query: ImageRecord | TextQuery, hits: Sequence[Hit], title: str = ""
         PictureError: The query cannot be read.
     """
     if isinstance(query, ImageRecord):
-        read_picture(query.path)
+        picture_of(query)
     cells = [_hit_cell(hit, query.identity) for hit in hits]
     columns = max(1, min(len(cells), IN_A_ROW))
     rows = max(1, -(-len(cells) // IN_A_ROW))
@@ -67,9 +71,11 @@ def compose(query: ImageRecord | TextQuery, hits: Sequence[Hit], title: str = ""
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
     _add_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
     if isinstance(query, ImageRecord):
-        _add_cell(sheet, Cell(query.path, QUERY, "query", _detail(query)), MARGIN, top)
+        _add_cell(sheet, Cell(query, QUERY, "query", _detail(query)), MARGIN, top)
+    elif isinstance(query, PictureQuery):
+        _add_cell(sheet, Cell(query.picture, QUERY, "query", query.modality), MARGIN, top)
     else:
-        _add_sentence(pen, query.text, MARGIN, top)
+        _add_sentence(pen, _words(query), MARGIN, top)
     for i, cell in enumerate(cells):
         row, column = divmod(i, IN_A_ROW)
         _add_cell(sheet, cell, left + column * (CELL[0] + GAP), top + row * (CELL[1] + GAP))
@@ -150,7 +156,11 @@ def _hit_cell(hit: Hit, identity: int | None) -> Cell:
         colour = UNKNOWN
     else:
         colour = SAME if record.identity == identity else OTHER
-    return Cell(record.path, colour, f"{hit.rank}.  {hit.similarity:.3f}", _detail(record))
+    return Cell(record, colour, f"{hit.rank}.  {hit.similarity:.3f}", _detail(record))
+
+
+def _words(query: TextQuery | VectorQuery) -> str:
+    return query.text if isinstance(query, TextQuery) else "vector"
 
 
 def _detail(record: ImageRecord) -> str:
@@ -210,7 +220,7 @@ def _add_person(
         x = left + i * (SMALL[0] + GAP)
         pictures = seen.get(column, ())
         if pictures:
-            _add_picture(sheet, pictures[len(pictures) // 2].path, (x, top), SMALL)
+            _add_picture(sheet, pictures[len(pictures) // 2], (x, top), SMALL)
             pen.text((x, top + SMALL[1] + 3), _counted(len(pictures)), PALE, _font(12))
         else:
             pen.rectangle((x, top, x + SMALL[0] - 1, top + SMALL[1] - 1), None, BACKING)
@@ -223,19 +233,26 @@ def _counted(pictures: int) -> str:
 
 
 def _add_picture(
-    sheet: Image.Image, path: Path, corner: tuple[int, int], size: tuple[int, int]
+    sheet: Image.Image,
+    shown: ImageRecord | Image.Image,
+    corner: tuple[int, int],
+    size: tuple[int, int],
 ) -> None:
     """Paste a picture in its own proportions into a box, or say that it cannot be read."""
     pen = ImageDraw.Draw(sheet)
     pen.rectangle((*corner, corner[0] + size[0] - 1, corner[1] + size[1] - 1), BACKING)
     try:
-        picture = read_picture(path, enough_for=size[::-1])
+        if isinstance(shown, ImageRecord):
+            picture = picture_of(shown, enough_for=size[::-1])
+        else:
+            picture = as_rgb(shown)
         picture = ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
         place = [(space - taken) // 2 for space, taken in zip(size, picture.size, strict=True)]
         sheet.paste(picture, (corner[0] + place[0], corner[1] + place[1]))
     except PictureError:
         middle = (corner[0] + size[0] / 2, corner[1] + size[1] / 2)
-        why = "cannot\nbe read" if path.exists() else "file is\ngone"
+        gone = isinstance(shown, ImageRecord) and not shown.path.exists()
+        why = "file is\ngone" if gone else "cannot\nbe read"
         pen.text(middle, why, PALE, _font(13), "mm", align="center")
 
 
@@ -243,7 +260,7 @@ def _add_cell(sheet: Image.Image, cell: Cell, x: int, y: int) -> None:
     pen = ImageDraw.Draw(sheet)
     frame = (x, y, x + PICTURE[0] + 2 * FRAME - 1, y + PICTURE[1] + 2 * FRAME - 1)
     pen.rectangle(frame, BACKING, cell.colour, FRAME)
-    _add_picture(sheet, cell.path, (x + FRAME, y + FRAME), PICTURE)
+    _add_picture(sheet, cell.shown, (x + FRAME, y + FRAME), PICTURE)
     below = y + PICTURE[1] + 2 * FRAME
     pen.text((x + 1, below + 6), cell.title, INK, _font(15))
     pen.text((x + 1, below + 25), _shortened(pen, cell.detail, CELL[0], 12), PALE, _font(12))

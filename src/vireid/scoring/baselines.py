@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from vireid.pictures import Pixels, read_resized
+from vireid.pictures import Pixels, pixels_of
 from vireid.progress import counted
 from vireid.records import ImageRecord
 
@@ -47,21 +47,17 @@ class Baseline:
 
 
 def chance(seed: int = 0) -> Baseline:
-    """Rank at random: by Gaussian vectors drawn from the seed and the file's path.
+    """Rank at random: by Gaussian vectors drawn from the seed and the picture's key.
 
     This is one draw, not the analytic expectation: it passes through the same trials, so hidden
     cameras and unequal numbers of matches count as they do for a model.
     """
-    return Baseline(
-        "chance", lambda record: _random_vector(f"{seed} {'/'.join(record.path.parts[-3:])}")
-    )
+    return Baseline("chance", lambda record: _random_vector(f"{seed} {_named(record)}"))
 
 
 def raw_pixels(height: int = 48, width: int = 24) -> Baseline:
     """Compare brightness place by place, without each picture's own mean and contrast."""
-    return Baseline(
-        "raw pixels", lambda record: _standardised(read_resized(record.path, height, width))
-    )
+    return Baseline("raw pixels", lambda record: _standardised(pixels_of(record, height, width)))
 
 
 def colour_histograms(stripes: int = 6, bins: int = 8) -> Baseline:
@@ -71,8 +67,13 @@ def colour_histograms(stripes: int = 6, bins: int = 8) -> Baseline:
     """
     return Baseline(
         "colour histograms",
-        lambda record: _histograms(read_resized(record.path, 96, 48), stripes, bins),
+        lambda record: _histograms(pixels_of(record, 96, 48), stripes, bins),
     )
+
+
+def _named(record: ImageRecord) -> str:
+    path = "/".join(record.path.parts[-3:])
+    return f"{path} {record.box}" if record.box else path
 
 
 def _random_vector(key: str) -> Vector:

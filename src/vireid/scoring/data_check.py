@@ -15,7 +15,7 @@ from rich.text import Text
 from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import MissingExtraError, VireidError
-from vireid.pictures import PictureError, check_header, read_picture
+from vireid.pictures import PictureError, check_header, picture_of
 from vireid.records import ImageRecord
 from vireid.scoring import offered, permutations
 from vireid.threads import in_threads
@@ -46,7 +46,7 @@ class Look:
     """What one picture's file told."""
 
     content: str
-    """Digest of its bytes; empty where there is a fault."""
+    """Digest of its bytes, with the box; empty where there is a fault."""
     fault: str | None
     """Reason why it cannot be used, and the way out."""
 
@@ -250,14 +250,14 @@ def _unused(name: str, root: Path) -> Iterator[Finding]:
 
 
 def _each_once(found: Iterable[Dataset]) -> list[ImageRecord]:
-    """Return all records once; the splits of a data set share theirs."""
+    """Return all records, one for a key; the splits of a data set share theirs."""
     every = (r for dataset in found for records in dataset.groups.values() for r in records)
-    return list({record.path: record for record in every}.values())
+    return list({record.key: record for record in every}.values())
 
 
 def _look(records: Sequence[ImageRecord], full: bool) -> Iterator[Finding]:
     def look(record: ImageRecord) -> Look:
-        return _look_at(record.path, full)
+        return _look_at(record, full)
 
     doing = "decoding pictures" if full else "looking at headers"
     looks = list(in_threads(look, records, doing))
@@ -271,19 +271,20 @@ def _look(records: Sequence[ImageRecord], full: bool) -> Iterator[Finding]:
     yield from _repeated([together for together in same.values() if len(together) > 1])
 
 
-def _look_at(path: Path, full: bool) -> Look:
+def _look_at(record: ImageRecord, full: bool) -> Look:
     try:
         if full:
-            read_picture(path)
+            picture_of(record)
         else:
-            check_header(path)
-        return Look(hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(), None)
+            check_header(record.path, record.box)
+        digest = hashlib.blake2b(record.path.read_bytes(), digest_size=16).hexdigest()
+        return Look(f"{digest} {record.box}", None)
     except PictureError as error:
         return Look("", str(error))
 
 
 def _repeated(groups: Sequence[Sequence[ImageRecord]]) -> Iterator[Finding]:
-    """Yield findings about groups of files with the same bytes."""
+    """Yield findings about groups of pictures with the same bytes and the same box."""
     of_two = [group for group in groups if len({record.identity for record in group}) > 1]
     if of_two:
         what = f"{len(of_two)} pictures are there under two identities; unpack the data set again"

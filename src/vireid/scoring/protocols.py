@@ -266,12 +266,15 @@ class Protocol:
 def listing(records: Sequence[ImageRecord]) -> str:
     """Return one line for each picture, `cam1/0006/0025.jpg`, or for each tracklet its name.
 
-    Lines are the same on every machine and for every suffix.
+    Lines are the same on every machine and for every suffix. A tracklet's line is its name; that of
+    one of several people in a frame ends in the box.
     """
-    return "\n".join(
-        record.tracklet or "/".join((*record.path.parts[-3:-1], f"{record.path.stem}.jpg"))
-        for record in records
-    )
+    return "\n".join(record.tracklet or _listed(record) for record in records)
+
+
+def _listed(record: ImageRecord) -> str:
+    name = "/".join((*record.path.parts[-3:-1], f"{record.path.stem}.jpg"))
+    return f"{name} {record.box}" if record.box else name
 
 
 def list_fingerprint(records: Sequence[ImageRecord]) -> str:
@@ -305,9 +308,9 @@ def _folders(records: Sequence[ImageRecord], cameras: Sequence[str] | None) -> F
     return {key: sorted(folders[key], key=_by_name) for key in sorted(folders)}
 
 
-def _by_name(record: ImageRecord) -> tuple[str, str]:
-    """Return a sorting key; the path breaks ties between pictures of one name."""
-    return record.path.name, str(record.path)
+def _by_name(record: ImageRecord) -> tuple[str, str, tuple[int, ...]]:
+    """Return a sorting key; path and box break ties between pictures of one name."""
+    return record.path.name, str(record.path), record.box.corners if record.box else ()
 
 
 def _everything(folders: Folders) -> tuple[ImageRecord, ...]:

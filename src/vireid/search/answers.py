@@ -1,31 +1,34 @@
 """What `vireid index` and `vireid search` do, and how they tell it."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 
 from vireid.datasets import folder
 from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import VireidError
-from vireid.gallery import Gallery, Hit
+from vireid.gallery import Filters, Gallery, Hit
+from vireid.gallery.addresses import Address, exists
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
+from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
 from vireid.search.indexing import Indexed
+from vireid.search.queries import Asked, Query, embedded, understood
 
 
 @dataclass(frozen=True)
 class IndexReport:
     """What is in a gallery now, and how it got there."""
 
-    gallery: Path
+    gallery: str
+    """Its address."""
     model: ModelCard
     pictures: dict[Modality, int]
     indexed: Indexed
@@ -38,7 +41,7 @@ class IndexReport:
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
         return {
-            "gallery": str(self.gallery),
+            "gallery": self.gallery,
             "model": _model_as_dict(self.model),
             "pictures": {modality.value: count for modality, count in self.pictures.items()},
             "added": self.indexed.added,
@@ -63,26 +66,28 @@ class IndexReport:
 
 @dataclass(frozen=True)
 class Answer:
-    """The hits of one picture, or of one sentence, in one gallery."""
+    """The hits of one query in one gallery."""
 
-    query: ImageRecord | TextQuery
+    query: Query
     hits: tuple[Hit, ...]
-    gallery: Path
+    gallery: str
+    """Its address."""
     model: ModelCard
-    modality: Modality | None
-    """The spectrum that was searched; None: both."""
-    camera: str | None
+    filters: Filters
+    """What was searched."""
     caveat: str | None = None
     """What has to be known of hits of a sentence."""
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
+        modality, cameras = self.filters.modality, sorted(self.filters.cameras)
         return {
             **_query_as_dict(self.query, self.caveat),
-            "gallery": str(self.gallery),
+            "gallery": self.gallery,
             "model": _model_as_dict(self.model),
-            "modality": self.modality and self.modality.value,
-            "camera": self.camera,
+            "modality": modality and modality.value,
+            "camera": cameras[0] if len(cameras) == 1 else None,
+            "filters": _filters_as_dict(self.filters),
             "hits": [
                 {"rank": h.rank, "similarity": round(h.similarity, 6), **_record_as_dict(h.record)}
                 for h in self.hits
@@ -106,20 +111,20 @@ class Answer:
         for hit in self.hits:
             r = hit.record
             identity = "" if r.identity is None else str(r.identity)
-            facts = (identity, r.camera or "", r.modality.value, _shown(r.path))
+            facts = (identity, r.camera or "", r.modality.value, _shown(r))
             table.add_row(str(hit.rank), f"{hit.similarity:.3f}", *facts)
         return table
 
     @property
     def title(self) -> str:
         """One line that says what was searched for, and where."""
-        among = _searched_for(self.modality, self.camera)
-        return f"{_named(self.query)} among {among} in {self.gallery.name}"
+        among = _searched_for(self.filters)
+        return f"{_named(self.query)} among {among} in {Path(self.gallery).name}"
 
 
 def index(
     source: Path,
-    out: Path,
+    out: Address,
     model: str | None = None,
     modality: Modality | None = None,
     camera: str | None = None,
@@ -150,11 +155,102 @@ def index(
         counts = {m: gallery.count(m) for m in Modality}
     unread = (Unusable(str(bad.path), bad.reason) for bad in indexed.skipped)
     skipped = (*found.unusable, *unread)
-    return IndexReport(out, embedder.card, counts, indexed, skipped, found.seen, found.notes)
+    return IndexReport(str(out), embedder.card, counts, indexed, skipped, found.seen, found.notes)
+
+
+class Searcher:
+    """A gallery and its model, opened once for many questions. Threads may share a Searcher."""
+
+    def __init__(self, gallery: Gallery, embedder: Embedder) -> None:
+        """Put together what is open already; see `open`.
+
+        Raises:
+            GalleryError: The gallery was filled by another model.
+        """
+        gallery.check(embedder)
+        self.gallery, self.embedder = gallery, embedder
+
+    @classmethod
+    def open(
+        cls, gallery: Address, model: str | None = None, *, trust_code: bool = False
+    ) -> "Searcher":
+        """Open a gallery to search in it.
+
+        Args:
+            gallery: Where it is.
+            model: By default the one that filled the gallery.
+            trust_code: See `Embedder.open`.
+
+        Raises:
+            VireidError: It is no gallery, or its model is not there or another one.
+        """
+        opened = Gallery.open(gallery)
+        try:
+            return cls(opened, _embedder_of(opened, model, trust_code))
+        except BaseException:
+            opened.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the gallery."""
+        self.gallery.close()
+
+    def __enter__(self) -> "Searcher":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def search(
+        self,
+        query: Asked,
+        top: int = 10,
+        filters: Filters | None = None,
+        *,
+        modality: Modality | str | None = None,
+        query_modality: Modality | str | None = None,
+        identity: int | None = None,
+    ) -> Answer:
+        """Find a person.
+
+        Args:
+            query: The path of a picture, a picture in memory (PIL or an array), a record (its box
+                is cut out), a `TextQuery`, or a vector of the gallery's model.
+            top: How many hits at most.
+            filters: What pictures have to be, to be searched.
+            modality: Spectrum to search in, or `both`; by default that of the filters, or else the
+                one that the picture is not of, and both for a sentence.
+            query_modality: Spectrum of the picture; of a file by default what the folders it lies
+                in say.
+            identity: Of the person, if you know it; of a file by default likewise.
+
+        Raises:
+            VireidError: Something is missing or does not fit; the message says what to do.
+        """
+        known = understood(query, query_modality, identity)
+        searched = _searched(known, filters or Filters(), modality)
+        vector = embedded(known, query, self.embedder)
+        hits = self.gallery.search(vector, top, searched)[0]
+        if not hits:
+            raise VireidError(self._why_nothing(searched))
+        caveat = self.embedder.text_caveat if isinstance(known, TextQuery) else None
+        address = self.gallery.address
+        return Answer(known, tuple(hits), address, self.embedder.card, searched, caveat)
+
+    def _why_nothing(self, filters: Filters) -> str:
+        address = self.gallery.address
+        if not len(self.gallery):
+            return f"{address} is empty; fill it with `vireid index FOLDER --out {address}`"
+        return f"{address} has no {_searched_for(filters)}; ask for others"
 
 
 def search(
-    gallery: Path,
+    gallery: Address,
     picture: Path | None = None,
     top: int = 10,
     *,
@@ -166,17 +262,16 @@ def search(
     model: str | None = None,
     trust_code: bool = False,
 ) -> Answer:
-    """Find the person of a picture, or whoever a sentence describes.
+    """Find the person of a picture, or whoever a sentence describes; opens all that it needs.
 
     Args:
         gallery: Where to search.
         picture: Of one person.
         top: How many hits at most.
         text: In place of a picture: a sentence in English, if the gallery's model reads text.
-        query_modality: Spectrum of the picture; by default what the folders it lies in say.
-        identity: Of the person, if you know it; by default likewise.
-        modality: Spectrum to search in, or `both`; by default the one that the picture is not of,
-            and both for a sentence.
+        query_modality: Spectrum of the picture; see `Searcher.search`, also for what follows.
+        identity: Of the person, if you know it.
+        modality: Spectrum to search in, or `both`.
         camera: Search pictures of one camera only.
         model: By default the one that filled the gallery.
         trust_code: See `Embedder.open`.
@@ -184,59 +279,28 @@ def search(
     Raises:
         VireidError: Something is missing or does not fit; the message says what to do.
     """
-    query = _query(picture, text, query_modality, identity)
-    searched = _searched(query, modality)
-    with Gallery.open(gallery) as opened:
-        embedder = _embedder_of(opened, model, trust_code)
-        opened.check(embedder)
-        if not len(opened):
-            way_out = f"fill it with `vireid index FOLDER --out {gallery}`"
-            raise VireidError(f"{gallery} is empty; {way_out}")
-        hits = opened.search(_embedded(query, embedder), top, searched, camera)[0]
-        if not hits:
-            raise VireidError(f"{gallery} has no {_searched_for(searched, camera)}; ask for others")
-    caveat = embedder.text_caveat if isinstance(query, TextQuery) else None
-    return Answer(query, tuple(hits), gallery, embedder.card, searched, camera, caveat)
-
-
-def _query(
-    picture: Path | None, text: str | None, modality: str | None, identity: int | None
-) -> ImageRecord | TextQuery:
-    if (picture is None) == (text is None):
+    asked = TextQuery(text) if text is not None else picture
+    if asked is None or (picture is not None and text is not None):
         raise VireidError("say who is looked for: by a picture or by a sentence, not by both")
-    if text is not None:
-        if modality:
-            raise VireidError("a sentence has no spectrum; leave the query's out")
-        return TextQuery(text, identity)
-    assert picture is not None
-    return _shown_query(picture, modality, identity)
+    # What is wrong with the query is told before a model is opened for nothing.
+    understood(asked, query_modality, identity)
+    filters = Filters(cameras=() if camera is None else (camera,))
+    about = {"modality": modality, "query_modality": query_modality}
+    with Searcher.open(gallery, model, trust_code=trust_code) as searcher:
+        return searcher.search(asked, top, filters, identity=identity, **about)
 
 
-def _searched(query: ImageRecord | TextQuery, asked: str | None) -> Modality | None:
-    """The spectrum to search in; None: both."""
+def _searched(query: Query, filters: Filters, asked: Modality | str | None) -> Filters:
+    """The filters, with the spectrum to search in; None: both."""
     if asked:
-        return None if asked == "both" else Modality(asked)
-    return query.modality.other if isinstance(query, ImageRecord) else None
+        return replace(filters, modality=None if asked == "both" else Modality(asked))
+    if filters.modality or not isinstance(query, ImageRecord | PictureQuery):
+        return filters
+    return replace(filters, modality=query.modality.other)
 
 
-def _embedded(query: ImageRecord | TextQuery, embedder: Embedder) -> Float[np.ndarray, "1 d"]:
-    if isinstance(query, TextQuery):
-        return embedder.embed_text([query.text])
-    return embedder.embed([query.path], query.modality)
-
-
-def _shown_query(picture: Path, modality: str | None, identity: int | None) -> ImageRecord:
-    by_name = folder.labels_of(picture)
-    spectrum = modality or by_name.modality
-    if spectrum is None:
-        way_out = "give --query-modality visible or --query-modality infrared"
-        raise VireidError(f"{picture}: no folder's name says its spectrum; {way_out}")
-    known = by_name.identity if identity is None else identity
-    return ImageRecord(picture, Modality(spectrum), known, by_name.camera)
-
-
-def _open_or_create(path: Path, model: str | None, trust_code: bool) -> tuple[Embedder, Gallery]:
-    if not path.exists():
+def _open_or_create(path: Address, model: str | None, trust_code: bool) -> tuple[Embedder, Gallery]:
+    if not exists(path):
         embedder = Embedder.open(model or "small", trust_code=trust_code)
         return embedder, Gallery.create(path, embedder)
     gallery = Gallery.open(path)
@@ -252,42 +316,71 @@ def _embedder_of(gallery: Gallery, model: str | None, trust_code: bool) -> Embed
             raise
         name = f"{gallery.model.name} (fingerprint {gallery.model.fingerprint})"
         raise ModelError(
-            f"{gallery.path} was filled by model {name}, which cannot be opened ({error}); "
+            f"{gallery.address} was filled by model {name}, which cannot be opened ({error}); "
             "say by --model where it is now"
         ) from error
 
 
-def _searched_for(modality: Modality | None, camera: str | None) -> str:
-    among = f"{modality} pictures" if modality else "pictures"
-    return f"{among} of {camera}" if camera else among
+def _searched_for(filters: Filters) -> str:
+    """The pictures that are searched, in words."""
+    among = f"{filters.modality} pictures" if filters.modality else "pictures"
+    if filters.cameras:
+        among += f" of {' or '.join(sorted(filters.cameras))}"
+    others = replace(filters, modality=None, cameras=())
+    return among if others == Filters() else f"{among} that the filters let pass"
 
 
-def _named(query: ImageRecord | TextQuery) -> str:
-    if isinstance(query, ImageRecord):
-        return f"{query.modality} query"
-    return f"“{query.text if len(query.text) <= 60 else query.text[:59] + '…'}”"
+def _named(query: Query) -> str:
+    if isinstance(query, TextQuery):
+        return f"“{query.text if len(query.text) <= 60 else query.text[:59] + '…'}”"
+    return f"{query.modality} query" if query.modality else "vector"
 
 
-def _shown(path: Path) -> str:
-    """A path as short as it can be said from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+def _shown(record: ImageRecord) -> str:
+    """A path as short as it can be said from here, and the box where there is one."""
+    here, path = Path.cwd(), record.path
+    shown = str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return f"{shown} box {record.box}" if record.box else shown
 
 
 def _model_as_dict(model: ModelCard) -> dict[str, str]:
     return {"name": model.name, "fingerprint": model.fingerprint, "precision": model.precision}
 
 
-def _query_as_dict(query: ImageRecord | TextQuery, caveat: str | None) -> dict[str, Any]:
+def _query_as_dict(query: Query, caveat: str | None) -> dict[str, Any]:
+    if isinstance(query, TextQuery):
+        return {"query": asdict(query), "caveat": caveat}
     if isinstance(query, ImageRecord):
         return {"query": _record_as_dict(query)}
-    return {"query": asdict(query), "caveat": caveat}
+    modality = query.modality and query.modality.value
+    return {"query": {"modality": modality, "identity": query.identity}}
 
 
 def _record_as_dict(record: ImageRecord) -> dict[str, Any]:
+    rest = {
+        "tracklet": record.tracklet,
+        "time": record.time and record.time.isoformat(),
+        "box": record.box and list(record.box.corners),
+        "tags": sorted(record.tags),
+    }
     return {
         "path": os.path.abspath(record.path),  # noqa: PTH100  as the gallery names it
         "modality": record.modality.value,
         "identity": record.identity,
         "camera": record.camera,
+        **{name: value for name, value in rest.items() if value},
     }
+
+
+def _filters_as_dict(filters: Filters) -> dict[str, Any]:
+    """Those that are set."""
+    every = {
+        "modality": filters.modality and filters.modality.value,
+        "cameras": sorted(filters.cameras),
+        "since": filters.since and filters.since.isoformat(),
+        "until": filters.until and filters.until.isoformat(),
+        "tracklet": filters.tracklet,
+        "tags": sorted(filters.tags),
+        "identity": filters.identity,
+    }
+    return {name: value for name, value in every.items() if value not in (None, [])}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vireid.gallery.gallery import Gallery, stamp_of
-from vireid.gallery.local.facts import Known, Stamp
+from vireid.gallery import Gallery, Stamp
+from vireid.gallery.store import Entry
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError
 from vireid.progress import counted
@@ -19,7 +19,7 @@ class Indexed:
     added: int
     """Embedded and now in the gallery; some may have replaced what was there."""
     relabelled: int
-    """There already, under another identity or camera."""
+    """There already, with another identity, camera, tracklet, time or other tags."""
     unchanged: int
     """There already: the same file, size and time of change."""
     skipped: tuple[PictureError, ...]
@@ -37,13 +37,13 @@ def index(records: Sequence[ImageRecord], embedder: Embedder, gallery: Gallery) 
     """
     gallery.check(embedder)
     # taken before reading: a file that changes in between is found to have changed next time
-    stamps = {record.path: stamp_of(record.path) for record in records}
+    stamps = {record.path: Stamp.of(record.path) for record in records}
     known = gallery.known(records)
     todo = [r for r, k in zip(records, known, strict=True) if _has_changed(r, stamps[r.path], k)]
     relabelled = [
         r
         for r, k in zip(records, known, strict=True)
-        if k and not _has_changed(r, stamps[r.path], k) and _has_other_facts(r, k)
+        if k and not _has_changed(r, stamps[r.path], k) and _has_other_labels(r, k)
     ]
     if relabelled:
         gallery.relabel(relabelled)
@@ -66,7 +66,7 @@ def _add(
     return skipped
 
 
-def _has_changed(record: ImageRecord, stamp: Stamp | None, known: Known | None) -> bool:
+def _has_changed(record: ImageRecord, stamp: Stamp | None, known: Entry | None) -> bool:
     return (
         known is None
         or stamp is None
@@ -75,6 +75,6 @@ def _has_changed(record: ImageRecord, stamp: Stamp | None, known: Known | None) 
     )
 
 
-def _has_other_facts(record: ImageRecord, known: Known) -> bool:
-    there = known.record
-    return (record.identity, record.camera) != (there.identity, there.camera)
+def _has_other_labels(record: ImageRecord, known: Entry) -> bool:
+    names = ("identity", "camera", "tracklet", "time", "tags")
+    return any(getattr(record, name) != getattr(known.record, name) for name in names)

@@ -84,10 +84,9 @@ class PackedTrainingData:
         """
         _check(records, seed)
         _check_pad(augmentation.pad, data.height, data.width)
-        paths = [record.path for record in records]
         skip = data.unreadable == "skip"
         self._pictures = open_packed(
-            paths, data.height, data.width, root=root, skip_unreadable=skip
+            records, data.height, data.width, root=root, skip_unreadable=skip
         )
         self.records = tuple(r for i, r in enumerate(records) if i not in self._pictures.unreadable)
         """Records whose pictures could be read; people left out for `unpaired` among them."""

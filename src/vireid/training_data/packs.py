@@ -3,7 +3,8 @@
 Decoding JPEG files anew in every epoch costs more than all augmentation. A pack is a folder with
 `pictures.u8` (rows of uint8 [height, width, 3], nothing else) and `pack.json`, which says whose
 pictures they are: the folder of the data set, and the name, size and time of change of each file. A
-picture whose file has changed since is not taken from the pack.
+picture whose file has changed since is not taken from the pack. Several people of one frame have a
+row each.
 
 Packs are found by their content: pictures that are asked for come from all packs in the cache that
 have some of them, and those in no pack are packed then. A pack outside the cache (`vireid data pack
@@ -32,6 +33,7 @@ from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized
+from vireid.records import Box, ImageRecord, Key
 from vireid.threads import in_threads
 from vireid.whole_files import PARTIAL, new_folder, write_whole
 
@@ -42,6 +44,12 @@ log = logging.getLogger(__name__)
 
 State = tuple[int, int]
 """Size of a file in bytes, and the time it was last changed, in nanoseconds."""
+
+Pictures = Sequence[ImageRecord] | Sequence[Path]
+"""Records, or files that each show one person whole."""
+
+BOXED = "\0"
+"""Stands between a file and the box in the name of a picture; no path holds it."""
 
 
 class PackError(VireidError):
@@ -63,14 +71,14 @@ class UnreadablePicturesError(VireidError):
 
 @dataclass(frozen=True)
 class PackedPictures:
-    """Resized pictures in the order in which their paths were given, unreadable ones left out."""
+    """Resized pictures in the order in which they were asked for, unreadable ones left out."""
 
     files: tuple[UInt8[np.ndarray, "_ h w 3"], ...]
     """Pixels of the packs, mapped from the disk: only what is looked at is read."""
     places: Int[np.ndarray, "n 2"]
     """File and row of every picture."""
     unreadable: dict[int, str]
-    """Positions of the paths that are left out, each with the reason."""
+    """Positions of the pictures that are left out, each with the reason."""
 
     def __len__(self) -> int:
         return len(self.places)
@@ -91,7 +99,7 @@ class Pack:
     root: str
     """Folder of the data set when it was packed."""
     states: dict[str, State]
-    """Size and time of change of each file when it was packed, by its name below the root, in the
+    """Size and time of change of each file when it was packed, by the name of the picture, in the
     order of rows."""
 
     def pictures(self) -> UInt8[np.ndarray, "n h w 3"]:
@@ -103,19 +111,19 @@ class Pack:
 
 
 def open_packed(
-    paths: Sequence[Path],
+    pictures: Pictures,
     height: int,
     width: int,
     *,
     root: Path | None = None,
     skip_unreadable: bool = False,
 ) -> PackedPictures:
-    """Return the pictures at these paths in one size; read and resized once, then kept.
+    """Return pictures in one size; they are read and resized once, then kept.
 
     Several processes may ask at once: one builds the pack and shows its progress, the others wait.
 
     Args:
-        paths: Files of pictures, in the order in which they are wanted.
+        pictures: Records in the order in which they are wanted.
         height: Rows of every picture.
         width: Columns of every picture.
         root: Folder of the data set; by default the one that the pictures share. A data set that
@@ -127,7 +135,7 @@ def open_packed(
         PackError: There are no pictures or no pixels in them, there is no room for them, or they
             change meanwhile.
     """
-    wanted = _want(paths, height, width, root)
+    wanted = _want(pictures, height, width, root)
     shelf = cache_folder() / "packs"
     unreadable: dict[str, str] = {}
     with _told(shelf, CACHE_WAY_OUT):
@@ -166,7 +174,7 @@ def pack_group(
     """
     name = f"{dataset.label.replace(' ', '-')}-{group}-{height}x{width}"
     return make_pack(
-        [record.path for record in dataset.groups[group]],
+        dataset.groups[group],
         height,
         width,
         root=dataset.root,
@@ -176,7 +184,7 @@ def pack_group(
 
 
 def make_pack(
-    paths: Sequence[Path],
+    pictures: Pictures,
     height: int,
     width: int,
     *,
@@ -187,7 +195,7 @@ def make_pack(
     """Put exactly these pictures into one pack, unless there is one that still fits.
 
     Args:
-        paths: Files of pictures.
+        pictures: Records of a data set, or of a group of its people.
         height: Rows of every picture.
         width: Columns of every picture.
         root: Folder of the data set.
@@ -200,7 +208,7 @@ def make_pack(
         PackError: There are no pictures or no pixels in them, there is something else in `folder`,
             there is no room, or pictures change meanwhile.
     """
-    wanted = _want(paths, height, width, root)
+    wanted = _want(pictures, height, width, root)
     shelf = cache_folder() / "packs"
     place = folder.absolute() if folder else shelf / wanted.name
     with _told(shelf, CACHE_WAY_OUT), _alone_with_packs_of(wanted.root, shelf):
@@ -220,9 +228,10 @@ class _Wanted:
     height: int
     width: int
     names: Sequence[str]
-    """Names of the pictures below the root; one may come twice."""
+    """Names of the pictures: the file below the root, and the box if there is one; see `_named`.
+    One may come twice."""
     states: dict[str, State]
-    """States of the files that exist, by name."""
+    """States of the files that exist, by name of the picture."""
 
     @property
     def name(self) -> str:
@@ -255,18 +264,33 @@ class _Found:
     """Row of each picture that is wanted, by name."""
 
 
-def _want(paths: Sequence[Path], height: int, width: int, root: Path | None) -> _Wanted:
-    if not paths:
+def _want(pictures: Pictures, height: int, width: int, root: Path | None) -> _Wanted:
+    if not pictures:
         raise PackError("there are no pictures to pack")
     if height < 1 or width < 1:
         raise PackError(
             f"pictures of {height} rows and {width} columns have nothing in them; give 1 or more"
         )
-    absolute = [os.path.abspath(path) for path in paths]  # noqa: PTH100  links keep their names
+    keys = [_key(picture) for picture in pictures]
+    absolute = [os.path.abspath(path) for path, _ in keys]  # noqa: PTH100  links keep their names
     shared = root or os.path.commonpath([os.path.dirname(path) for path in absolute])  # noqa: PTH120
     folder = os.path.abspath(shared)  # noqa: PTH100
-    names = [_from(folder, path) for path in absolute]
+    files = [_from(folder, path) for path in absolute]
+    names = [_named(file, box) for file, (_, box) in zip(files, keys, strict=True)]
     return _Wanted(folder, height, width, names, _states(folder, names))
+
+
+def _key(picture: ImageRecord | Path) -> Key:
+    return picture.key if isinstance(picture, ImageRecord) else (picture, None)
+
+
+def _named(file: str, box: Box | None) -> str:
+    return f"{file}{BOXED}{box}" if box else file
+
+
+def _file_and_box(name: str) -> tuple[str, Box | None]:
+    file, _, box = name.partition(BOXED)
+    return file, Box.from_text(box) if box else None
 
 
 def _from(folder: str, path: str) -> str:
@@ -279,7 +303,7 @@ def _states(root: str, names: Iterable[str]) -> dict[str, State]:
     found = {}
     for name in names:
         try:
-            file = os.stat(f"{root}/{name}")  # noqa: PTH116  half the time of a Path, of which there are many
+            file = os.stat(f"{root}/{name.partition(BOXED)[0]}")  # noqa: PTH116  half the time of a Path, of which there are many
         except OSError:
             continue
         found[name] = (file.st_size, file.st_mtime_ns)
@@ -359,7 +383,14 @@ def _in_order(
 
 def _refuse_unreadable(wanted: _Wanted, reasons: dict[str, str], skip: bool) -> None:
     if reasons and (not skip or len(reasons) == len(set(wanted.names))):
-        raise UnreadablePicturesError({Path(wanted.root, k): why for k, why in reasons.items()})
+        raise UnreadablePicturesError(
+            {Path(wanted.root, _shown(name)): why for name, why in reasons.items()}
+        )
+
+
+def _shown(name: str) -> str:
+    """A picture's name as people read it."""
+    return name.replace(BOXED, " box ")
 
 
 def _add(shelf: Path, missing: _Wanted) -> dict[str, str]:
@@ -473,7 +504,7 @@ def _refuse_changed(wanted: _Wanted) -> None:
     now = _states(wanted.root, wanted.names)
     changed = [name for name in wanted.names if now.get(name) != wanted.states.get(name)]
     if changed:
-        named = ", ".join(str(Path(wanted.root, name)) for name in changed[:5])
+        named = ", ".join(str(Path(wanted.root, _shown(name))) for name in changed[:5])
         raise PackError(
             f"{len(changed)} pictures changed while they were packed ({named}); "
             "start again when nothing writes to them any more"
@@ -488,7 +519,8 @@ def _write_contents(pack: Pack) -> None:
 
 def _read(wanted: _Wanted, name: str) -> Pixels | str:
     """Return a resized picture, or the reason why there is none."""
+    file, box = _file_and_box(name)
     try:
-        return read_resized(Path(wanted.root, name), wanted.height, wanted.width)
+        return read_resized(Path(wanted.root, file), wanted.height, wanted.width, box)
     except PictureError as error:
         return error.reason

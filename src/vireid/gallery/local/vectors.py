@@ -2,13 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-Storage = Literal["float32", "float16"]
-Vectors = Float[np.ndarray, "n d"]
+from vireid.gallery.store import Storage, Vectors
+
 Rows = Int[np.ndarray, " r"]
 
 MOST_SCORES = 2**24

@@ -1,0 +1,54 @@
+"""Addresses: from what a person calls a gallery to the store that keeps it.
+
+An address is the path of a folder. One such as `scheme://host/name` is kept free for stores that
+are servers; there is none yet.
+"""
+
+import re
+from pathlib import Path
+
+from vireid.gallery.local.store import LocalStore
+from vireid.gallery.store import GalleryError, Storage, Store
+from vireid.models.card import ModelCard
+
+Address = Path | str
+
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+
+
+def exists(address: Address) -> bool:
+    """Whether something is at an address, which need not be a gallery."""
+    return _folder(address).exists()
+
+
+def open_store(address: Address, patience: float) -> Store:
+    """Open the store of a gallery.
+
+    Args:
+        address: Where it is.
+        patience: Seconds to wait for another process that is writing.
+
+    Raises:
+        GalleryError: No gallery is there, or it is damaged.
+    """
+    return LocalStore(_folder(address), patience)
+
+
+def create_store(address: Address, model: ModelCard, storage: Storage) -> None:
+    """Make the store of an empty gallery.
+
+    Args:
+        address: Where nothing is yet.
+        model: Whose embeddings it is going to hold.
+        storage: The number format of its vectors.
+
+    Raises:
+        GalleryError: Something is there already, or the disk is full.
+    """
+    LocalStore.create(_folder(address), model, storage)
+
+
+def _folder(address: Address) -> Path:
+    if isinstance(address, str) and (scheme := SCHEME.match(address)):
+        raise GalleryError(f"{address}: there are no galleries at {scheme[1]}://; give a folder")
+    return Path(address)

@@ -1,0 +1,131 @@
+"""The contract of a store: where a gallery keeps embeddings and what is known about pictures.
+
+`tests/gallery/test_store_contract.py` holds what every store must do, whatever it is made of.
+"""
+
+import hashlib
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from vireid.errors import VireidError
+from vireid.gallery.filters import Filters
+from vireid.models.card import ModelCard
+from vireid.records import ImageRecord, Key, Modality
+
+Storage = Literal["float32", "float16"]
+"""The number format in which vectors are kept."""
+Vectors = Float[np.ndarray, "n d"]
+Queries = Float[np.ndarray, "q d"]
+Scored = tuple[float, ImageRecord]
+"""A similarity, and the picture that has it."""
+
+
+class GalleryError(VireidError):
+    """A gallery that cannot be opened, filled or searched, and what can be done about it."""
+
+
+class Stamp(NamedTuple):
+    """By which a file is taken to be unchanged."""
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp | None":
+        """Return the size and the time of change of a file; None if it is not there."""
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return cls(found.st_size, found.st_mtime_ns)
+
+
+def content_of(path: Path) -> str | None:
+    """Return the hash of a file's bytes (BLAKE2b, 16 bytes, in hexadecimal digits).
+
+    None where it cannot be read, or is no file whose bytes stay.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture as a gallery holds it."""
+
+    record: ImageRecord
+    """Its path is absolute; what the gallery is asked about comes back equal."""
+    stamp: Stamp | None = None
+    """Of its file when it was read; None where there was no file."""
+    content: str | None = None
+    """The hash of its file's bytes, see `content_of`."""
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Keeps one gallery.
+
+    Threads share a store and processes share what it keeps. Every change happens whole or not at
+    all, and every answer is as of one change: nobody ever sees half of one. What goes wrong is a
+    `GalleryError` that says the way out.
+    """
+
+    @property
+    def address(self) -> str:
+        """Where it is, as a person knows it."""
+
+    @property
+    def model(self) -> ModelCard:
+        """Whose embeddings it holds."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+    def version(self) -> int:
+        """Return a number that is another one after every change, whoever made it."""
+
+    def count(self, modality: Modality | None = None) -> int:
+        """Return how many pictures it holds, in all or of one spectrum."""
+
+    def cameras(self) -> list[str]:
+        """Return the names of the cameras, sorted."""
+
+    def known(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
+        """Return those of some pictures that it holds."""
+
+    def add(self, vectors: Vectors, entries: Sequence[Entry]) -> None:
+        """Add pictures; one that is there already (the same key) is replaced.
+
+        Args:
+            vectors: Row i is the unit vector of entry i, as float32.
+            entries: No key twice.
+        """
+
+    def remove(self, keys: Iterable[Key]) -> int:
+        """Forget pictures, and return how many of them were there."""
+
+    def relabel(self, records: Iterable[ImageRecord]) -> None:
+        """Change identity, camera, tracklet, time and tags of those that are there."""
+
+    def search(self, queries: Queries, top: int, filters: Filters) -> list[list[Scored]]:
+        """Find the most similar of the pictures that the filters let pass.
+
+        Args:
+            queries: float32, one row for each query.
+            top: How many pictures a query gets at most.
+            filters: A camera that is not there lets nothing pass.
+
+        Returns:
+            For each query the pictures found, most similar first.
+        """

@@ -1,0 +1,384 @@
+"""What every store does, whatever it is made of.
+
+A store of another kind joins by one more case of the fixture `address`: it makes an empty store of
+the card `TOY`, and hands on what `open_store` finds it by, from this process and from others.
+"""
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vireid.gallery.addresses import Address, create_store, open_store
+from vireid.gallery.filters import Filters
+from vireid.gallery.store import Entry, GalleryError, Scored, Stamp, Storage, Store
+from vireid.models.card import ModelCard
+from vireid.records import Box, ImageRecord, Modality
+
+DIM = 24
+TOY = ModelCard("toy", "/models/toy", "0123456789abcdef", "float32", 32, 16, DIM)
+VISIBLE, INFRARED = Modality
+MONDAY, IN_ROME = datetime(2026, 11, 23, 8), timezone(timedelta(hours=1))
+EXACT: dict[Storage, float] = {"float32": 1e-6, "float16": 2e-3}
+"""By how much similarities may be off."""
+
+
+@pytest.fixture(params=["local float32", "local float16"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def address(kind: str, tmp_path: Path) -> Address:
+    """Where an empty store is."""
+    storage: Storage = "float16" if kind.endswith("float16") else "float32"
+    create_store(tmp_path / "a.gallery", TOY, storage)
+    return tmp_path / "a.gallery"
+
+
+@pytest.fixture
+def store(address: Address) -> Iterator[Store]:
+    opened = open_store(address, patience=20)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def tolerance(kind: str) -> float:
+    return EXACT["float16" if kind.endswith("float16") else "float32"]
+
+
+def unit(count: int, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((count, DIM)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def person(i: int) -> ImageRecord:
+    """Two people a frame, ten frames an hour, spectra in turn; every third has no more to it."""
+    bare = ImageRecord(Path(f"/site/{i // 2:05}.jpg"), (VISIBLE, INFRARED)[i % 2], box=boxed(i))
+    if i % 3 == 2:
+        return bare
+    return replace(
+        bare,
+        identity=i // 6,
+        camera=f"cam{i % 5}",
+        tracklet=f"t{i // 10}",
+        time=MONDAY + timedelta(minutes=6 * i),
+        tags=frozenset(tag for n, tag in ((2, "coat"), (3, "red bag"), (5, "gate")) if i % n == 0),
+    )
+
+
+def boxed(i: int) -> Box | None:
+    """The first person of a frame is boxed, and every fourth frame shows one more, whole."""
+    return None if i % 8 == 1 else Box(40 * (i % 2), 0, 40 * (i % 2) + 40, 90)
+
+
+def entries(count: int, start: int = 0) -> list[Entry]:
+    return [
+        Entry(person(i), Stamp(1000 + i, 10**18 + i), f"{i:032x}") if i % 7 else Entry(person(i))
+        for i in range(start, start + count)
+    ]
+
+
+def found(scored: list[Scored]) -> list[ImageRecord]:
+    return [record for _, record in scored]
+
+
+FILTERS = {
+    "none": Filters(),
+    "visible": Filters(modality=VISIBLE),
+    "infrared": Filters(modality=INFRARED),
+    "one camera": Filters(cameras=["cam3"]),
+    "visible, two cameras": Filters(cameras=["cam3", "cam1"], modality=VISIBLE),
+    "no such camera": Filters(cameras=["nowhere"]),
+    "since": Filters(since=MONDAY + timedelta(hours=3)),
+    "until": Filters(until=MONDAY + timedelta(hours=3)),
+    "between": Filters(since=MONDAY + timedelta(hours=3), until=MONDAY + timedelta(hours=9)),
+    "since, in a zone": Filters(since=(MONDAY + timedelta(hours=5)).replace(tzinfo=IN_ROME)),
+    "tracklet": Filters(tracklet="t4"),
+    "tag": Filters(tags=["coat"]),
+    "infrared, two tags": Filters(tags=["coat", "red bag"], modality=INFRARED),
+    "identity": Filters(identity=0),
+    "all": Filters(
+        modality=VISIBLE,
+        cameras=["cam0", "cam2"],
+        since=MONDAY,
+        until=MONDAY + timedelta(days=1),
+        tags=["coat"],
+        identity=0,
+        tracklet="t0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_search_finds_what_comparing_with_all_that_filters_let_pass_finds(
+    store: Store, tolerance: float, name: str
+) -> None:
+    filters = FILTERS[name]
+    vectors, added = unit(150), entries(150)
+    store.add(vectors[:90], added[:90])
+    store.add(vectors[90:], added[90:])
+    queries = unit(4, seed=1)
+    kept = [i for i, entry in enumerate(added) if filters.let_pass(entry.record)]
+    answers = store.search(queries, 12, filters)
+    assert len(answers) == len(queries)
+    for query, answer in zip(queries, answers, strict=True):
+        similarity = {added[i].record.key: float(vectors[i] @ query) for i in kept}
+        best = sorted(similarity.values(), reverse=True)[:12]
+        assert [score for score, _ in answer] == pytest.approx(best, abs=tolerance)
+        for score, record in answer:
+            assert score == pytest.approx(similarity[record.key], abs=tolerance)
+            assert record in [added[i].record for i in kept]
+        assert len(set(found(answer))) == len(answer)
+
+
+def test_every_filter_of_these_tests_but_one_lets_some_pass() -> None:
+    passing = [sum(f.let_pass(person(i)) for i in range(150)) for f in FILTERS.values()]
+    assert [count for count in passing if not count] == [0]
+    assert len(set(passing)) > 8
+
+
+def test_an_empty_store_answers_with_nothing(store: Store) -> None:
+    assert store.search(unit(2), 5, Filters()) == [[], []]
+    assert (store.count(), store.cameras(), dict(store.known([person(0).key]))) == (0, [], {})
+
+
+def test_more_than_there_are_is_all_there_are(store: Store) -> None:
+    store.add(unit(5), entries(5))
+    assert len(store.search(unit(1), 50, Filters())[0]) == 5
+
+
+def test_no_queries_have_no_answers(store: Store) -> None:
+    store.add(unit(5), entries(5))
+    assert store.search(np.zeros((0, DIM), np.float32), 5, Filters()) == []
+
+
+def test_what_goes_in_comes_back(store: Store) -> None:
+    full = Entry(
+        ImageRecord(
+            path=Path("/site/gate 1/ä, ö.jpg"),
+            modality=INFRARED,
+            identity=-7,
+            camera="north gate",
+            tracklet="t7",
+            time=datetime(2026, 1, 1, 23, 59, 59, 123456, tzinfo=timezone(timedelta(hours=-5))),
+            box=Box(0, 3, 1919, 1080),
+            tags=frozenset({"red; coat", "“Tüte”", "[]"}),
+        ),
+        Stamp(12, 1_700_000_000_123_456_789),
+        "00ff" * 8,
+    )
+    bare = Entry(ImageRecord(Path("/site/b.jpg"), VISIBLE))
+    naive = Entry(ImageRecord(Path("/site/c.jpg"), VISIBLE, 0, time=datetime(1969, 7, 20, 20, 17)))
+    added = [full, bare, naive]
+    store.add(unit(3), added)
+    assert store.known([e.record.key for e in added]) == {e.record.key: e for e in added}
+    assert set(found(store.search(unit(1), 3, Filters())[0])) == {e.record for e in added}
+
+
+def test_a_file_has_as_many_pictures_as_it_has_boxes_and_one_without(store: Store) -> None:
+    whole = ImageRecord(Path("/site/a.jpg"), VISIBLE, 1)
+    people = [replace(whole, box=Box(x, 0, x + 10, 30), identity=x) for x in (0, 10, 20)]
+    store.add(unit(4), [Entry(record) for record in (whole, *people)])
+    assert store.count() == 4
+    store.add(unit(1, seed=9), [Entry(replace(people[1], identity=77))])
+    assert store.count() == 4
+    identities = {r.identity for r in found(store.search(unit(1), 9, Filters())[0])}
+    assert identities == {0, 1, 20, 77}
+
+
+def test_the_same_key_replaces_and_the_old_vector_is_found_no_more(
+    store: Store, tolerance: float
+) -> None:
+    vectors, added = unit(20), entries(20)
+    store.add(vectors, added)
+    other = replace(added[4].record, modality=INFRARED, identity=99, camera=None, tags=frozenset())
+    assert added[4].record.modality is VISIBLE
+    new = unit(1, seed=7)
+    store.add(new, [Entry(other)])
+    assert [store.count(m) for m in (None, VISIBLE, INFRARED)] == [20, 9, 11]
+    ((score, record),) = store.search(new, 1, Filters())[0]
+    assert record == other
+    assert score == pytest.approx(1, abs=tolerance)
+    assert store.known([other.key]) == {other.key: Entry(other)}
+    assert other.key not in {r.key for r in found(store.search(unit(1), 20, Filters(VISIBLE))[0])}
+    assert added[4].record.tags
+    for tag in added[4].record.tags:
+        assert other not in found(store.search(new, 20, Filters(tags=[tag]))[0])
+
+
+def test_what_is_removed_is_found_no_more(store: Store) -> None:
+    vectors, added = unit(20), entries(20)
+    store.add(vectors, added)
+    gone = [entry.record for entry in added[:6]]
+    absent = ImageRecord(Path("/site/nobody.jpg"), VISIBLE)
+    assert store.remove([record.key for record in (*gone, absent)]) == 6
+    assert store.remove([record.key for record in gone]) == 0
+    assert (store.count(), store.count(VISIBLE)) == (14, 7)
+    assert store.known([record.key for record in gone]) == {}
+    left = found(store.search(vectors[:1], 20, Filters())[0])
+    assert set(left) == {entry.record for entry in added[6:]}
+    store.add(vectors[:6], added[:6])
+    assert found(store.search(vectors[:1], 1, Filters())[0]) == [added[0].record]
+
+
+def test_labels_change_without_another_vector(store: Store, tolerance: float) -> None:
+    vectors, added = unit(12), entries(12)
+    store.add(vectors, added)
+    before = store.search(vectors[:1], 1, Filters(cameras=["cam0"]))[0]
+    assert found(before) == [added[0].record]
+    changed = replace(
+        added[0].record,
+        identity=9,
+        camera="gate",
+        tracklet="t99",
+        time=datetime(2030, 1, 1, tzinfo=UTC),
+        tags=frozenset({"hat", "coat"}),
+    )
+    nobody = ImageRecord(Path("/site/nobody.jpg"), VISIBLE, 9, "gate")
+    store.relabel([changed, nobody])
+    assert store.count() == 12
+    assert store.known([changed.key])[changed.key] == replace(added[0], record=changed)
+    for filters in (
+        Filters(identity=9),
+        Filters(cameras=["gate"]),
+        Filters(tracklet="t99"),
+        Filters(since=datetime(2029, 1, 1)),
+        Filters(tags=["hat"]),
+    ):
+        ((score, record),) = store.search(vectors[:1], 5, filters)[0]
+        assert record == changed
+        assert score == pytest.approx(1, abs=tolerance)
+    bare = replace(changed, identity=None, camera=None, tracklet=None, time=None, tags=frozenset())
+    store.relabel([bare])
+    assert store.known([bare.key])[bare.key].record == bare
+    assert store.search(vectors[:1], 5, Filters(tags=["hat"])) == [[]]
+
+
+def test_known_are_those_that_are_there_with_their_boxes(store: Store) -> None:
+    added = entries(8)
+    store.add(unit(8), added)
+    strange = replace(added[0].record, box=Box(1, 2, 30, 40))
+    asked = [strange.key, added[0].record.key, added[5].record.key]
+    assert set(store.known(asked)) == set(asked[1:])
+
+
+def test_counts_and_cameras(store: Store) -> None:
+    store.add(unit(30), entries(30))
+    assert [store.count(m) for m in (None, VISIBLE, INFRARED)] == [30, 15, 15]
+    assert store.cameras() == [f"cam{i}" for i in range(5)]
+    moved = [replace(e.record, camera="a gate") for e in entries(30) if e.record.camera == "cam1"]
+    store.relabel(moved)
+    assert store.cameras() == ["a gate", "cam0", "cam2", "cam3", "cam4"]
+
+
+def test_a_failed_addition_changes_nothing_and_the_next_one_works(store: Store) -> None:
+    store.add(unit(10), entries(10))
+    version, before = store.version(), store.search(unit(2, seed=1), 20, Filters())
+    beyond = Entry(replace(person(3), identity=2**80))
+    batch = [*entries(5, start=8), beyond, *entries(5, start=40)]
+    with pytest.raises(GalleryError, match="too large a number"):
+        store.add(unit(11, seed=2), batch)
+    assert (store.version(), store.count()) == (version, 10)
+    assert store.search(unit(2, seed=1), 20, Filters()) == before
+    store.add(unit(5, seed=3), entries(5, start=8))
+    assert store.count() == 13
+    assert found(store.search(unit(5, seed=3)[4:], 1, Filters())[0]) == [person(12)]
+
+
+def test_the_version_is_another_one_after_every_change(store: Store) -> None:
+    versions = [store.version()]
+    store.add(unit(4), entries(4))
+    versions.append(store.version())
+    store.relabel([replace(person(0), identity=5)])
+    versions.append(store.version())
+    store.remove([person(1).key])
+    versions.append(store.version())
+    assert len(set(versions)) == 4
+    store.search(unit(1), 1, Filters())
+    assert store.version() == versions[-1]
+
+
+def test_what_was_added_is_there_after_reopening(store: Store, address: Address) -> None:
+    store.add(unit(20), entries(20))
+    before = store.search(unit(3, seed=1), 9, Filters(tags=["coat"]))
+    store.close()
+    again = open_store(address, patience=1)
+    assert again.search(unit(3, seed=1), 9, Filters(tags=["coat"])) == before
+    assert (again.count(), again.model, again.address) == (20, TOY, str(address))
+    again.close()
+
+
+def test_changes_are_seen_by_whoever_has_the_store_open(store: Store, address: Address) -> None:
+    reader = open_store(address, patience=1)
+    for start in (0, 10, 20):
+        store.add(unit(10, seed=start), entries(10, start))
+        assert reader.count() == start + 10
+        assert len(reader.search(unit(1), 99, Filters())[0]) == start + 10
+    store.relabel([replace(person(0), camera="gate")])
+    assert "gate" in reader.cameras()
+    assert len(reader.search(unit(1), 9, Filters(cameras=["gate"]))[0]) == 1
+    store.remove([person(0).key])
+    assert reader.search(unit(1), 9, Filters(cameras=["gate"])) == [[]]
+    reader.close()
+
+
+def test_threads_share_a_store(store: Store) -> None:
+    vectors, added = unit(300), entries(300)
+    wrong: list[object] = []
+
+    def ask() -> None:
+        for i in range(50):
+            answer = found(store.search(vectors[i : i + 1], 1, Filters())[0])
+            if answer != [added[i].record]:
+                wrong.append((i, answer))
+
+    store.add(vectors[:50], added[:50])
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for start in range(50, 300, 50):
+        store.add(vectors[start : start + 50], added[start : start + 50])
+    for thread in threads:
+        thread.join()
+    assert (wrong, store.count()) == ([], 300)
+
+
+def add_batches(address: Address, first: int, batches: int) -> None:
+    """What another process does: batches of 20, each of one camera of its own."""
+    store = open_store(address, patience=60)
+    for start in range(first, first + 20 * batches, 20):
+        batch = [
+            Entry(replace(person(i), camera=f"batch {start}")) for i in range(start, start + 20)
+        ]
+        store.add(unit(20, seed=start), batch)
+    store.close()
+
+
+def test_whole_batches_are_seen_while_other_processes_add(store: Store, address: Address) -> None:
+    spawning = multiprocessing.get_context("spawn")
+    writers = [
+        spawning.Process(target=add_batches, args=(address, first, 8)) for first in (0, 10_000)
+    ]
+    for writer in writers:
+        writer.start()
+    seen = [0]
+    while any(writer.is_alive() for writer in writers):
+        answer = found(store.search(unit(1), 1000, Filters())[0])
+        by_batch = {r.camera: sum(other.camera == r.camera for other in answer) for r in answer}
+        assert set(by_batch.values()) <= {20}
+        seen.append(len(answer))
+    for writer in writers:
+        writer.join()
+    assert seen == sorted(seen)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert store.count() == 320
+    for first in (0, 10_000, 10_140):
+        ((_, record),) = store.search(unit(20, seed=first)[:1], 1, Filters())[0]
+        assert record == replace(person(first), camera=f"batch {first}")
