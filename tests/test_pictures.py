@@ -1,10 +1,13 @@
 import os
 import pickle
+import shutil
+import socket as socketlib
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -132,15 +135,6 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same(tmp_path: Path
     assert np.abs(fast.astype(int) - slow.astype(int)).mean() < 1
 
 
-def test_a_picture_that_comes_through_a_pipe_is_read(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (300, 120, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "a.png")  # more than a pipe holds
-    os.mkfifo(tmp_path / "pipe")
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit((tmp_path / "pipe").write_bytes, (tmp_path / "a.png").read_bytes())
-        assert (np.asarray(read_picture(tmp_path / "pipe")) == noise).all()
-
-
 @pytest.mark.skipif(
     not (pictures.decode_jpeg and pictures._fitted_fast), reason="there are no wheels here"
 )
@@ -231,13 +225,13 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:900])
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    body = name + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
 def bomb(path: Path) -> None:
     """The header of a PNG of 30,000 x 30,000 pixels; all of it would be 2.7 GB."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        body = name + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
     header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     data = zlib.compress(bytes(90_001) * 100)
     path.write_bytes(
@@ -251,6 +245,31 @@ def film(path: Path) -> None:
         file.truncate(3 * 2**30)
 
 
+def socket(path: Path) -> None:
+    with socketlib.socket(socketlib.AF_UNIX) as file:
+        file.bind(str(path))
+
+
+def deep_png(height: int, width: int) -> Callable[[Path], None]:
+    """A PNG in grey of 16 bits."""
+
+    def write(path: Path) -> None:
+        pixels = np.zeros((height, width), np.uint16)
+        Image.fromarray(pixels).save(path)
+
+    return write
+
+
+def many_scans(path: Path) -> None:
+    """A progressive JPEG whose last scan comes again and again; each passes over all of it."""
+    gradient(800, 400).save(path, progressive=True)
+    content = path.read_bytes()
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + scan * (1000 - content.count(b"\xff\xda")) + content[-2:])
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 100\n%%EndComments\nshowpage\n%%EOF\n"
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated.jpg": (truncated, "it cannot be decoded .*truncated.*; put a sound copy"),
     "empty.jpg": (Path.touch, "it is empty"),
@@ -259,9 +278,17 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "narrow.png": (gradient(100, 3).save, "100 rows and 3 columns"),
     "bomb.png": (bomb, "too large.*cut out the person"),
     "poster.png": (Image.new("1", (10_000, 9_000)).save, "too large"),
-    "film.jpg": (film, "it is too large: 3.0 GiB"),
+    "film.jpg": (film, "it is too large: more than 512 MiB"),
     "vanished.jpg": (lambda path: None, "it is not there"),
-    "folder.png": (Path.mkdir, "it cannot be decoded .*directory"),
+    "folder.png": (Path.mkdir, "it is no regular file but .* or a folder; give the picture"),
+    "pipe.jpg": (os.mkfifo, "it is no regular file but a pipe"),
+    "socket.jpg": (socket, "it is no regular file but a pipe, a socket"),
+    "device.jpg": (lambda path: path.symlink_to("/dev/zero"), "no regular file but .* a device"),
+    "postscript.jpg": (lambda path: path.write_bytes(POSTSCRIPT), "not a picture of a kind"),
+    "thermal.png": (deep_png(6000, 6000), "6000 columns of I;16 in PNG; .* 34 million"),
+    "web.webp": (Image.new("RGB", (6000, 6000)).save, "6000 columns of RGB in WEBP; .* 34 mill"),
+    "clear.png": (Image.new("RGBA", (6000, 6000)).save, "6000 columns of RGBA in PNG"),
+    "endless.jpg": (many_scans, "it is too large: a JPEG of 1000 scans"),
     "broken.tiff": (lambda path: path.write_bytes(b"II*\0\x08\0\0\0\x01\0"), "it (is not|cannot)"),
 }
 
@@ -278,6 +305,72 @@ def test_a_bad_picture_is_refused_by_name_with_reason_and_way_out(
         read_picture(path)
     assert str(caught.value).startswith(str(path))
     assert caught.value.path == path
+
+
+def test_no_program_is_run_to_read_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(POSTSCRIPT)
+    ghostscript, called = tmp_path / "gs", tmp_path / "called"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {called}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert shutil.which("gs") == str(ghostscript)
+    with pytest.raises(PictureError):
+        read_resized(tmp_path / "a.jpg", 20, 10)
+    assert not called.exists()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TGA", "JPEG2000", "DIB", "GIF", "PPM", "AVIF", "QOI"])
+def test_the_content_tells_the_kind_and_not_the_suffix(kind: str, tmp_path: Path) -> None:
+    gradient().save(tmp_path / "a.jfif", kind)
+    assert read_picture(tmp_path / "a.jfif").size == (32, 64)
+
+
+def test_a_link_to_a_picture_is_a_picture(tmp_path: Path) -> None:
+    gradient().save(tmp_path / "a.png")
+    (tmp_path / "link.png").symlink_to("a.png")
+    assert read_picture(tmp_path / "link.png").size == (32, 64)
+    check_header(tmp_path / "link.png")
+
+
+KELVIN = np.linspace(29_500, 30_500, 64)[:, None].repeat(32, axis=1).astype(np.uint16)
+
+
+def deep_colours(kind: str, path: Path) -> None:
+    """In every channel what a thermal camera would write in one."""
+    if kind == "ppm":
+        colours = KELVIN[..., None].repeat(3, axis=2).astype(">u2")
+        path.write_bytes(b"P6\n32 64\n65535\n" + colours.tobytes())
+    elif kind == "jp2":
+        content = BytesIO()
+        gradient().save(content, "JPEG2000")
+        # A file of 16 bits a channel says so here, once for each channel.
+        sizes = content.getvalue().index(b"\xff\x4f\xff\x51")
+        deep = bytearray(content.getvalue())
+        deep[sizes + 42 : sizes + 51 : 3] = b"\x0f\x0f\x0f"
+        path.write_bytes(deep)
+    else:
+        path.write_bytes(png_16({"la": 4, "rgb": 2, "rgba": 6}[kind]))
+
+
+def png_16(kind: int) -> bytes:
+    channels = {4: 2, 2: 3, 6: 4}[kind]
+    rows = b"".join(b"\0" + row.astype(">u2").repeat(channels).tobytes() for row in KELVIN)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 64, 16, kind, 0, 0, 0))
+    body = header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("kind", ["la", "rgb", "rgba", "ppm", "jp2"])
+def test_colours_of_16_bits_are_refused_and_never_cut_to_their_high_byte(
+    kind: str, tmp_path: Path
+) -> None:
+    deep_colours(kind, tmp_path / f"a.{kind}")
+    told = r"more than 8 bits in each of several channels.* save it in grey with 16 bits"
+    for read in (read_picture, check_header, lambda path: read_resized(path, 20, 10)):
+        with pytest.raises(PictureError, match=told):
+            read(tmp_path / f"a.{kind}")
 
 
 def test_a_picture_that_may_not_be_read_is_refused(tmp_path: Path) -> None:

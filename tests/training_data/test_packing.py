@@ -1,6 +1,5 @@
 """`vireid data pack`: what it leaves behind is what training finds, and nothing else is."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from tests import sysu_layout
-from tests.waiting import wait_for
+from tests.waiting import HELD_UP, wait_for
 
 from vireid import datasets
 from vireid.cli import main as cli
@@ -110,17 +109,14 @@ def test_a_killed_process_leaves_the_old_pack_and_no_half_of_a_new_one(
     old = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
     records = datasets.read("nightwalk", root).train
     Image.new("RGB", (24, 48), "white").save(records[0].path)
-    last = records[-1].path.read_bytes()
-    records[-1].path.unlink()
-    os.mkfifo(records[-1].path)  # the process waits at the last picture of the first group
-    command = [sys.executable, "-m", "vireid", *arguments(root, "--out", out)]
+    # The process waits at the last picture of the first group.
+    program = HELD_UP.format(picture=str(records[-1].path)) + "import vireid.__main__"
+    command = [sys.executable, "-c", program, *arguments(root, "--out", out)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as packing:
         wait_for(lambda: packing.poll() is not None or list(out.glob(".*.partial/pictures.u8")))
         assert packing.poll() is None
         packing.send_signal(signal.SIGKILL)
     assert {path: path.read_bytes() for path in old} == old
-    records[-1].path.unlink()
-    records[-1].path.write_bytes(last)
     pack(root, "--out", out)
     assert [path for path in out.iterdir() if path.suffix == ".partial"] == []
     data = learnt_from(root)

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.full_disk import full_disk
-from tests.waiting import wait_for
+from tests.waiting import HELD_UP, wait_for
 
+from vireid import pictures
 from vireid.cache import cache_folder
 from vireid.pictures import read_resized
 from vireid.records import Box, ImageRecord, Modality
@@ -189,21 +189,19 @@ def test_a_long_list_of_unreadable_pictures_is_cut_short(tmp_path: Path) -> None
         open_packed(absent, *SIZE, skip_unreadable=True)  # which would leave none
 
 
-def test_a_picture_that_vanishes_while_packing_is_named(paths: list[Path], cache: Path) -> None:
-    # A pipe is read only when something is written: the build waits at the first picture.
-    paths[0].unlink()
-    os.mkfifo(paths[0])
+def test_a_picture_that_vanishes_while_packing_is_named(
+    paths: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = pictures.content_of
 
-    def remove_last_then_go_on() -> None:
-        with paths[0].open("wb") as waiting:
+    def remove_last_then_read(path: Path, most: int) -> bytes:
+        if path == paths[0]:
             paths[-1].unlink()
-            waiting.write(b"no picture")
+        return read(path, most)
 
-    thread = threading.Thread(target=remove_last_then_go_on)
-    thread.start()
+    monkeypatch.setattr(pictures, "content_of", remove_last_then_read)
     with pytest.raises(PackError, match=rf"changed while they were packed .*{paths[-1]}"):
         open_packed(paths, *SIZE, skip_unreadable=True)
-    thread.join()
     assert packs_in(cache) == []
 
 
@@ -215,9 +213,9 @@ print(len(open_packed(sorted(Path(sys.argv[1]).glob("*/*.jpg")), 24, 12)))
 """
 
 
-def start_building(folder: Path) -> subprocess.Popen[str]:
+def start_building(folder: Path, first: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", BUILD, str(folder)],
+        [sys.executable, "-c", first + BUILD, str(folder)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
 
@@ -229,17 +227,13 @@ def bytes_in_unfinished_packs(cache: Path) -> int:
 def test_a_killed_build_leaves_nothing_that_is_taken_for_a_pack(
     paths: list[Path], tmp_path: Path, cache: Path
 ) -> None:
-    last = paths[-1].read_bytes()
-    paths[-1].unlink()
-    os.mkfifo(paths[-1])  # the build waits at the last picture, the others being written
-    building = start_building(tmp_path / "set")
+    # The build waits at the last picture, the others being written.
+    building = start_building(tmp_path / "set", HELD_UP.format(picture=str(paths[-1])))
     wait_for(lambda: building.poll() is not None or bytes_in_unfinished_packs(cache))
     assert building.poll() is None
     building.send_signal(signal.SIGKILL)
     building.communicate()
     assert packs_in(cache)[0].endswith(".partial")
-    paths[-1].unlink()
-    paths[-1].write_bytes(last)
     assert (pixels(open_packed(sorted(paths), *SIZE)) == read(sorted(paths))).all()
     assert [name for name in packs_in(cache) if name.endswith(".partial")] == []
 
