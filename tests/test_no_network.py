@@ -24,7 +24,8 @@ for module in pkgutil.walk_packages(vireid.__path__, "vireid."):
 SEARCH_AND_STAY = """
 import sys, time
 from vireid.cli.main import vireid
-for words in (["index", {gallery!r}, "--out", {out!r}], ["search", {out!r}, {query!r}]):
+for words in (["index", {gallery!r}, "--out", {out!r}, "--modality", "visible"],
+              ["search", {out!r}, {query!r}]):
     vireid(words, standalone_mode=False)
 time.sleep(12)  # ONNX Runtime waits nine seconds before it calls its maker
 """

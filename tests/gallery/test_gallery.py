@@ -181,7 +181,6 @@ def test_a_picture_is_known_by_the_hash_of_its_bytes(gallery: Gallery, tmp_path:
 @pytest.mark.parametrize(
     ("filters", "why"),
     [
-        ({"modality": "thermal"}, "no modality 'thermal'; give visible or infrared"),
         ({"since": datetime(2026, 1, 2), "until": datetime(2026, 1, 2)}, "turn them round"),
     ],
 )

@@ -211,9 +211,13 @@ def _records(text: str, separator: str) -> Iterator[tuple[int, list[str] | str]]
             yield number, f"it cannot be split into columns ({error})"
 
 
+SIDES = ("left", "top", "right", "bottom")
+"""Short words, like many others (light, stop): no typing error is looked for."""
+
+
 def _check_columns(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
     for name in names:
-        near = get_close_matches(name, columns, 1, cutoff=0.8)
+        near = get_close_matches(name, [c for c in columns if c not in SIDES], 1, cutoff=0.8)
         if near and name != near[0] and near[0] not in names:
             raise VireidError(f"{path} has a column {name!r}; did you mean {near[0]!r}?")
     if columns[0] not in names:
