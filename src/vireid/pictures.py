@@ -163,10 +163,10 @@ def read_picture(
 
     Args:
         path: A file; of several frames in it the first is taken.
-        enough_for: Height and width that the picture is going to be resized to. A JPEG is then
-            decoded at 1/2, 1/4 or 1/8 of its size where that still leaves twice as many rows and
-            columns, which is several times faster.
-        box: The part of it that is wanted. The frame is then decoded whole.
+        enough_for: Height and width that the picture will be resized to. A JPEG is then decoded at
+            1/2, 1/4 or 1/8 of its size where that still leaves twice as many rows and columns,
+            which is several times faster.
+        box: Part of the picture that is wanted; the frame is then decoded whole.
 
     Returns:
         The picture as `as_rgb` gives it, decoded; the file is closed.

@@ -73,12 +73,12 @@ class Box:
 
     @property
     def corners(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom."""
+        """Corners of the box: left, top, right, bottom."""
         return self.left, self.top, self.right, self.bottom
 
 
 Key = tuple[Path, Box | None]
-"""What names one person's cut-out among all: a file, and the box where it shows several people."""
+"""The name of one person's cut-out: a file, and the box where it shows several people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +102,15 @@ class ImageRecord:
     tracklet: str | None = None
     """Name of the tracklet that it is a frame of, unique in a data set; None for a still."""
     time: datetime | None = None
-    """When it was taken, where somebody has said it. No score depends on it."""
+    """Time when it was taken, where somebody has said it. No score depends on it."""
     box: Box | None = None
-    """Which part of the frame shows the person; None where the picture shows one person whole."""
+    """Part of the frame that shows the person; None where the whole picture shows one person."""
     tags: frozenset[str] = frozenset()
-    """Labels in free text, to search by. No score depends on them."""
+    """Tags in free text, to search by. No score depends on them."""
 
     @property
     def key(self) -> Key:
-        """What names it: no two pictures of a gallery or of a data set have the same."""
+        """The key of the record: no two pictures of a gallery or of a data set have the same."""
         return self.path, self.box
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """Somebody who is looked for by a sentence."""
+    """A person searched for by a sentence, without a picture."""
 
     text: str
     identity: int | None = None
@@ -145,12 +145,12 @@ class TextQuery:
 
 @dataclass(frozen=True, slots=True)
 class VectorQuery:
-    """Somebody who is looked for by an embedding that was made before."""
+    """A person searched for by an embedding that was made before."""
 
     modality: Modality | None = None
     """Spectrum of the picture that it was made from, where that is known."""
     identity: int | None = None
-    """The person that it stands for, where that is known."""
+    """Identity of the person, where that is known."""
 
 
 def spelling_key(name: str) -> str:

@@ -51,7 +51,7 @@ class Labels:
     identity: int | None = None
     camera: str | None = None
     time: datetime | None = None
-    """Only a list says this, and what follows."""
+    """Time of the picture; only a list says this and the fields below."""
     tracklet: str | None = None
     box: Box | None = None
     tags: frozenset[str] = frozenset()
