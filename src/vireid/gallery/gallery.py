@@ -145,8 +145,8 @@ class Gallery:
         Args:
             embeddings: Row i is the unit vector of record i.
             records: Records of different keys: a path may come twice only with different boxes.
-            stamps: Sizes and times of change of the files when they were read, to tell later whether
-                they have changed; by default the present ones.
+            stamps: Sizes and times of change of the files when they were read, to tell later
+                whether they have changed; by default the present ones.
 
         Raises:
             GalleryError: Vectors and records do not fit each other or this gallery, another
