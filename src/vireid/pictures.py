@@ -118,7 +118,7 @@ class PictureQuery:
     picture: Image.Image
     modality: Modality
     identity: int | None = None
-    """Of whoever it shows, where that is known."""
+    """Identity of the person that it shows, where that is known."""
 
 
 def pixels_of(record: ImageRecord, height: int, width: int) -> Pixels:
