@@ -338,7 +338,7 @@ def main() -> None:
         for clip in MIXED if part == "mixed" else SIZES:
             took = _steps.measured(partial(PARTS[part], clip), "--measure", part, clip)
             found.setdefault(part, {})[clip] = took
-            tables = [draw(found[name]) for name, draw in TABLES.items() if name in found]
+            tables = [table(found[name]) for name, table in TABLES.items() if name in found]
             text = _steps.report("CLIP4VI-ReID", __doc__, tables)
             if told.write:
                 RESULTS.write_text(text, encoding="utf-8")

@@ -40,13 +40,12 @@ from scipy.io import loadmat, savemat
 from vireid.datasets import Dataset
 from vireid.datasets._sysu_layout import MODALITIES
 from vireid.records import ImageRecord
-from vireid.scoring import offered, permutations
+from vireid.scoring import METRICS, offered, permutations
 from vireid.scoring.metrics import CmcVariant, score_ranking
 from vireid.scoring.protocols import Protocol, Trial
 
 RESULTS = Path(__file__).parent / "results" / "metric_parity.md"
 DIM = 64
-METRICS = ("R1", "R5", "R10", "R20", "mAP", "mINP")
 VARIANTS = ("all single", "indoor single", "indoor multi", "all multi")
 Scores = Mapping[str, float]
 

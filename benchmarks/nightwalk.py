@@ -468,10 +468,10 @@ def _plot_curves(learnt: Sequence[Mapping[str, Any]], file: Path) -> None:
         of_row = [answer for answer in learnt if answer["row"] == row]
         most = max((answer["people"] for answer in of_row), default=0)
         of_all = [answer for answer in of_row if answer["people"] == most]
-        _draw(axes[0], of_all, "pictures seen", title, f"C{colour}")
+        _plot(axes[0], of_all, "pictures seen", title, f"C{colour}")
         for budget in sorted({a["pictures seen"] for a in of_row if a["people"] < most}):
             same = [a for a in of_row if a["pictures seen"] == budget]
-            _draw(axes[1], same, "people", f"{title}, {budget // 1000}k pictures", f"C{colour}")
+            _plot(axes[1], same, "people", f"{title}, {budget // 1000}k pictures", f"C{colour}")
     for axis, over in zip(axes, ("pictures seen, of all people", "people"), strict=True):
         axis.set(xlabel=over, xlim=(0, None), ylim=(0, None))
         axis.xaxis.set_major_formatter("{x:,.0f}")
@@ -484,7 +484,7 @@ def _plot_curves(learnt: Sequence[Mapping[str, Any]], file: Path) -> None:
     write_whole(file, content.getvalue())
 
 
-def _draw(
+def _plot(
     axis: Any, answers: Sequence[Mapping[str, Any]], over: str, title: str, colour: str
 ) -> None:
     """One line, the mean over seeds."""

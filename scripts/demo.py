@@ -61,7 +61,7 @@ def main() -> None:
     query = os.path.relpath(queries[0].path)
     run("search", str(GALLERY), query, "--top", str(HITS), "--sheet", str(SHEET))
     sheets = answers(embedder, queries[:QUERIES_SHOWN])
-    demo_report.draw(rows, learning_curve(RUN), sheets, REPORT)
+    demo_report.write(rows, learning_curve(RUN), sheets, REPORT)
     say_what_next(rows, time.perf_counter() - began)
 
 

@@ -16,7 +16,7 @@ LEARNT, NOT_LEARNT = "#1a9850", "#8d99ae"
 DPI = 110
 
 
-def draw(
+def write(
     scores: Sequence[Scores],
     losses: Mapping[str, Sequence[float]],
     sheets: Sequence[Image.Image],
@@ -40,14 +40,14 @@ def plots(
     with mpl.rc_context({"font.size": 12, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(width / DPI, 4.4), layout="constrained", dpi=DPI)
         grid = figure.add_gridspec(1, 2, width_ratios=[3, 2])
-        draw_scores(figure.add_subplot(grid[0]), scores)
-        draw_losses(figure.add_subplot(grid[1]), losses)
+        plot_scores(figure.add_subplot(grid[0]), scores)
+        plot_losses(figure.add_subplot(grid[1]), losses)
         drawn = io.BytesIO()
         figure.savefig(drawn)
     return Image.open(drawn).convert("RGB")
 
 
-def draw_scores(axes: Any, scores: Sequence[Scores]) -> None:
+def plot_scores(axes: Any, scores: Sequence[Scores]) -> None:
     """A pair of bars for every row of the table, in percent."""
     rows = scores[::-1]
     for place, row in enumerate(rows):
@@ -61,7 +61,7 @@ def draw_scores(axes: Any, scores: Sequence[Scores]) -> None:
     axes.set_xlabel("%, infrared queries among visible pictures, people never seen before")
 
 
-def draw_losses(axes: Any, losses: Mapping[str, Sequence[float]]) -> None:
+def plot_losses(axes: Any, losses: Mapping[str, Sequence[float]]) -> None:
     """Each named loss, epoch by epoch."""
     for name, values in losses.items():
         axes.plot(range(1, len(values) + 1), values, label=name, linewidth=2)

@@ -53,7 +53,7 @@ def _take(outfit: Outfit, camera: Camera, path: Path) -> None:
 
 
 def main() -> None:
-    """Draw the sheet and write it."""
+    """Compose the sheet and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--identities", default="1,2,3,4,5,6,13,22", help="4,5,6 are a family")

@@ -37,7 +37,7 @@ class People:
 
 
 def main() -> None:
-    """Cut, index, search, score and draw."""
+    """Cut, index, search and score, and write a contact sheet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
@@ -53,7 +53,7 @@ def main() -> None:
     for name, (r1, mean_ap) in rows.items():
         print(f"{name:40} R1 {100 * r1:5.1f} %   mAP {100 * mean_ap:5.1f} %")
     (asked.out / "scores.json").write_text(json.dumps(rows, indent=1))
-    draw(embedder, people, asked.out)
+    write_sheet(embedder, people, asked.out)
     print(f"look at {asked.out / 'contact_sheet.png'}")
 
 
@@ -85,7 +85,7 @@ def chance(people: int) -> tuple[float, float]:
     return 1 / people, float(np.mean(1 / np.arange(1, people + 1)))
 
 
-def draw(embedder: Embedder, people: People, out: Path) -> None:
+def write_sheet(embedder: Embedder, people: People, out: Path) -> None:
     """The first queries and what a gallery finds for them, one below the other."""
     path = out / "people.gallery"
     with Gallery.open(path) if path.exists() else Gallery.create(path, embedder) as gallery:

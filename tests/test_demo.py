@@ -81,7 +81,7 @@ def test_the_report_shows_scores_losses_and_answers(
         gallery.add(small.embed_records(visible), visible)
         (hits,) = gallery.search(small.embed_records([query]), top=3)
     sheet = contact_sheet.compose(query, hits)
-    demo_report.draw(rows, {"identity": [2.0, 1.0]}, [sheet, sheet], tmp_path / "report.png")
+    demo_report.write(rows, {"identity": [2.0, 1.0]}, [sheet, sheet], tmp_path / "report.png")
     with Image.open(tmp_path / "report.png") as report:
         plots = report.crop((0, 0, report.width, report.height - 2 * sheet.height))
         assert report.width == sheet.width

@@ -1,4 +1,4 @@
-"""Where vireid keeps what it can make again."""
+"""The cache folder, for files that vireid can make again."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ CACHE_WAY_OUT = "set VIREID_CACHE to a folder with room that can be written to"
 
 
 def cache_folder() -> Path:
-    """`$VIREID_CACHE`, or the usual place of the platform."""
+    """Return `$VIREID_CACHE`, or the platform's usual place."""
     if chosen := os.environ.get("VIREID_CACHE"):
         return Path(chosen)
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""The errors that a person can do something about."""
+"""Errors that a person can fix."""
 
 EXTRA_OF_MODULE = {
     "accelerate": "train",
@@ -19,11 +19,11 @@ EXTRA_OF_MODULE = {
     "torch": "train",
     "torchvision": "train",
 }
-"""Which `pip install 'vireid[extra]'` brings a module that the core does without."""
+"""Extra of `pip install 'vireid[extra]'` that brings a module, by the module's name."""
 
 
 class VireidError(Exception):
-    """Something a person can put right.
+    """An error that a person can fix.
 
     The message is one sentence that names the culprit (a file, a setting, a record) and the way
     out. The command line shows it as it is, without a traceback; every error of this package that
@@ -42,7 +42,7 @@ class MissingExtraError(VireidError):
 
 
 def explain_missing_module(error: ModuleNotFoundError) -> MissingExtraError | None:
-    """The extra to install for an import that failed; None for a module that no extra brings."""
+    """Return the extra to install for a failed import; None for a module of no extra."""
     module = (error.name or "").partition(".")[0]
     extra = EXTRA_OF_MODULE.get(module)
     return MissingExtraError(module, extra) if extra else None

@@ -55,31 +55,32 @@ Size = tuple[int, int]
 """Columns and rows, as Pillow has it."""
 
 LEAST_HEIGHT, LEAST_WIDTH = 8, 4
-"""Smaller pictures show nobody."""
+"""Smallest height and width of a picture; smaller ones show nobody."""
 MOST_PIXELS = 89_478_485
-"""256 MiB in RGB, where Pillow too begins to suspect a decompression bomb."""
+"""Largest number of pixels: 256 MiB in RGB, where Pillow too suspects a decompression bomb."""
 MOST_COSTLY_PIXELS = 2**25
-"""Where a pixel costs more: above 8 bits, transparent, or decoded into several copies; 8K has as
-many."""
+"""Largest number of pixels that cost more memory: above 8 bits, transparent, or decoded into
+several copies; 8K has as many."""
 MOST_BYTES = 2**29
-"""Of a file: more than the most pixels take as they are."""
+"""Largest size of a file: more than the most pixels take uncompressed."""
 MOST_SCANS = 100
-"""Of a JPEG; progressive ones have about ten, and each is worked on over all of the picture."""
+"""Largest number of scans of a JPEG; progressive ones have about ten, and each takes work on the
+whole picture."""
 LARGE = 2**23
 """Pixels from which pictures are decoded one at a time, so that memory is not a matter of cores."""
 FORMATS = (
     *("JPEG", "PNG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF"),
     *("QOI", "SGI", "PCX", "TGA"),
 )
-"""Pillow's names of what is read, whatever a file is called. Not among them is what makes Pillow
-run a program (EPS) or is no picture of a camera. TGA, which has no signature, is tried last. MPO
-is opened as the JPEG that it begins with."""
+"""Pillow's names of the formats that are read, whatever a file's name is. Formats that make Pillow
+run a program (EPS), or that no camera writes, are not among them. TGA, which has no signature, is
+tried last. MPO is opened as the JPEG that it begins with."""
 COSTLY = ("WEBP", "AVIF", "JPEG2000")
 """Formats whose decoders hold several copies of a picture."""
 DEEP_MODES = ("I", "F")
-"""What Pillow's names of pixels of more than 8 bits begin with: whole numbers and fractions."""
+"""Beginnings of Pillow's names of pixels of more than 8 bits: whole numbers and fractions."""
 MANY_PIXELS = 1_000_000
-"""Pictures of more are not copied to be resized."""
+"""Number of pixels above which pictures are not copied to be resized."""
 
 JPEG = b"\xff\xd8\xff"
 SCANS = b"\xff\xda"
@@ -87,14 +88,15 @@ JFIF = JPEG + b"\xe0"
 FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}
 SCAN = 0xFFDA
 HARMLESS = {0xFFE0, 0xFFDB, 0xFFC4, 0xFFDD, 0xFFFE}
-"""Markers of a JPEG: JFIF, tables, restart interval, comment. The first scan ends the headers."""
+"""Markers of a JPEG that are skipped: JFIF, tables, restart interval, comment. The first scan ends
+the headers."""
 
 ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-"""Last bytes of a whole file."""
+"""Last bytes of a whole file, by format."""
 
 
 class PictureError(VireidError):
-    """A picture that cannot be used, why, and what can be done about it."""
+    """A picture that cannot be used, with the reason and the way out."""
 
     def __init__(
         self,
@@ -116,7 +118,7 @@ class PictureQuery:
     picture: Image.Image
     modality: Modality
     identity: int | None = None
-    """Of whoever it shows, where that is known."""
+    """Identity of the person that it shows, where that is known."""
 
 
 def pixels_of(record: ImageRecord, height: int, width: int) -> Pixels:
@@ -161,10 +163,10 @@ def read_picture(
 
     Args:
         path: A file; of several frames in it the first is taken.
-        enough_for: Height and width that the picture is going to be resized to. A JPEG is then
-            decoded at 1/2, 1/4 or 1/8 of its size where that still leaves twice as many rows and
-            columns, which is several times faster.
-        box: The part of it that is wanted. The frame is then decoded whole.
+        enough_for: Height and width that the picture will be resized to. A JPEG is then decoded at
+            1/2, 1/4 or 1/8 of its size where that still leaves twice as many rows and columns,
+            which is several times faster.
+        box: Part of the picture that is wanted; the frame is then decoded whole.
 
     Returns:
         The picture as `as_rgb` gives it, decoded; the file is closed.
@@ -297,10 +299,10 @@ def resize(picture: Image.Image, height: int, width: int) -> Pixels:
 
 
 def _fitted(picture: Image.Image, height: int, width: int) -> Pixels:
-    """A picture in RGB as an array of this size; the filter of everything in vireid.
+    """Return a picture in RGB as an array of this size, by the filter of everything in vireid.
 
-    Bilinear, which averages where it makes smaller: less than half of the time that Lanczos
-    takes, which is most of what packing costs.
+    The filter is bilinear and averages when it reduces. It takes less than half of the time of
+    Lanczos, which is most of what packing costs.
     """
     if _fitted_fast and picture.width * picture.height <= MANY_PIXELS:
         return _fitted_fast(picture.tobytes(), picture.size, height, width)
@@ -309,14 +311,14 @@ def _fitted(picture: Image.Image, height: int, width: int) -> Pixels:
 
 
 class _Resizing(threading.local):
-    """What a thread resizes with; fresh memory for every picture would cost as much again."""
+    """A thread's resizer; fresh memory for every picture would cost as much time again."""
 
     def __init__(self) -> None:
         self.resizer = Resizer()
         self.fitted = ImageData(1, 1, PixelType.U8x3)
 
     def __call__(self, pixels: bytes, size: Size, height: int, width: int) -> Pixels:
-        """Pillow's filter in a third of its time; pixels differ by two of 255 at most.
+        """Resize by Pillow's filter in a third of its time; pixels differ by two of 255 at most.
 
         Args:
             pixels: Red, green and blue of all pixels, row by row.
@@ -370,16 +372,16 @@ def _too_large(path: Path | str, what: str, most: int = MOST_PIXELS) -> PictureE
 
 
 def _decode_fewer_pixels(picture: Image.Image, height: int, width: int) -> None:
-    """Only JPEG can; sizes are swapped for pictures that lie on their side."""
+    """Let a JPEG be decoded at a fraction; sizes are swapped for pictures on their side."""
     lies = picture.format == "JPEG" and _orientation(picture) >= 5
     height, width = (width, height) if lies else (height, width)
     picture.draft("L" if picture.mode == "L" else "RGB", (2 * width, 2 * height))
 
 
 def _decoded_as_it_is(content: bytes, height: int, width: int) -> tuple[bytes, Size] | None:
-    """Pixels and size of a plain JPEG that Pillow would decode whole; None for all else.
+    """Return pixels and size of a plain JPEG that Pillow would decode whole; None for all else.
 
-    Pillow's are the same, but while it reads headers one thread keeps the others waiting.
+    Pillow's pixels are the same, but while it reads headers one thread keeps the others waiting.
     """
     size = _plain_size(content)
     if not decode_jpeg or not size or not content.endswith(ENDS["JPEG"]):
@@ -396,7 +398,7 @@ def _decoded_as_it_is(content: bytes, height: int, width: int) -> tuple[bytes, S
 
 
 def _plain_size(content: bytes) -> Size | None:
-    """Columns and rows of a JPEG that has three channels of 8 bits and neither EXIF nor profile."""
+    """Return columns and rows of a JPEG of three 8-bit channels without EXIF and profile."""
     size, place = None, 2
     while content.startswith(JFIF) and place + 10 <= len(content):
         marker, length = struct.unpack_from(">HH", content, place)
@@ -412,7 +414,7 @@ def _plain_size(content: bytes) -> Size | None:
 
 
 def _orientation(picture: Image.Image) -> int:
-    """How a picture is stored, as EXIF counts it: 1 is upright, from 5 on it lies on its side."""
+    """Return the EXIF orientation: 1 is upright, from 5 on the picture lies on its side."""
     try:
         return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF says nothing about the pixels, which are sound
@@ -439,7 +441,7 @@ def _stretched(picture: Image.Image) -> Image.Image:
 
 
 def _ends_well(file: BytesIO | BufferedReader, kind: str | None) -> bool:
-    """Whether a file ends as its kind does, zeros behind it aside; other kinds do not tell."""
+    """Whether a file ends as its format does, apart from zeros; other formats do not tell."""
     place = file.tell()
     file.seek(0, os.SEEK_END)
     file.seek(max(0, file.tell() - 64))

@@ -1,13 +1,13 @@
-"""How far long work is: the work says so, and whoever asked to know is told.
+"""Progress of long work: the work reports it, and whoever has asked is told.
 
     with progress.on_terminal():              # a bar
         index(records, embedder, gallery)
     with progress.told_to(job.note):          # anything that takes a `Step`
         index(records, embedder, gallery)
 
-As with logging, work needs no argument for it, however far below the call it lies. Unless somebody
-asks, nobody is told and nothing is shown. A thread that is begun meanwhile does not inherit who is
-told; whatever runs work in a thread asks there.
+As with logging, functions need no argument for it, however deep the work is. If nobody asks, nobody
+is told and nothing is shown. A new thread does not inherit its parent's listener; code that runs
+work in a thread asks there.
 """
 
 import sys
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Step:
-    """How far one piece of work is; it has ended when all is done."""
+    """The progress of one piece of work, which ends when all is done."""
 
     what: str
-    """The work, e.g. `embedding pictures`; the same in all its steps."""
+    """Name of the work, e.g. `embedding pictures`; the same in all its steps."""
     done: int
     total: int
     now: str = ""
-    """What is being done at the moment, or how it goes; e.g. the losses of the last step."""
+    """Remark on the present step, e.g. its losses."""
 
 
 Listener = Callable[[Step], None]
@@ -46,20 +46,20 @@ _listener: ContextVar[Listener] = ContextVar("vireid.progress", default=_silent)
 
 
 def tell(what: str, done: int, total: int, now: str = "") -> None:
-    """Say how far the work is; the arguments are those of a `Step`."""
+    """Report the progress of the work; the arguments are those of a `Step`."""
     _listener.get()(Step(what, done, total, now))
 
 
 def counted(
     items: Iterable[T], what: str, total: int, size: Callable[[T], int] = lambda _: 1
 ) -> Iterator[T]:
-    """Hand on each item, and say how far the work is when the next one is asked for.
+    """Yield each item, and report progress when the next one is asked for.
 
     Args:
-        items: What is worked on.
-        what: The work, e.g. `embedding pictures`.
-        total: The sizes of all items together.
-        size: Of one item, e.g. the pictures of a batch.
+        items: Items to work on.
+        what: Name of the work, e.g. `embedding pictures`.
+        total: Sum of the sizes of all items.
+        size: Returns the size of an item, e.g. the pictures of a batch.
     """
     done = 0
     tell(what, done, total)
@@ -71,7 +71,7 @@ def counted(
 
 @contextmanager
 def told_to(listener: Listener) -> Iterator[None]:
-    """Have somebody told of all work in this block, in place of whoever was told before.
+    """Call a listener about all work in this block, in place of the listener before.
 
     Args:
         listener: Called at every step, in the thread that does the work; it should be quick.

@@ -1,4 +1,4 @@
-"""A run worth repeating, as a TOML file: read, checked, changed on the command line, written.
+"""Recipes: TOML files that say how to train; read, checked, overridden and written.
 
 Settings of the method are checked against its `Config`, so reading a recipe imports the method;
 importing this module does not.
@@ -37,7 +37,7 @@ EXAMPLES = {
     "data": 'a table [data] with dataset = "nightwalk"',
     "data.dataset": 'dataset = "nightwalk" to the table [data]',
 }
-"""What to write for a setting that has no default."""
+"""Example of each setting that has no default."""
 LISTS = (list, tuple, set, frozenset)
 TIMES = (datetime, date, time)
 """Types that TOML has and JSON has not."""
@@ -49,26 +49,26 @@ class RecipeError(VireidError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides what a run learns."""
+    """All settings that decide what a run learns."""
 
     method: str
-    """A file in `vireid/methods`; or user code, `mine.py` or `package.module:Mine`."""
+    """Name of a file in `vireid/methods`; or user code, `mine.py` or `package.module:Mine`."""
     data: Data
     seed: int = 0
-    """0 or more. All chance in a run comes from it."""
+    """Seed of all chance in a run, 0 or more."""
     start_from: str | None = None
     """Weights to start from: `small`, a run folder or an exported model. What does not fit,
     such as the classifier of other people, is left fresh."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the forward pass; `auto` chooses by device (docs/training.md)."""
     save_minutes: float = 10.0
-    """A checkpoint is written after each epoch, and within one every so many minutes."""
+    """Minutes between two checkpoints within an epoch; there is one after each epoch too."""
     tensorboard: bool = False
     """Write losses for TensorBoard too: `pip install 'vireid[tensorboard]'`."""
     augmentation: Augmentation = field(default_factory=Augmentation)
-    """How pictures are changed."""
+    """Settings of the augmentation."""
     settings: Any = None
-    """The method's `Config`."""
+    """Settings of the method, its `Config`."""
 
     def __post_init__(self) -> None:
         check_at_least(0, seed=self.seed, save_minutes=self.save_minutes)
@@ -86,7 +86,7 @@ class Recipe:
 def read(
     path: Path, overrides: Sequence[str] = (), changes: Mapping[str, Any] | None = None
 ) -> Recipe:
-    """The recipe in a file.
+    """Return the recipe in a file.
 
     Args:
         path: A TOML file. Paths of user code in it start from its folder.
@@ -113,7 +113,7 @@ def read(
 
 
 def table_of(path: Path) -> dict[str, Any]:
-    """A recipe as its tables, unchecked: read without its method, and so without torch.
+    """Return a recipe's tables, unchecked: read without its method, and so without torch.
 
     Raises:
         RecipeError: Not TOML. A file that is not there is an empty recipe.
@@ -127,13 +127,13 @@ def table_of(path: Path) -> dict[str, Any]:
 
 
 def data_of(path: Path) -> dict[str, Any]:
-    """The table `[data]` of a recipe, likewise."""
+    """Return the table `[data]` of a recipe, unchecked."""
     data: dict[str, Any] = table_of(path).get("data", {})
     return data
 
 
 def numbers(text: str) -> list[int]:
-    """Numbers of trials as people write them.
+    """Return the numbers of trials that a text states.
 
     Raises:
         RecipeError: Something else.
@@ -153,7 +153,7 @@ def numbers(text: str) -> list[int]:
 
 
 def from_dict(table: Mapping[str, Any]) -> Recipe:
-    """A recipe from nested tables.
+    """Return the recipe of nested tables.
 
     Raises:
         VireidError: Unknown settings, wrong types, a method that does not exist.
@@ -211,7 +211,7 @@ def _can_be_written(value: Any) -> bool:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys of the settings in which two recipes differ: before and now, None for not set."""
+    """Return the settings in which two recipes differ: dotted key, before and after."""
     before, now = _flat(old), _flat(new)
     keys = sorted(before.keys() | now.keys())
     return {k: (before.get(k), now.get(k)) for k in keys if before.get(k) != now.get(k)}
@@ -227,7 +227,7 @@ def _laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
 
 def _with_user_code_from(folder: Path, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The same tables, where paths of user code are absolute."""
+    """Return the tables with absolute paths of user code."""
     changed, data = dict(table), table.get("data")
     if isinstance(table.get("method"), str):
         changed["method"] = user_code.located(table["method"], folder)
@@ -237,7 +237,7 @@ def _with_user_code_from(folder: Path, table: Mapping[str, Any]) -> dict[str, An
 
 
 def _with_absolute_paths(recipe: Recipe) -> Recipe:
-    """The same recipe, whatever folder one goes to."""
+    """Return the recipe with absolute paths, so that it holds in any working folder."""
     dataset = user_code.located(recipe.data.dataset, Path())
     data = dataclasses.replace(recipe.data, dataset=dataset)
     method = user_code.located(recipe.method, Path())
@@ -246,13 +246,13 @@ def _with_absolute_paths(recipe: Recipe) -> Recipe:
 
 @dataclass(frozen=True)
 class _Typed:
-    """What somebody typed behind `key=`."""
+    """The text typed after `key=`."""
 
     text: str
 
     @property
     def value(self) -> Any:
-        """The text read as TOML; as it is where it is none."""
+        """The text read as TOML; the text itself where it is none."""
         try:
             return tomllib.loads(f"value = {self.text}")["value"]
         except tomllib.TOMLDecodeError:
@@ -303,7 +303,7 @@ def _hint(key: str, known: Sequence[str]) -> str:
 
 
 def _known(kind: type, prefix: str, kinds: Mapping[str, type]) -> Iterable[tuple[str, Any]]:
-    """Dotted keys of all settings, with their types."""
+    """Return the dotted keys of all settings, with their types."""
     hints = get_type_hints(kind)
     for f in dataclasses.fields(kind):
         inner = kinds.get(prefix + f.name, hints[f.name])
@@ -314,13 +314,13 @@ def _known(kind: type, prefix: str, kinds: Mapping[str, type]) -> Iterable[tuple
 
 
 def _may_be(kind: Any, wanted: type) -> bool:
-    """Whether a value of a type, or of one of its alternatives, may be of another."""
+    """Whether a type, or one of its alternatives, is another type."""
     alternatives = get_args(kind) if get_origin(kind) not in (None, *LISTS, dict, Literal) else ()
     return any((get_origin(each) or each) is wanted for each in (kind, *alternatives))
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys of nested tables; an empty table stands for itself."""
+    """Return nested tables as dotted keys; an empty table stands for itself."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
@@ -331,7 +331,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _build(kind: type, table: Any, prefix: str, kinds: Mapping[str, type]) -> Any:
-    """A dataclass from a table of checked values."""
+    """Return a dataclass from a table of checked values."""
     if isinstance(table, _Typed):
         table = table.value
     if not isinstance(table, Mapping):
@@ -353,7 +353,7 @@ def _build(kind: type, table: Any, prefix: str, kinds: Mapping[str, type]) -> An
 
 
 def _typed(value: Any, kind: Any, key: str) -> Any:
-    """The value as what it has to be, or an error that says what that is."""
+    """Return the value in the setting's type, or raise an error that names that type."""
     if isinstance(value, _Typed):
         return _typed(_meant(value, kind), kind, key)
     try:
@@ -378,7 +378,7 @@ def _custom(kind: type, value: Any) -> Any:
 
 
 def _meant(typed: _Typed, kind: Any) -> Any:
-    """What was typed, as TOML if that fits the setting, else as text if that does."""
+    """Return a typed text as TOML if that fits the setting, else as text if that does."""
     for value in (typed.value, typed.text):
         try:
             _converted(value, kind)
@@ -401,7 +401,7 @@ def _refuse_unheard(given: Any, found: Any, key: str) -> None:
 
 
 def _in_words(kind: Any) -> str:
-    """What a type is called in messages."""
+    """Return the name of a type in messages."""
     arguments = [a for a in get_args(kind) if a not in (NoneType, Ellipsis)]
     origin = get_origin(kind)
     if origin is Literal:
@@ -431,7 +431,7 @@ def _tables(recipe: Recipe) -> dict[str, Any]:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """The value in types that TOML has."""
+    """Return the value in types that TOML has."""
     try:
         return msgspec.to_builtins(value, builtin_types=TIMES, str_keys=True, enc_hook=_as_text)
     except (TypeError, NotImplementedError) as error:

@@ -1,4 +1,4 @@
-"""Who was seen where, in which spectrum: the facts about pictures, without their pixels."""
+"""Records: who was seen where, in which spectrum; no pixels."""
 
 import hashlib
 import os
@@ -14,11 +14,11 @@ from typing import SupportsIndex
 from vireid.errors import VireidError
 
 MOST_IDENTITY = 2**63 - 1
-"""The largest number that a gallery's catalogue holds."""
+"""Largest identity that a gallery's catalogue holds."""
 
 
 class RecordError(VireidError, TypeError):
-    """A field of a record that is something else than it has to be."""
+    """A field of a record has a wrong value."""
 
     def __init__(self, field: str, wanted: str, value: object) -> None:
         super().__init__(f"{field} of a record has to be {wanted}, but is {_shown(value)}")
@@ -73,12 +73,12 @@ class Box:
 
     @property
     def corners(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom."""
+        """Corners of the box: left, top, right, bottom."""
         return self.left, self.top, self.right, self.bottom
 
 
 Key = tuple[Path, Box | None]
-"""What names one person's cut-out among all: a file, and the box where it shows several people."""
+"""The name of one person's cut-out: a file, and the box where it shows several people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +96,21 @@ class ImageRecord:
     path: Path
     modality: Modality
     identity: int | None = None
-    """One person, as an integer; None where nobody has said who it is."""
+    """The person, as an integer; None where nobody has said who it is."""
     camera: str | None = None
-    """Where it was taken, e.g. `cam3` or `north gate`; None where unknown."""
+    """Name of the camera, e.g. `cam3` or `north gate`; None where unknown."""
     tracklet: str | None = None
-    """Names the stretch of video that it is a frame of, once in a data set; None for a still."""
+    """Name of the tracklet that it is a frame of, unique in a data set; None for a still."""
     time: datetime | None = None
-    """When it was taken, where somebody has said it. No score depends on it."""
+    """Time when it was taken, where somebody has said it. No score depends on it."""
     box: Box | None = None
-    """Which part of the frame shows the person; None where the picture shows one person whole."""
+    """Part of the frame that shows the person; None where the whole picture shows one person."""
     tags: frozenset[str] = frozenset()
-    """Labels in free text, to search by. No score depends on them."""
+    """Tags in free text, to search by. No score depends on them."""
 
     @property
     def key(self) -> Key:
-        """What names it: no two pictures of a gallery or of a data set have the same."""
+        """The key of the record: no two pictures of a gallery or of a data set have the same."""
         return self.path, self.box
 
     def __post_init__(self) -> None:
@@ -132,11 +132,11 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """Somebody who is looked for by a sentence."""
+    """A person searched for by a sentence, without a picture."""
 
     text: str
     identity: int | None = None
-    """Of whoever it describes, where that is known."""
+    """Identity of the person described, where that is known."""
 
     def __post_init__(self) -> None:
         if self.identity is not None:
@@ -145,12 +145,12 @@ class TextQuery:
 
 @dataclass(frozen=True, slots=True)
 class VectorQuery:
-    """Somebody who is looked for by an embedding that was made before."""
+    """A person searched for by an embedding that was made before."""
 
     modality: Modality | None = None
     """Spectrum of the picture that it was made from, where that is known."""
     identity: int | None = None
-    """The person that it stands for, where that is known."""
+    """Identity of the person, where that is known."""
 
 
 def spelling_key(name: str) -> str:
@@ -199,7 +199,7 @@ def _path(value: object) -> Path:
 
 
 def _identity(value: object) -> int | None:
-    """A person's number; None for negative ones, which stand for people nobody has named."""
+    """Return a person's number; None for negative ones, which stand for unknown people."""
     whole = value if type(value) is int else _whole(value)
     if whole is None:
         raise RecordError("identity", "a whole number, or None where nobody has said it", value)
@@ -209,7 +209,7 @@ def _identity(value: object) -> int | None:
 
 
 def _whole(value: object) -> int | None:
-    """The whole number that a value equals, if it equals one; truth values are no numbers."""
+    """Return the whole number that a value equals, if it does; truth values are no numbers."""
     try:
         if isinstance(value, SupportsIndex) and not isinstance(value, bool):
             return value.__index__()

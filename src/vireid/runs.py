@@ -39,7 +39,7 @@ RUN = "run.json"
 
 
 class RunError(VireidError):
-    """A run folder that is not one, not finished, or another's."""
+    """A folder that is no run, a run that has not finished, or one of another recipe."""
 
 
 def model_fingerprint(
@@ -71,12 +71,12 @@ def model_fingerprint(
 
 
 def next_folder(name: str, below: Path = Path("runs")) -> Path:
-    """A folder for a new run of a recipe: `runs/<name>-<n>`, n one more than there is."""
+    """Return a folder for a new run of a recipe: `runs/<name>-<n>`, with the next free n."""
     return below / f"{name}-{max(_numbers(name, below), default=0) + 1}"
 
 
 def last_folder(name: str, below: Path = Path("runs")) -> Path:
-    """The folder of the latest run of a recipe.
+    """Return the folder of the latest run of a recipe.
 
     Raises:
         RunError: There is none.
@@ -97,8 +97,8 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     """Make the folder of a new run.
 
     Args:
-        folder: Must not exist, or be empty but for what a killed process left.
-        recipe: Written into it.
+        folder: Folder that does not exist, or is empty except for what a killed process left.
+        recipe: Recipe to write into it.
         facts: For run.json: `dataset`, `num_identities`, `learnt_in` and whatever else is known.
 
     Raises:
@@ -116,7 +116,7 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
 
 
 def is_stillborn(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a run leaves that was killed before it began.
+    """Whether a folder holds nothing but the remains of a run killed before it began.
 
     `run.json` is written last, so a folder without it holds no step that was learnt.
     """
@@ -126,7 +126,7 @@ def is_stillborn(folder: Path) -> bool:
 
 
 def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run under another recipe or on other data.
+    """Refuse to resume a run under another recipe or on other data.
 
     Raises:
         RunError: It differs; the message says in what.
@@ -150,7 +150,7 @@ def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
 
 
 def _check_same_code(folder: Path, recipe: Recipe) -> None:
-    """Code of a run is run only if it is the code that whoever resumes it has named."""
+    """Check that the user code of a run is that which the resuming recipe names."""
     changed = user_code.changed(_named(recipe), folder)
     if changed:
         raise RunError(
@@ -164,7 +164,7 @@ HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard")
 
 
 def finish(folder: Path, method: Method, recipe: Recipe) -> None:
-    """Write the weights that a run of a recipe has learnt, and that it has finished."""
+    """Write the final weights of a run, and that it has finished."""
     state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
     data = recipe.data
     mark = model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
@@ -173,7 +173,7 @@ def finish(folder: Path, method: Method, recipe: Recipe) -> None:
 
 
 def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Recipe]:
-    """What a run has learnt, on the CPU and in eval mode, and how.
+    """Return the method that a run has learnt, on the CPU in eval mode, and its recipe.
 
     Raises:
         RunError: No run folder, or it has not finished.
@@ -194,7 +194,7 @@ def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Reci
 
 
 def load_original(folder: Path, *, trust_code: bool = False) -> tuple[Any, Recipe]:
-    """The CLIP that a run began with, a `PlainCLIP` on the CPU and in eval mode, and its recipe.
+    """Return the CLIP that a run began with, a `PlainCLIP` on the CPU, and the run's recipe.
 
     The run need not have finished.
 
@@ -212,11 +212,11 @@ def load_original(folder: Path, *, trust_code: bool = False) -> tuple[Any, Recip
 
 
 def build(recipe: Recipe, num_identities: int, *, pretrained: bool = True) -> Method:
-    """The method of a recipe.
+    """Return the method of a recipe.
 
     Args:
-        recipe: Says which, and its settings.
-        num_identities: People to learn from.
+        recipe: Recipe that names the method and its settings.
+        num_identities: Number of people to learn from.
         pretrained: With false nothing is downloaded, for weights that are loaded anyway: a
             `Config` that has a field of this name is given false.
     """
@@ -227,7 +227,7 @@ def build(recipe: Recipe, num_identities: int, *, pretrained: bool = True) -> Me
 
 
 def read_recipe(folder: Path, *, trust_code: bool = False) -> Recipe:
-    """The recipe of a run.
+    """Return the recipe of a run.
 
     Args:
         folder: A run folder.
@@ -250,14 +250,14 @@ def _named(recipe: Recipe) -> tuple[str, str]:
 
 
 def _beside_code(recipe: Recipe) -> Recipe:
-    """The recipe as a run keeps it: user code lies beside it."""
+    """Return the recipe as a run keeps it: user code lies beside it."""
     method, dataset = map(user_code.shown, _named(recipe))
     data = dataclasses.replace(recipe.data, dataset=dataset)
     return dataclasses.replace(recipe, method=method, data=data)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What run.json says."""
+    """Return the content of run.json."""
     _check_is_run(folder)
     try:
         facts = json.loads((folder / RUN).read_text(encoding="utf-8"))

@@ -1,11 +1,11 @@
-"""Files that torch has written, read without running anything that is in them.
+"""Reader of files that torch has written, which runs nothing that is in them.
 
 `torch.save` and TorchScript write zip archives: `data.pkl` names the tensors, `data/0`, `data/1`
 and so on hold their numbers, and TorchScript adds the source of its modules. A pickle is a little
-program, and TorchScript's source is another. Here a pickle is taken for what torch makes of it, a
-list of containers and tensors, and any other instruction is refused; of the source nothing but the
-lists of names is looked at. What is read takes no more memory than the file has bytes, and the sum
-that the archive keeps of every record is checked.
+program, and TorchScript's source is another. This reader accepts only those pickle instructions
+that torch writes, which build containers and tensors. From the source it reads nothing but the
+lists of names. Reading takes no more memory than the file has bytes, and the checksum of every
+record is checked.
 """
 
 import pickletools
@@ -22,11 +22,11 @@ from torch import Tensor
 from vireid.plain_files import open_plain
 
 MOST_INSTRUCTIONS = 2**24
-"""Bytes of `data.pkl`; a checkpoint of ten thousand tensors has an eighth."""
+"""Largest size of `data.pkl` in bytes; a checkpoint of ten thousand tensors has an eighth."""
 MOST_SOURCE = 2**26
-"""Bytes of TorchScript's source that are looked at."""
+"""Largest size in bytes of TorchScript's source that is read."""
 MOST_PARTS = 100_000
-"""Parts of a TorchScript module, those of its parts included."""
+"""Largest number of parts of a TorchScript module, with the parts of its parts."""
 DTYPES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -46,7 +46,7 @@ _CLASS = re.compile(
 
 
 class UnreadableError(ValueError):
-    """A file that is damaged, or that holds something else than tensors in containers."""
+    """A file that is damaged, or that holds other things than tensors in containers."""
 
 
 def read(path: Path) -> Any:
@@ -73,7 +73,7 @@ def read(path: Path) -> Any:
 
 
 class _Records:
-    """The records of one archive; each is checked against its sum as it is read."""
+    """The records of one archive; each is checked against its checksum as it is read."""
 
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
         self._archive = archive
@@ -188,7 +188,7 @@ class _Machine:
         raise UnreadableError("its instructions are cut off")
 
     def pop(self, count: int) -> list[Any]:
-        """Take so many values from the stack, in the order in which they were put there."""
+        """Take `count` values from the stack, in the order in which they were put there."""
         taken = self._stack[len(self._stack) - count :]
         if len(taken) < count or any(value is _MARK for value in taken):
             raise UnreadableError("its instructions are damaged")
@@ -232,7 +232,7 @@ class _Machine:
         self._stack.append(self._memo[place])
 
     def name(self, name: str) -> None:
-        """Put on the stack what a name means, if it is one that torch writes."""
+        """Put the meaning of a name on the stack, if torch writes that name."""
         module, _, last = name.partition(" ")
         if module == "torch" and last in DTYPES:
             self._stack.append(_Kind(last))
@@ -338,7 +338,7 @@ def _state_of(module: _Module, records: _Records) -> dict[str, Tensor]:
 
 
 class _Names:
-    """Which attributes of modules are parameters and buffers, as their source lists them."""
+    """Names of modules' attributes that are parameters and buffers, as their source lists them."""
 
     def __init__(self, records: _Records) -> None:
         self._records, self._room = records, MOST_SOURCE

@@ -31,13 +31,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UserCode:
-    """Where a method or a data set is defined."""
+    """The place where a method or a data set of one's own is defined."""
 
     file: Path | None
     module: str | None
-    """Set where `file` is not."""
+    """Name of the module; set where `file` is not."""
     thing: str | None
-    """The class or function; None where the file defines only one."""
+    """Name of the class or function; None where the file defines only one."""
 
     def __str__(self) -> str:
         where = str(self.file or self.module)
@@ -45,7 +45,7 @@ class UserCode:
 
     @property
     def shown(self) -> str:
-        """The name without the folder, as a run's recipe says it."""
+        """The name without the folder, as a run's recipe has it."""
         return str(UserCode(Path(self.file.name), None, self.thing) if self.file else self)
 
     @property
@@ -60,16 +60,16 @@ class UserCode:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a run knows of code that it was learnt by."""
+    """Code by which a run was learnt, as the run keeps it."""
 
     sum: str | None
     """SHA-256 of the file."""
     origin: str
-    """The file that was copied, or the name in its package."""
+    """Path of the file that was copied, or name in its package."""
 
 
 def parse(name: str) -> UserCode | None:
-    """Return where a name says that code is; None for a name of vireid's own."""
+    """Return the place of code that a name states; None for a name of vireid's own."""
     if found := IN_FILE.fullmatch(name):
         return UserCode(Path(found["file"]), None, found["thing"])
     if found := IN_PACKAGE.fullmatch(name):
@@ -81,8 +81,8 @@ def located(name: str, folder: Path) -> str:
     """Return a name with the absolute path of its file; other names are left as they are.
 
     Args:
-        name: Of a method or a data set.
-        folder: Where a relative path starts.
+        name: Name of a method or a data set.
+        folder: Folder where a relative path starts.
     """
     code = parse(name)
     if code is None or code.file is None:
@@ -146,19 +146,19 @@ def kept_files(folder: Path) -> list[str]:
 
 
 def changed(names: Iterable[str], folder: Path) -> list[str]:
-    """Return the names of code that a run was learnt by and that is now other code, or gone."""
+    """Return the names of a run's code that has changed since, or is gone."""
     now = {code.shown: code.sum for code in _codes(names)}
     then = {name: kept.sum for name, kept in _kept(folder).items()}
     return sorted({name for name, _ in now.items() ^ then.items()})
 
 
 def check_trusted(names: Iterable[str], folder: Path, *, trust_code: bool) -> None:
-    """Refuse to run the code of a run or an exported model, unless somebody answers for it.
+    """Refuse to run the code of a run or an exported model that nobody trusts.
 
     Args:
-        names: What its recipe says.
-        folder: Where it lies.
-        trust_code: Somebody does.
+        names: Names of code in its recipe.
+        folder: Folder of the run or the exported model.
+        trust_code: Whether the caller trusts the code.
 
     Raises:
         VireidError: Nobody does, or the code is not what was kept.

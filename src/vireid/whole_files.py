@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and what is said when they cannot be."""
+"""Files and folders written whole or not at all, with an error that says what to do."""
 
 import glob
 import os
@@ -14,18 +14,18 @@ from vireid.errors import VireidError
 
 WAY_OUT = "make room or choose another place, then try again"
 PARTIAL = ".partial"
-"""End of the names of what is not yet whole."""
+"""Suffix of files and folders that are not yet whole."""
 ABANDONED = {"file": 60 * 60, "folder": 24 * 60 * 60}
-"""Seconds after which nobody is still writing: what a killed process left may be removed."""
+"""Age in seconds at which the remains of a killed process may be removed."""
 
 
 @contextmanager
 def writing_to(path: Path, way_out: str = WAY_OUT) -> Iterator[None]:
-    """Turn what the operating system says meanwhile into what can be done about it.
+    """Turn errors of the operating system into one with a way out.
 
     Args:
-        path: What is being written, as a person knows it.
-        way_out: What to do if it cannot be.
+        path: File or folder being written, as a person knows it.
+        way_out: What to do if it cannot be written.
 
     Raises:
         VireidError: In place of an OSError.
@@ -38,11 +38,11 @@ def writing_to(path: Path, way_out: str = WAY_OUT) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes, way_out: str = WAY_OUT) -> None:
-    """Replace a file at once: whoever reads it finds the old one or the new one, never a part.
+    """Replace a file at once: a reader finds the old one or the new one, never a part.
 
     Args:
-        path: Folders above it are made.
-        content: All of it.
+        path: File to write; folders above it are made.
+        content: Whole content of the file.
         way_out: What to do if it cannot be written.
 
     Raises:
@@ -57,7 +57,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that replaces the one at a path once the block has ended without an error.
 
     Args:
-        path: Folders above it are made.
+        path: File to write; folders above it are made.
 
     Raises:
         OSError: As the system tells it; what was there before is as it was.
@@ -84,7 +84,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     earlier try is removed after a day.
 
     Args:
-        path: The name. There must be nothing, or an empty folder, at the end of the block.
+        path: Path of the folder. There must be nothing, or an empty folder, at the end of the
+            block.
 
     Raises:
         OSError: As the system tells it; then there is no folder.
@@ -121,7 +122,7 @@ def _partial(path: Path) -> Path:
 
 
 def _abandoned(path: Path, kind: Literal["file", "folder"]) -> list[Path]:
-    """What killed processes have left of a file or a folder."""
+    """Return what killed processes have left of a file or a folder."""
     partials = path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}")
     old = [left for left in partials if time.time() - left.stat().st_mtime > ABANDONED[kind]]
     return [left for left in old if left.is_dir() == (kind == "folder")]

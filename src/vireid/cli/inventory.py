@@ -1,6 +1,6 @@
-"""What there is by name: methods with their settings, data sets, protocols, recipes, models.
+"""Everything that has a name: methods with settings, data sets, protocols, recipes, models.
 
-Methods are read, not imported, so that a machine without torch can tell what they are.
+Methods are read, not imported, so that they can be listed on a machine without torch.
 """
 
 import ast
@@ -17,7 +17,7 @@ from vireid.models import opening
 from vireid.scoring.offered import OFFERED
 
 FACTS = ("title", "licence", "obtain", "url")
-"""What is told of a data set."""
+"""Facts of a data set that are listed."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Setting:
 
     name: str
     kind: str
-    """Its type, as written."""
+    """Type of the setting, as written."""
     default: str
-    """As written; empty where a recipe has to say it."""
+    """Default as written; empty where a recipe has to state it."""
     meaning: str
 
 
@@ -41,7 +41,7 @@ class Entry:
     details: Mapping[str, str] = field(default_factory=dict)
     """More about it, each under a heading."""
     settings: tuple[Setting, ...] = ()
-    """What a recipe can set of a method."""
+    """Settings of a method that a recipe can change."""
 
 
 def entries(kind: str) -> list[Entry]:
@@ -59,7 +59,7 @@ def entry(kind: str, name: str) -> Entry:
 
     Args:
         kind: One of `KINDS`.
-        name: Of a method or a data set also user code, `mine.py`.
+        name: Name of the thing; for a method or a data set also user code, `mine.py`.
 
     Raises:
         VireidError: There is no such kind or name.
@@ -98,7 +98,7 @@ def _source_of(name: str) -> Path:
 
 
 def _settings(module: ast.Module, wanted: str | None) -> Iterator[Setting]:
-    """The fields of `Config` in a class of a module, those that it inherits from a method first."""
+    """Return the fields of `Config` in a class, those inherited from a method first."""
     for config in _configs(module, wanted):
         for base in config.bases:
             if inherited := _imported_method(module, ast.unparse(base).partition(".")[0]):
@@ -117,7 +117,7 @@ def _configs(module: ast.Module, wanted: str | None) -> list[ast.ClassDef]:
 
 
 def _imported_method(module: ast.Module, name: str) -> str | None:
-    """The method of vireid's that a file imports a class from."""
+    """Return the method of vireid's from which a file imports a class."""
     for line in module.body:
         if isinstance(line, ast.ImportFrom) and name in [alias.name for alias in line.names]:
             room, _, file = str(line.module).rpartition(".")
@@ -126,7 +126,7 @@ def _imported_method(module: ast.Module, name: str) -> str | None:
 
 
 def _text(line: ast.stmt | None) -> str:
-    """The docstring that a line is, on one line."""
+    """Return the docstring in a statement, on one line."""
     is_text = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
     return " ".join(str(line.value.value).split()) if is_text else ""  # type: ignore[union-attr]
 
@@ -175,4 +175,4 @@ KINDS: Mapping[str, tuple[Callable[[], list[str]], Callable[[str], Entry]]] = {
     "sweeps": (_recipes_of("sweep"), _recipe),
     "models": (opening.shipped, _model),
 }
-"""By kind: the names there are, and what is said about one."""
+"""Functions that list the names of a kind, and that describe one, by kind."""

@@ -1,4 +1,4 @@
-"""What several commands share: kinds of arguments, examples in help."""
+"""Arguments, options and help that several commands share."""
 
 from pathlib import Path
 
@@ -28,5 +28,5 @@ def recipe_file(context: click.Context, parameter: click.Parameter, name: str) -
 
 
 def examples(*lines: str) -> str:
-    r"""The end of a command's help; `\b` keeps click from rewrapping the lines."""
+    r"""Return the end of a command's help; `\b` keeps click from rewrapping the lines."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,9 +1,9 @@
-"""Lists of pictures as CSV files, whichever program has written them.
+"""Lists of pictures as CSV files of any common program.
 
-Excel separates columns by semicolons in much of Europe and by tabs in what it calls Unicode text,
-which is UTF-16; older programs write Windows-1252, pandas writes 37.0 for 37 where a column has
-blanks, Windows writes backslashes, and a Mac decomposes letters. All of it can be told without
-guessing: by the bytes a file begins with, by the names of its columns, by which files are there.
+Excel separates columns by semicolons in much of Europe, and by tabs in what it calls Unicode text,
+which is UTF-16. Older programs write Windows-1252, pandas writes 37.0 for 37 where a column has
+blanks, Windows writes backslashes, and a Mac decomposes letters. All of this can be recognised
+without guessing: by a file's first bytes, by the names of its columns, and by which files exist.
 """
 
 import csv
@@ -27,7 +27,7 @@ from vireid.records import MOST_IDENTITY
 
 SEPARATORS = (",", ";", "\t", "|")
 BLANK = frozenset({"", "nan", "none", "null", "<na>", "n/a", "#n/a"})
-"""What programs write where a value is missing."""
+"""Texts that programs write where a value is missing."""
 
 
 @dataclass(frozen=True)
@@ -35,25 +35,25 @@ class Row:
     """A line of a list."""
 
     where: str
-    """The file and the number of the line."""
+    """Name of the file and number of the line, for messages."""
     cells: Mapping[str, str]
-    """By column, without blanks around; columns with nothing in them are left out."""
+    """Cells by column, without blanks around them; empty columns are left out."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a list says, line by line."""
+    """The lines of a list."""
 
     rows: tuple[Row | Unusable, ...]
     notes: tuple[str, ...]
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Table:
-    """Read a list; lines that are blank do not count.
+    """Read a list, skipping blank lines.
 
     Args:
-        path: The file. Its first line names the columns, in any letter case.
-        columns: Those that mean something, the one that every list needs first. Others are ignored.
+        path: CSV file. Its first line names the columns, in any letter case.
+        columns: Columns with a meaning, the one that every list needs first. Others are ignored.
 
     Raises:
         VireidError: It is no text, or its columns are not as they should be.
@@ -100,14 +100,14 @@ class Beside:
 
     @cached_property
     def folders(self) -> tuple[Path, ...]:
-        """Where relative paths begin: the list's folder, and that of the file it is a link to."""
+        """Folders where relative paths begin: the list's, and that of the file it is a link to."""
         return tuple(dict.fromkeys((self.list_.parent, Path(os.path.realpath(self.list_)).parent)))
 
     def find(self, cell: str) -> Path | None:
         """Return the file that a cell names; None for a Windows path that leads nowhere here.
 
-        What a name may differ in from that of the file: quotes around it, backslashes, letter case
-        and the form of Unicode. A file that is not there at all is returned as it is named.
+        The cell may differ from the file's name in quotes around it, backslashes, letter case and
+        the form of Unicode. The path of a file that does not exist is returned as named.
         """
         spellings = list(dict.fromkeys((cell, cell.strip("\"'"), _with_slashes(cell))))
         paths = [folder / spelling for spelling in spellings for folder in self.folders]
@@ -153,7 +153,7 @@ class Beside:
         return self._real_folders[folder]
 
     def _loosely(self, path: Path) -> Path | None:
-        """A file whose name differs in letter case or in the form of Unicode."""
+        """Return a file whose name differs only in letter case or the form of Unicode."""
         path = Path(os.path.normpath(path))
         there = next((folder for folder in path.parents if os.path.isdir(folder)), None)  # noqa: PTH112
         if there is None:
@@ -170,7 +170,7 @@ def _with_slashes(cell: str) -> str:
 
 
 def _decoded(path: Path) -> tuple[str, str]:
-    """The text of a file, and the name of its encoding."""
+    """Return the text of a file, and the name of its encoding."""
     content = path.read_bytes()
     encoding = json.detect_encoding(content)  # by the first bytes: UTF-8, UTF-16 or UTF-32
     for tried in (encoding, "cp1252"):
@@ -184,7 +184,7 @@ def _decoded(path: Path) -> tuple[str, str]:
 
 
 def _separator(text: str, columns: Sequence[str]) -> tuple[str, str]:
-    """The character that splits the first line into the most known columns, and the text."""
+    """Return the separator that gives the first line the most known columns, and the text."""
     begin = re.match(r"sep=(.)(?=[\r\n])", text)  # as Excel writes it
     if begin:
         return begin[1], text[begin.end() :]
@@ -198,7 +198,7 @@ def _separator(text: str, columns: Sequence[str]) -> tuple[str, str]:
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Number of the line and cells of every record, or what is wrong with it."""
+    """Yield the line number and the cells of every record, or what is wrong with it."""
     file = StringIO(text, newline="")
     lines = csv.reader(file, delimiter=separator, strict=True, skipinitialspace=True)
     while True:
@@ -230,7 +230,7 @@ def _check_columns(path: Path, names: Sequence[str], columns: Sequence[str]) -> 
 
 
 def _row(names: Sequence[str], cells: list[str] | str, where: str) -> Row | Unusable | None:
-    """A line; None for a blank one."""
+    """Return a line of the list; None for a blank one."""
     if isinstance(cells, str):
         return Unusable(where, cells)
     cells = [cell.strip() for cell in cells]

@@ -73,7 +73,7 @@ class Tree:
         return self._names_in(folder).values()
 
     def _names_in(self, folder: Path) -> dict[str, Path]:
-        """By name as it is, and by what all its spellings share where no other name is that."""
+        """Return paths by exact name, and by spelling where no exact name is the same."""
         if folder not in self._names:
             there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
             alike = {spelling_key(name): folder / name for name in reversed(there)}

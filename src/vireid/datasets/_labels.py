@@ -1,4 +1,4 @@
-"""What the names of folders say about a picture: its spectrum, its camera, the person.
+"""Labels from the names of folders: a picture's spectrum, its camera, the person.
 
 The innermost folder that says something wins. A folder of digits is a person only where it lies
 directly in a folder that names a spectrum or a camera, and is no date. Recorders write folders of
@@ -25,13 +25,13 @@ GROUPS = {
     **dict.fromkeys(["val", "valid", "validate", "validating", "validation", "dev"], "validation"),
     **dict.fromkeys(["test", "tests", "testing", "tst", "query", "gallery"], "test"),
 }
-"""Groups of people by the names that their folders have."""
+"""Groups of people, by the names of their folders."""
 GROUP_AFFIXES = re.compile(r"^boundingbox|(set|sets|data|people|images|pictures|split)$")
 
 CAMERA = re.compile(r"cam(era)?(\d+|[ _-].+)", re.IGNORECASE)
 DAY = r"(?:19|20)\d\d([-_. ]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])"
 DATE = re.compile(rf"{DAY}(?!\d).*")
-"""A name that begins with a day, as in 2026-01-31 or 20260131_2359."""
+"""Pattern of a name that begins with a day, as in 2026-01-31 or 20260131_2359."""
 DATE_AT_END = re.compile(rf"[ _-]*(?<!\d){DAY}(?:[ T_.-]?\d\d(?:[-_:h.]?\d\d)*)?$")
 FOUR_DIGITS = re.compile(r"[0-9]{4}")
 
@@ -45,13 +45,13 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What is said about a picture; None where nothing is."""
+    """The labels of a picture; each is None where nothing says it."""
 
     modality: Modality | None = None
     identity: int | None = None
     camera: str | None = None
     time: datetime | None = None
-    """Only a list says this, and what follows."""
+    """Time of the picture; only a list says this and the fields below."""
     tracklet: str | None = None
     box: Box | None = None
     tags: frozenset[str] = frozenset()
@@ -59,16 +59,16 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class FolderLabels:
-    """What folders say, and which of them says it."""
+    """Labels that folders give, and the folder that gives each."""
 
     labels: Labels
     at: Mapping[str, int]
-    """By the field of the labels, the position among the names."""
+    """Position of the folder that gives a label, by the label's field."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads the names of folders, the same ones but once.
+    """Reads the names of folders, the same names only once.
 
     Args:
         numbered: The folders in which a number may be a person even where it may be a date; see
@@ -79,11 +79,11 @@ class Reader:
     _known: dict[tuple[Names, bool, bool], FolderLabels] = field(default_factory=dict)
 
     def read(self, names: Names, stem: str, *, below: bool = True) -> FolderLabels:
-        """Read what the folders say that a picture lies in.
+        """Return the labels that the folders of a picture give.
 
         Args:
-            names: Of the folders, the outermost first.
-            stem: The name of the picture, without its suffix.
+            names: Names of the folders, the outermost first.
+            stem: Name of the picture, without its suffix.
             below: Whether the outermost is the folder that was asked for. Otherwise camera and
                 person are read only from folders that hang together up to the picture: what lies
                 above them says where somebody keeps his files.
@@ -111,7 +111,7 @@ def numbered_folders(places: AbstractSet[Names]) -> set[Names]:
     """Return the folders in which a number that is no year and no hour stands for a person.
 
     Args:
-        places: The folders that all pictures lie in.
+        places: Names of the folders of each picture.
     """
     return {
         names[:i]
@@ -143,7 +143,7 @@ def group_of(name: str) -> str | None:
 
 
 def is_date(names: Names, place: int) -> bool:
-    """Say whether a folder is a day or a time, alone or with those in it, as 2026/01/31 is."""
+    """Whether a folder is a day or a time, alone or with those in it, as 2026/01/31 is."""
     name = names[place]
     if DATE.fullmatch(name) or (_is_number(name) and _is_time(name)):
         return True
@@ -165,12 +165,12 @@ def _labels(names: Names, at: Mapping[str, int]) -> Labels:
 
 
 def _last(names: Names, first: int, is_it: Callable[[str], bool]) -> int:
-    """Position of the innermost that it is, from some position on; -1 if none is."""
+    """Return the innermost position, from a first one on, that passes a test; -1 if none does."""
     return next((i for i in range(len(names) - 1, first - 1, -1) if is_it(names[i])), -1)
 
 
 def _first_that_hangs_together(names: Names) -> int:
-    """Position of the outermost of those that all say something, up to the innermost."""
+    """Return the outermost of the positions that all say something, up to the innermost."""
     silent = (i for i in range(len(names) - 1, -1, -1) if not _says_something(names, i))
     return next(silent, -1) + 1
 
@@ -189,7 +189,7 @@ def _is_number(name: str) -> bool:
 
 
 def _numbers(names: Names, first: int) -> Iterator[int]:
-    """Positions of the folders of digits that lie where people do, the innermost first."""
+    """Return the positions of number folders that lie where people do, the innermost first."""
     for i in range(len(names) - 1, first, -1):
         if _is_number(names[i]) and _says_where(names[i - 1]):
             yield i

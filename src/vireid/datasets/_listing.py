@@ -1,8 +1,7 @@
-"""The pictures below a folder, each of them once, and what was passed over.
+"""Listing the pictures below a folder, each once, and what was passed over.
 
-A picture that is there under several names is listed under its real one. Links count only where
-they lead to something that lies nowhere else in the folder, so what is found does not depend on
-how a link is called.
+A picture with several names is listed under its real one. Links count only where they lead to
+something that is nowhere else in the folder, so the result does not depend on the names of links.
 """
 
 import os
@@ -20,7 +19,7 @@ READ = """
     .psd .qoi .ras .rgb .rgba .sgi .tga .tif .tiff .vda .vst .webp .xbm .xpm
 """
 SUFFIXES = frozenset(READ.split())
-"""Of files that are taken for pictures; whether one can be read is seen when it is."""
+"""Suffixes of files that are taken for pictures, before anything is read."""
 NOT_READ = (
     *(".heic", ".heif", ".hif", ".jxl", ".svg", ".eps", ".exr", ".hdr"),
     *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
@@ -35,7 +34,7 @@ SIGNATURES = (
     b"\0\0\0\x0cjP  ",
     b"\xff\x4f\xff\x51",
 )
-"""What the files of the usual kinds of pictures begin with."""
+"""First bytes of the usual kinds of pictures."""
 KEPT_BY_SYSTEMS = frozenset(
     {
         "$recycle.bin",
@@ -63,14 +62,14 @@ KEPT_BY_SYSTEMS = frozenset(
 
 @dataclass(frozen=True)
 class Listing:
-    """What is below a folder."""
+    """The pictures below a folder, and what was passed over."""
 
     pictures: tuple[Path, ...]
-    """In the order of names, those of a folder before those of the folders in it."""
+    """Pictures in the order of names; those of a folder come before those of its subfolders."""
     unusable: tuple[Unusable, ...]
-    """Pictures that cannot be read whatever is in them, and folders that cannot be entered."""
+    """Pictures whose kind cannot be read, and folders that cannot be entered."""
     notes: tuple[str, ...]
-    """What was passed over because it is no picture or one that is listed elsewhere."""
+    """Remarks on files that are no pictures, or are listed elsewhere."""
 
 
 def pictures_below(root: Path) -> Listing:
@@ -100,7 +99,7 @@ class _Walk:
     unusable: list[Unusable] = field(default_factory=list)
     led_nowhere_new: list[str] = field(default_factory=list)
     _entered: dict[str, str] = field(default_factory=dict)
-    """Folders, by where they really are, as they are listed."""
+    """Folders that have been listed, by their real place."""
     _linked_folders: list[str] = field(default_factory=list)
     _linked_files: list[str] = field(default_factory=list)
     _systems: Counter[str] = field(default_factory=Counter)
@@ -108,7 +107,7 @@ class _Walk:
     _others: list[str] = field(default_factory=list)
 
     def below(self, top: Path) -> None:
-        """List a folder and those in it, links aside."""
+        """List a folder and its subfolders, without links."""
         folders = [os.fspath(top)]
         while folders:
             folder = folders.pop()
@@ -126,7 +125,7 @@ class _Walk:
                 self.unusable.append(Unusable(_told(folder), reason))
 
     def follow_links(self) -> None:
-        """List what links lead to, where it is not listed; outer folders before inner ones."""
+        """List the targets of links that are not listed yet; outer folders before inner ones."""
         while self._linked_folders:
             links, self._linked_folders = self._linked_folders, []
             for real, link in sorted((os.path.realpath(link), link) for link in links):
@@ -140,7 +139,7 @@ class _Walk:
                 self._take(link, is_file=os.path.isfile(link) or not os.path.exists(link))  # noqa: PTH110, PTH113
 
     def passed_over(self) -> Iterator[str]:
-        """Tell of folders of systems, of hidden ones, and of other files."""
+        """Return remarks on folders of systems, on hidden folders, and on other files."""
         named = [f"{count} named {name}" for name, count in sorted(self._systems.items())]
         if self._hidden:
             named.append(f"{self._hidden} hidden")
@@ -177,7 +176,7 @@ class _Walk:
         return hidden
 
     def _follow(self, link: str, real: str) -> None:
-        """List what a linked folder holds, unless it is there already or around all of it."""
+        """List a linked folder, unless it is listed already or contains the whole source."""
         inside = (os.path.realpath(self.root), os.path.realpath(Path(link).parent))
         if real in self._entered:
             self._leads_to(link, real)
@@ -190,11 +189,11 @@ class _Walk:
         self.led_nowhere_new.append(f"{link}, which is {self._entered[real]}")
 
     def _real_files(self) -> Sequence[Path]:
-        """The listed pictures, if any link could lead to one of them."""
+        """Return the real places of listed pictures, if any link could lead to one of them."""
         return self.pictures if self._linked_files else ()
 
     def _take(self, path: str, *, is_file: bool) -> None:
-        """Sort a file in: a picture, one that cannot be read, or none."""
+        """Sort a file in: as a picture, as one that cannot be read, or as no picture."""
         suffix = _suffix(path)
         if suffix in NOT_READ:
             way_out = "save it as JPEG or PNG"
@@ -230,7 +229,7 @@ def _suffix(path: str) -> str:
 
 
 def _begins_as_picture(path: str) -> bool:
-    """Whether a file begins as the usual kinds of pictures do."""
+    """Whether a file begins as one of the usual kinds of pictures."""
     try:
         if not os.stat(path).st_size:  # noqa: PTH116  also what the system makes up, as in /proc
             return False
@@ -242,13 +241,13 @@ def _begins_as_picture(path: str) -> bool:
 
 
 def _told(path: str) -> str:
-    """A path as it can be printed and stored: one that is not Unicode in ASCII."""
+    """Return a path that can be printed and stored: a name that is not Unicode in ASCII."""
     is_text = path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
     return path if is_text else ascii(path)
 
 
 def _place_in_order(path: Path) -> tuple[tuple[bool, str], ...]:
-    """Sorts the files of a folder before the folders in it."""
+    """Return a sorting key by which files of a folder come before its subfolders."""
     *folders, name = path.parts
     return (*((True, folder) for folder in folders), (False, name))
 

@@ -1,4 +1,4 @@
-"""Who and where is on some pictures, and what says so: a folder, a column or an option."""
+"""A summary of the people and cameras on some pictures, and of what names them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,13 +13,13 @@ IN_WORDS = {"identity": "people", "camera": "cameras", "modality": "spectra"}
 
 @dataclass(frozen=True)
 class Origin:
-    """What says a label of some pictures."""
+    """The source of a label: a folder, a column or an option."""
 
     label: str
-    """The field of a record: `modality`, `identity` or `camera`."""
+    """Field of the record: `modality`, `identity` or `camera`."""
     kind: Literal["option", "column", "folder"]
     level: int | None = None
-    """How deep folders lie that say it; 0 is the source itself, None where nothing says that."""
+    """Depth of the folders that name it, 0 for the source itself; None for other origins."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Seen:
     people: int
     cameras: tuple[str, ...]
     origins: Mapping[Origin, int]
-    """How many pictures each of them labels."""
+    """Number of pictures that each origin labels."""
     examples: Mapping[Origin, str]
-    """A folder, the column or the option."""
+    """Example of each origin: a folder, the column or the option."""
 
     @classmethod
     def of(cls, records: Sequence[ImageRecord], said: Iterable[Mapping[Origin, str]]) -> "Seen":
         """Sum up some records.
 
         Args:
-            records: The pictures.
-            said: For each of them what says its labels, with the folder, column or option.
+            records: Records of the pictures.
+            said: Origin of each record's labels, with the folder, column or option.
         """
         counts, examples = Counter[Origin](), dict[Origin, str]()
         for each in said:
@@ -50,7 +50,7 @@ class Seen:
         return cls(len(people), tuple(sorted(cameras)), counts, examples)
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the summary for programs."""
         return {
             "people": self.people,
             "cameras": list(self.cameras),
@@ -61,7 +61,7 @@ class Seen:
         }
 
     def lines(self) -> Iterator[str]:
-        """For people: a line for persons, one for cameras, one for spectra."""
+        """Return the summary for people: a line for persons, one for cameras, one for spectra."""
         shown = ", ".join(self.cameras[:SHOWN]) + (", .." if len(self.cameras) > SHOWN else "")
         cameras = f"{len(self.cameras)} ({shown})" if self.cameras else "none known"
         yield f"people: {self.people or 'none known'}{self._named_by('identity')}"

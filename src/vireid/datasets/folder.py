@@ -63,45 +63,45 @@ NO_MODALITY = (
 
 @dataclass(frozen=True)
 class Found:
-    """The records of a folder or CSV file, and what gave none."""
+    """The records of a folder or CSV file, and what could not be used."""
 
     records: tuple[ImageRecord, ...]
     unusable: tuple[Unusable, ...]
     seen: Seen
-    """Who and where, and what says so."""
+    """Summary of the people and cameras, and of what names them."""
     notes: tuple[str, ...] = ()
-    """What was passed over or taken otherwise than somebody might have meant it."""
+    """Remarks on what was passed over, or read otherwise than it may have been meant."""
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """A picture before it is known what its folders say."""
+    """A picture whose folders have not been read yet."""
 
     path: Path
     names: Names
-    """Of the folders it lies in, as far as they count; the first is the source itself, whose name
-    does not count where it is a list."""
+    """Names of the folders that count; the first is the source itself, whose name does not count
+    where it is a list."""
     below: bool
-    """Whether it lies in the source; otherwise the names are all that it lies in."""
+    """Whether it lies in the source; otherwise the names are those of all its folders."""
     said: Labels = NOTHING
-    """What the columns of a list say."""
+    """Labels in the columns of a list."""
     columns: AbstractSet[str] = frozenset()
-    """Those of the labels that a column has said, be it that nobody knows."""
+    """Fields of the labels that have a cell, even one that says that nobody knows."""
 
     @property
     def top(self) -> str | None:
-        """The folder of the source that it lies in; None if directly in it, or elsewhere."""
+        """Name of the source's subfolder that it lies in; None if directly in it, or elsewhere."""
         return self.names[1] if self.below and len(self.names) > 1 else None
 
     @property
     def group(self) -> str | None:
-        """Who is learnt from and scored on, as folders say it."""
+        """Group of people that the folders name."""
         if self.below:
             return group_of(self.top or "")
         return next(filter(None, map(group_of, reversed(self.names))), None)
 
     def labels(self, asked: Labels, by_folders: Labels) -> Labels:
-        """What is asked for, or else what columns say, or else folders."""
+        """Return the labels: those asked for, else those of columns, else those of folders."""
         folders = {name: getattr(by_folders, name) for name in LABELS if name not in self.columns}
         options = {name: value for name in LABELS if (value := getattr(asked, name)) is not None}
         return replace(self.said, **(folders | options))
@@ -109,7 +109,7 @@ class _Picture:
 
 @dataclass(frozen=True)
 class _Listed:
-    """All pictures of a source, and what gave none."""
+    """All pictures of a source, and what could not be used."""
 
     pictures: tuple[_Picture, ...]
     unusable: tuple[Unusable, ...]
@@ -120,9 +120,9 @@ def find(source: Path | str, modality: Modality | None = None, camera: str | Non
     """List the pictures of a folder, or of a CSV file.
 
     Args:
-        source: Folders are searched to any depth, in the order of names.
-        modality: The spectrum of all of them, whatever folders or columns say.
-        camera: Likewise.
+        source: Folder or CSV file. Folders are searched to any depth, in the order of names.
+        modality: Spectrum of all pictures, whatever folders or columns say.
+        camera: Camera of all pictures, whatever folders or columns say.
 
     Raises:
         VireidError: It is not there, may not be read, is no CSV file with the right columns, or
@@ -133,7 +133,7 @@ def find(source: Path | str, modality: Modality | None = None, camera: str | Non
 
 
 def read(root: Path | None = None) -> Dataset:
-    """A folder, or a CSV file, as a data set to learn from or to score on.
+    """Read a folder, or a CSV file, as a data set to learn from or to score on.
 
     People in its folders `train` and `validation`, in any of the usual spellings, are learnt from,
     all others scored on. Pictures of unknown people and those that `find` cannot use are left out,
@@ -181,7 +181,7 @@ def left_out(root: Path) -> list[str]:
 
 
 def labels_of(path: Path | str) -> Labels:
-    """Return what the folders say that a single picture lies in.
+    """Return the labels that the folders of a single picture give.
 
     Below the working folder they count from there on. Elsewhere nothing says where they begin, so
     camera and person are read only from those that hang together up to the picture.
@@ -316,7 +316,7 @@ READ_CELL: dict[str, Callable[[str], object]] = {
     "tracklet": str,
     "tags": _tags,
 }
-"""What a cell of each column says; a ValueError where it says nothing."""
+"""Readers of cells, by column; each raises a ValueError for a cell without meaning."""
 WANTED = {
     "modality": "is neither visible nor infrared",
     "identity": f"is not an integer of at most {MOST_IDENTITY}",
@@ -361,13 +361,13 @@ def _found(source: Path, listed: _Listed, asked: Labels) -> Found:
 
 
 class _Spellings:
-    """Names of cameras, each as it was spelt first."""
+    """Names of cameras, each spelt as it was first."""
 
     def __init__(self) -> None:
         self._met: dict[str, dict[str, None]] = {}
 
     def first(self, camera: str | None) -> str | None:
-        """The spelling that was met first."""
+        """Return the spelling that was met first."""
         if camera is None:
             return None
         of_one = self._met.setdefault(spelling_key(camera), {})
@@ -375,7 +375,7 @@ class _Spellings:
         return next(iter(of_one))
 
     def told(self) -> Iterator[str]:
-        """A line for each camera with several spellings."""
+        """Return a line for each camera with several spellings."""
         for of_one in self._met.values():
             if len(of_one) > 1:
                 first = next(iter(of_one))
@@ -385,7 +385,7 @@ class _Spellings:
 def _origins(
     picture: _Picture, record: ImageRecord, by_folders: FolderLabels, asked: Labels
 ) -> Iterator[tuple[Origin, str]]:
-    """What says each label of a picture, and the option, column or folder."""
+    """Return the origin of each label of a picture, with the option, column or folder."""
     for label in LABELS:
         if getattr(record, label) is None:
             continue
@@ -400,7 +400,7 @@ def _origins(
 
 
 def _dates(places: AbstractSet[Names], reader: Reader) -> Iterator[str]:
-    """Tell which folders lie where people do and are none."""
+    """Return remarks on folders that lie where people do and are dates."""
     dates = sorted({names[: i + 1] for names in places for i in dates_in(names, reader.numbered)})
     if dates:
         shown = ", ".join("/".join(names).lstrip("/") for names in dates[: _files.SHOWN])
@@ -412,7 +412,7 @@ def _dates(places: AbstractSet[Names], reader: Reader) -> Iterator[str]:
 
 
 def _other_folders(pictures: Sequence[_Picture]) -> Iterator[str]:
-    """Tell which folders are none of the groups, where others are or seem to be meant so."""
+    """Return remarks on folders that are no group, beside others that are or seem to be."""
     tops = sorted({picture.top or "the folder itself" for picture in pictures if picture.below})
     other = [top for top in tops if group_of(top) is None]
     deeper = any(group_of(name) for p in pictures if p.below for name in p.names[1:])
@@ -424,7 +424,7 @@ def _other_folders(pictures: Sequence[_Picture]) -> Iterator[str]:
 
 
 def _left_out(found: Found) -> tuple[str, ...]:
-    """What has to be told: a line for those that cannot be used, one for unknown people."""
+    """Return remarks: a line for pictures that cannot be used, one for unknown people."""
     unknown = sum(record.identity is None for record in found.records)
     lines = [f"{unknown} pictures of unknown people are left out"] if unknown else []
     if found.unusable:

@@ -1,7 +1,7 @@
-"""Addresses: from what a person calls a gallery to the store that keeps it.
+"""Addresses: the names of galleries, and the stores that they mean.
 
-An address is the path of a folder. One such as `scheme://host/name` is kept free for stores that
-are servers; there is none yet.
+An address is the path of a folder. Addresses such as `scheme://host/name` are reserved for stores
+on servers; there are none yet.
 """
 
 import re
@@ -25,7 +25,7 @@ def open_store(address: Address, patience: float) -> Store:
     """Open the store of a gallery.
 
     Args:
-        address: Where it is.
+        address: Address of the gallery.
         patience: Seconds to wait for another process that is writing.
 
     Raises:
@@ -38,9 +38,9 @@ def create_store(address: Address, model: ModelCard, storage: Storage) -> None:
     """Make the store of an empty gallery.
 
     Args:
-        address: Where nothing is yet.
-        model: Whose embeddings it is going to hold.
-        storage: The number format of its vectors.
+        address: Address where nothing is yet.
+        model: Card of the model whose embeddings it will hold.
+        storage: Number format of its vectors.
 
     Raises:
         GalleryError: Something is there already, or the disk is full.

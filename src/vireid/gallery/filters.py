@@ -12,19 +12,19 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What pictures have to be, to be searched; each filter that is left out lets all pass."""
+    """Conditions on the pictures to search; a filter that is left out lets all pass."""
 
     modality: Modality | None = None
-    """The one spectrum to search in."""
+    """Spectrum to search in."""
     cameras: Collection[str] = frozenset()
     """Cameras, any of which may have taken the picture."""
     since: datetime | None = None
-    """The earliest time. Pictures without a time pass neither this filter nor the next."""
+    """Earliest time. Pictures without a time pass neither this filter nor the next."""
     until: datetime | None = None
-    """The first time that is too late."""
+    """First time that is too late."""
     tracklet: str | None = None
     tags: Collection[str] = frozenset()
-    """Labels, all of which the picture has to have."""
+    """Tags, all of which the picture has to have."""
     identity: int | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Filters:
 def moment(time: datetime) -> int:
     """Return the microseconds since 1970, by which times are compared.
 
-    A time without a zone counts as if it were UTC: give all times of a gallery a zone, or none.
+    A time without a zone counts as UTC: give all times of a gallery a zone, or none.
     """
     zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
     return (zoned - EPOCH) // timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""A gallery: embeddings, what is known about the pictures they come from, and search among them."""
+"""A gallery: embeddings with records of their pictures, and search among them."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ class Hit:
     """One answer to a search."""
 
     rank: int
-    """1 is the most similar."""
+    """Rank among the hits; 1 is the most similar."""
     similarity: float
     record: ImageRecord
 
@@ -34,7 +34,7 @@ class Hit:
 class Gallery:
     """Embeddings of one model, with what is known about their pictures.
 
-    It checks what is given and asked, and ranks what its store finds. Threads may share a Gallery.
+    A gallery checks its input and queries, and ranks what its store finds. Threads may share it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -42,7 +42,7 @@ class Gallery:
         self._store = store
         self.address = store.address
         self.path = Path(store.address)
-        """The folder, of a gallery that is one."""
+        """Folder of the gallery, if it is in one."""
         self.model = store.model
 
     @classmethod
@@ -52,8 +52,8 @@ class Gallery:
         """Make an empty gallery for the embeddings of one model.
 
         Args:
-            path: A folder that is not there yet. It is there once it is complete.
-            model: Whose embeddings it is going to hold.
+            path: Folder that does not exist yet. It appears once the gallery is complete.
+            model: Card of the model whose embeddings it will hold.
             storage: `float16` takes half the disk and memory; similarities change by about 1e-4.
 
         Raises:
@@ -72,9 +72,9 @@ class Gallery:
         """Open a gallery to search in it or to add to it.
 
         Args:
-            path: Its folder.
-            model: The model that you are going to embed with; refused unless it is the one
-                whose embeddings are inside.
+            path: Folder of the gallery.
+            model: Card of the model that you will embed with; refused unless its embeddings are
+                inside.
             patience: Seconds to wait for another process that is writing.
 
         Raises:
@@ -90,7 +90,7 @@ class Gallery:
         return gallery
 
     def check(self, model: Embedder | ModelCard) -> None:
-        """Make sure that a model's embeddings can be compared with those in here.
+        """Refuse a model whose embeddings cannot be compared with those in here.
 
         Raises:
             GalleryError: They cannot.
@@ -106,7 +106,7 @@ class Gallery:
                 )
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._store.close()
 
     def __enter__(self) -> "Gallery":
@@ -139,8 +139,18 @@ class Gallery:
     ) -> None:
         """Add pictures; one that is here already (the same path and box) is replaced.
 
-        All of them are added or, if anything goes wrong, none. With them goes a hash of their
-        files' bytes, by which a picture is known again wherever it lies.
+        All of them are added or, if anything goes wrong, none. A hash of each file's bytes is
+        stored too, by which a picture is recognised in any place.
+
+        Args:
+            embeddings: Row i is the unit vector of record i.
+            records: Records of different keys: a path may come twice only with different boxes.
+            stamps: Sizes and times of change of the files when they were read, to tell later
+                whether they have changed; by default the present ones.
+
+        Raises:
+            GalleryError: Vectors and records do not fit each other or this gallery, another
+                process is writing, or the disk is full.
 
         Args:
             embeddings: Row i is the unit vector of record i.
@@ -163,7 +173,7 @@ class Gallery:
         self._store.add(embeddings, entries)
 
     def remove(self, records: Iterable[ImageRecord]) -> int:
-        """Forget the pictures of some records, and return how many of them were here.
+        """Remove the pictures of some records, and return how many of them were here.
 
         Raises:
             GalleryError: Another process is writing, or the disk is full.
@@ -181,7 +191,7 @@ class Gallery:
         self._store.relabel([replace(record, path=_absolute(record.path)) for record in records])
 
     def known(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
-        """Return what is here about the pictures of some records; None for those that are not."""
+        """Return what is known here about the pictures of some records; None for missing ones."""
         keys = [_key(record) for record in records]
         found = self._store.known(keys)
         return [found.get(key) for key in keys]
@@ -199,12 +209,12 @@ class Gallery:
 
         Args:
             embeddings: Unit vectors of the model that filled this gallery, one for each query; or
-                what its `embed_text` gives for sentences.
-            top: How many hits a query gets at most.
-            filters: What pictures have to be, to be searched.
-            modality: Search in one spectrum only, for instance `query_modality.other`. Short for
-                a filter, like the next.
-            camera: Search pictures of one camera only.
+                vectors of sentences by its `embed_text`.
+            top: Largest number of hits of a query.
+            filters: Conditions on the pictures to search.
+            modality: Spectrum to search in, for instance `query_modality.other`; short for a
+                filter.
+            camera: Camera whose pictures are searched; short for a filter.
 
         Returns:
             For each query its hits, most similar first.
@@ -275,7 +285,7 @@ def _key(record: ImageRecord) -> Key:
 
 
 def _absolute(path: Path) -> Path:
-    """One name for one file, wherever it is asked for."""
+    """Return the absolute path: one name for one file, wherever it is asked for."""
     name = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links, which may change
     if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise GalleryError(f"{name!a} is not valid Unicode; rename the file")

@@ -1,6 +1,6 @@
-"""The contract of a store: where a gallery keeps embeddings and what is known about pictures.
+"""The contract of a store, where a gallery keeps embeddings and records of pictures.
 
-`tests/gallery/test_store_contract.py` holds what every store must do, whatever it is made of.
+`tests/gallery/test_store_contract.py` tests what every store must do, whatever it is made of.
 """
 
 import hashlib
@@ -27,18 +27,18 @@ Scored = tuple[float, ImageRecord]
 
 
 class GalleryError(VireidError):
-    """A gallery that cannot be opened, filled or searched, and what can be done about it."""
+    """A gallery cannot be opened, filled or searched; the message says what can be done."""
 
 
 class Stamp(NamedTuple):
-    """By which a file is taken to be unchanged."""
+    """Size and time of change, by which a file is taken to be unchanged."""
 
     size: int
     mtime_ns: int
 
     @classmethod
     def of(cls, path: Path) -> "Stamp | None":
-        """Return the size and the time of change of a file; None if it is not there."""
+        """Return the size and the time of change of a file; None if it does not exist."""
         try:
             found = path.stat()
         except OSError:
@@ -65,35 +65,35 @@ class Entry:
     """A picture as a gallery holds it."""
 
     record: ImageRecord
-    """Its path is absolute; what the gallery is asked about comes back equal."""
+    """Record with an absolute path; a record that is read back is equal to it."""
     stamp: Stamp | None = None
-    """Of its file when it was read; None where there was no file."""
+    """Stamp of the file when it was read; None where there was no file."""
     content: str | None = None
-    """The hash of its file's bytes, see `content_of`."""
+    """Hash of the file's bytes, see `content_of`."""
 
 
 @runtime_checkable
 class Store(Protocol):
     """Keeps one gallery.
 
-    Threads share a store and processes share what it keeps. Every change happens whole or not at
-    all, and every answer is as of one change: nobody ever sees half of one. What goes wrong is a
-    `GalleryError` that says the way out.
+    Threads share a store and processes share its content. Every change happens whole or not at all,
+    and every answer is as of one change: nobody ever sees half of one. Errors are `GalleryError`s
+    that say the way out.
     """
 
     @property
     def address(self) -> str:
-        """Where it is, as a person knows it."""
+        """Address as a person knows it."""
 
     @property
     def model(self) -> ModelCard:
-        """Whose embeddings it holds."""
+        """Card of the model whose embeddings it holds."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
 
     def version(self) -> int:
-        """Return a number that is another one after every change, whoever made it."""
+        """Return a number that is different after every change, whoever made it."""
 
     def count(self, modality: Modality | None = None) -> int:
         """Return how many pictures it holds, in all or of one spectrum."""
@@ -102,29 +102,29 @@ class Store(Protocol):
         """Return the names of the cameras, sorted."""
 
     def known(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
-        """Return those of some pictures that it holds."""
+        """Return the entries of those of some pictures that it holds."""
 
     def add(self, vectors: Vectors, entries: Sequence[Entry]) -> None:
-        """Add pictures; one that is there already (the same key) is replaced.
+        """Add pictures; one with a key that is there already is replaced.
 
         Args:
             vectors: Row i is the unit vector of entry i, as float32.
-            entries: No key twice.
+            entries: Entries of different keys.
         """
 
     def remove(self, keys: Iterable[Key]) -> int:
-        """Forget pictures, and return how many of them were there."""
+        """Remove pictures, and return how many of them were there."""
 
     def relabel(self, records: Iterable[ImageRecord]) -> None:
-        """Change identity, camera, tracklet, time and tags of those that are there."""
+        """Change identity, camera, tracklet, time and tags of the pictures that are there."""
 
     def search(self, queries: Queries, top: int, filters: Filters) -> list[list[Scored]]:
         """Find the most similar of the pictures that the filters let pass.
 
         Args:
-            queries: float32, one row for each query.
-            top: How many pictures a query gets at most.
-            filters: A camera that is not there lets nothing pass.
+            queries: Vectors as float32, one row for each query.
+            top: Largest number of pictures for a query.
+            filters: Conditions on the pictures; an unknown camera lets nothing pass.
 
         Returns:
             For each query the pictures found, most similar first.

@@ -1,4 +1,4 @@
-"""What a run says while it learns: how far it is, a line an epoch, losses.jsonl, TensorBoard."""
+"""Reports of a run while it learns: progress, a line an epoch, losses.jsonl, TensorBoard."""
 
 import json
 import logging
@@ -17,11 +17,11 @@ from vireid.whole_files import write_whole, writing_to
 
 log = logging.getLogger(__name__)
 COLLAPSED = math.log(2)
-"""What log(1 + exp(0)), the weighted triplet, is when all embeddings are one."""
+"""Weighted triplet loss log(1 + exp(0)) of a model whose embeddings are all the same."""
 
 
 class Report:
-    """Told of every step and every epoch; tells, writes and warns.
+    """Records every step and every epoch: prints, writes and warns.
 
     Only one process of a run reports; the others have `active` false and say nothing.
     """
@@ -37,7 +37,7 @@ class Report:
     ) -> None:
         self._stages = stages
         self._steps = [len(s.batches(0)) if s.epochs else 0 for s in stages]
-        """Of an epoch, for each stage."""
+        """Steps of an epoch, for each stage."""
         self._active = active
         self._losses = folder / "losses.jsonl"
         self._measures = folder / "measures.jsonl"
@@ -64,12 +64,12 @@ class Report:
         self._pictures, self._since = 0, time.perf_counter()
 
     def steps_done(self, position: Position, losses: Mapping[str, float], pictures: int) -> None:
-        """Tell how far the run is.
+        """Report the progress of the run.
 
         Args:
-            position: After these steps.
-            losses: Of the last of them.
-            pictures: Learnt from in them, by all processes.
+            position: Position after these steps.
+            losses: Losses of the last of these steps.
+            pictures: Number of pictures in these steps, over all processes.
         """
         if not self._active:
             return
@@ -104,7 +104,7 @@ class Report:
         self._watch_for_collapse(sums.means)
 
     def measured(self, stage: int, when: str, figures: Mapping[str, float]) -> None:
-        """Write what was measured "before" or "after" a stage, in place of what was before."""
+        """Write what was measured "before" or "after" a stage, in place of an earlier line."""
         if not self._active:
             return
         name = self._stages[stage].name
@@ -123,11 +123,11 @@ class Report:
 
     @property
     def _speed(self) -> float:
-        """Pictures a second in this epoch."""
+        """Return the pictures a second in this epoch."""
         return self._pictures / max(1e-9, time.perf_counter() - self._since)
 
     def _speed_in_words(self) -> str:
-        """Nothing where what is learnt from are features, not pictures."""
+        """Return the speed in words; nothing where batches hold features, not pictures."""
         return f"  {self._speed:,.0f} pictures/s" if self._pictures else ""
 
     def _watch_for_collapse(self, losses: Mapping[str, float]) -> None:
@@ -145,7 +145,7 @@ def _in_words(losses: Mapping[str, float]) -> str:
 
 
 def _forget_lines_after(path: Path, begin: Position) -> None:
-    """Drop the lines of epochs that will be run again, and one that was not written to its end."""
+    """Drop the lines of epochs that will be run again, and one that was not finished."""
     if not path.exists():
         return
     kept = []

@@ -1,4 +1,4 @@
-"""From a recipe to a run folder: what `vireid train` does."""
+"""Training from a recipe to a run folder, as `vireid train` does it."""
 
 import dataclasses
 import logging
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 
 def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
-    """Do what a recipe says, and leave a run folder behind.
+    """Train by a recipe, and leave a run folder behind.
 
     Args:
-        recipe: What to learn, from what, how.
-        folder: New or empty; with `resume`, that of a run of this recipe.
-        resume: Go on where the run stands.
+        recipe: Recipe that says what to learn, from what and how.
+        folder: A new or empty folder; with `resume`, that of a run of this recipe.
+        resume: Continue the run where it stopped.
 
     Raises:
         VireidError: There is a run already, or it is another's; data or weights are missing.
@@ -80,7 +80,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
 
 
 def opened(recipe: Recipe) -> tuple[Recipe, Dataset, PackedTrainingData]:
-    """Read what a recipe learns from; the recipe then names the split, where there are several.
+    """Read the training data of a recipe; the recipe then names its split.
 
     Raises:
         VireidError: Data are missing, or weights to begin with have seen people to be scored on.
@@ -94,11 +94,11 @@ def opened(recipe: Recipe) -> tuple[Recipe, Dataset, PackedTrainingData]:
 def learn_trials(
     recipe: Recipe, folder: Path, trials: Sequence[int], *, resume: bool = False
 ) -> None:
-    """One run for every split of a data set, in folders `trial-<number>`.
+    """Train one run for every split of a data set, in folders `trial-<number>`.
 
     Args:
-        recipe: What to learn, from what, how; all but the number of the split.
-        folder: Of these folders.
+        recipe: Recipe without the number of the split.
+        folder: Folder of these run folders.
         trials: Numbers of splits.
         resume: Leave runs that have finished, go on with one that was broken off, begin the rest.
 
@@ -113,7 +113,7 @@ def learn_trials(
 
 
 def folder_for(name: str, *, resume: bool) -> Path:
-    """The folder of a run whose folder nobody has named; the same in every process."""
+    """Return the folder of a run for which none is named; the same in every process."""
     chosen: list[Any] = [None]
     if this_process().is_main_process:
         chosen = [runs.last_folder(name) if resume else runs.next_folder(name)]
@@ -137,13 +137,13 @@ def _tell_of_bfloat16(wanted: Wanted, precision: Precision, process: PartialStat
 
 
 def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
-    """With the number of the split, so that what was learnt knows whom it has seen."""
+    """Return the recipe with the number of the split, so that the run knows its people."""
     return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, trial=trial))
 
 
 @contextmanager
 def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
-    """A run that ended before its first epoch or checkpoint, however, leaves no folder behind."""
+    """Remove the folder of a run that ended before its first epoch or checkpoint."""
     try:
         yield
     except BaseException:

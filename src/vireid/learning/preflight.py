@@ -1,7 +1,7 @@
-"""Checks before the first step: what would spoil a run after hours is told within seconds.
+"""Checks before the first step, which find within seconds what would spoil a run after hours.
 
-All of it is done to a copy of the method, and with random numbers of its own: a run with these
-checks learns bit by bit what one without them learns.
+They use a copy of the method, and their own random numbers: a run with these checks learns the
+same, bit by bit, as one without them.
 """
 
 import copy
@@ -22,24 +22,24 @@ from vireid.records import Modality
 from vireid.shapes import Embeddings, Images
 
 PICTURES = 4
-"""Pictures of each spectrum that are embedded."""
+"""Number of pictures of each spectrum that are embedded."""
 LENGTH_TOLERANCE = 1e-3
-"""By how much the length of an embedding may differ from one."""
+"""Largest difference allowed between the length of an embedding and 1."""
 NEIGHBOUR_TOLERANCE = 1e-3
-"""By how much a number of an embedding may change with the other pictures of its batch: sums may be
-added in another order. An embedding that uses its neighbours changes by far more."""
+"""Largest change allowed of a number of an embedding with the other pictures of its batch: sums may
+be added in another order. An embedding that uses its neighbours changes by far more."""
 
 
 class PreflightError(VireidError):
-    """A method does not keep to its contract, so that its scores would mean nothing."""
+    """A method breaks its contract, so that its scores would mean nothing."""
 
 
 def check(method: Method, data: TrainingData) -> None:
     """Try everything that a run depends on, before its first step.
 
     Args:
-        method: Left exactly as it is.
-        data: Where the pictures to try it on come from.
+        method: Method to check; it is left exactly as it is.
+        data: Source of the pictures to try it on.
 
     Raises:
         PreflightError: Embeddings of either spectrum are not what a method promises, or no
@@ -72,7 +72,7 @@ def _check_embeddings(method: Method, data: TrainingData, modality: Modality) ->
 
 
 def _some_pictures(data: TrainingData, modality: Modality) -> Images | None:
-    """Pictures as the method is going to see them; None where there are none of a spectrum."""
+    """Return pictures as the method will see them; None where a spectrum has none."""
     try:
         return next(iter(data.every(modality, PICTURES))).images
     except VireidError:
@@ -111,7 +111,7 @@ def _check_neighbours(
 
 
 def _check_checkpoint(method: Method, data: TrainingData) -> None:
-    """Whether all that a checkpoint holds can be written, and read without running code."""
+    """Check that a checkpoint can be written, and read without running code."""
     stage = method.stages(data)[0]
     written = io.BytesIO()
     try:
@@ -133,7 +133,7 @@ def _name(method: Method) -> str:
 
 @contextmanager
 def _chance_untouched() -> Iterator[None]:
-    """Draws inside do not move the generators that are used outside."""
+    """Keep the generators used outside unchanged by draws inside."""
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
         with torch.random.fork_rng():

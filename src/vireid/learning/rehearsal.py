@@ -1,4 +1,4 @@
-"""What `vireid train --dry-run` does: all the checks of a run and three steps, and nothing kept."""
+"""The rehearsal of `vireid train --dry-run`: all checks of a run, three steps, nothing kept."""
 
 import time
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from vireid.method import Method, Stage
 from vireid.recipe import Recipe
 
 STEPS = 3
-"""Steps that are timed, after one that is not: the first is slower than all others."""
+"""Number of steps that are timed, after a first one, which is slower than all others."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One stage: how much work it is, and how fast its first steps were."""
+    """One stage: its amount of work, and the speed of its first steps."""
 
     name: str
     epochs: int
     steps: int
     """Steps of an epoch."""
     seconds: float | None = None
-    """Seconds of a step, the median; None where steps were not timed."""
+    """Median seconds of a step; None where steps were not timed."""
     pictures: int = 0
     """Pictures in a step."""
 
@@ -46,18 +46,18 @@ class Timing:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a run would be."""
+    """The result of a rehearsal."""
 
     recipe: Recipe
     label: str
-    """Of the data set."""
+    """Label of the data set."""
     people: int
     pictures: int
     device: str
     precision: str
     stages: Sequence[Timing]
     peak: int | None
-    """Bytes of GPU memory at most; None on a processor."""
+    """Largest number of bytes of GPU memory; None on a processor."""
 
     def __str__(self) -> str:
         lines = [

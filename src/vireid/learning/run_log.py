@@ -1,4 +1,4 @@
-"""What vireid says while it learns: shown on the console, and kept in the run's log."""
+"""Log messages during training: shown on the console, and kept in the run's log."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from vireid.whole_files import writing_to
 
 @contextmanager
 def logging_to(path: Path | None) -> Iterator[None]:
-    """Show what vireid says on the console and append it to a file; without one, warnings only."""
+    """Show log messages on the console and append them to a file; without one, warnings only."""
     logger = logging.getLogger("vireid")
     handlers: list[logging.Handler] = [_ToConsole(logging.INFO if path else logging.WARNING)]
     if path is not None:
@@ -32,20 +32,20 @@ def logging_to(path: Path | None) -> Iterator[None]:
 
 
 class _ToFile(logging.FileHandler):
-    """What cannot be written stops the run, in place of a traceback for each message."""
+    """Appends messages to a file; a message that cannot be written stops the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  as logging has it
         with writing_to(Path(self.baseFilename), "make room and go on with --resume"):
             raise  # logging calls this where it has caught the error
 
     def close(self) -> None:
-        """What could not be written has been told."""
+        """Close the file; a failed write has been reported already."""
         with suppress(OSError):
             super().close()
 
 
 class _ToConsole(logging.Handler):
-    """One line for one message, above the bar where there is one."""
+    """Prints one line for one message, above the bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         # The name is looked up each time: a bar puts another stream in the place of this one.

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def begin(recipe: Recipe, num_identities: int, *, anew: bool = True) -> Method:
-    """The method before its first step; one that is given a checkpoint needs no other weights."""
+    """Return the method before its first step; one with a checkpoint needs no other weights."""
     torch.manual_seed(seed_of(recipe.seed, "weights"))
     method = runs.build(recipe, num_identities, pretrained=anew)
     if recipe.start_from and anew:
@@ -34,7 +34,7 @@ def start_from(method: Method, source: str) -> None:
     """Give a method the weights of another run where name and shape are the same.
 
     Args:
-        method: Changed in place; what does not fit stays as it is, and is logged by name.
+        method: Method to change in place; weights that do not fit stay, and are logged by name.
         source: A shipped model (`small`), a run folder, or an exported model.
 
     Raises:
@@ -54,9 +54,9 @@ def start_from(method: Method, source: str) -> None:
 
 
 def check(recipe: Recipe, dataset: Dataset) -> None:
-    """Weights that have seen people whom this run is to be scored on may not begin it.
+    """Refuse weights that have seen people whom this run is to be scored on.
 
-    What comes with the package has learnt from people who are in no set but its own.
+    Shipped models are accepted: their training people are in no other set.
     """
     source, passed = recipe.start_from, set[str]()
     while source and source not in passed and not is_shipped(source):
@@ -85,7 +85,7 @@ def _check_left_out(source: str, learnt_from: str, dataset: Dataset) -> None:
 
 
 def _whole_parts(fresh: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Names of weights; where all of a part are fresh, the name of that part instead."""
+    """Return names of weights, or of a part where all weights of that part are fresh."""
 
     def part(name: str) -> str:
         above = accumulate(name.split("."), "{}.{}".format)

@@ -1,4 +1,4 @@
-"""What a model says of itself: its card, and what it has learnt from."""
+"""A model's card, and what it has learnt from."""
 
 import json
 from dataclasses import dataclass

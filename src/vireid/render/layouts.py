@@ -1,7 +1,7 @@
-"""In whose folders and lists a NightWalk is written: the readers of real sets then serve it too.
+"""Layouts: the folders and lists of a real set, so that its reader serves a NightWalk too.
 
-A layout says what the pictures of somebody are called and what lists stand beside them. Sources:
-the READMEs and loaders of https://github.com/wuancong/SYSU-MM01 (SYSU-MM01),
+A layout says how a person's pictures are named and which lists stand beside them. Sources: the
+READMEs and loaders of https://github.com/wuancong/SYSU-MM01 (SYSU-MM01),
 https://github.com/mangye16/Cross-Modal-Re-ID-baseline (RegDB) and https://github.com/ZYK100/LLCM.
 """
 
@@ -16,7 +16,7 @@ from vireid.render.plans import CAMERAS_OF, Plan, Split, frames_of, split_of
 from vireid.render.scenes import CAMERAS, Camera
 
 TRIALS = 10
-"""Rows of the permutation file that the official SYSU-MM01 draw reads, and splits of RegDB."""
+"""Number of rows in the permutation file of the official SYSU-MM01 draw, and of splits of RegDB."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +26,30 @@ class Shot:
     identity: int
     camera: Camera
     frame: int
-    """Counts the pictures of a person in a camera from 1."""
+    """Number of the picture among those of its person and camera, from 1."""
     path: str
-    """Below the folder of the set, with forward slashes."""
+    """Path below the folder of the set, with forward slashes."""
     drawn_from: tuple[int, ...]
-    """Besides the seed, what decides pose, place, light, ...: two shots that share it differ in
-    what depends on the camera alone."""
+    """Numbers that, with the seed, draw pose, place, light, ...: two shots that share them differ
+    only in what depends on the camera."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Of folders and lists."""
+    """A layout of folders and lists."""
 
     folders: tuple[str, ...]
-    """There even if nobody is in them."""
+    """Folders that exist even if nobody is in them."""
     path: Callable[[Split, Camera, int, int], str]
-    """Of a picture: by split, camera, identity and frame."""
+    """Returns the path of a picture, given split, camera, identity and frame."""
     moment: Callable[[Camera], int]
-    """A number for each camera; cameras of one number take their pictures at one moment."""
+    """Number of each camera; cameras with one number take their pictures at one moment."""
     lists: Callable[[Plan], Iterator[tuple[str, bytes]]]
     """Files that name pictures or people, written when all pictures are there."""
 
 
 def shots_of(plan: Plan, identity: int) -> list[Shot]:
-    """The pictures of somebody."""
+    """Return the pictures to be taken of a person."""
     layout, split = LAYOUTS[plan.layout], split_of(plan, identity)
     return [
         Shot(
@@ -65,7 +65,7 @@ def shots_of(plan: Plan, identity: int) -> list[Shot]:
 
 
 def _number(camera: Camera) -> int:
-    """Of `cam3`."""
+    """Return the number of a camera such as `cam3`."""
     return int(camera.name[-1])
 
 
@@ -81,7 +81,7 @@ def _sysu_path(_split: Split, camera: Camera, identity: int, frame: int) -> str:
 
 
 def _sysu_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
-    """Id files of one line with commas, and the permutations of the official galleries."""
+    """Yield id files of one line with commas, and the permutations of the official galleries."""
     for name, identities in plan.splits().items():
         yield f"exp/{name}_id.txt", _one_line(identities)
     yield "exp/available_id.txt", _one_line(range(1, plan.people + 1))
@@ -89,7 +89,7 @@ def _sysu_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
 
 
 def _permutations(plan: Plan) -> bytes:
-    """SYSU-MM01's `rand_perm_cam.mat`: for each camera and identity, ten orders of its pictures."""
+    """Return SYSU-MM01's `rand_perm_cam.mat`: ten orders of each identity's pictures per camera."""
     from scipy.io import savemat
 
     cells = np.empty((len(CAMERAS), 1), object)
@@ -126,7 +126,7 @@ def _regdb_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
 
 
 def _labelled(plan: Plan, identities: Iterable[int], modality: Modality) -> bytes:
-    """A path and a label from 0 on every line."""
+    """Return lines with a path and a label from 0."""
     return "".join(
         f"{shot.path} {label}\n"
         for label, identity in enumerate(identities)
@@ -181,4 +181,4 @@ LAYOUTS = {
         _llcm_lists,
     ),
 }
-"""By the name of the set whose it is."""
+"""Layouts by the name of the real set."""

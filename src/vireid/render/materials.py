@@ -1,4 +1,4 @@
-"""What things are made of, as three kinds of camera see it.
+"""Materials of things, as three kinds of camera see them.
 
 **Visible** light meets dye: colours below are linear albedos.
 
@@ -51,7 +51,7 @@ Pattern = Literal[
     "cable",
 ]
 Dyeing = Literal["bright", "middle", "dark"]
-"""What a cloth's dye leaves of its fibre's near-infrared reflectance."""
+"""How much of a fibre's near-infrared reflectance a dye leaves."""
 
 BLUE, GREEN, RED, NEAR_INFRARED = 460.0, 545.0, 610.0, 850.0
 """Wavelengths in nanometres at which pigments are evaluated for the four channels."""
@@ -64,11 +64,12 @@ class Fabric:
     infrared: float
     """Reflectance at 850 nm where the dye is transparent."""
     emissivity: float
-    """8 to 12 um. Nylon 0.87, cotton 0.88, polyester 0.88, acrylic 0.82: measured, flat and dry
+    """Emissivity at 8 to 12 um. Nylon 0.87, cotton 0.88, polyester 0.88, acrylic 0.82: measured,
+    flat and dry
     (https://nij.ojp.gov/library/publications/study-mid-infrared-emissivity-dried-blood-fabrics);
     wool, leather, rubber and straw are inferred."""
     thickness: float
-    """Metres."""
+    """Thickness in metres."""
     grain: float
     """Depth of its own texture, as a share of its brightness."""
     gloss: float = 0.0
@@ -186,7 +187,7 @@ _FABRICS_WITH: Mapping[Pattern, Mapping[str, str]] = {
     "cable": {"sweater": "wool knit"},
     "side stripes": {"trousers": "polyester", "shorts": "polyester"},
 }
-"""What some patterns are made of."""
+"""Fabrics that some patterns are made of."""
 _RELIEF: Mapping[Pattern, tuple[float, float]] = {
     "quilted": (0.35, 0.6),
     "ribbed": (0.25, 0.5),
@@ -205,7 +206,7 @@ _PITCH: Mapping[Pattern, tuple[float, float]] = {
 _PRINTED: frozenset[Pattern] = frozenset({"print", "dots", "camouflage", "side stripes"})
 _SEWN: frozenset[Pattern] = frozenset({"blocks", "sleeves"})
 RETROREFLECTION = 8.0
-"""How many times brighter than white paper a reflective strip is beside the lamp. Sheeting on
+"""Brightness of a reflective strip beside the lamp, in multiples of white paper. Sheeting on
 garments returns hundreds of cd/(lx m2) where lamp and eye are 0.2 degrees apart, a thousand times
 white paper; the lamps of a camera sit further off its lens. Inferred; any such value saturates."""
 
@@ -219,11 +220,11 @@ class Cloth:
     pattern: Pattern = "plain"
     second_colour: Colour = (0.5, 0.5, 0.5)
     second_infrared: float = 0.5
-    """What the pattern's other half reflects in the near infrared; near `infrared` for a print."""
+    """Near-infrared reflectance of the pattern's other half; near `infrared` for a print."""
     pitch: float = 0.08
     """Metres from one repetition of the pattern to the next."""
     relief: float = 0.0
-    """How strongly the pattern is felt rather than seen: shading that both spectra share."""
+    """Strength of the pattern's relief: shading that both spectra share."""
     gloss: float = 0.0
     """Strength of the highlight."""
     fabric: str = "jersey"
@@ -234,18 +235,19 @@ class Cloth:
     grain: float = 0.05
     """Depth of the fabric's own texture, as a share of its brightness."""
     softness: float = 0.0
-    """How far light wanders beneath the surface: shades are softened by it."""
+    """How far light wanders beneath the surface, which softens shades."""
     retroreflection: float = 0.0
-    """Of the pattern's other half, or of all where there is no pattern; see RETROREFLECTION."""
+    """Retroreflection of the pattern's other half, or of all cloth without a pattern; see
+    RETROREFLECTION."""
     emissivity: float = 0.88
     thickness: float = 0.0008
-    """Metres."""
+    """Thickness in metres."""
     motif: int = 0
-    """Which shape is printed."""
+    """Number of the shape that is printed."""
 
 
 def skin_reflectance(melanosomes: float, blood: float, nanometres: float) -> float:
-    """Diffuse reflectance of skin: dermis seen twice through epidermis.
+    """Return the diffuse reflectance of skin: dermis seen twice through epidermis.
 
     Absorption by melanosomes and bloodless skin: Jacques 1998, Skin Optics,
     https://omlc.org/news/jan98/skinoptics.html (also its 60 um of epidermis). Scattering: Jacques
@@ -268,7 +270,7 @@ def skin_reflectance(melanosomes: float, blood: float, nanometres: float) -> flo
 
 
 def hair_reflectance(green: float, nanometres: float) -> float:
-    """Reflectance of hair that reflects `green` of green light, by Kubelka and Munk.
+    """Return the reflectance of hair that reflects `green` of green light, by Kubelka and Munk.
 
     Melanin absorbs less the longer the wave, with the exponent of skin (Jacques 1998); that hair's
     attenuation falls so between 409 and 1064 nm was measured on blond, grey, brown and black hair
@@ -280,7 +282,7 @@ def hair_reflectance(green: float, nanometres: float) -> float:
 
 
 def draw_skin(rng: Generator, dark: float | None = None) -> Cloth:
-    """Skin of somebody; `dark` from 0 to 1 is drawn unless given."""
+    """Draw a person's skin; `dark` from 0 to 1 is drawn unless given."""
     dark = float(rng.random()) if dark is None else dark
     melanosomes = 0.012 * (0.28 / 0.012) ** dark * float(rng.lognormal(0, 0.12))
     blood = float(rng.uniform(0.002, 0.005))
@@ -301,7 +303,7 @@ _HAIR = {"black": (0.03, 0.5), "brown": (0.07, 0.3), "blond": (0.24, 0.1), "grey
 
 
 def draw_hair(rng: Generator) -> Cloth:
-    """Hair of somebody."""
+    """Draw a person's hair."""
     dye = _one_of(rng, {name: share for name, (_, share) in _HAIR.items()})
     green = _HAIR[dye][0] * float(rng.uniform(0.75, 1.3))
     red, blue = hair_reflectance(green, RED), hair_reflectance(green, BLUE)
@@ -324,12 +326,12 @@ def draw_cloth(
     garment: str = "t-shirt",
     gloss: float | None = None,
 ) -> Cloth:
-    """A cloth with one of some patterns, in a fabric and colour as crowds wear them.
+    """Draw a cloth with one of some patterns, in a fabric and colour as crowds wear them.
 
     Args:
-        rng: Decides everything.
+        rng: Source of all random numbers.
         patterns: One is chosen; name one twice to have it twice as often.
-        garment: What is made of it, a key of the table above: "t-shirt", "coat", "bag", ...
+        garment: Use of the cloth, a key of the table above: "t-shirt", "coat", "bag", ...
         gloss: Strength of the highlight, if not the fabric's.
     """
     pattern = patterns[int(rng.integers(len(patterns)))]
@@ -380,7 +382,7 @@ def _one_of(rng: Generator, shares: Mapping[str, float]) -> str:
 
 
 def _second_dye(rng: Generator, first: str, dyes: Mapping[str, float]) -> str:
-    """Another colour; one much lighter or darker than the first is likelier."""
+    """Draw another colour; one much lighter or darker than the first is likelier."""
     of_first = sum(DYES[first])
     shares = {
         name: share * (1.0 if abs(np.log(sum(DYES[name]) / of_first)) < 1 else 3.0)
@@ -401,7 +403,7 @@ def _colour(values: NDArray[np.float64] | list[float]) -> Colour:
 
 
 def _dyeing(rng: Generator, fabric: str, dye: str, colour: Colour) -> Dyeing:
-    """Which kind of dye a colour is likely made with; pigment black is in dark colours only."""
+    """Draw the kind of dye of a colour; pigment black is in dark colours only."""
     if fabric == "denim":
         chances = (0.8, 0.1) if dye == "black" else (0.0, 0.08)
     elif fabric == "rubber and cloth" and dye == "black":
@@ -421,7 +423,7 @@ def _dyeing(rng: Generator, fabric: str, dye: str, colour: Colour) -> Dyeing:
 
 
 def _infrared(rng: Generator, fabric: Fabric, dyeing: Dyeing, colour: Colour) -> float:
-    """Of cloth as dyed; how densely it is made counts too (Bauer, Gresser and Mark 2021).
+    """Return the reflectance of dyed cloth; its density counts too (Bauer, Gresser, Mark 2021).
 
     Deep shades keep some of their absorption beyond the visible: up to 35 % (inferred).
     """
@@ -435,7 +437,7 @@ def _infrared(rng: Generator, fabric: Fabric, dyeing: Dyeing, colour: Colour) ->
 def _second_infrared(
     rng: Generator, fabric: str, pattern: Pattern, dye: str, colour: Colour, infrared: float
 ) -> float:
-    """Near infrared of the pattern's other half.
+    """Return the near-infrared reflectance of the pattern's other half.
 
     A print on cloth whose dye is transparent vanishes unless its ink is carbon black; white ink
     (titania, which scatters there too) stays bright on dark cloth. Yarns of a stripe are mostly
@@ -457,43 +459,43 @@ EYE = Cloth(
     (0.1, 0.09, 0.08), 0.3, fabric="skin", grain=0.0, gloss=0.15, emissivity=0.98, thickness=0.0,
     retroreflection=0.35,
 )  # fmt: skip
-"""Half iris, half white. Its back returns the light of a lamp beside the lens; how much differs a
-lot between people (Nguyen et al. 2002, Differences in the infrared bright pupil response of human
-eyes, ETRA); 0.35 over the whole eye is inferred."""
+"""An eye, half iris, half white. Its back returns the light of a lamp beside the lens; how much
+differs a lot between people (Nguyen et al. 2002, Differences in the infrared bright pupil response
+of human eyes, ETRA); 0.35 over the whole eye is inferred."""
 METAL = Cloth(
     (0.3, 0.3, 0.31), 0.35, fabric="metal", grain=0.0, gloss=0.4, emissivity=0.2, thickness=0.001
 )
-"""Frames, buckles, handles."""
+"""Metal of frames, buckles and handles."""
 GLASS = Cloth(
     (0.03, 0.03, 0.035), 0.04, fabric="glass", grain=0.0, gloss=0.6, emissivity=0.85, thickness=0.2
 )
-"""Lenses: clear to the eye but opaque to thermal cameras, to which they are as cold as the air;
-hence the thickness, which is that of still air. Emissivity: inferred."""
+"""Glass of lenses: clear to the eye but opaque to thermal cameras, to which they are as cold as the
+air; hence the thickness, which is that of still air. Emissivity: inferred."""
 
 
 LEG_RADIUS = 0.075
-"""Metres; what distances around a leg are measured with."""
+"""Radius in metres by which distances around a leg are measured."""
 QUARTER_LEG = LEG_RADIUS * np.pi / 2
 
 
 @dataclass(frozen=True)
 class OnCloth:
-    """Where on a garment points are, n of each; metres."""
+    """Positions of n points on a garment, in metres."""
 
     around: Array
-    """Along its girth, from the front's middle; 0 there."""
+    """Distance along the garment's girth from the front's middle, where it is 0."""
     along: Array
-    """Up the body, or up the sleeve."""
+    """Distance up the body, or up the sleeve."""
     front: Array
-    """How far before the body's middle."""
+    """Distance before the body's middle."""
     sleeve: NDArray[np.bool_]
     leg: NDArray[np.bool_]
     middle: float
-    """Height of the chest's middle, as `along`."""
+    """Height of the chest's middle, measured as `along`."""
 
 
 def pattern_at(cloth: Cloth, on: OnCloth) -> tuple[Array | None, Array | None]:
-    """Share of the second cloth, and height of the relief around 0; n and n, None without any."""
+    """Return n shares of the second cloth and n heights of the relief around 0, or None."""
     u, v = on.around / np.float32(cloth.pitch), on.along / np.float32(cloth.pitch)
     if cloth.pattern == "plain":
         return None, None
@@ -545,7 +547,7 @@ def _relief_at(pattern: Pattern, u: Array, v: Array) -> Array:
 
 
 def _patches(u: Array, v: Array) -> Array:
-    """Blotches about 1 across, around 0."""
+    """Return blotches about 1 across, around 0."""
     blotches: Array = np.sin(6.3 * u + 2 * np.sin(2.9 * v)) + np.sin(
         5.1 * v + 2 * np.sin(3.7 * u + 1)
     )
@@ -553,13 +555,13 @@ def _patches(u: Array, v: Array) -> Array:
 
 
 def _worn(on: OnCloth) -> Array:
-    """Denim fades on thighs and behind knees."""
+    """Return how far denim has faded, on thighs and behind knees."""
     faded: Array = np.exp(-np.square((np.abs(on.around) - 0.05) / 0.05))
     return faded * (0.5 + 0.2 * np.sin(on.along * 21))
 
 
 def _printed(motif: int, u: Array, v: Array, on: OnCloth) -> NDArray[np.bool_]:
-    """One of six shapes on the chest."""
+    """Return one of six shapes on the chest."""
     far = u * u + v * v
     shape: NDArray[np.bool_]
     match motif:

@@ -1,4 +1,4 @@
-"""Writes NightWalk to disk: pictures, the truth about them, and the lists that readers want.
+"""NightWalk on disk: pictures, their ground truth, and the lists that readers need.
 
 Every picture depends on its size, on what is held the same, and on (seed, identity, camera, frame)
 alone: a rendering that was broken off goes on where it stopped, and somebody looks the same in sets
@@ -50,23 +50,23 @@ from vireid.whole_files import write_whole, writing_to
 
 FACTS_FILE = "nightwalk.json"
 EDITION = 2
-"""Counts changes of the renderer that change pictures."""
+"""Number of the edition; it rises when the renderer's pictures change."""
 BYSTANDERS = 8
-"""How many people pass by who are nobody in the set, the same for everybody in it."""
+"""Number of passers-by who are not in the set, the same for everybody in it."""
 _FIRST_BYSTANDER = 1_000_000
 GO_ON = "make room or mend it, then give the same command again to go on"
-"""What to do about a file that cannot be written."""
+"""Way out where a file cannot be written."""
 
 
 def render(out: Path, plan: Plan, processes: int | None = None) -> Iterator[int]:
-    """Render a data set; gives the number of pictures written or found, person by person.
+    """Render a data set; yield the number of pictures written or found, person by person.
 
     Refuses at once, before the first person is asked for.
 
     Args:
         out: Folder to write to; one that holds a part of the same plan is completed.
-        plan: What to render.
-        processes: How many to run; by default one a core.
+        plan: Plan of what to render.
+        processes: Number of processes; by default one for each core.
 
     Raises:
         VireidError: The folder holds something else, is being written to, or cannot be written.
@@ -88,7 +88,7 @@ def _rendered(out: Path, plan: Plan, processes: int, bodies: str) -> Iterator[in
 
 @cache
 def pictures_in(plan: Plan) -> int:
-    """How many pictures a plan makes."""
+    """Return the number of pictures in a plan."""
     return sum(sum(frames_of(plan, i).values()) for i in range(1, plan.people + 1))
 
 
@@ -142,9 +142,10 @@ def _end_with_us() -> None:
 
 
 def _render_person(out: Path, plan: Plan, identity: int) -> int:
-    """Render what is missing of somebody.
+    """Render the missing pictures of a person.
 
-    The truth is written last: whose truth is there has all pictures, unless some were lost since.
+    The ground truth is written last: where it exists, all pictures do too, unless some were lost
+    since.
     """
     shots = shots_of(plan, identity)
     truth_file = out / truth_path(identity)
@@ -164,7 +165,7 @@ def _is_there(out: Path, plan: Plan, shot: Shot) -> bool:
 
 
 def _take(out: Path, plan: Plan, outfit: Outfit, shot: Shot) -> dict[str, Any]:
-    """Take a picture and write it, unless it is there; gives what is known about it."""
+    """Take a picture and write it, unless it exists; return its ground truth."""
     taken = _photograph(plan, outfit, shot)
     if not (out / shot.path).exists():
         write_whole(out / shot.path, _encoded(taken.picture, plan, shot), GO_ON)
@@ -187,7 +188,7 @@ def _photograph(plan: Plan, outfit: Outfit, shot: Shot) -> Photograph:
 
 
 def _encoded(picture: Image.Image, plan: Plan, shot: Shot) -> bytes:
-    """As JPEG of a quality drawn per picture, or as the layout wants it."""
+    """Return the picture as JPEG of a drawn quality, or in the layout's format."""
     rng = np.random.default_rng([plan.seed, *shot.drawn_from, 5])
     content = io.BytesIO()
     if shot.path.endswith(".jpg"):
@@ -200,13 +201,13 @@ def _encoded(picture: Image.Image, plan: Plan, shot: Shot) -> bytes:
 
 @cache
 def passers_by(seed: int) -> tuple[Outfit, ...]:
-    """People who may pass by; numbers so large that they are nobody in the set."""
+    """Return people who may pass by; their numbers are so large that they are not in the set."""
     people = [draw_person(seed, _FIRST_BYSTANDER + FAMILY * i) for i in range(BYSTANDERS)]
     return tuple(dress(person, shop().body(person.phenotype)) for person in people)
 
 
 def _refuse_other_content(out: Path, plan: Plan, bodies: str) -> None:
-    """Only an empty folder, or one that holds a part of the same, may be written to."""
+    """Refuse a folder that is not empty and does not hold a part of the same plan."""
     facts_file = out / FACTS_FILE
     if not facts_file.exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -243,7 +244,7 @@ def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 
 def _check_room(out: Path, plan: Plan) -> None:
-    """Refuse at once what would stop hours later; a tenth of a byte a pixel is what JPEG needs."""
+    """Refuse if the disk is too small; JPEG needs a tenth of a byte for each pixel."""
     nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     each = plan.height * plan.width * (3 if plan.layout == "regdb" else 0.15) + 2_000
     needed = pictures_in(plan) * (each + (3_000 if plan.masks else 0))
@@ -258,7 +259,7 @@ def _check_room(out: Path, plan: Plan) -> None:
 
 @contextmanager
 def _only_us(out: Path) -> Iterator[None]:
-    """Keep others from writing to the same folder meanwhile; clear away what a crash left."""
+    """Keep other processes from writing to the folder, and delete what a crash left."""
     from filelock import FileLock, Timeout
 
     with writing_to(out):

@@ -1,8 +1,8 @@
 """A person in clothes, as one mesh in the rest pose.
 
 Close-fitting clothes are the body's own surface, smoothed and pushed outwards by the cloth's
-thickness; which cloth a point of it wears is decided where it is seen (`worn`). What hangs is a
-surface of its own (`hanging`).
+thickness; the cloth at a point is chosen when the point is seen (`worn`). Things that hang are
+surfaces of their own (`hanging`).
 """
 
 from dataclasses import dataclass, replace
@@ -28,17 +28,17 @@ class Outfit:
     triangles: NDArray[np.int32]
     weights: Array
     regions: Indices
-    """Part of the body of each triangle."""
+    """Part of the body that each triangle belongs to."""
     slots: Indices
     """Slot of each triangle; ON_BODY where `worn_at` decides."""
     limbs: Array
-    """How far down its arm or leg each vertex is: 0 shoulder or hip, 1 wrist or ankle."""
+    """Position of each vertex along its arm or leg: 0 shoulder or hip, 1 wrist or ankle."""
     cloths: tuple[Cloth, ...]
-    """What each slot is made of, in the order of `Slot`."""
+    """Material of each slot, in the order of `Slot`."""
 
 
 def dress(person: Person, body: Body) -> Outfit:
-    """Put somebody's clothes on a body."""
+    """Put a person's clothes on a body."""
     marks = landmarks_of(body)
     limbs = limbs_of(body)
     regions = body.skeleton.regions
@@ -73,7 +73,7 @@ def dress(person: Person, body: Body) -> Outfit:
 
 
 def _clothed(person: Person, body: Body, marks: Landmarks, limbs: Array, worn: Indices) -> Array:
-    """Vertices of the body under its close-fitting clothes, v x 3."""
+    """Return the vertices of the body under its close-fitting clothes, v x 3."""
     triangles, regions = body.skeleton.triangles, body.skeleton.regions
     vertices = body.vertices.copy()
     vertices[regions == HEAD] = _sunk_face(vertices[regions == HEAD], marks)
@@ -92,7 +92,7 @@ def _clothed(person: Person, body: Body, marks: Landmarks, limbs: Array, worn: I
 
 
 def _smoothed(values: Array, triangles: NDArray[np.int32], times: int) -> Array:
-    """Each vertex's value moved to the mean of its neighbours' values, v x k."""
+    """Return each vertex's value moved to the mean of its neighbours' values, v x k."""
     here = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1)
     there = triangles[:, [1, 0, 2, 1, 0, 2]].reshape(-1)
     count = np.maximum(np.bincount(here, minlength=len(values)), 1)
@@ -103,7 +103,7 @@ def _smoothed(values: Array, triangles: NDArray[np.int32], times: int) -> Array:
 
 
 def _sunk_face(head: Array, marks: Landmarks) -> Array:
-    """A head whose face has made room for `_face`, which has no holes to see into."""
+    """Return a head with room for `_face`, which has no holes to see into."""
     away = head - middle_of_head(marks)
     aside = np.abs(np.arctan2(away[:, 0], -away[:, 1]))
     lifted = np.arctan2(away[:, 2], np.hypot(away[:, 0], away[:, 1]))
@@ -115,7 +115,7 @@ def _sunk_face(head: Array, marks: Landmarks) -> Array:
 def _straightened(
     person: Person, body: Body, limbs: Array, worn: Indices, vertices: Array
 ) -> Array:
-    """Trouser legs and sleeves hang straight instead of following calves and wrists."""
+    """Let trouser legs and sleeves hang straight instead of following calves and wrists."""
     regions = body.skeleton.regions
     loose = person.looseness
     cuts = []
@@ -137,7 +137,7 @@ def _straightened(
 def _widened(
     vertices: Array, limbs: Array, on_limb: NDArray[np.bool_], inside: NDArray[np.bool_], end: float
 ) -> Array:
-    """Vertices of a limb's cloth moved out to a cone that is `end` metres wide at its end."""
+    """Move the vertices of a limb's cloth out to a cone that is `end` metres wide at its end."""
     places = np.array([0.15, 0.5, 0.92])
     bands = [vertices[on_limb & (np.abs(limbs - p) < 0.08)] for p in places]
     if any(len(band) < 3 for band in bands):
@@ -158,7 +158,7 @@ def _widened(
 
 
 def _thickness(person: Person, worn: Indices) -> Array:
-    """Metres by which cloth stands off the skin."""
+    """Return the metres by which cloth stands off the skin."""
     loose = person.looseness
     quilted = 0.02 * (person.outer_cloth.pattern == "quilted")
     of_slot = np.zeros(len(Slot))
@@ -207,13 +207,13 @@ _DARK = Cloth((0.02, 0.02, 0.02), 0.08, gloss=0.3)
 
 
 def _lips(skin: Cloth) -> Cloth:
-    """Red by blood, which the near infrared hardly sees."""
+    """Return lips, red by blood, which the near infrared hardly sees."""
     r, g, b = skin.colour
     return replace(skin, colour=(0.8 * r, 0.5 * g, 0.55 * b), infrared=0.95 * skin.infrared)
 
 
 def vertex_normals(vertices: Array, triangles: NDArray[np.int32]) -> Array:
-    """Unit normals, v x 3, weighted by the area of the triangles around each vertex."""
+    """Return unit normals, v x 3, weighted by the area of the triangles around each vertex."""
     a, b, c = (vertices[triangles[:, i]] for i in range(3))
     faces = np.cross(b - a, c - a)
     normals = np.stack(
@@ -235,6 +235,6 @@ def _region_of_triangles(body: Body) -> Indices:
 
 
 def _padded(weights: Array) -> Array:
-    """With a column for each joint that things hang from."""
+    """Return weights with a column for each joint that things hang from."""
     padded: Array = np.pad(weights, ((0, 0), (0, len(HANGING) + len(ROLLING))))
     return padded

@@ -1,8 +1,8 @@
-"""Who somebody is: body, gait, hair, clothes and things carried, drawn from a seed.
+"""People: body, gait, hair, clothes and things carried, drawn from a seed.
 
 Garments follow a crowd's frequencies by season (inferred, not counted), as their colours do
-(`materials.draw_cloth`). Half of all people come in families of three who are alike in
-everything but one to three traits, so that a method has to find the trait.
+(`materials.draw_cloth`). Half of all people come in families of three who are alike in everything
+but one to three traits, so that a method has to find the trait.
 """
 
 from dataclasses import dataclass, replace
@@ -26,12 +26,12 @@ Umbrella = Literal["none", "closed", "open"]
 Season = Literal["warm", "mild", "cold"]
 
 FAMILY = 3
-"""Consecutive identities that may be alike."""
+"""Number of consecutive identities that may be alike."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Everything about somebody that stays the same from picture to picture."""
+    """All properties of a person that stay the same from picture to picture."""
 
     identity: int
     phenotype: Phenotype
@@ -46,30 +46,30 @@ class Person:
     top: Top
     top_cloth: Cloth
     sleeve: float
-    """How far sleeves reach: 0 shoulder, 0.5 elbow, 1 wrist."""
+    """Reach of the sleeves: 0 shoulder, 0.5 elbow, 1 wrist."""
     hem: float
-    """How far the top hangs below the hips, in quarters of the leg; up to 0.1 it is tucked in."""
+    """Reach of the top below the hips, in quarters of the leg; up to 0.1 it is tucked in."""
     outer: Outer
     outer_cloth: Cloth
     outer_sleeve: float
     opening: float
-    """Half the width in metres of an open coat or jacket's front; 0 is closed."""
+    """Half the width in metres of an open coat's or jacket's front; 0 is closed."""
     coat_length: float
-    """How far a coat reaches down the leg: 0 hip, 0.5 knee, 1 ankle."""
+    """Reach of the coat down the leg: 0 hip, 0.5 knee, 1 ankle."""
     bottom: Bottom
     bottom_cloth: Cloth
     leg_length: float
-    """How far trousers reach: 0.5 knee, 1 ankle; likewise for skirts."""
+    """Reach of trousers or skirt: 0.5 knee, 1 ankle."""
     flare: float
     """Metres that cloth stands off the leg at its end."""
     boots: float
-    """How high shoes reach: 1 ankle, 0.5 knee."""
+    """Height of the shoes: 1 ankle, 0.5 knee."""
     shoe_cloth: Cloth
     sole_cloth: Cloth
     bag: Bag
     bag_cloth: Cloth
     bag_side: int
-    """+1 left, -1 right."""
+    """Side of the bag: +1 left, -1 right."""
     bag_size: float
     umbrella: Umbrella
     umbrella_cloth: Cloth
@@ -89,7 +89,7 @@ class Person:
     """Radians that the arms are bent by habit."""
 
     def attributes(self) -> dict[str, str | float]:
-        """What can be said of somebody, in words good enough for sentences, and gait in radians."""
+        """The person in words good enough for sentences, and gait in radians."""
         body = self.phenotype
         return {
             "sex": "man" if body.gender > 0.5 else "woman",
@@ -173,7 +173,7 @@ class Person:
 
 
 def draw_person(seed: int, identity: int) -> Person:
-    """The person with this number; the same for the same seed, whoever else is drawn."""
+    """Draw the person of a number; the same for the same seed, whoever else is drawn."""
     rng = np.random.default_rng([seed, identity, 0])
     family = _family(seed, (identity - 1) // FAMILY)
     if family is None:
@@ -187,7 +187,7 @@ def draw_person(seed: int, identity: int) -> Person:
 
 
 def traits_changed(seed: int, identity: int) -> tuple[str, ...]:
-    """Traits in which somebody differs from the first of their family.
+    """Return the traits in which a person differs from the first of their family.
 
     No two members share one. Empty for the first, and where a family is not alike.
     """
@@ -197,7 +197,7 @@ def traits_changed(seed: int, identity: int) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _family(seed: int, number: int) -> tuple[Season, Person, list[tuple[str, ...]]] | None:
-    """Season, first member and traits that each member changes; None where nobody is alike."""
+    """Return season, first member and each member's changed traits; None where nobody is alike."""
     rng = np.random.default_rng([seed, number, 1_000_005])
     if rng.random() >= _ALIKE:
         return None
@@ -224,7 +224,7 @@ _TRAITS: dict[str, tuple[str, ...]] = {
     "bag": ("bag", "bag_cloth", "bag_side", "bag_size"),
     "scarf": ("scarf", "scarf_cloth"),
 }
-"""Fields of a person that are drawn anew together."""
+"""Groups of a person's fields that are drawn anew together."""
 
 _NOTICED = {
     "phenotype.weight": 0.3,
@@ -235,16 +235,16 @@ _NOTICED = {
     "opening": 0.05,
     "boots": 0.15,
 }
-"""Least difference of a number that can be seen."""
+"""Smallest difference of a number that can be seen."""
 
 
 def _never_in(season: Season) -> set[str]:
-    """Traits that hardly anybody has in a season."""
+    """Return the traits that hardly anybody has in a season."""
     return set() if season == "cold" else {"scarf"}
 
 
 def _hidden_traits(person: Person) -> set[str]:
-    """Traits that this person's other clothes hide."""
+    """Return the traits that this person's other clothes hide."""
     covered = person.outer in ("jacket", "coat") and not person.opening
     hidden = {
         "top": covered and person.bottom != "dress",
@@ -255,7 +255,7 @@ def _hidden_traits(person: Person) -> set[str]:
 
 
 def _redrawn(rng: Generator, base: Person, trait: str, season: Season, changed: set[str]) -> Person:
-    """Somebody like `base` but for one trait, which differs so that both spectra show it.
+    """Return a person like `base` but for one trait, in which both spectra show the difference.
 
     None of the traits `changed` may be hidden by it.
     """
@@ -344,7 +344,7 @@ def _head(rng: Generator, female: bool, phenotype: Phenotype, season: Season) ->
 
 
 def _darkness(rng: Generator, phenotype: Phenotype) -> float:
-    """Of the skin, from 0 to 1: goes with the rest of the body, loosely (inferred)."""
+    """Draw the skin's darkness, 0 to 1, which loosely goes with the rest of the body (inferred)."""
     middle = 0.12 + 0.7 * phenotype.african + 0.15 * phenotype.asian
     return float(np.clip(middle + rng.normal(0, 0.1), 0, 1))
 
@@ -521,7 +521,7 @@ def _leg_length(rng: Generator, bottom: str) -> float:
 
 
 def cloth_words(cloth: Cloth) -> str:
-    """Colours and pattern of a cloth, such as "white and red striped"."""
+    """Return colours and pattern of a cloth, such as "white and red striped"."""
     first = _DENIM_WORDS.get(cloth.dye, cloth.dye)
     second, pattern = cloth.second_dye, _PATTERN_WORDS.get(cloth.pattern, cloth.pattern)
     return f"{first} and {second} {pattern}" if second else f"{first} {pattern}".rstrip()

@@ -1,4 +1,4 @@
-"""A picture of somebody: who and what stands where, what each ray meets, what is hidden."""
+"""A picture of a person: who and what stands where, what each ray meets, what is hidden."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,21 +29,21 @@ from vireid.render.shading import (
     sunned,
     unit,
 )
-from vireid.render.stages import Hits, Solid, Stage, before, behind, placed
+from vireid.render.solids import Hits, Solid, Solids, before, behind, placed
 from vireid.render.things import Thing
 from vireid.render.views import Box, View, draw_view
 from vireid.render.worn import Indices, Slot, worn_at
 
 HOLDABLE = ("height", "background", "box", "camera", "light", "pose", "occluders")
-"""What can be kept the same in all pictures, to find how much of a result rests on it."""
+"""Factors that can be kept the same in all pictures, to find how much a result depends on them."""
 HELD_HEIGHT = 1.7
-"""Metres that everybody is tall, without shoes, when height is held."""
+"""Height of everybody in metres, without shoes, when height is held."""
 OBJECT, BYSTANDER = 255, 254
 """In the parts mask: things and other people in front of the person; those behind are 0."""
 MOST_HIDDEN = 0.35
-"""What hides more of the person is taken away."""
+"""Share of the person that may be hidden; things that hide more are taken away."""
 LIMB = 0.18
-"""Metres: joints lie inside the body, at most so far beneath its surface."""
+"""Metres by which a joint inside the body may lie beneath its surface."""
 WALKING_SPEED = 1.35
 """Metres a second at a usual stride (Bohannon, "Comfortable and maximum walking speed of adults",
 Age and Ageing 26, 1997: 1.3 to 1.46)."""
@@ -53,33 +53,35 @@ _EDGE_RAYS = ((0.125, 0.375), (0.625, 0.125), (0.375, 0.875), (0.875, 0.625))
 
 @dataclass(frozen=True)
 class Keypoint:
-    """Where a joint is in a picture: pixels from its upper left corner."""
+    """A joint in a picture: pixels from its upper left corner."""
 
     x: float
     y: float
     visible: bool
-    """Inside the picture and not behind another person, a thing or the person's own body."""
+    """Whether it is in the picture and not behind another person, a thing or the person's own
+    body."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about a picture because it was rendered."""
+    """The ground truth of a picture, known because it was rendered."""
 
     parts: NDArray[np.uint8]
     """Rows x columns: 0 background, 1 + Slot on the person, `OBJECT` or `BYSTANDER`."""
     keypoints: dict[str, Keypoint]
-    """By the names in `poses.KEYPOINTS`."""
+    """Keypoints by their names in `poses.KEYPOINTS`."""
     box: Box
     pose: dict[str, float]
     camera: dict[str, float]
-    """distance and height in metres; azimuth in radians from the person's front, to its left."""
+    """Position of the camera: distance and height in metres; azimuth in radians from the person's
+    front, to its left."""
     light: dict[str, float]
-    """Of the light and the weather."""
+    """Figures of the light and the weather."""
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A picture and the truth about it."""
+    """A picture with its ground truth."""
 
     picture: Image.Image
     """RGB for a visible camera, one channel for an infrared one."""
@@ -88,7 +90,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is to see, by which light, and from where."""
+    """What there is to see at one moment, in which light, and from where."""
 
     camera: Camera
     view: View
@@ -102,7 +104,7 @@ class Moment:
     in_shadow: Shadow
 
     def light_from(self, surface: Surface) -> Array:
-        """What the camera receives, n x channels; for a thermal one degrees Celsius."""
+        """Return what the camera receives, n x channels; for a thermal one degrees Celsius."""
         if self.camera.spectrum == "visible":
             return in_daylight(surface, self.light, self.in_shadow)
         if self.camera.spectrum == "thermal":
@@ -112,21 +114,21 @@ class Moment:
 
 @dataclass(frozen=True)
 class Step:
-    """Where somebody is in their walk, and in the place."""
+    """The position of a person in their walk, and in the place."""
 
     pose: Pose
     yaw: float
-    """Radians they are turned to the left of the camera side of the place."""
+    """Radians by which they are turned to the left of the camera side of the place."""
     at: Array
     """Metres from the middle of the place, 2."""
     scale: float
 
     def placed(self, points: Array) -> Array:
-        """Points of the person in their pose, n x 3, in the place."""
+        """Return points of the person in their pose, n x 3, in the place."""
         return placed(points * self.scale, self.yaw, self.at)
 
     def moved(self, view: View, middle: Array, seconds: float) -> tuple[float, float]:
-        """Columns and rows of the picture by which the person's middle moves in a time."""
+        """Return columns and rows of the picture by which the person's middle moves in a time."""
         speed = WALKING_SPEED * min(self.pose.stride / 0.45, 1.4)
         ahead = np.array([np.sin(self.yaw), -np.cos(self.yaw), 0.0])
         ends = view.seen_at(np.stack([middle, middle + speed * seconds * ahead]))
@@ -144,20 +146,20 @@ def photograph(
     bystanders: Sequence[Outfit] = (),
     hold: frozenset[str] = frozenset(),
 ) -> Photograph:
-    """A picture of somebody, with pose, place, light and crop drawn anew.
+    """Take a picture of a person, with pose, place, light and crop drawn anew.
 
     Two cameras of one place that differ in spectrum alone take the same moment when given equal
     generators: that is how aligned pairs are made.
 
     Args:
         outfit: The dressed person.
-        camera: Which camera takes it.
-        seed: Of the data set; decides what the camera's surroundings look like.
-        rng: Of this picture.
+        camera: Camera that takes it.
+        seed: Seed of the data set; decides what the camera's surroundings look like.
+        rng: Source of this picture's random numbers.
         height: Rows of the picture.
         width: Columns of the picture.
         bystanders: Other people who may pass by.
-        hold: Names among `HOLDABLE` of what is to be the same in all pictures.
+        hold: Names among `HOLDABLE` of factors that are the same in all pictures.
     """
     dice = _dice(rng, hold)
     camera = held_still(camera) if "camera" in hold else camera
@@ -171,14 +173,14 @@ def photograph(
         solids += behind(there, camera, view, person, bystanders, dice["background"])
     if "occluders" not in hold:
         solids += before(camera, view, person, bystanders, dice["occluders"])
-    stage, first, box = _staged(solids, view, box)
-    moment = _moment(camera, view, there, stage, dice)
-    radiance, parts = _traced(stage, first, moment)
+    standing, first, box = _cast(solids, view, box)
+    moment = _moment(camera, view, there, standing, dice)
+    radiance, parts = _traced(standing, first, moment)
     moved = step.moved(view, person.vertices.mean(0), camera.exposure)
     exposed = _exposed(radiance, parts, moment, moved)
     truth = Truth(
         parts,
-        _keypoints(stage, view, step.placed(keypoints(outfit, step.pose))),
+        _keypoints(standing, view, step.placed(keypoints(outfit, step.pose))),
         box,
         {**_angles(step.pose), "yaw": step.yaw},
         _camera_numbers(view, person, step.yaw),
@@ -191,7 +193,7 @@ _DICE = ("pose", "camera", "box", "background", "occluders", "light", "sensor")
 
 
 def _dice(rng: Generator, hold: frozenset[str]) -> dict[str, Generator]:
-    """A generator for each thing that is drawn; what is held draws the same in every picture."""
+    """Return a generator for each factor; one that is held draws the same in every picture."""
     seeds = rng.integers(2**62, size=len(_DICE))
     return {
         name: np.random.default_rng(0 if name in hold else int(seed))
@@ -208,7 +210,7 @@ def _step(outfit: Outfit, dice: dict[str, Generator], hold: frozenset[str]) -> S
 
 
 def _pose(outfit: Outfit, rng: Generator, held: bool) -> Pose:
-    """The person's own walk, or a stranger's: a held pose must not tell whose gait it is."""
+    """Draw a pose of the person's own walk; a held pose is one of a stranger's walk."""
     own = draw_pose(outfit.person, rng)
     if not held:
         return own
@@ -225,21 +227,21 @@ def _exposed(
     return Exposed(radiance, parts > 0, moved, off_axis, view.distance)
 
 
-def _staged(solids: list[Solid], view: View, box: Box) -> tuple[Stage, Hits, Box]:
-    """The stage, what one ray a pixel meets, and the box with how much of the person is hidden."""
-    stage = Stage(solids)
-    first = stage.cast(view.eye, view.pixel_rays)
+def _cast(solids: list[Solid], view: View, box: Box) -> tuple[Solids, Hits, Box]:
+    """Return the solids, what one ray a pixel meets, and the box with its hidden share."""
+    standing = Solids(solids)
+    first = standing.cast(view.eye, view.pixel_rays)
     of_person = int(first.person_behind.sum())
     hidden = int((first.person_behind & (first.solids > 0)).sum()) / max(of_person, 1)
     if hidden > MOST_HIDDEN:
-        return _staged([s for s in solids if not s.before], view, box)
-    return stage, first, replace(box, hidden=hidden)
+        return _cast([s for s in solids if not s.before], view, box)
+    return standing, first, replace(box, hidden=hidden)
 
 
-def _keypoints(stage: Stage, view: View, joints: Array) -> dict[str, Keypoint]:
-    """Where joints are seen; hidden is what lies more than a limb's thickness behind something."""
+def _keypoints(standing: Solids, view: View, joints: Array) -> dict[str, Keypoint]:
+    """Return joints; those more than a limb's thickness behind something are hidden."""
     away = joints - view.eye
-    met = stage.cast(view.eye, unit(away).astype(np.float32))
+    met = standing.cast(view.eye, unit(away).astype(np.float32))
     depth = np.linalg.norm(away, axis=1)
     covered = (met.solids >= 0) & (met.distances < depth - LIMB)
     places = view.seen_at(joints)
@@ -250,22 +252,22 @@ def _keypoints(stage: Stage, view: View, joints: Array) -> dict[str, Keypoint]:
     }
 
 
-def _shadow(stage: Stage, light: Light, camera: Camera, rng: Generator) -> Shadow:
-    """Which points the sun or lamp does not reach; edges are as soft as it is wide."""
+def _shadow(standing: Solids, light: Light, camera: Camera, rng: Generator) -> Shadow:
+    """Return which points the sun or lamp does not reach; its width softens the edges."""
     leafy = camera.scenery == "garden" and camera.spectrum == "visible" and rng.random() < 0.5
     phases = rng.uniform(0, 2 * np.pi, 4)
     sun = light.sun.astype(np.float32)
 
     def in_shadow(points: Array) -> NDArray[np.bool_]:
         towards = unit(sun + light.softness * _scattered(len(points)))
-        blocked = stage.blocks(points.astype(np.float32), towards)
+        blocked = standing.blocks(points.astype(np.float32), towards)
         return blocked | _under_leaves(points, sun, phases) if leafy else blocked
 
     return in_shadow
 
 
 def _scattered(n: int) -> Array:
-    """Points all over a ball; neighbours lie far apart, so that a little blur makes them even.
+    """Return points all over a ball; neighbours lie far apart, so a little blur makes them even.
 
     Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018), in three dimensions.
     """
@@ -280,7 +282,7 @@ def _many_scattered(n: int) -> Array:
 
 
 def _under_leaves(points: Array, sun: Array, phases: Array) -> NDArray[np.bool_]:
-    """Dappled shade of trees outside the picture."""
+    """Return the dappled shade of trees outside the picture."""
     x, y = (points[:, :2] - points[:, 2:] * (sun[:2] / max(float(sun[2]), 0.2))).T
     a, b, c, d = phases
     waves = np.sin(7 * x + 3 * y + a) + np.sin(-4 * x + 9 * y + b)
@@ -291,7 +293,7 @@ def _under_leaves(points: Array, sun: Array, phases: Array) -> NDArray[np.bool_]
 
 
 def _moment(
-    camera: Camera, view: View, there: Place, stage: Stage, dice: dict[str, Generator]
+    camera: Camera, view: View, there: Place, standing: Solids, dice: dict[str, Generator]
 ) -> Moment:
     rng = dice["light"]
     light = draw_light(camera, rng)
@@ -303,12 +305,12 @@ def _moment(
         light,
         draw_weather(camera, rng),
         float(rng.random()),
-        _shadow(stage, light, camera, rng),
+        _shadow(standing, light, camera, rng),
     )
 
 
-def _traced(stage: Stage, first: Hits, moment: Moment) -> tuple[Array, NDArray[np.uint8]]:
-    """The light in each pixel, rows x columns x channels, and the parts mask.
+def _traced(standing: Solids, first: Hits, moment: Moment) -> tuple[Array, NDArray[np.uint8]]:
+    """Return the light in each pixel, rows x columns x channels, and the parts mask.
 
     One ray a pixel, four where the pixel's neighbours see something else.
     """
@@ -319,8 +321,8 @@ def _traced(stage: Stage, first: Hits, moment: Moment) -> tuple[Array, NDArray[n
     within = np.tile(np.array(_EDGE_RAYS), (len(at_edge) // len(_EDGE_RAYS), 1))
     finer = view.rays(at_edge % view.columns + within[:, 0], at_edge // view.columns + within[:, 1])
     directions = np.concatenate([view.pixel_rays[inside], finer])
-    hits = _both(first, inside, stage.cast(view.eye, finer))
-    light, parts = _met(stage, hits, directions, moment)
+    hits = _both(first, inside, standing.cast(view.eye, finer))
+    light, parts = _met(standing, hits, directions, moment)
     channels = light.shape[1]
     image = np.empty((view.rows * view.columns, channels), np.float32)
     image[inside] = light[: len(inside)]
@@ -334,7 +336,7 @@ def _traced(stage: Stage, first: Hits, moment: Moment) -> tuple[Array, NDArray[n
 
 
 def _edges(first: Hits, view: View) -> NDArray[np.bool_]:
-    """Pixels beside one that sees another solid, or the same much farther off; n."""
+    """Return n pixels beside one that sees another solid, or the same one much farther off."""
     solids = first.solids.reshape(view.rows, view.columns)
     depth = np.where(first.solids < 0, 0, first.distances).reshape(solids.shape)
     edges = np.zeros(solids.shape, bool)
@@ -355,15 +357,15 @@ def _both(first: Hits, kept: Indices, finer: Hits) -> Hits:
 
 
 def _met(
-    stage: Stage, hits: Hits, directions: Array, moment: Moment
+    standing: Solids, hits: Hits, directions: Array, moment: Moment
 ) -> tuple[Array, NDArray[np.uint8]]:
-    """Light along each ray, n x channels, and what it meets in the mask's numbers, n."""
+    """Return light along each ray, n x channels, and what it meets in the mask's numbers, n."""
     parts = np.zeros(len(directions), np.uint8)
     nothing = np.flatnonzero(hits.solids < 0)
     shone = moment.light_from(_background_surface(moment, directions[nothing]))
     light = np.empty((len(directions), shone.shape[1]), np.float32)
     light[nothing] = shone
-    for i, solid in enumerate(stage.solids):
+    for i, solid in enumerate(standing.solids):
         rays = np.flatnonzero(hits.solids == i)
         if len(rays) == 0:
             continue
@@ -398,10 +400,10 @@ def _background_surface(moment: Moment, directions: Array) -> Surface:
 
 
 def _standing_temperature(albedo: Array, normals: Array, moment: Moment) -> Array | float:
-    """Degrees Celsius of what stands in sun and wind all day.
+    """Return degrees Celsius of a surface that stands in sun and wind all day.
 
-    What looks up cools towards a clear sky by a tenth of the difference (inferred); `sunned` is for
-    people, who spend half their time in the shade.
+    A surface that looks up cools towards a clear sky by a tenth of the difference (inferred);
+    `sunned` is for people, who spend half their time in the shade.
     """
     weather = moment.weather
     if moment.camera.spectrum != "thermal":

@@ -1,4 +1,4 @@
-"""What is behind people: floors and walls, painted once for each place and seed.
+"""Places behind people: floors and walls, painted once for each place and seed.
 
 A texture holds red, green, blue and near-infrared albedo. Near-infrared values follow what the
 materials are: leaves about 0.5, wood and paper bright whatever their colour, glass and asphalt dark
@@ -17,7 +17,7 @@ from vireid.render.bodies import Array
 from vireid.render.scenes import Scenery
 
 DENSITY = 80
-"""Texture pixels a metre."""
+"""Texture pixels in a metre."""
 WALL_METRES, WALL_HEIGHT, FLOOR_METRES = 20.0, 4.5, 12.0
 Albedo = tuple[float, float, float, float]
 
@@ -28,7 +28,7 @@ class Place:
 
     floor: NDArray[np.uint32]
     walls: NDArray[np.uint32]
-    """Lowest row first."""
+    """Texture of the walls, lowest row first."""
     depth: float
     """Metres from the middle of the place to the wall behind it."""
     half_width: float
@@ -37,18 +37,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What rays that meet nobody meet; n of each."""
+    """Surfaces that n rays meet behind everybody."""
 
     points: Array
     normals: Array
     albedo: Array
-    """n x 4"""
+    """Albedos, n x 4."""
     is_floor: NDArray[np.bool_]
 
 
 @cache
 def place(seed: int, number: int, scenery: Scenery) -> Place:
-    """Where some cameras stand; the same for the same seed."""
+    """Return the place of some cameras, the same for the same seed."""
     rng = np.random.default_rng([seed, 1_000_003, number])
     depth, half_width = {
         "room": (rng.uniform(2.6, 4.0), rng.uniform(3.0, 4.5)),
@@ -69,19 +69,19 @@ def place(seed: int, number: int, scenery: Scenery) -> Place:
 
 @cache
 def bare_place() -> Place:
-    """Grey floor and grey walls: a place that tells nothing."""
+    """Return grey floor and grey walls: a place that tells nothing."""
     floor = _canvas(FLOOR_METRES, FLOOR_METRES, (0.25, 0.25, 0.25, 0.25))
     walls = _canvas(WALL_METRES, WALL_HEIGHT, (0.35, 0.35, 0.35, 0.35))
     return Place(_packed(floor), _packed(walls), 4.0, 30.0)
 
 
 def backdrop(there: Place, eye: Array, directions: Array, shift: Array) -> Backdrop:
-    """Floor or wall that rays meet.
+    """Return the floor or wall that rays meet.
 
     Args:
-        there: The place.
-        eye: Where the rays start, 3.
-        directions: Of the rays, n x 3, unit length.
+        there: Place that the rays are in.
+        eye: Start of the rays, 3.
+        directions: Directions of the rays, n x 3, unit length.
         shift: Metres by which the floor's two axes and the walls are moved, 3.
     """
     dx, dy, dz = directions.T
@@ -125,7 +125,7 @@ _UNPACKED = ((np.arange(256) / 255) ** 2).astype(np.float32)
 
 
 def _packed(canvas: Array) -> NDArray[np.uint32]:
-    """Four albedos in one number, as square roots: steps are finer in the dark."""
+    """Pack four albedos into one number, as square roots: steps are finer in the dark."""
     roots = np.sqrt(np.clip(canvas, 0.005, 0.9)) * 255
     packed: NDArray[np.uint32] = roots.astype(np.uint8).view(np.uint32)[..., 0]
     return packed
@@ -139,21 +139,21 @@ def _canvas(across: float, up: float, albedo: Albedo) -> Array:
 def _fill(
     canvas: Array, left: float, low: float, width: float, height: float, albedo: Albedo | Array
 ) -> None:
-    """Paint a rectangle; metres. Across, the canvas has no end."""
+    """Paint a rectangle, given in metres. Across, the canvas has no end."""
     rows = slice(max(round(low * DENSITY), 0), max(round((low + height) * DENSITY), 0))
     columns = np.arange(round(left * DENSITY), round((left + width) * DENSITY)) % canvas.shape[1]
     canvas[rows, columns] = albedo
 
 
 def _grey(rng: Generator, low: float, high: float) -> Albedo:
-    """A mineral: hardly coloured, a little brighter in the near infrared."""
+    """Draw a mineral's albedo: hardly coloured, a little brighter in the near infrared."""
     grey = rng.uniform(low, high)
     r, g, b = grey * (1 + np.array([0.06, 0.0, -0.08]) * rng.uniform(-0.6, 1.6))
     return float(r), float(g), float(b), float(grey * rng.uniform(1.0, 1.3))
 
 
 def _paint(rng: Generator) -> Albedo:
-    """Wall paint: mostly pale; white pigment stays bright in the near infrared."""
+    """Draw wall paint: mostly pale; white pigment stays bright in the near infrared."""
     pale = rng.random() < 0.7
     grey = rng.uniform(0.45, 0.75) if pale else rng.uniform(0.12, 0.4)
     r, g, b = np.clip(grey * (1 + rng.normal(0, 0.04 if pale else 0.08, 3)), 0.02, 0.9)
@@ -161,7 +161,7 @@ def _paint(rng: Generator) -> Albedo:
 
 
 def _any_colour(rng: Generator) -> Albedo:
-    """Printed matter, doors, signs."""
+    """Draw the colour of printed matter, doors or signs."""
     r, g, b = rng.beta(1.2, 2.0, 3)
     return float(r), float(g), float(b), float(rng.uniform(0.25, 0.75))
 
@@ -176,7 +176,7 @@ _LINE: Albedo = (0.03, 0.03, 0.03, 0.05)
 
 
 def _clouds(rng: Generator, canvas: Array, strength: float, *metres: float) -> Array:
-    """Brighter and darker patches of some sizes, around 1; rows x columns x 1."""
+    """Return brighter and darker patches of some sizes, around 1; rows x columns x 1."""
     rows, columns = canvas.shape[:2]
     cloud = np.ones((rows, columns), np.float32)
     for size in metres:
@@ -268,7 +268,7 @@ _PIECES = (_window, _poster, _cupboard, None)
 
 
 def _tiles(rng: Generator, canvas: Array, side: float, joint: float) -> None:
-    """Tiles of one size, each a little different, and joints between them."""
+    """Paint tiles of one size, each a little different, and joints between them."""
     step = FLOOR_METRES / max(round(FLOOR_METRES / side), 1)
     count = round(FLOOR_METRES / step)
     shades = rng.normal(1, 0.04, (count, count)).astype(np.float32)
@@ -311,7 +311,7 @@ def _gate_walls(rng: Generator, canvas: Array) -> Array:
 
 
 def _bars(rng: Generator, canvas: Array, at: float) -> float:
-    """A gate of upright bars with greenery behind."""
+    """Paint a gate of upright bars with greenery behind."""
     width, metal = rng.uniform(1.5, 3.5), _grey(rng, 0.03, 0.2)
     columns = slice(int(at * DENSITY), int((at + width) * DENSITY))
     part = canvas[: int(2.2 * DENSITY), columns]
@@ -336,7 +336,7 @@ def _bricks(rng: Generator, canvas: Array) -> None:
 
 
 def _leaves(rng: Generator, canvas: Array) -> Array:
-    """Foliage: green in clumps of light and dark, bright in the near infrared."""
+    """Paint foliage: green in clumps of light and dark, bright in the near infrared."""
     green = np.array([0.05, 0.11, 0.025, 0.42], np.float32)
     green = green * np.array([*rng.uniform(0.7, 1.5, 3), 1.0], np.float32)
     clumps = _clouds(rng, canvas, 0.35, 0.05, 0.12, 0.5) ** 1.5

@@ -1,4 +1,4 @@
-"""How large a NightWalk is: who is in it, which cameras see them, and how often."""
+"""Plans of a NightWalk: who is in it, which cameras see them, and how often."""
 
 import csv
 from dataclasses import asdict, dataclass, replace
@@ -30,7 +30,7 @@ Split = Literal["train", "val", "test"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be rendered; together with the bodies' fingerprint it decides every pixel."""
+    """A data set to be rendered; with the bodies' fingerprint it decides every pixel."""
 
     seed: int = 0
     train_people: int = 80
@@ -47,9 +47,9 @@ class Plan:
     """Rows of a picture."""
     width: int = 96
     layout: Layout = "sysu"
-    """Whose cameras, folders and lists it has."""
+    """Name of the real set whose cameras, folders and lists it has."""
     hold: tuple[str, ...] = ()
-    """What is the same in all pictures, of `HOLDABLE`."""
+    """Factors that are the same in all pictures, of `HOLDABLE`."""
     masks: bool = False
     """Whether a mask of parts is written for every picture."""
 
@@ -94,14 +94,17 @@ class Plan:
 
     @property
     def people(self) -> int:
-        """How many people in all."""
+        """Number of people in all groups."""
         return self.train_people + self.validation_people + self.test_people
 
     def splits(self, trial: int = 1) -> dict[Split, list[int]]:
-        """Who is learnt from, validated on and scored on; identities count from 1.
+        """Return the identities, from 1, to learn from, to validate on and to score on.
 
-        Families stay together, so that those who look alike are told apart where it is scored;
-        the one or two families at the ends of a split may be divided.
+        Families stay together, so that people who look alike are told apart where it is scored; the
+        one or two families at the ends of a group may be divided.
+
+        Args:
+            trial: Number of the split, for layouts that have several.
 
         Args:
             trial: Of several splits, for layouts that have them.
@@ -115,7 +118,7 @@ class Plan:
         return {"train": train, "val": validation, "test": test}
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the plan for JSON."""
         return asdict(self) | {"hold": list(self.hold)}
 
 
@@ -183,15 +186,15 @@ Seeds differ, so that nobody who is learnt from in one set is scored on in anoth
 """
 CAMERAS_OF = {"sysu": CAMERAS, "regdb": REGDB, "llcm": LLCM}
 _CAMERA_WITHOUT_INFRARED = "cam3"
-"""Of LLCM."""
+"""Camera of LLCM that takes no infrared pictures."""
 
 
 def choose(size: str, layout: str = "sysu", **asked: Any) -> Plan:
-    """A plan with a name, changed by what was asked for.
+    """Return a plan of a name, with the changes asked for.
 
     Args:
-        size: Of `SIZES`.
-        layout: Likewise.
+        size: Name of a size, one of `SIZES`.
+        layout: Name of a layout, one of those in `SIZES`.
         asked: Fields of a plan; those that are None are not asked for.
 
     Raises:
@@ -210,12 +213,12 @@ def choose(size: str, layout: str = "sysu", **asked: Any) -> Plan:
 
 
 def split_of(plan: Plan, identity: int) -> Split:
-    """Where somebody is."""
+    """Return the group of a person."""
     return _places(plan)[identity][0]
 
 
 def frames_of(plan: Plan, identity: int) -> dict[Camera, int]:
-    """How many pictures of somebody each camera takes, without those that take none.
+    """Return how many pictures each camera takes of a person, without cameras that take none.
 
     As in SYSU-MM01, not everybody passes everywhere; everybody is seen in both spectra.
     """
@@ -229,10 +232,10 @@ def frames_of(plan: Plan, identity: int) -> dict[Camera, int]:
 
 
 def cameras_passed(seed: int, identity: int) -> tuple[Camera, ...]:
-    """The cameras of SYSU-MM01's layout that ever see somebody.
+    """Return the cameras of SYSU-MM01's layout that ever see a person.
 
-    Shares as among SYSU-MM01's 96 test people, 56 of whom are seen in the rooms of cam1 and cam2
-    and nearly all by the others.
+    Shares are those among SYSU-MM01's 96 test people, 56 of whom are seen in the rooms of cam1 and
+    cam2 and nearly all by the others.
     """
     rng = np.random.default_rng([seed, identity, 1])
     indoors = rng.random() < 0.6
@@ -252,7 +255,7 @@ def _both(_seed: int, _identity: int) -> tuple[Camera, ...]:
 
 
 def _some_of_nine(seed: int, identity: int) -> tuple[Camera, ...]:
-    """Three to nine of LLCM's cameras: six on average, which gives 24 + 21 pictures of a person.
+    """Draw three to nine of LLCM's cameras: six on average, so 24 + 21 pictures of a person.
 
     Published are 25,626 visible and 21,141 infrared pictures of 1,064 people, 24.1 + 19.9 of each.
     """
@@ -278,7 +281,7 @@ def _even_frames(plan: Plan, camera: Camera, tested: bool) -> int:
 
 @cache
 def _places(plan: Plan) -> dict[int, tuple[Split, int]]:
-    """Split of everybody, and their number in it from 0."""
+    """Return each person's group, and their number in it from 0."""
     return {
         identity: (split, number)
         for split, identities in plan.splits().items()
@@ -288,7 +291,7 @@ def _places(plan: Plan) -> dict[int, tuple[Split, int]]:
 
 @cache
 def _sysu_rows(seed: int, split: Split) -> list[list[int]]:
-    """Pictures in cam1 .. cam6 of everybody in a split of SYSU-MM01, shuffled."""
+    """Return pictures in cam1 .. cam6 of all people in a group of SYSU-MM01, shuffled."""
     with SYSU_FRAMES.open(newline="", encoding="utf-8") as file:
         rows = [
             [int(row[f"cam{number}"]) for number in range(1, 7)]

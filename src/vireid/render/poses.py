@@ -1,4 +1,4 @@
-"""Walking and standing: where a dressed body's vertices are at one moment."""
+"""Walking and standing: the vertices of a dressed body at one moment."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,11 +34,11 @@ class Pose:
     """How far arms hang away from the body."""
     toe_out: float
     hand_full: tuple[Held, Held]
-    """What the left and the right hand hold."""
+    """Things that the left and the right hand hold."""
 
 
 def draw_pose(person: Person, rng: Generator) -> Pose:
-    """A moment of this person's walk; one time in five they stand."""
+    """Draw a moment of this person's walk; one time in five they stand."""
     walks = rng.random() < 0.8
     return Pose(
         phase=float(rng.uniform(0, 2 * np.pi)),
@@ -55,7 +55,7 @@ def draw_pose(person: Person, rng: Generator) -> Pose:
 
 
 def _held(person: Person, side: int) -> Held:
-    """What somebody has in the left (+1) or right (-1) hand."""
+    """Return what a person has in the left (+1) or right (-1) hand."""
     if side == person.bag_side:
         return _BY_BAG.get(person.bag, "nothing")
     return _BY_UMBRELLA.get(person.umbrella, "nothing")
@@ -66,7 +66,7 @@ _BY_UMBRELLA: dict[str, Held] = {"open": "umbrella", "closed": "bag"}
 
 
 def posed(outfit: Outfit, pose: Pose) -> Array:
-    """Vertices of an outfit in a pose, v x 3, standing on z = 0, by linear blend skinning."""
+    """Return an outfit's vertices in a pose, v x 3, on z = 0, by linear blend skinning."""
     transforms = _transforms(outfit.body, pose).reshape(-1, 12)
     blended = (outfit.weights @ transforms).reshape(-1, 3, 4)
     vertices = np.einsum("vij,vj->vi", blended[:, :, :3], outfit.vertices) + blended[:, :, 3]
@@ -78,7 +78,7 @@ def posed(outfit: Outfit, pose: Pose) -> Array:
 
 
 def _transforms(body: Body, pose: Pose) -> Array:
-    """World transform of every bone against the rest pose, b x 3 x 4."""
+    """Return the world transform of every bone against the rest pose, b x 3 x 4."""
     turns = _turns(pose)
     bones = body.skeleton.bones
     rotation_of = {bones[name]: turn for name, turn in turns.items()}
@@ -104,7 +104,7 @@ def _transforms(body: Body, pose: Pose) -> Array:
 
 
 def _turns(pose: Pose) -> dict[str, Array]:
-    """Rotation of the bones that move; forward is -y, so a forward swing turns about -x."""
+    """Return rotations of bones that move; forward is -y, so a forward swing turns about -x."""
     swing = np.sin(pose.phase)
     turns = {
         "spine03": _about_x(pose.stoop),
@@ -125,7 +125,7 @@ def _turns(pose: Pose) -> dict[str, Array]:
 
 
 def _arm(pose: Pose, side: str, sign: float) -> dict[str, Array]:
-    """Rotations of one arm; a hand that holds something swings less."""
+    """Return the rotations of one arm; a hand that holds something swings less."""
     held = pose.hand_full[0 if sign > 0 else 1]
     swing = {"nothing": 1.0, "bag": 0.5, "handle": 0.15, "umbrella": 0.0}[held]
     forward = -sign * pose.arm_swing * float(np.sin(pose.phase)) * swing
@@ -172,12 +172,12 @@ _KEYPOINT_BONES = {
     },
 }
 KEYPOINTS = ("head_top", "nose", *_KEYPOINT_BONES)
-"""Named as in COCO (https://cocodataset.org/#keypoints-2020), and the top of the head and the neck;
-left is the person's own."""
+"""Names of joints as in COCO (https://cocodataset.org/#keypoints-2020), and the top of the head and
+the neck; left is the person's own."""
 
 
 def keypoints(outfit: Outfit, pose: Pose) -> Array:
-    """Where the `KEYPOINTS` are, k x 3 metres, in the same place as the vertices of `posed`."""
+    """Return the places of the `KEYPOINTS`, k x 3 metres, in the space of `posed`'s vertices."""
     body, marks = outfit.body, outfit.landmarks
     bones = body.skeleton.bones
     carriers = [bones["head"]] * 2 + [bones[bone] for bone in _KEYPOINT_BONES.values()]

@@ -38,32 +38,32 @@ class Camera:
     scenery: Scenery
     height: float
     distance: tuple[float, float]
-    """Nearest and farthest that people pass."""
+    """Nearest and farthest distance at which people pass."""
     azimuth: float
-    """Direction it looks from: 0 is in front of the place's long wall."""
+    """Direction from which it looks: 0 is in front of the place's long wall."""
     focal: float
-    """Focal length in pixels of its sensor: how many rows somebody fills."""
+    """Focal length in pixels of its sensor: decides how many rows a person fills."""
     distortion: float
     """Barrel distortion: image radius r becomes r (1 + distortion r^2), r in focal lengths."""
     exposure: float
-    """Seconds that its shutter is open: how far somebody walks meanwhile."""
+    """Seconds that its shutter is open, during which people walk on."""
     blur: float
     """Standard deviation of its defocus in pixels of a 192-pixel picture."""
     noise: float
     """Standard deviation of its noise at middle grey, in grey levels of 255."""
     dim: float = 0.0
-    """0 well lit to 1 hardly lit, for a visible camera at night."""
+    """Darkness for a visible camera at night: 0 well lit to 1 hardly lit."""
     beside: float = 0.0
     """Metres that it sits to the right of the camera it is paired with."""
 
     @property
     def modality(self) -> Modality:
-        """Visible, or either kind of infrared."""
+        """Modality: visible, or infrared for either kind."""
         return Modality.VISIBLE if self.spectrum == "visible" else Modality.INFRARED
 
     @property
     def outdoors(self) -> bool:
-        """Under the sky."""
+        """Whether it stands under the sky."""
         return self.scenery != "room"
 
 
@@ -77,7 +77,7 @@ CAMERAS = (
         "cam6", "near infrared", 5, "passage", 2.8, (3.8, 7.5), -0.1, 700, -0.12, 1 / 30, 0.6, 3.5
     ),
 )
-"""As in SYSU-MM01."""
+"""Cameras as in SYSU-MM01."""
 
 REGDB = (
     Camera("visible", "visible", 6, "gate", 2.6, (4.0, 9.0), 0.1, 600, -0.05, 1 / 100, 0.5, 3.0),
@@ -97,14 +97,14 @@ REGDB = (
         beside=0.1,
     ),
 )
-"""As in RegDB: a visible and a thermal camera side by side that take one moment (Nguyen et al.,
-"Person Recognition System Based on a Combination of Body Images from Visible Light and Thermal
+"""Cameras as in RegDB: a visible and a thermal one side by side that take one moment (Nguyen et
+al., "Person Recognition System Based on a Combination of Body Images from Visible Light and Thermal
 Cameras", Sensors 17, 2017). A microbolometer takes about 10 ms to warm up; a thermal camera's noise
 counts in `NOISE_KELVIN`. What the paper leaves open is inferred."""
 
 
 def _dual(number: int, scenery: Scenery) -> tuple[Camera, Camera]:
-    """A camera that sees little by lamps at night, and by its own infrared lamp."""
+    """Return a camera that sees little by lamps at night, and one with its own infrared lamp."""
     rng = np.random.default_rng([7, number])
     near, azimuth = float(rng.uniform(3.0, 4.5)), float(rng.uniform(-0.6, 0.6))
     by_lamps = Camera(
@@ -128,13 +128,13 @@ def _dual(number: int, scenery: Scenery) -> tuple[Camera, Camera]:
 _NINE: tuple[Scenery, ...] = ("gate", "passage", "garden", "room") * 2 + ("passage",)
 _PAIRS = tuple(_dual(number, scenery) for number, scenery in enumerate(_NINE, start=1))
 LLCM = tuple(pair[0] for pair in _PAIRS) + tuple(pair[1] for pair in _PAIRS)
-"""As in LLCM: nine cameras at night, each in both spectra; the visible nine come first (Zhang and
+"""Cameras as in LLCM: nine at night, each in both spectra; the visible nine come first (Zhang and
 Wang, "Diverse Embedding Expansion Network and Low-Light Cross-Modality Benchmark for
 Visible-Infrared Person Re-identification", CVPR 2023). Where they stand is inferred."""
 
 
 def held_still(camera: Camera) -> Camera:
-    """The same height, distance, lens and sensor for every camera; its spectrum and place stay."""
+    """Return the camera with the common height, distance, lens and sensor."""
     return replace(
         camera,
         height=2.4,
@@ -151,16 +151,16 @@ def held_still(camera: Camera) -> Camera:
 
 @dataclass(frozen=True)
 class Weather:
-    """What decides how warm things outdoors and indoors are, for a thermal camera."""
+    """The weather, which decides how warm things are for a thermal camera."""
 
     air: float
-    """Degrees Celsius."""
+    """Air temperature in degrees Celsius."""
     sky: float
     """Degrees Celsius at which the sky overhead radiates: far below `air` when it is clear."""
     sun_warming: float
     """Degrees by which dark surfaces in the sun are warmer than the air; 0 at night and indoors."""
     wet: float
-    """0 dry to 1 raining: wet cloth is cooler by evaporation."""
+    """Wetness from 0 dry to 1 raining: wet cloth is cooler by evaporation."""
 
 
 @dataclass(frozen=True)
@@ -171,19 +171,19 @@ class Light:
     """Direction towards the sun or the nearest lamp, unit length."""
     sun_colour: Array
     sky_colour: Array
-    """Of the light from all around."""
+    """Colour of the light from all around."""
     exposure: float
     softness: float = 0.005
-    """Angular radius of the sun or lamp in radians: how soft its shadows are."""
+    """Angular radius of the sun or lamp in radians, which softens its shadows."""
     second: Array = field(default_factory=lambda: np.array([0, 0, 1.0]))
     """Direction towards another lamp; it casts no shadow."""
     second_colour: Array = field(default_factory=lambda: np.zeros(3))
     balance: Array = field(default_factory=lambda: np.ones(3))
-    """What the camera multiplies red, green and blue by to make white of the light's colour."""
+    """Factors of red, green and blue by which the camera makes the light's colour white."""
 
 
 def draw_light(camera: Camera, rng: Generator) -> Light:
-    """Daylight or lamps for a visible camera; the camera's own lamp for an infrared one."""
+    """Draw daylight or lamps for a visible camera; an infrared one has its own lamp."""
     if camera.spectrum != "visible":
         ambient = float(rng.uniform(0.005, 0.04))
         exposure = float(np.exp(rng.normal(-0.15, 0.2)))
@@ -194,7 +194,7 @@ def draw_light(camera: Camera, rng: Generator) -> Light:
 
 
 def draw_weather(camera: Camera, rng: Generator) -> Weather:
-    """A day's weather; indoors a heated room.
+    """Draw a day's weather; indoors a heated room.
 
     A clear sky radiates as if 20 degrees colder than the air, a cloudy one about as warm (Swinbank,
     "Long-wave radiation from clear skies", QJRMS 89, 1963: 0.0552 air^1.5 in kelvin).
@@ -211,7 +211,7 @@ def draw_weather(camera: Camera, rng: Generator) -> Weather:
 
 
 def colour_of(kelvin: float) -> Array:
-    """Linear sRGB of a black body at a colour temperature, green at 1; 3.
+    """Return the linear sRGB of a black body at a colour temperature, green at 1; 3.
 
     Kim et al., "Design of advanced color temperature control system for HDTV applications"
     (J. Korean Phys. Soc. 41, 2002): cubic fits to the Planckian locus, 1667 to 25000 K; then the
@@ -236,7 +236,7 @@ _XYZ_TO_SRGB = np.array(
 
 
 def _daylight(rng: Generator) -> Light:
-    """Sun and sky by the sun's height and by cloud.
+    """Return sun and sky by the sun's height and by cloud.
 
     The direct beam is weakened by the air it crosses as 0.7^(AM^0.678) (Meinel and Meinel, "Applied
     Solar Energy", 1976), AM = 1 / sin(elevation). Sunlight of 4300 to 5700 K, blue sky of 8000 to
@@ -259,7 +259,7 @@ def _daylight(rng: Generator) -> Light:
 
 
 def _lamps(rng: Generator) -> Light:
-    """A lamp near by, another on the other side, and what walls throw back; 2900 to 6500 K."""
+    """Return a near lamp, one on the other side, and what walls throw back; 2900 to 6500 K."""
     kelvin = rng.uniform(2900, 6500)
     lamp = rng.uniform(0.3, 0.75) * colour_of(kelvin)
     lamp[1] *= rng.uniform(1.0, 1.06)
@@ -279,7 +279,7 @@ def _lamps(rng: Generator) -> Light:
 
 
 def _dim(camera: Camera, rng: Generator) -> Light:
-    """Lamps at night: sodium of 2000 K, light-emitting diodes of 3000 to 5000 K, shop fronts.
+    """Return lamps at night: sodium of 2000 K, LEDs of 3000 to 5000 K, shop fronts.
 
     The camera opens up as far as it can: pictures stay dark, by up to `dim` stops times three.
     """
@@ -312,12 +312,12 @@ def _towards(azimuth: float, elevation: float) -> Array:
 
 
 def _exposure(received: Array, rng: Generator) -> float:
-    """What brings a white sheet near white, half a stop off now and then."""
+    """Draw a factor that brings a white sheet near white, half a stop off now and then."""
     return float(1.2 / received.mean() * 2 ** rng.normal(-0.1, 0.3))
 
 
 def _balance(received: Array, corrected: float, rng: Generator) -> Array:
-    """Automatic white balance takes away most of the light's colour, and errs by 3 %."""
+    """Draw an automatic white balance, which removes most of the light's colour and errs by 3 %."""
     cast = received / received[1]
     gains = cast**-corrected * np.exp(rng.normal(0, 0.03, 3))
     balance: Array = gains / gains[1]

@@ -24,9 +24,9 @@ class Exposed:
     """Light that reached the sensor."""
 
     radiance: Array
-    """Linear, rows x columns x channels."""
+    """Linear radiance, rows x columns x channels."""
     person: NDArray[np.bool_]
-    """Rows x columns"""
+    """Share of the person in each pixel, rows x columns."""
     moved: tuple[float, float]
     """Columns and rows by which the person moves while the shutter is open."""
     off_axis: Array
@@ -36,7 +36,7 @@ class Exposed:
 
 
 def developed(exposed: Exposed, light: Light, camera: Camera, rng: Generator) -> Image.Image:
-    """What the camera makes of the light: three channels, or one for an infrared camera."""
+    """Return the picture that the camera makes: three channels, or one for an infrared camera."""
     if camera.spectrum == "thermal":
         return _warm(exposed, camera, rng)
     image = _moved(exposed)
@@ -53,7 +53,7 @@ def developed(exposed: Exposed, light: Light, camera: Camera, rng: Generator) ->
 
 
 def _warm(exposed: Exposed, camera: Camera, rng: Generator) -> Image.Image:
-    """Apparent temperatures, blurred by the lens and the slow sensor, stretched by its gain."""
+    """Return apparent temperatures, blurred by lens and slow sensor, stretched by the gain."""
     celsius = _softened(_moved(exposed), _blur(exposed, camera, rng))[..., 0]
     rows, columns = celsius.shape
     celsius += NOISE_KELVIN * camera.noise * rng.standard_normal((rows, columns), np.float32)
@@ -62,7 +62,7 @@ def _warm(exposed: Exposed, camera: Camera, rng: Generator) -> Image.Image:
 
 
 def _blur(exposed: Exposed, camera: Camera, rng: Generator) -> float:
-    """Standard deviation in pixels: defocus, and how few rows of the sensor somebody fills."""
+    """Return the standard deviation in pixels: defocus, and few rows of the sensor per person."""
     rows = exposed.radiance.shape[0]
     defocus = camera.blur * rng.uniform(0.6, 2.0) * rows / 192
     filled = camera.focal * PERSON_METRES / exposed.distance
@@ -70,7 +70,7 @@ def _blur(exposed: Exposed, camera: Camera, rng: Generator) -> float:
 
 
 def _moved(exposed: Exposed) -> Array:
-    """Smeared along the person's way, where the person is."""
+    """Return the picture smeared along the person's way, where the person is."""
     length = float(np.hypot(*exposed.moved))
     if length < 0.7:
         return exposed.radiance.copy()
@@ -88,7 +88,7 @@ def _moved(exposed: Exposed) -> Array:
 
 
 def _shifted(image: Array, by: tuple[int, int]) -> Array:
-    """Moved down and right; what leaves at one edge is repeated from the edge at the other."""
+    """Return rows moved down and right; a gap at an edge repeats the edge."""
     rows = np.clip(np.arange(image.shape[0]) - by[0], 0, image.shape[0] - 1)
     columns = np.clip(np.arange(image.shape[1]) - by[1], 0, image.shape[1] - 1)
     return image[rows][:, columns]
@@ -106,7 +106,7 @@ def _softened(image: Array, sigma: float) -> Array:
 
 
 def _noise(image: Array, camera: Camera, rng: Generator) -> Array:
-    """Photon noise grows with brightness, read-out noise does not.
+    """Add noise: photon noise grows with brightness, read-out noise does not.
 
     It is a little smoothed and its colour suppressed, as cameras do; columns of an infrared sensor
     differ.

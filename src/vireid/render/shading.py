@@ -1,4 +1,4 @@
-"""How light, lamps and warmth make what a camera sees of a surface: one function a spectrum.
+"""Shading: what a camera sees of a surface by light and warmth; one function a spectrum.
 
 Visible: colour x (sky from above + sun or lamp, with shadows). Near infrared: the material's
 own reflectance under a lamp beside the lens, falling off with the square of the distance; no shadow
@@ -21,19 +21,19 @@ from vireid.render.warmth import worn_temperature
 from vireid.render.worn import Indices, Slot
 
 Shadow = Callable[[Array], NDArray[np.bool_]]
-"""Of points, n x 3: which of them the sun does not reach."""
+"""Tells which of n x 3 points the sun does not reach."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the rays that met a person found."""
+    """The points of a person that rays have met."""
 
     rays: Indices
-    """Which rays."""
+    """Numbers of the rays."""
     points: Array
     normals: Array
     directions: Array
-    """Of the rays, unit length."""
+    """Directions of the rays, unit length."""
     rest: Array
     """The same points on the body at rest, where cloth is cut."""
     slots: Indices
@@ -45,31 +45,32 @@ class Surface:
     """Points of anything that a camera sees; n of each, or one number for all."""
 
     points: Array
-    """n x 3, metres"""
+    """Points, n x 3, metres."""
     normals: Array
-    """n x 3, towards the camera, unit length"""
+    """Normals, n x 3, towards the camera, unit length."""
     directions: Array
-    """Of the rays from the camera, n x 3, unit length."""
+    """Directions of the rays from the camera, n x 3, unit length."""
     colour: Array
     """Linear albedo, n x 3."""
     infrared: Array
     """Near infrared reflectance, n."""
     relief: Array | float = 0.0
-    """Brighter and darker by what is felt rather than seen, around 0."""
+    """Shading by the relief of the surface, brighter and darker around 0."""
     gloss: Array | float = 0.0
     """Strength of the highlight."""
     softness: Array | float = 0.0
     """How far light wanders beneath the surface, 0 to 1: shades are softened by it."""
     retroreflection: Array | float = 0.0
-    """How many times brighter than white paper beside the lamp."""
+    """Brightness beside the lamp, in multiples of white paper."""
     emissivity: Array | float = 0.95
-    """8 to 14 um; 0.95 is brick, concrete, asphalt, soil and leaves; bare metal is 0.1 to 0.3."""
+    """Emissivity at 8 to 14 um; 0.95 is brick, concrete, asphalt, soil and leaves; bare metal is
+    0.1 to 0.3."""
     temperature: Array | float = 20.0
-    """Degrees Celsius."""
+    """Temperature in degrees Celsius."""
 
 
 def in_daylight(surface: Surface, light: Light, in_shadow: Shadow) -> Array:
-    """Visible radiance, n x 3; linear, 1 is a white sheet in full light."""
+    """Return visible radiance, n x 3; linear, 1 is a white sheet in full light."""
     sun = light.sun.astype(np.float32)
     lit = ~in_shadow(surface.points + np.float32(0.012) * surface.normals)
     towards = surface.normals @ sun
@@ -89,7 +90,7 @@ def in_daylight(surface: Surface, light: Light, in_shadow: Shadow) -> Array:
 
 
 def in_near_infrared(surface: Surface, light: Light, eye: Array, distance: float) -> Array:
-    """Near infrared radiance under the camera's own lamp, n."""
+    """Return near-infrared radiance under the camera's own lamp, n."""
     cosine = np.clip(-dot(surface.normals, surface.directions), 0, 1)
     lamp = lamp_at(surface.points, eye, distance)
     facing = _softened(cosine, surface.softness)
@@ -100,16 +101,16 @@ def in_near_infrared(surface: Surface, light: Light, eye: Array, distance: float
 
 
 def lamp_at(points: Array, eye: Array, distance: float) -> Array:
-    """Light of the camera's own lamp, n; the camera's gain makes it 1 where the person is."""
+    """Return light of the camera's own lamp, n; the camera's gain makes it 1 at the person."""
     away = points - eye
     fallen_off: Array = np.minimum(np.float32(distance**2) / np.maximum(dot(away, away), 0.1), 3.0)
     return fallen_off
 
 
 def in_thermal(surface: Surface, weather: Weather) -> Array:
-    """Apparent temperature in degrees Celsius, n: what a thermal camera takes a surface for.
+    """Return apparent temperatures in degrees Celsius, n: what a thermal camera reads.
 
-    What a surface does not emit it mirrors: the sky where it looks up, else things as warm as the
+    A surface mirrors what it does not emit: the sky where it looks up, else things as warm as the
     air. Both add up as radiance between 8 and 14 um. Surfaces seen at a slant mirror more (Hejazi
     and Spangler, Theoretical modeling of skin emissivity; the form is Schlick's, halved for rough
     surfaces: inferred).
@@ -125,13 +126,13 @@ def in_thermal(surface: Surface, weather: Weather) -> Array:
 
 
 def sunned(albedo: Array, normals: Array, weather: Weather) -> Array:
-    """Degrees by which the sun warms a surface, n: dark ones more, and those that look up.
+    """Return degrees by which the sun warms a surface, n: most where it is dark or looks up.
 
     Args:
         albedo: Red, green, blue and near infrared, n x 4: each about a quarter of the sun's power.
-        normals: n x 3.
-        weather: Its `sun_warming` is that of something black that lies flat; people move in and
-            out of the sun, which halves it (inferred).
+        normals: Normals of the surface, n x 3.
+        weather: Weather whose `sun_warming` is that of something black that lies flat; people move
+            in and out of the sun, which halves it (inferred).
     """
     upward = np.float32(0.6) + np.float32(0.4) * normals[:, 2]
     warmer: Array = np.float32(0.5 * weather.sun_warming) * (1 - albedo.mean(1)) * upward
@@ -139,14 +140,14 @@ def sunned(albedo: Array, normals: Array, weather: Weather) -> Array:
 
 
 def band_radiance(celsius: Array | float) -> Array:
-    """What a black body radiates between 8 and 14 um, W/(m2 sr); Planck's law, integrated."""
+    """Return a black body's radiance from 8 to 14 um, W/(m2 sr); Planck's law, integrated."""
     temperatures, radiances = _planck()
     found: Array = np.asarray(np.interp(celsius, temperatures, radiances), np.float32)
     return found
 
 
 def apparent_temperature(radiance: Array) -> Array:
-    """Degrees Celsius of the black body that radiates so between 8 and 14 um."""
+    """Return degrees Celsius of the black body with this radiance between 8 and 14 um."""
     temperatures, radiances = _planck()
     found: Array = np.interp(radiance, radiances, temperatures).astype(np.float32)
     return found
@@ -163,16 +164,16 @@ def _planck() -> tuple[Array, Array]:
 
 
 def auto_gain(celsius: Array, tail: float = 0.01, least_span: float = 8.0) -> Array:
-    """White-hot picture in [0, 1] from apparent temperatures, stretched as thermal cameras do.
+    """Return a white-hot picture in [0, 1], stretched from apparent temperatures as cameras do.
 
     Linear between two tails of the histogram, and no steeper than `least_span` degrees over the
     whole range; the linear mode of FLIR's Tau 2 (application note 102-PS242-100-01: tail rejection,
     maximum gain, midpoint). Add the sensor's noise before: NOISE_KELVIN.
 
     Args:
-        celsius: Rows x columns.
+        celsius: Apparent temperatures, rows x columns.
         tail: Share of pixels beyond either end.
-        least_span: Degrees from black to white at least.
+        least_span: Smallest number of degrees from black to white.
     """
     low, high = np.quantile(celsius, [tail, 1 - tail])
     span = max(float(high - low), least_span)
@@ -187,13 +188,13 @@ NOISE_KELVIN = 0.05
 def dressed_surface(
     outfit: Outfit, seen: Seen, weather: Weather | None = None, settled: float = 1.0
 ) -> Surface:
-    """What a camera sees of somebody.
+    """Return the surface that a camera sees of a person.
 
     Args:
         outfit: The dressed person.
-        seen: Where rays met them.
-        weather: Wanted for temperatures only, that is for a thermal camera.
-        settled: 0 just came from a heated house, 1 has been outside for long.
+        seen: Points at which rays met the person.
+        weather: Weather for temperatures; only needed for a thermal camera.
+        settled: Time outdoors: 0 just came from a heated house, 1 has been outside for long.
     """
     made_of = np.take(_table(outfit.cloths), seen.slots, axis=1)
     albedo = made_of[:4].T
@@ -221,7 +222,7 @@ def dressed_surface(
 
 
 def _weave(outfit: Outfit, seen: Seen, channels: Array, relief: Array, back: Array) -> None:
-    """Patterns into what a surface would be without: four channels x n, relief, retroreflection."""
+    """Add patterns to a plain surface: four channels x n, relief, retroreflection."""
     for slot in np.flatnonzero(np.bincount(seen.slots)).tolist():
         cloth = outfit.cloths[slot]
         if cloth.pattern == "plain":
@@ -239,7 +240,7 @@ def _weave(outfit: Outfit, seen: Seen, channels: Array, relief: Array, back: Arr
 
 
 def _table(cloths: tuple[Cloth, ...]) -> Array:
-    """Red, green, blue, near infrared and what else a `Surface` wants of each cloth, 9 x k."""
+    """Return albedos and the other numbers of a `Surface` for each cloth, 9 x k."""
     rows = [
         (*c.colour, c.infrared, c.grain, c.gloss, c.softness, c.emissivity, c.retroreflection)
         for c in cloths
@@ -248,7 +249,7 @@ def _table(cloths: tuple[Cloth, ...]) -> Array:
 
 
 def _seams(outfit: Outfit, seen: Seen) -> Array:
-    """How much darker seams are, n: around the arm's hole and at the ends of tops, sleeves, legs.
+    """Return how much darker seams are, n: at arm holes and at ends of tops, sleeves, legs.
 
     A hem is a fold: the cloth is double there and ends in a shadow. Both spectra see it.
     """
@@ -284,7 +285,7 @@ def _on_cloth(outfit: Outfit, seen: Seen, here: Indices) -> OnCloth:
 
 
 def _grain(rest: Array) -> Array:
-    """Mottle of cloth about a centimetre across, around 0, n."""
+    """Return the mottle of cloth about a centimetre across, around 0, n."""
     x, y, z = rest.T
     coarse = np.sin(310 * x + 4 * np.sin(170 * z)) * np.sin(290 * z + 3 * np.sin(190 * (x + y)))
     fine = np.sin(730 * (x - y)) * np.sin(690 * z + 5 * x)
@@ -293,26 +294,26 @@ def _grain(rest: Array) -> Array:
 
 
 def _softened(cosine: Array, softness: Array | float) -> Array:
-    """Shade of a surface beneath which light wanders: it reaches round into the dark."""
+    """Soften the shade of a surface beneath which light wanders: it reaches into the dark."""
     lit: Array = np.clip(cosine + softness, 0, None) / (1 + softness)
     return lit
 
 
 def _narrow(cosine: Array) -> Array:
-    """The 24th power, cheaply: the shape of a highlight."""
+    """Return the 24th power, cheaply: the shape of a highlight."""
     eighth: Array = np.square(np.square(np.square(cosine)))
     return eighth * eighth * eighth
 
 
 def unit(vectors: Array) -> Array:
-    """Rows at length one; a zero row stays zero."""
+    """Return rows at length one; a zero row stays zero."""
     length = np.sqrt(dot(vectors, vectors))
     of_length_one: Array = vectors / np.maximum(length, 1e-9)[:, None]
     return of_length_one
 
 
 def dot(a: Array, b: Array) -> Array:
-    """Inner product row by row, n."""
+    """Return the inner product of each pair of rows, n."""
     product: Array = np.einsum("ij,ij->i", a, b)
     return product
 
@@ -321,7 +322,7 @@ _FOLDS = np.array([[41.0, 13.0, 7.0], [9.0, 37.0, 15.0], [23.0, 19.0, 29.0]], np
 
 
 def _creased(seen: Seen, outfit: Outfit) -> Array:
-    """Normals with the folds of cloth in them."""
+    """Return normals with the folds of cloth in them."""
     deep = np.float32(0.1 + 6 * outfit.person.looseness)
     cloth = (seen.slots >= Slot.TOP) & (seen.slots <= Slot.GLOVES)
     depth = np.where(cloth, deep, np.float32(0))

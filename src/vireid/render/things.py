@@ -15,7 +15,7 @@ from vireid.render.bodies import Array
 from vireid.render.scenes import Scenery
 
 Albedo = Array
-"""Red, green, blue and near infrared, 4."""
+"""Albedos of red, green, blue and near infrared, 4."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,18 @@ class Thing:
 
     name: str
     vertices: Array
-    """v x 3, metres"""
+    """Vertices, v x 3, metres."""
     triangles: NDArray[np.integer[Any]]
     albedo: Array
-    """Of each triangle, t x 4."""
+    """Albedo of each triangle, t x 4."""
     mottle: float = 0.06
-    """How uneven it is: 0 painted, 0.5 leaves."""
+    """Unevenness: 0 painted, 0.5 leaves."""
     gloss: float = 0.05
     warmth: float = 0.0
-    """Degrees above the air, as a running engine is."""
+    """Degrees above the air, such as those of a running engine."""
 
     def at(self, x: float, y: float, turned: float) -> "Thing":
-        """Moved and turned about the vertical."""
+        """Return the thing moved and turned about the vertical."""
         c, s = np.cos(turned), np.sin(turned)
         turn = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
         moved = self.vertices @ turn + np.array([x, y, 0])
@@ -48,18 +48,18 @@ BEHIND: dict[Scenery, tuple[str, ...]] = {
     "garden": ("bush", "bush", "tree", "tree", "bench", "post", "bin"),
     "passage": ("bin", "bicycle", "post", "cabinet", "bench"),
 }
-"""What stands behind and beside people."""
+"""Things that stand behind and beside people."""
 BEFORE: dict[Scenery, tuple[str, ...]] = {
     "room": ("desk", "chair", "frame", "plant", "cabinet"),
     "gate": ("post", "bin", "bicycle", "railing", "bush"),
     "garden": ("bush", "tree", "railing", "bench", "bush"),
     "passage": ("post", "bin", "railing", "bicycle"),
 }
-"""What may stand between the camera and people."""
+"""Things that may stand between the camera and people."""
 
 
 def thing(name: str, rng: Generator) -> Thing:
-    """One such thing, in its own size and colour."""
+    """Draw one such thing, in its own size and colour."""
     return _MAKERS[name](rng)
 
 
@@ -88,13 +88,13 @@ _SIDES = np.array(
 def _block(
     size: tuple[float, float, float], at: tuple[float, float, float], albedo: Albedo
 ) -> Thing:
-    """A box: its size, and the middle of its underside."""
+    """Return a box, given its size and the middle of its underside."""
     vertices = (_CORNERS - [0.5, 0.5, 0]) * size + at
     return Thing("block", vertices, _SIDES, np.tile(albedo, (len(_SIDES), 1)))
 
 
 def _pipe(radii: Array, heights: Array, albedo: Albedo, at: tuple[float, float] = (0, 0)) -> Thing:
-    """Rings of some radii, one above the other, the top one closed."""
+    """Return rings of some radii, one above the other, the top one closed."""
     around, rings = 14, len(radii)
     angles = np.linspace(0, 2 * np.pi, around, endpoint=False)
     x = radii[:, None] * np.cos(angles) + at[0]
@@ -119,7 +119,7 @@ def _pipe(radii: Array, heights: Array, albedo: Albedo, at: tuple[float, float] 
 
 
 def _leaves(rng: Generator, centre: Array, half: Array, count: int, size: float) -> Thing:
-    """Leaves all over an ellipsoid, most of them near its surface."""
+    """Return leaves all over an ellipsoid, most of them near its surface."""
     out = rng.normal(size=(count, 3))
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     middles = centre + out * half * rng.uniform(0.72, 1.06, (count, 1))
@@ -136,7 +136,7 @@ def _leaves(rng: Generator, centre: Array, half: Array, count: int, size: float)
 
 
 def _painted(rng: Generator) -> Albedo:
-    """Paint and plastics of street furniture: grey, black, green, blue, red."""
+    """Draw paint or plastics of street furniture: grey, black, green, blue, red."""
     colours = ((0.3, 0.3, 0.3), (0.05, 0.05, 0.05), (0.04, 0.15, 0.06), (0.05, 0.1, 0.3))
     chosen = (*colours, (0.4, 0.05, 0.04), (0.6, 0.6, 0.58))[int(rng.integers(6))]
     return np.append(np.array(chosen) * rng.uniform(0.6, 1.4), rng.uniform(0.08, 0.5))
@@ -186,7 +186,7 @@ def _desk(rng: Generator) -> Thing:
 
 
 def _legs(x: float, y: float, height: float, thick: float, albedo: Albedo) -> list[Thing]:
-    """Four legs at (+-x, +-y)."""
+    """Return four legs at (+-x, +-y)."""
     corners = [(a, b) for a in (-x, x) for b in (-y, y)]
     return [_block((thick, thick, height), (a, b, 0), albedo) for a, b in corners]
 
@@ -211,7 +211,7 @@ def _cabinet(rng: Generator) -> Thing:
 
 
 def _frame(rng: Generator) -> Thing:
-    """The edge of a doorway."""
+    """Return the edge of a doorway."""
     wall = np.array([0.55, 0.54, 0.5, 0.55]) * rng.uniform(0.5, 1.2)
     return _joined("frame", [_block((rng.uniform(0.12, 0.3), 0.2, 2.6), (0, 0, 0), wall)])
 
@@ -251,7 +251,7 @@ def _bench(rng: Generator) -> Thing:
 
 
 def _bicycle(rng: Generator) -> Thing:
-    """Two wheels and a frame of bars."""
+    """Return two wheels and a frame of bars."""
     dark, colour = np.array([0.03, 0.03, 0.03, 0.06]), _painted(rng)
     pieces = [_wheel(x, dark) for x in (-0.52, 0.52)]
     for size, at in (
@@ -267,7 +267,7 @@ def _bicycle(rng: Generator) -> Thing:
 
 
 def _wheel(x: float, albedo: Albedo, radius: float = 0.33, thick: float = 0.03) -> Thing:
-    """A ring that stands on the ground."""
+    """Return a ring that stands on the ground."""
     around = 18
     angles = np.linspace(0, 2 * np.pi, around, endpoint=False)
     rings = [
@@ -295,7 +295,7 @@ _CAR_WINDOWS = np.array([[0.85, 1.0], [0.3, 1.38], [-1.1, 1.38], [-1.65, 1.0]])
 
 
 def _car(rng: Generator) -> Thing:
-    """A saloon from the side: an outline drawn out to its width, windows and wheels on it."""
+    """Return a saloon: a side outline drawn out to its width, with windows and wheels."""
     greys = (0.03, 0.12, 0.35, 0.7)
     paint = np.full(4, greys[int(rng.integers(4))])
     if rng.random() < 0.35:
@@ -316,7 +316,7 @@ _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 
 def _drawn_out(outline: Array, half: float, albedo: Albedo) -> Thing:
-    """A convex outline (x, z) seen from the side, drawn out to y of -half to half."""
+    """Return a convex side outline (x, z), drawn out to y of -half to half."""
     n = len(outline)
     near, far = (np.stack([outline[:, 0], np.full(n, y), outline[:, 1]], 1) for y in (-half, half))
     i = np.arange(n)

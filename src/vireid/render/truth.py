@@ -1,4 +1,4 @@
-"""What is known about rendered pictures, in files beside them.
+"""Ground truth of rendered pictures, in files beside them.
 
     people.jsonl                  a line a person: number, split, and what they wear and carry
     truth/0001.jsonl.gz           a line a picture of person 1, in the order of their names
@@ -34,17 +34,17 @@ PART_NAMES = (
 
 
 def truth_path(identity: int) -> str:
-    """Where the truth about all pictures of a person is."""
+    """Return the path of the ground truth of a person's pictures."""
     return f"truth/{identity:04d}.jsonl.gz"
 
 
 def parts_path(picture: str) -> str:
-    """Where the mask of a picture is."""
+    """Return the path of a picture's mask."""
     return f"{PARTS_FOLDER}/{picture.rpartition('.')[0]}.png"
 
 
 def person_line(plan: Plan, person: Person) -> dict[str, Any]:
-    """Who somebody is."""
+    """Return the line about a person."""
     one_split = {} if plan.layout == "regdb" else {"split": split_of(plan, person.identity)}
     return {
         "identity": person.identity,
@@ -55,7 +55,7 @@ def person_line(plan: Plan, person: Person) -> dict[str, Any]:
 
 
 def picture_line(shot: Shot, truth: Truth) -> dict[str, Any]:
-    """What is known about a picture; pixels from its upper left corner, metres, radians."""
+    """Return the line about a picture; pixels from its upper left corner, metres, radians."""
     return {
         "picture": shot.path,
         "identity": shot.identity,
@@ -73,17 +73,17 @@ def picture_line(shot: Shot, truth: Truth) -> dict[str, Any]:
 
 
 def lines(of: Iterable[dict[str, Any]]) -> bytes:
-    """JSON, one object a line."""
+    """Return JSON, one object a line."""
     return b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in of)
 
 
 def packed_lines(of: Iterable[dict[str, Any]]) -> bytes:
-    """The same through gzip, without the time of day, so that equal content is equal bytes."""
+    """Return such lines through gzip, without a time, so that equal content is equal bytes."""
     return gzip.compress(lines(of), mtime=0)
 
 
 def parts_png(parts: NDArray[np.uint8]) -> bytes:
-    """A mask as PNG; the palette is for people's eyes, the numbers are the content."""
+    """Return a mask as PNG; the palette is for people's eyes, the numbers are the content."""
     picture = Image.fromarray(parts)
     picture.putpalette(_palette())
     content = io.BytesIO()
@@ -92,7 +92,7 @@ def parts_png(parts: NDArray[np.uint8]) -> bytes:
 
 
 def _palette() -> list[int]:
-    """Black background, a colour of its own for each part, greys for who and what is in the way."""
+    """Return black for the background, a colour for each part, greys for things in the way."""
     colours = np.random.default_rng(0).integers(60, 256, (256, 3))
     colours[0], colours[BYSTANDER], colours[OBJECT] = 0, 90, 150
     palette: list[int] = colours.reshape(-1).tolist()

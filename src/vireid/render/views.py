@@ -1,4 +1,4 @@
-"""Where a camera stands, what its lens does to straight lines, and the box cut out of its frame."""
+"""Views: a camera's place, its lens's distortion, and the box cut out of its frame."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from vireid.render.scenes import Camera
 
 @dataclass(frozen=True)
 class Box:
-    """How well the picture's frame fits the person; shares of the person's height or width."""
+    """Fit of the picture's frame to the person; shares of the person's height or width."""
 
     cut_top: float = 0.0
     cut_bottom: float = 0.0
@@ -30,7 +30,7 @@ class View:
 
     eye: Array
     axes: Array
-    """Right, up and forward, 3 x 3, rows of unit length."""
+    """Directions right, up and forward, 3 x 3, rows of unit length."""
     distortion: float
     left: float
     """Edges of the picture in the camera's image, in focal lengths from its middle."""
@@ -43,7 +43,7 @@ class View:
     """Metres to the person."""
 
     def seen_at(self, points: Array) -> Array:
-        """Column and row, in pixels from the upper left corner, of points, n x 3; n x 2."""
+        """Return column and row, in pixels from the upper left corner, of n points; n x 2."""
         xy = in_image(points, self.eye, self.axes, self.distortion)
         column = (xy[:, 0] - self.left) / (self.right - self.left) * self.columns
         row = (self.top - xy[:, 1]) / (self.top - self.bottom) * self.rows
@@ -51,18 +51,18 @@ class View:
 
     @property
     def across(self) -> Array:
-        """The camera's right, on the ground; 2, unit length."""
+        """Direction to the camera's right, on the ground; 2, unit length."""
         right: Array = self.axes[0][:2] / np.linalg.norm(self.axes[0][:2])
         return right
 
     @cached_property
     def pixel_rays(self) -> Array:
-        """Directions through the middle of each pixel, row by row."""
+        """Return directions through the middle of each pixel, row by row."""
         pixels = np.arange(self.rows * self.columns)
         return self.rays(pixels % self.columns + 0.5, pixels // self.columns + 0.5)
 
     def rays(self, columns: Array, rows: Array) -> Array:
-        """Directions, n x 3, unit length, through places in the picture in pixels."""
+        """Return directions, n x 3, unit length, through places in the picture in pixels."""
         x = self.left + columns * ((self.right - self.left) / self.columns)
         y = self.top - rows * ((self.top - self.bottom) / self.rows)
         ux, uy = x, y
@@ -75,7 +75,7 @@ class View:
 
 
 def in_image(points: Array, eye: Array, axes: Array, distortion: float) -> Array:
-    """Where a lens throws points, n x 3, in focal lengths from the image's middle; n x 2."""
+    """Return where a lens images n points, in focal lengths from the image's middle; n x 2."""
     inside = (points - eye) @ axes.T
     xy = inside[:, :2] / np.maximum(inside[:, 2:], 0.05)
     bent: Array = xy * (1 + distortion * (xy * xy).sum(1, keepdims=True))
@@ -90,15 +90,16 @@ def draw_view(
     rows: int,
     columns: int,
 ) -> tuple[View, Box]:
-    """A camera that sees somebody, and a box around them as a detector cuts it.
+    """Draw a camera that sees a person, and a box around them as a detector cuts it.
 
     Args:
-        vertices: Of the person, v x 3.
-        camera: Which camera.
-        standing: Decides from where it sees the person.
-        boxing: Decides how loose, shifted and cut the box is; None for a tight, centred one.
-        rows: Of the picture.
-        columns: Of the picture.
+        vertices: Vertices of the person, v x 3.
+        camera: Camera that takes the picture.
+        standing: Random numbers that decide from where it sees the person.
+        boxing: Random numbers that decide how loose, shifted and cut the box is; None for a tight,
+            centred one.
+        rows: Rows of the picture.
+        columns: Columns of the picture.
     """
     middle = (vertices.min(0) + vertices.max(0)) / 2
     distance = float(standing.uniform(*camera.distance))
@@ -125,7 +126,7 @@ def draw_view(
 
 
 def _axes(azimuth: float, camera: Camera, rng: Generator) -> Array:
-    """A camera that looks at the middle of where people pass; they are seldom in its middle."""
+    """Return axes that look at the middle of where people pass; they are seldom in its middle."""
     aside = azimuth + rng.uniform(-0.6, 0.6) * np.arctan(320 / camera.focal)
     down = np.arctan2(camera.height - 1.0, np.mean(camera.distance))
     forward = np.array([-np.sin(aside), np.cos(aside), -np.tan(down)])
@@ -144,7 +145,7 @@ SLIMMEST, BROADEST = 0.36, 0.62
 
 
 def _boxed(xy: Array, rng: Generator | None, shape: float) -> tuple[Edges, Box]:
-    """Edges (left, right, top, bottom) of a box around points of the image, and how it fits."""
+    """Return edges (left, right, top, bottom) of a box around image points, and how it fits."""
     (west, south), (east, north) = xy.min(0), xy.max(0)
     broad, tall = float(east - west), float(north - south)
     if rng is None:
@@ -172,7 +173,7 @@ def _boxed(xy: Array, rng: Generator | None, shape: float) -> tuple[Edges, Box]:
 
 
 def _cut_off(edges: Edges, rng: Generator) -> Edges:
-    """Now and then a part is missing: mostly feet, seldom the head or a side."""
+    """Draw which part is missing now and then: mostly feet, seldom the head or a side."""
     left, right, top, bottom = edges
     high, wide, kind, share = top - bottom, right - left, rng.random(), rng.uniform(0.04, 0.2)
     if kind < 0.09:

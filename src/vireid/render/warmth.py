@@ -1,4 +1,4 @@
-"""How warm the outside of somebody is: skin by part of the body, cloth between skin and air.
+"""Warmth of a person's outside: skin by part of the body, cloth between skin and air.
 
 In steady state as much heat comes through the clothes as leaves them for the air, so that a
 surface lies between skin and air as the resistances on either side do. Sources:
@@ -24,17 +24,17 @@ from vireid.render.scenes import Weather
 from vireid.render.worn import Indices, Slot
 
 COMFORT = 24.0
-"""Air in which somebody lightly dressed is neither warm nor cold, degrees Celsius."""
+"""Air in degrees Celsius in which a lightly dressed person is neither warm nor cold."""
 HEATED = 22.0
-"""Air in the house that somebody may have come from."""
+"""Air in degrees Celsius of the house that a person may have come from."""
 _OF_METRE = 24.0
 """Insulation of a metre of cloth or still air, m2 K/W."""
 _OUTSIDE = 0.75 * 0.085
-"""Resistance of the air around somebody who walks, m2 K/W."""
+"""Resistance of the air around a person who walks, m2 K/W."""
 _CONVECTION = 8.0
-"""Of somebody who walks at 1 m/s, W/(m2 K) (inferred: 8 to 9 in ASHRAE's handbook)."""
+"""Convection of a person who walks at 1 m/s, W/(m2 K) (inferred: 8 to 9 in ASHRAE's handbook)."""
 _STILL = 0.008
-"""Metres of air under cloth that insulate; in wider gaps the air moves."""
+"""Most metres of air under cloth that insulate; in wider gaps the air moves."""
 
 _HEAD, _TRUNK, _ARM, _HAND, _LEG, _FOOT = range(6)
 _IN_COMFORT = np.array([34.4, 34.0, 33.0, 32.5, 33.0, 31.0], np.float32)
@@ -43,12 +43,12 @@ _COOLED = np.array([0.22, 0.04, 0.14, 0.5, 0.14, 0.35], np.float32)
 
 
 def skin_temperature(parts: Array, air: float, covered: Array | float = 0.0) -> Array:
-    """Degrees Celsius of skin on parts of the body, n; never below the air.
+    """Return degrees Celsius of skin on parts of the body, n; never below the air.
 
     Args:
         parts: 0 head, 1 trunk, 2 arm, 3 hand, 4 leg, 5 foot, and anything between two.
-        air: Degrees Celsius.
-        covered: 0 bare, 1 under clothes.
+        air: Air temperature in degrees Celsius.
+        covered: How far it is covered: 0 bare, 1 under clothes.
     """
     colder = COMFORT - air
     slope = np.interp(parts, range(6), _COOLED).astype(np.float32) * (1 - 0.5 * covered)
@@ -57,12 +57,12 @@ def skin_temperature(parts: Array, air: float, covered: Array | float = 0.0) -> 
 
 
 def cloth_temperature(skin: Array, resistance: Array | float, weather: Weather) -> Array:
-    """Degrees Celsius of the outside of clothes, n: between skin and air, lower when wet.
+    """Return degrees Celsius of the outside of clothes, n: between skin and air, less if wet.
 
     Args:
-        skin: Degrees Celsius beneath, n.
-        resistance: Of all that is between skin and surface, m2 K/W, n; 0 is bare skin.
-        weather: Air and wetness.
+        skin: Temperature of the skin beneath in degrees Celsius, n.
+        resistance: Resistance of all that is between skin and surface, m2 K/W, n; 0 is bare skin.
+        weather: Weather, for air and wetness.
     """
     inside = 1 / np.maximum(resistance, np.float32(1e-3))
     saturated, slope = _vapour(weather.air)
@@ -74,7 +74,7 @@ def cloth_temperature(skin: Array, resistance: Array | float, weather: Weather) 
 
 
 def resistances(outfit: Outfit) -> Array:
-    """What lies between skin and surface in each slot, in the order of `Slot`, m2 K/W."""
+    """Return the resistance between skin and surface in each slot of `Slot`, m2 K/W."""
     person, cloths = outfit.person, outfit.cloths
     gap = min(0.3 * person.looseness, _STILL)
     of_slot = [_OF_METRE * cloth.thickness for cloth in cloths]
@@ -95,15 +95,16 @@ def resistances(outfit: Outfit) -> Array:
 def worn_temperature(
     outfit: Outfit, slots: Indices, rest: Array, limbs: Array, weather: Weather, settled: float = 1
 ) -> Array:
-    """Degrees Celsius of somebody's outside at points, n.
+    """Return degrees Celsius of a person's outside at points, n.
 
     Args:
         outfit: The dressed person.
-        slots: What each point is made of, n.
-        rest: Where the points are on the body at rest, n x 3.
-        limbs: How far down its limb each point is, n.
-        weather: Air and wetness.
-        settled: 0 just came from a heated house, so that clothes are warmer; 1 long outside.
+        slots: Slot of each point, n.
+        rest: Places of the points on the body at rest, n x 3.
+        limbs: Position of each point along its limb, n.
+        weather: Weather, for air and wetness.
+        settled: Time outdoors: 0 just came from a heated house, so that clothes are warmer; 1 long
+            outside.
     """
     parts = _parts(outfit, rest, limbs)
     between = resistances(outfit)[slots]
@@ -117,11 +118,11 @@ def worn_temperature(
 
 
 _KEPT = 0.7
-"""Of the warmth of a house, what clothes and bags still have at the door (inferred)."""
+"""Share of a house's warmth that clothes and bags still have at the door (inferred)."""
 
 
 def _parts(outfit: Outfit, rest: Array, limbs: Array) -> Array:
-    """Which part of the body points are on, as `skin_temperature` wants it, n."""
+    """Return the part of the body of each point, as `skin_temperature` needs it, n."""
     marks, height = outfit.landmarks, rest[:, 2]
     on_arm = (limbs > 0) & ((height > marks.hip + 0.06) | (np.abs(rest[:, 0]) > 0.36))
     down_arm = 2 + np.clip((limbs - 0.85) / 0.2, 0, 1)
@@ -133,7 +134,7 @@ def _parts(outfit: Outfit, rest: Array, limbs: Array) -> Array:
 
 
 def _folds(rest: Array) -> Array:
-    """How much more or less insulates where cloth stands off in folds or lies on, around 1, n."""
+    """Return how much more or less cloth insulates in folds or where it lies on, around 1, n."""
     x, y, z = rest.T
     waves = np.sin(31 * x + 2 * np.sin(9 * z)) * np.sin(17 * z + 3 * np.sin(13 * (x + y)))
     folded: Array = 1 + 0.35 * waves
@@ -141,7 +142,7 @@ def _folds(rest: Array) -> Array:
 
 
 def _cool_nose(outfit: Outfit, rest: Array, air: float) -> Array:
-    """Degrees by which nose and cheeks are colder than the rest of the face."""
+    """Return degrees by which nose and cheeks are colder than the rest of the face."""
     eye = outfit.body.joint("eye.L")
     low, tip = rest[:, 2] - np.float32(eye[2] - 0.035), rest[:, 1] - np.float32(eye[1] - 0.035)
     near = np.exp(-(np.square(rest[:, 0]) + np.square(low) + np.square(tip)) / np.float32(0.0012))
@@ -156,11 +157,11 @@ def _gap_at_legs(outfit: Outfit) -> float:
 
 
 def _humidity(weather: Weather) -> float:
-    """Relative; in rain the air is nearly full (inferred)."""
+    """Return the relative humidity; in rain the air is nearly full (inferred)."""
     return 0.6 + 0.3 * weather.wet
 
 
 def _vapour(celsius: float) -> tuple[float, float]:
-    """Saturated vapour pressure over water in kPa, and how it rises by a degree."""
+    """Return saturated vapour pressure over water in kPa, and its rise by a degree."""
     saturated = 0.6112 * np.exp(17.62 * celsius / (243.12 + celsius))
     return float(saturated), float(saturated * 17.62 * 243.12 / (243.12 + celsius) ** 2)

@@ -1,6 +1,6 @@
-"""Which cloth covers a point of somebody's body.
+"""The cloth at a point of a person's body.
 
-It is decided where a point is seen, so that seams, hems, hairlines and buttons are sharp however
+It is decided when a point is seen, so that seams, hems, hairlines and buttons are sharp however
 coarse the mesh.
 """
 
@@ -17,7 +17,7 @@ Indices = NDArray[np.int64]
 
 
 class Slot(IntEnum):
-    """What a point of the surface is made of."""
+    """Kinds of material at a point of the surface."""
 
     SKIN = 0
     HAIR = 1
@@ -31,13 +31,13 @@ class Slot(IntEnum):
     GLOVES = 9
     GLASSES = 10
     TRIM = 11
-    """Buttons, zips, belts."""
+    """Buttons, zips and belts."""
     SOLES = 12
     UMBRELLA = 13
     EYES = 14
     LIPS = 15
     ON_BODY = 16
-    """Decided where it is seen."""
+    """Not decided before the point is seen."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Landmarks:
     shoulder: float
     neck: float
     spine: float
-    """How far back the neck is."""
+    """Distance by which the neck is back."""
     chin: float
     crown: float
     head_centre: Array
     eye: Array
-    """Middle of the left one."""
+    """Middle of the left eye."""
     mouth: Array
     floor: float
     leg: float
@@ -64,14 +64,14 @@ class Landmarks:
 def worn_at(
     person: Person, marks: Landmarks, regions: Indices, limbs: Array, points: Array
 ) -> Indices:
-    """What covers points of the body.
+    """Return the slot of each point of a body.
 
     Args:
-        person: Who wears it.
-        marks: Where the body has its hip, waist, ...
-        regions: Part of the body each point belongs to, n.
-        limbs: How far down its limb each point is, n.
-        points: Where the points are in the rest pose, n x 3.
+        person: Person who wears the clothes.
+        marks: Places of the body's hip, waist, ...
+        regions: Part of the body that each point belongs to, n.
+        limbs: Position of each point along its limb, n.
+        points: Places of the points in the rest pose, n x 3.
 
     Returns:
         A slot for each point, n.
@@ -115,7 +115,7 @@ _WITH_LEGS = ("trousers", "wide trousers", "leggings", "shorts")
 
 
 def _fasten(person: Person, marks: Landmarks, worn: Indices, points: Array) -> None:
-    """Buttons, zips and belts."""
+    """Put on buttons, zips and belts."""
     x, y, z = points.T
     front = y < marks.head_centre[1]
     on_line = front & (np.abs(x) < 0.006)
@@ -133,7 +133,7 @@ def _fasten(person: Person, marks: Landmarks, worn: Indices, points: Array) -> N
 
 
 def _on_head(person: Person, marks: Landmarks, points: Array) -> Indices:
-    """What covers a head; 0 where it is skin."""
+    """Return what covers a head; 0 where it is skin."""
     up = (points[:, 2] - marks.chin) / (marks.crown - marks.chin)
     back = (points[:, 1] - marks.head_centre[1]) / 0.1
     covered = on_face(person, marks, points)
@@ -158,7 +158,7 @@ _HAIRLINE = (
 
 
 def on_face(person: Person, marks: Landmarks, points: Array) -> Indices:
-    """Eyes, brows, lips, beard and glasses; 0 elsewhere."""
+    """Return eyes, brows, lips, beard and glasses; 0 elsewhere."""
     covered = np.zeros(len(points), np.int64)
     front = points[:, 1] < marks.head_centre[1] - 0.03
     aside = np.abs(np.abs(points[:, 0]) - marks.eye[0])
@@ -199,7 +199,7 @@ def _under_straps(person: Person, marks: Landmarks, points: Array) -> NDArray[np
 
 
 def landmarks_of(body: Body) -> Landmarks:
-    """Where a body has its hip, waist, ..."""
+    """Return the places of a body's hip, waist, ..."""
     head = body.vertices[body.skeleton.regions == HEAD]
     hip = float(body.joint("upperleg01.L")[2])
     shoulder = float(body.joint("upperarm01.L")[2])
@@ -222,7 +222,7 @@ def landmarks_of(body: Body) -> Landmarks:
 
 
 def limbs_of(body: Body) -> Array:
-    """How far down its arm or leg each vertex is."""
+    """Return the position of each vertex along its arm or leg."""
     limbs = np.zeros(len(body.vertices), np.float32)
     regions, left = body.skeleton.regions, body.vertices[:, 0] > 0
     for side, on_side in (("L", left), ("R", ~left)):
@@ -237,7 +237,7 @@ def limbs_of(body: Body) -> Array:
 
 
 def _along(points: Array, start: Array, middle: Array, end: Array) -> Array:
-    """0 at the start of a bent limb, 0.5 at its joint, 1 at its end."""
+    """Return the position along a bent limb: 0 at its start, 0.5 at its joint, 1 at its end."""
     first = (points - start) @ (middle - start) / ((middle - start) ** 2).sum()
     second = (points - middle) @ (end - middle) / ((end - middle) ** 2).sum()
     along: Array = np.where(second > 0, 0.5 + 0.5 * second, 0.5 * np.minimum(first, 1))

@@ -1,4 +1,4 @@
-"""Who is searched for, among whom, and how ranks are counted: protocols as data.
+"""Protocols as data: queries, gallery, what is hidden, and how ranks are counted.
 
 `Protocol.trials` draws queries and galleries from the test pictures of a data set. `offered` has
 the protocols by name; the sources of each are below.

@@ -1,4 +1,4 @@
-"""What `vireid index` and `vireid search` do, and how they tell it."""
+"""Indexing and searching as `vireid index` and `vireid search` do it, with their reports."""
 
 import os
 from dataclasses import asdict, dataclass, replace
@@ -25,21 +25,21 @@ from vireid.search.queries import Asked, Query, embedded, understood
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What is in a gallery now, and how it got there."""
+    """The content of a gallery after indexing, and how it got there."""
 
     gallery: str
-    """Its address."""
+    """Address of the gallery."""
     model: ModelCard
     pictures: dict[Modality, int]
     indexed: Indexed
     skipped: tuple[Unusable, ...]
     seen: Seen
-    """Who and where is on the pictures of this time, and what says so."""
+    """Summary of the people and cameras on the pictures, and of what names them."""
     notes: tuple[str, ...] = ()
-    """What was passed over."""
+    """Remarks on what was passed over."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the report for programs."""
         return {
             "gallery": self.gallery,
             "model": _model_as_dict(self.model),
@@ -53,7 +53,7 @@ class IndexReport:
         }
 
     def as_text(self) -> str:
-        """For people."""
+        """Return the report for people."""
         done = f"{self.indexed.added} pictures added, {self.indexed.unchanged} unchanged"
         if self.indexed.relabelled:
             done += f", {self.indexed.relabelled} relabelled"
@@ -71,15 +71,15 @@ class Answer:
     query: Query
     hits: tuple[Hit, ...]
     gallery: str
-    """Its address."""
+    """Address of the gallery."""
     model: ModelCard
     filters: Filters
-    """What was searched."""
+    """Conditions on the pictures that were searched."""
     caveat: str | None = None
-    """What has to be known of hits of a sentence."""
+    """Remark that a person needs to judge hits of a sentence."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the answer for programs."""
         modality, cameras = self.filters.modality, sorted(self.filters.cameras)
         return {
             **_query_as_dict(self.query, self.caveat),
@@ -95,14 +95,14 @@ class Answer:
         }
 
     def show(self) -> None:
-        """Print the table; in a file its lines are as long as they need to be."""
+        """Print the table; in a file, lines are not broken."""
         console = Console()
         if not console.is_terminal:
             console = Console(width=1000)
         console.print(self.as_table())
 
     def as_table(self) -> Table:
-        """For people."""
+        """Return the table for people."""
         table = Table(title=self.title, title_justify="left")
         for heading in ("rank", "similarity", "identity"):
             table.add_column(heading, justify="right")
@@ -134,11 +134,11 @@ def index(
     """Bring a gallery up to date with the pictures of a folder or CSV file.
 
     Args:
-        source: See `vireid.datasets.folder`.
-        out: The gallery; made if it is not there.
-        model: By default the one that filled the gallery, or `small`.
-        modality: Of all pictures.
-        camera: Of all pictures.
+        source: Folder or CSV file, see `vireid.datasets.folder`.
+        out: Address of the gallery; it is made if it does not exist.
+        model: Name of a model; by default the one that filled the gallery, or `small`.
+        modality: Modality of all pictures.
+        camera: Camera of all pictures.
         trust_code: See `Embedder.open`.
 
     Raises:
@@ -162,7 +162,7 @@ class Searcher:
     """A gallery and its model, opened once for many questions. Threads may share a Searcher."""
 
     def __init__(self, gallery: Gallery, embedder: Embedder) -> None:
-        """Put together what is open already; see `open`.
+        """Take a gallery and a model that are open already; see `open`.
 
         Raises:
             GalleryError: The gallery was filled by another model.
@@ -177,8 +177,8 @@ class Searcher:
         """Open a gallery to search in it.
 
         Args:
-            gallery: Where it is.
-            model: By default the one that filled the gallery.
+            gallery: Address of the gallery.
+            model: Name of a model; by default the one that filled the gallery.
             trust_code: See `Embedder.open`.
 
         Raises:
@@ -192,7 +192,7 @@ class Searcher:
             raise
 
     def close(self) -> None:
-        """Let go of the gallery."""
+        """Close the gallery."""
         self.gallery.close()
 
     def __enter__(self) -> "Searcher":
@@ -221,13 +221,14 @@ class Searcher:
         Args:
             query: The path of a picture, a picture in memory (PIL or an array), a record (its box
                 is cut out), a `TextQuery`, or a vector of the gallery's model.
-            top: How many hits at most.
-            filters: What pictures have to be, to be searched.
-            modality: Spectrum to search in, or `both`; by default that of the filters, or else the
-                one that the picture is not of, and both for a sentence.
-            query_modality: Spectrum of the picture; of a file by default what the folders it lies
-                in say.
-            identity: Of the person, if you know it; of a file by default likewise.
+            top: Largest number of hits.
+            filters: Conditions on the pictures to search.
+            modality: Spectrum to search in, or `both`. By default that of the filters, or else the
+                one that the picture is not of; both for a sentence.
+            query_modality: Spectrum of the picture; of a file, by default the one that its folders
+                name.
+            identity: Identity of the person, if you know it; of a file, by default the one that its
+                folders name.
 
         Raises:
             VireidError: Something is missing or does not fit; the message says what to do.
@@ -262,18 +263,19 @@ def search(
     model: str | None = None,
     trust_code: bool = False,
 ) -> Answer:
-    """Find the person of a picture, or whoever a sentence describes; opens all that it needs.
+    """Find the person of a picture or of a sentence; opens gallery and model.
 
     Args:
-        gallery: Where to search.
-        picture: Of one person.
-        top: How many hits at most.
-        text: In place of a picture: a sentence in English, if the gallery's model reads text.
-        query_modality: Spectrum of the picture; see `Searcher.search`, also for what follows.
-        identity: Of the person, if you know it.
+        gallery: Address of the gallery.
+        picture: Picture of one person.
+        top: Largest number of hits.
+        text: A sentence in English in place of a picture, if the gallery's model reads text.
+        query_modality: Spectrum of the picture; see `Searcher.search`, also for the parameters
+            below.
+        identity: Identity of the person, if you know it.
         modality: Spectrum to search in, or `both`.
-        camera: Search pictures of one camera only.
-        model: By default the one that filled the gallery.
+        camera: Camera whose pictures are searched.
+        model: Name of a model; by default the one that filled the gallery.
         trust_code: See `Embedder.open`.
 
     Raises:
@@ -291,7 +293,7 @@ def search(
 
 
 def _searched(query: Query, filters: Filters, asked: Modality | str | None) -> Filters:
-    """The filters, with the spectrum to search in; None: both."""
+    """Return the filters with the spectrum to search in; None stands for both."""
     if asked:
         return replace(filters, modality=None if asked == "both" else Modality(asked))
     if filters.modality or not isinstance(query, ImageRecord | PictureQuery):
@@ -308,7 +310,7 @@ def _open_or_create(path: Address, model: str | None, trust_code: bool) -> tuple
 
 
 def _embedder_of(gallery: Gallery, model: str | None, trust_code: bool) -> Embedder:
-    """The model that was asked for, or else the one that filled the gallery."""
+    """Return the model that was asked for, or else the one that filled the gallery."""
     try:
         return Embedder.open(model or gallery.model.source, trust_code=trust_code)
     except ModelError as error:
@@ -322,7 +324,7 @@ def _embedder_of(gallery: Gallery, model: str | None, trust_code: bool) -> Embed
 
 
 def _searched_for(filters: Filters) -> str:
-    """The pictures that are searched, in words."""
+    """Return a description of the pictures that are searched."""
     among = f"{filters.modality} pictures" if filters.modality else "pictures"
     if filters.cameras:
         among += f" of {' or '.join(sorted(filters.cameras))}"
@@ -337,7 +339,7 @@ def _named(query: Query) -> str:
 
 
 def _shown(record: ImageRecord) -> str:
-    """A path as short as it can be said from here, and the box where there is one."""
+    """Return a path as short as it can be said from here, with the box where there is one."""
     here, path = Path.cwd(), record.path
     shown = str(path.relative_to(here) if path.is_relative_to(here) else path)
     return f"{shown} box {record.box}" if record.box else shown
@@ -373,7 +375,7 @@ def _record_as_dict(record: ImageRecord) -> dict[str, Any]:
 
 
 def _filters_as_dict(filters: Filters) -> dict[str, Any]:
-    """Those that are set."""
+    """Return the filters that are set."""
     every = {
         "modality": filters.modality and filters.modality.value,
         "cameras": sorted(filters.cameras),

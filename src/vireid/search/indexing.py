@@ -1,4 +1,4 @@
-"""Bring a gallery up to date with pictures on disk."""
+"""Indexing: bringing a gallery up to date with pictures on disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +14,26 @@ from vireid.records import ImageRecord
 
 @dataclass(frozen=True)
 class Indexed:
-    """What became of some records."""
+    """The result of indexing some records."""
 
     added: int
-    """Embedded and now in the gallery; some may have replaced what was there."""
+    """Records that were embedded and added; some may have replaced others."""
     relabelled: int
-    """There already, with another identity, camera, tracklet, time or other tags."""
+    """Records that were there, with another identity, camera, tracklet, time or other tags."""
     unchanged: int
-    """There already: the same file, size and time of change."""
+    """Records that were there with the same file, size and time of change."""
     skipped: tuple[PictureError, ...]
-    """Cannot be used."""
+    """Errors of pictures that cannot be used."""
 
 
 def index(records: Sequence[ImageRecord], embedder: Embedder, gallery: Gallery) -> Indexed:
     """Embed pictures and put them into a gallery, a batch at a time.
 
-    What is done is safe: after an interruption the same call goes on where it was broken off,
-    because files that have not changed since they were indexed are not embedded again.
+    Finished batches are safe. After an interruption the same call goes on where it stopped, because
+    files that have not changed since they were indexed are not embedded again.
+
+    Raises:
+        GalleryError: The gallery is another model's, being written to, or the disk is full.
 
     Raises:
         GalleryError: The gallery is another model's, being written to, or the disk is full.

@@ -1,4 +1,4 @@
-"""Queries: who is looked for, and by what."""
+"""Queries: the persons searched for, and what they are searched by."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,19 +15,20 @@ from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery
 
 Query = ImageRecord | TextQuery | PictureQuery | VectorQuery
 Asked = Path | str | Image.Image | Shaped[np.ndarray, "..."] | ImageRecord | TextQuery
-"""What one can search by. An array is a picture (rows, columns, and colours if it has them), or a
-vector if it has one dimension or is one row of floats, as `Embedder.embed` gives it."""
+"""Things that one can search by. An array is a picture (rows, columns, and colours if it has them),
+or a vector if it has one dimension or is one row of floats, as `Embedder.embed` gives it."""
 
 
 def understood(
     asked: Asked, modality: Modality | str | None = None, identity: int | None = None
 ) -> Query:
-    """Return who is looked for, with all that is known about the picture.
+    """Return the query, with all that is known about the picture.
 
     Args:
-        asked: A path is that of a picture; a sentence comes as a `TextQuery`.
-        modality: Spectrum of the picture; of a file by default what the folders it lies in say.
-        identity: Of the person, if it is known; of a file by default likewise.
+        asked: Picture or vector; a path is that of a picture, a sentence comes as a `TextQuery`.
+        modality: Spectrum of the picture; of a file, by default the one that its folders name.
+        identity: Identity of the person, if known; of a file, by default the one that its folders
+            name.
 
     Raises:
         VireidError: Nothing says the spectrum of a picture, or a sentence is given one.
@@ -49,12 +50,12 @@ def understood(
 
 
 def embedded(query: Query, asked: Asked, embedder: Embedder) -> Float[np.ndarray, "1 d"]:
-    """Return the vector that a query is compared by.
+    """Return the vector of a query.
 
     Args:
-        query: What `understood` has made of `asked`.
-        asked: The vector itself, of a `VectorQuery`; otherwise not looked at.
-        embedder: Embeds all else.
+        query: Result of `understood` for `asked`.
+        asked: Vector of a `VectorQuery`; otherwise ignored.
+        embedder: Model that embeds all other queries.
 
     Raises:
         VireidError: The picture cannot be read, or the model reads no text.

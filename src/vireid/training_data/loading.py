@@ -1,6 +1,6 @@
-"""Training batches: which pictures, their pixels out of a pack, changed, as tensors.
+"""Training batches: positions of pictures, their pixels from packs, augmented, as tensors.
 
-Batches are made ahead by threads; numpy lets go of the interpreter while it moves pixels.
+Batches are made ahead by threads; NumPy releases Python's lock while it moves pixels.
 """
 
 import logging
@@ -47,9 +47,9 @@ SINGLE = {
 class PackedTrainingData:
     """Training pictures of a data set, as batches (`vireid.method.TrainingData`).
 
-    A batch depends on the seed, on what was asked for (`paired`, or `single` of a modality), on
-    the epoch and on the step alone: not on the number of workers or of processes, nor on
-    batches that were made before. Two stages that ask for the same get the same.
+    A batch depends on the seed, on the kind of source (`paired`, or `single` of a modality), on the
+    epoch and on the step alone: not on the number of workers or of processes, nor on batches that
+    were made before. Two stages that ask for the same source get the same batches.
     """
 
     def __init__(
@@ -64,15 +64,16 @@ class PackedTrainingData:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """Find these pictures in packs; what is in none is packed now.
+        """Find these pictures in packs; those that are in none are packed now.
 
         Args:
             records: Pictures to learn from; each has an identity.
             data: Size of the pictures, steps of an epoch, what is left out, threads.
             augmentation: How pictures are changed.
-            seed: 0 or more; another seed, other batches.
+            seed: Seed, 0 or more; another seed gives other batches.
             root: Folder of the data set; by default the one that all pictures share.
-            known: Reads what is known about people, by identity; None where nothing is.
+            known: Returns what the data set tells about people, by identity; None where it tells
+                nothing.
             rank: Number of this process, 0 .. world - 1.
             world: Processes that share every batch.
 
@@ -89,9 +90,9 @@ class PackedTrainingData:
             records, data.height, data.width, root=root, skip_unreadable=skip
         )
         self.records = tuple(r for i, r in enumerate(records) if i not in self._pictures.unreadable)
-        """Records whose pictures could be read; people left out for `unpaired` among them."""
+        """Records whose pictures could be read, with people left out for `unpaired`."""
         self.unpaired = seen_in_one_spectrum(self.records)
-        """Identities with pictures of one modality only, and which."""
+        """Modality of each identity with pictures of one modality only."""
         left_out = set(self.unpaired) if data.unpaired == "drop" else set()
         _log_left_out(self._pictures.unreadable, left_out)
         self._numbering = number_identities(self.records, left_out)
@@ -101,7 +102,7 @@ class PackedTrainingData:
         self._rank, self._world = rank, world
 
     def paired(self, people: int, images_each: int) -> Callable[[int], EpochOfBatches[PairedBatch]]:
-        """Batches of `people` identities with `images_each` pictures of either modality.
+        """Return batches of `people` identities with `images_each` pictures in each spectrum.
 
         Raises:
             TrainingDataError: Identities were seen in one spectrum only, there are fewer than
@@ -131,7 +132,7 @@ class PackedTrainingData:
         return lambda epoch: Epoch(steps, partial(batch, epoch), self._data.workers)
 
     def single(self, modality: Modality, size: int) -> Callable[[int], EpochOfBatches[ImageBatch]]:
-        """Every picture of one modality once an epoch, in random order, `size` at a time.
+        """Return every picture of one modality once an epoch, in random order.
 
         The last batch is filled up with pictures of the first, so that all are of one size.
 
@@ -158,7 +159,7 @@ class PackedTrainingData:
         return epoch
 
     def every(self, modality: Modality, size: int) -> EpochOfBatches[ImageBatch]:
-        """Every picture of one modality once, unchanged; the last batch may be smaller.
+        """Return every picture of one modality once, unchanged; the last batch may be smaller.
 
         Each process gets all of them.
 
@@ -177,7 +178,10 @@ class PackedTrainingData:
         return Epoch(-(-len(pictures) // size), batch, self._data.workers)
 
     def described(self) -> list[Mapping[str, Any]]:
-        """What is known about identity 0 .. k-1.
+        """Return what the data set tells about the looks of each identity 0 .. k-1.
+
+        Raises:
+            VireidError: The data set tells nothing.
 
         Raises:
             VireidError: Nothing is.
@@ -205,7 +209,7 @@ class PackedTrainingData:
     def _images(
         self, drawn: Int[np.ndarray, " all"], modality: Modality, rng: np.random.Generator
     ) -> Images:
-        """This process's share of the pictures of a batch, changed."""
+        """Return this process's share of the pictures of a batch, augmented."""
         size = (len(drawn), self._data.height, self._data.width)
         changes = draw_changes(self._augmentation, modality, size, rng)
         mine = share(len(drawn), self._rank, self._world)
@@ -240,15 +244,15 @@ class Epoch(Generic[B]):
         return self.after(0)
 
     def after(self, steps: int) -> Iterator[B]:
-        """The batches from number `steps` on; those before are not computed."""
+        """Return the batches from number `steps` on; those before are not computed."""
         return made_ahead(self.batch, range(steps, self.steps), self.workers)
 
 
 def made_ahead(make: Callable[[int], B], steps: range, workers: int) -> Generator[B, None, None]:
-    """The batches of these steps in order, up to two per worker ahead of who takes them.
+    """Yield the batches of these steps in order, made up to two per worker ahead.
 
-    What goes wrong in a worker is raised where its batch would have come. Whoever stops early,
-    by an exception or by Ctrl-C, leaves no thread at work.
+    An error in a worker is raised in the place of its batch. If the consumer stops early, by an
+    exception or by Ctrl-C, no thread stays at work.
     """
     if workers == 0:
         yield from map(make, steps)
@@ -308,5 +312,5 @@ def _as_images(pixels: UInt8[np.ndarray, "n h w 3"]) -> Images:
 
 
 def _pinned(tensor: torch.Tensor) -> torch.Tensor:
-    """In page-locked memory, from where a CUDA device takes it faster; as it is without one."""
+    """Return the tensor in page-locked memory where there is CUDA, which reads it faster."""
     return tensor.pin_memory() if torch.cuda.is_available() else tensor

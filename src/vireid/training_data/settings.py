@@ -1,4 +1,4 @@
-"""What is learnt from, and how it is read: the table `[data]` of a recipe."""
+"""Settings of the training data: the table `[data]` of a recipe."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,21 +8,21 @@ from vireid.errors import VireidError
 
 @dataclass(frozen=True)
 class Data:
-    """What is learnt from: the table `[data]`."""
+    """Settings of the training data: the table `[data]`."""
 
     dataset: str
-    """A file in `vireid/datasets`, e.g. `sysu_mm01` or `nightwalk`; or user code."""
+    """Name of a file in `vireid/datasets`, e.g. `sysu_mm01` or `nightwalk`; or user code."""
     root: str | None = None
     """Folder of the data set. NightWalk mini comes with the package and needs none."""
     trial: int | None = None
-    """Which split of a data set that was published with several (RegDB: 1 to 10); by default 1."""
+    """Number of the split, of several published ones (RegDB: 1 to 10); by default 1."""
     learn_from: Literal["train and validation", "train"] = "train and validation"
     """Groups of people to learn from. `train` leaves the validation people for choosing settings;
     `vireid train --validate` sets it."""
     height: int = 288
     """Rows of a picture as the method sees it (AGW's code: 288)."""
     width: int = 144
-    """Columns (AGW's code: 144)."""
+    """Columns of a picture as the method sees it (AGW's code: 144)."""
     workers: int = 2
     """Threads that make batches; the batches are the same with any number."""
     steps_per_epoch: int | None = None
@@ -40,7 +40,7 @@ class Data:
 
 
 def check_at_least(least: int, **values: float | None) -> None:
-    """Refuse values that are too small; None is not set.
+    """Refuse values that are too small; None means not set.
 
     Raises:
         VireidError: The first that is, by its name.

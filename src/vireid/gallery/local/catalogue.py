@@ -1,6 +1,6 @@
-"""The catalogue of a gallery: what is known about its pictures, in SQLite.
+"""The catalogue of a gallery: the records of its pictures, in SQLite.
 
-A commit here makes vectors count. Format 1, of before there were boxes, is read as it is and
+A vector counts once it is committed here. Format 1, which had no boxes, is read as it is and
 becomes format 2 with the first change.
 """
 
@@ -53,8 +53,8 @@ PICTURES = (
         PRIMARY KEY (modality, row, tag)
     ) WITHOUT ROWID""",
 )
-"""A box is `left,top,right,bottom`, or empty where the picture shows one person whole; `time` is
-as it was given (ISO 8601), `moment` is what it is compared by."""
+"""Table of the pictures. A box is `left,top,right,bottom`, or empty where the whole picture shows
+one person; `time` is as given (ISO 8601), `moment` is the number by which times are compared."""
 INDICES = (
     "CREATE INDEX by_camera ON pictures (camera, modality)",
     "CREATE INDEX by_identity ON pictures (identity, modality)",
@@ -75,7 +75,7 @@ FORMAT_1_AS_2 = (
         FROM main.pictures""",
     "CREATE TEMP VIEW tags AS SELECT '' AS modality, 0 AS row, '' AS tag WHERE 0",
 )
-"""While these are there, questions about format 2 are answered from tables of format 1."""
+"""Views by which questions about format 2 are answered from tables of format 1."""
 NOT_AS_2 = ("DROP VIEW temp.pictures", "DROP VIEW temp.tags")
 FROM_1_TO_2 = (
     "ALTER TABLE pictures RENAME TO pictures_1",
@@ -90,9 +90,9 @@ RECORD = """path, box, identity, camera, tracklet, time, (
     SELECT json_group_array(tag) FROM tags
     WHERE tags.modality = pictures.modality AND tags.row = pictures.row
 )"""
-"""What `_record` makes a record of."""
+"""Columns from which `_record` makes a record."""
 AT_ONCE = 5_000
-"""Values in one question; SQLite takes 32,766."""
+"""Number of values in one question; SQLite takes 32,766."""
 
 
 class Catalogue:
@@ -138,12 +138,12 @@ class Catalogue:
             db.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """All questions inside are answered as of the same commit."""
+        """Answer all questions inside as of the same commit."""
         with explained(self.gallery):
             self._db.execute("BEGIN")
             try:
@@ -156,7 +156,7 @@ class Catalogue:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """All changes inside happen together or not at all; one process at a time gets here."""
+        """Do all changes inside together or not at all; one process at a time gets here."""
         with explained(self.gallery):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -175,7 +175,7 @@ class Catalogue:
         return dict(self._db.execute("SELECT key, value FROM about"))
 
     def _format(self) -> int:
-        """The format of the file, which has to be one that can be read."""
+        """Return the format of the file, and refuse one that cannot be read."""
         found = int(self._about()["format"])
         if found > FORMAT:
             raise GalleryError(
@@ -190,28 +190,28 @@ class Catalogue:
             self._db.execute(statement)
 
     def rows(self) -> dict[Modality, tuple[int, int]]:
-        """Vectors that are committed, and how many of them belong to no picture any more."""
+        """Return how many vectors are committed, and how many of them belong to no picture."""
         found = self._db.execute("SELECT modality, rows, gone FROM vectors")
         return {Modality(modality): (rows, gone) for modality, rows, gone in found}
 
     def count(self, modality: Modality | None) -> int:
-        """Pictures held."""
+        """Return the number of pictures."""
         return sum(n - gone for m, (n, gone) in self.rows().items() if modality in (None, m))
 
     def cameras(self) -> list[str]:
-        """Names of all cameras."""
+        """Return the names of all cameras."""
         asked = "SELECT DISTINCT camera FROM pictures WHERE camera IS NOT NULL ORDER BY camera"
         return [camera for (camera,) in self._db.execute(asked)]
 
     def rows_of(self, modality: Modality, filters: Filters) -> Rows:
-        """Rows of the pictures of one spectrum that the other filters let pass; sorted."""
+        """Return the sorted rows of one spectrum's pictures that the other filters let pass."""
         conditions = {"modality = ?": [modality], **_conditions(modality, filters)}
         asked = f"SELECT row FROM pictures WHERE {' AND '.join(conditions)} ORDER BY row"
         values = [value for some in conditions.values() for value in some]
         return np.fromiter((row for (row,) in self._db.execute(asked, values)), np.int64)
 
     def records(self, modality: Modality, rows: Iterable[int]) -> dict[int, ImageRecord]:
-        """What is known about the pictures in some rows."""
+        """Return the records of the pictures in some rows."""
         asked = f"SELECT row, {RECORD} FROM pictures WHERE modality = ? AND row IN"
         return {
             row: _record(modality, *columns)
@@ -220,7 +220,7 @@ class Catalogue:
         }
 
     def known(self, keys: Iterable[Key]) -> dict[Key, Entry]:
-        """Those of some pictures that are already here."""
+        """Return the entries of those of some pictures that are here."""
         asked = f"SELECT modality, size, mtime_ns, content, {RECORD} FROM pictures"
         wanted = set(keys)
         found = {}
@@ -233,7 +233,7 @@ class Catalogue:
         return {key: entry for key, entry in found.items() if key in wanted}
 
     def remove(self, keys: Iterable[Key]) -> int:
-        """Forget pictures; their vectors stay behind and no longer count."""
+        """Remove pictures; their vectors stay in the file and no longer count."""
         removed = 0
         for key in keys:
             asked = "DELETE FROM pictures WHERE path = ? AND box = ? RETURNING modality, row"
@@ -281,16 +281,16 @@ class Catalogue:
             self._db.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
 
     def version(self) -> int:
-        """Another number after every commit."""
+        """Return a number that is different after every commit."""
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def raise_version(self) -> None:
-        """To be done in every change."""
+        """Raise the version; every change has to call this."""
         self._db.execute(f"PRAGMA user_version = {self.version() % 2**30 + 1}")
 
 
 def _address(gallery: Path) -> str:
-    """What SQLite opens: on media that cannot be written to, without the files that it locks by."""
+    """Return the address for SQLite; on read-only media, without the files that it locks by."""
     there = f"file:{quote(str((gallery / FILE).absolute()))}"
     return f"{there}?mode=ro&immutable=1" if _is_read_only(gallery) else f"{there}?mode=rw"
 
@@ -307,7 +307,7 @@ def _is_read_only(folder: Path) -> bool:
 
 
 def _conditions(modality: Modality, filters: Filters) -> dict[str, Sequence[Any]]:
-    """Conditions in SQL, with the values of their question marks."""
+    """Return conditions in SQL, with the values of their question marks."""
     one_of = _marks(tuple(filters.cameras))
     tagged = "row IN (SELECT row FROM tags WHERE modality = ? AND tag IN"
     all_of = f"({_marks(tuple(filters.tags))}) GROUP BY row HAVING COUNT(*) = ?)"
@@ -331,13 +331,13 @@ def _moments(time: datetime | None) -> list[int]:
 
 
 def _named(key: Key) -> tuple[str, str]:
-    """Path and box as they stand in the table."""
+    """Return path and box as they stand in the table."""
     path, box = key
     return str(path), str(box or "")
 
 
 def _labels(record: ImageRecord) -> tuple[int | str | None, ...]:
-    """Identity, camera, tracklet, time and moment as they stand in the table."""
+    """Return identity, camera, tracklet, time and moment as they stand in the table."""
     time = record.time
     when = (None, None) if time is None else (time.isoformat(), moment(time))
     return record.identity, record.camera, record.tracklet, *when
@@ -367,7 +367,7 @@ def _record(
 
 @contextmanager
 def explained(gallery: Path) -> Iterator[None]:
-    """Turn what SQLite and the operating system say into what can be done about it."""
+    """Turn errors of SQLite and the operating system into ones with a way out."""
     try:
         yield
     except sqlite3.Error as error:

@@ -19,19 +19,19 @@ from vireid.records import ImageRecord, Key, Modality
 
 MODALITIES = tuple(Modality)
 MOST_FILTERS = 64
-"""Filters whose rows are kept; those of 100,000 pictures take up to 0.8 MB each."""
+"""Number of filters whose rows are kept; those of 100,000 pictures take up to 0.8 MB each."""
 
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """What was committed at one time."""
+    """The state of the gallery after one commit."""
 
     version: int
     stored: Mapping[Modality, Vectors]
     complete: Mapping[Modality, bool]
-    """No vector belongs to a picture that was removed."""
+    """Whether every vector belongs to a picture."""
     rows: dict[tuple[Modality, Filters], Rows] = field(default_factory=dict)
-    """Filled as filters are asked for, the latest last."""
+    """Rows by filter, filled as filters are asked for, the latest last."""
 
 
 class LocalStore:
@@ -79,22 +79,22 @@ class LocalStore:
 
     @property
     def address(self) -> str:
-        """The folder."""
+        """Folder of the gallery."""
         return str(self._folder)
 
     @property
     def model(self) -> ModelCard:
-        """Whose embeddings it holds."""
+        """Card of the model whose embeddings it holds."""
         return self._catalogue.model
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         with self._lock:
             self._snapshot = None
             self._catalogue.close()
 
     def version(self) -> int:
-        """Return a number that is another one after every change, whoever made it."""
+        """Return a number that is different after every change, whoever made it."""
         with self._lock, self._catalogue.reading():
             return self._catalogue.version()
 
@@ -112,12 +112,12 @@ class LocalStore:
             return list(self._cameras[1])
 
     def known(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
-        """Return those of some pictures that it holds."""
+        """Return the entries of those of some pictures that it holds."""
         with self._lock, self._catalogue.reading():
             return self._catalogue.known(keys)
 
     def add(self, vectors: Vectors, entries: Sequence[Entry]) -> None:
-        """Add pictures; one that is there already (the same key) is replaced."""
+        """Add pictures; one with a key that is there already is replaced."""
         with self._lock, self._catalogue.writing():
             self._catalogue.remove(entry.record.key for entry in entries)
             for modality, (count, _) in self._catalogue.rows().items():
@@ -128,14 +128,14 @@ class LocalStore:
             self._catalogue.raise_version()
 
     def remove(self, keys: Iterable[Key]) -> int:
-        """Forget pictures, and return how many of them were there."""
+        """Remove pictures, and return how many of them were there."""
         with self._lock, self._catalogue.writing():
             removed = self._catalogue.remove(keys)
             self._catalogue.raise_version()
         return removed
 
     def relabel(self, records: Iterable[ImageRecord]) -> None:
-        """Change identity, camera, tracklet, time and tags of those that are there."""
+        """Change identity, camera, tracklet, time and tags of the pictures that are there."""
         with self._lock, self._catalogue.writing():
             for record in records:
                 self._catalogue.relabel(record)
@@ -154,14 +154,14 @@ class LocalStore:
     def _best(
         self, snapshot: _Snapshot, queries: Queries, top: int, modality: Modality, filters: Filters
     ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
-        """Similarities, and numbers that tell the row and the spectrum."""
+        """Return similarities, and numbers that tell the row and the spectrum."""
         whole = filters == NO_FILTERS and snapshot.complete[modality]
         rows = None if whole else self._rows_of(snapshot, modality, filters)
         scores, found = best(snapshot.stored[modality], queries, top, rows)
         return scores, found * len(MODALITIES) + MODALITIES.index(modality)
 
     def _rows_of(self, snapshot: _Snapshot, modality: Modality, filters: Filters) -> Rows:
-        """Rows that filters let pass, looked up once for each commit."""
+        """Return the rows that filters let pass, looked up once for each commit."""
         asked = (modality, filters)
         if asked not in snapshot.rows:
             if len(snapshot.rows) >= MOST_FILTERS:
@@ -183,7 +183,7 @@ class LocalStore:
         ]
 
     def _refreshed(self) -> _Snapshot:
-        """What is committed now; asked anew only if somebody has written since."""
+        """Return the present state, read again only if somebody has written since."""
         version = self._catalogue.version()
         if self._snapshot is None or self._snapshot.version != version:
             rows = self._catalogue.rows()

@@ -11,13 +11,14 @@ from vireid.gallery.store import Storage, Vectors
 Rows = Int[np.ndarray, " r"]
 
 MOST_SCORES = 2**24
-"""Similarities held at once, so that memory does not grow with queries x gallery."""
+"""Largest number of similarities held at once, so that memory does not grow with queries x
+gallery."""
 HALF_ROWS = 1024
-"""Rows of half precision converted at once: they stay in the processor's cache."""
+"""Number of rows of half precision converted at once, which stay in the processor's cache."""
 
 
 class VectorFile:
-    """Rows are appended and never changed; which of them count is somebody else's to know."""
+    """A file whose rows are appended and never changed; its owner knows which of them count."""
 
     def __init__(self, path: Path, dim: int, storage: Storage) -> None:
         self.path, self.dim = path, dim
@@ -44,7 +45,7 @@ class VectorFile:
                 raise
 
     def mapped(self, count: int) -> Vectors:
-        """The first rows, without reading them.
+        """Return the first rows, without reading them.
 
         Raises:
             ValueError: The file has fewer.
@@ -63,13 +64,13 @@ class VectorFile:
 def best(
     stored: Vectors, queries: Float[np.ndarray, "q d"], top: int, rows: Rows | None = None
 ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
-    """The most similar vectors, by comparing with every one of them.
+    """Return the most similar vectors, by comparing with every one of them.
 
     Args:
-        stored: float32 or float16.
-        queries: float32.
-        top: How many at most; k is smaller if there are fewer.
-        rows: Search these only; sorted.
+        stored: Vectors as float32 or float16.
+        queries: Vectors as float32.
+        top: Largest number of vectors, k; k is smaller if there are fewer.
+        rows: Sorted rows to search; None: all.
 
     Returns:
         Similarities, falling, and the rows they belong to.
@@ -87,7 +88,7 @@ def best(
 def ordered(
     scores: Float[np.ndarray, "q n"], numbers: Int[np.ndarray, "q n"], top: int
 ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
-    """The highest scores, falling, with their numbers; where equal, lower numbers first."""
+    """Return the highest scores, falling, with their numbers; equal ones by rising number."""
     order = np.lexsort((numbers, -scores), axis=1)[:, :top]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(numbers, order, axis=1)
 
@@ -95,7 +96,7 @@ def ordered(
 def _best_of(
     scores: Float[np.ndarray, "q n"], numbers: Rows, top: int
 ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
-    """The highest in any order."""
+    """Return the highest scores in any order."""
     if top < scores.shape[1]:
         chosen = np.argpartition(scores, -top, axis=1)[:, -top:]
         return np.take_along_axis(scores, chosen, axis=1), numbers[chosen]
@@ -105,7 +106,7 @@ def _best_of(
 def _scores(
     stored: Vectors, queries: Float[np.ndarray, "q d"], part: slice, rows: Rows | None
 ) -> tuple[Float[np.ndarray, "q s"], Int[np.ndarray, " s"]]:
-    """Similarities to a part of the stored vectors, and the rows of these."""
+    """Yield similarities to a part of the stored vectors, and the rows of these."""
     start, stop, _ = part.indices(len(stored))
     if rows is None:
         return _products(stored[part], queries), np.arange(start, stop)
@@ -126,7 +127,7 @@ def _products(stored: Vectors, queries: Float[np.ndarray, "q d"]) -> Float[np.nd
 
 
 def _widened(half: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """float16 to float32, exactly, and five times faster than NumPy's `astype`.
+    """Convert float16 to float32, exactly, and five times faster than NumPy's `astype`.
 
     Sign, exponent and fraction are moved to where float32 has them; the two exponents count from
     different zeros, 112 apart, which a multiplication makes good, also for denormal numbers.

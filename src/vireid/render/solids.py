@@ -1,4 +1,4 @@
-"""Who and what stands where, and what rays meet there."""
+"""Solids of a picture: who and what stands where, and what rays meet there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from vireid.render.views import View
 
 @dataclass(frozen=True)
 class Solid:
-    """Somebody or something that rays may meet."""
+    """A person or thing that rays may meet."""
 
     vertices: Array
     triangles: NDArray[np.integer[Any]]
     outfit: Outfit | None = None
     thing: Thing | None = None
     before: bool = False
-    """Between the camera and the person."""
+    """Whether it stands between the camera and the person."""
 
 
 @dataclass(frozen=True)
 class Hits:
-    """What rays meet first; n of each."""
+    """The first things that n rays meet."""
 
     solids: NDArray[np.integer[Any]]
     """Index of the solid, -1 for none; 0 is the person."""
@@ -40,11 +40,11 @@ class Hits:
     v: Array
     distances: Array
     person_behind: NDArray[np.bool_]
-    """Whether the person is met, be it behind something."""
+    """Whether the ray meets the person, perhaps behind something else."""
 
 
-class Stage:
-    """Solids that rays can be cast at; the first is the person."""
+class Solids:
+    """Solids at which rays can be cast; the first is the person."""
 
     def __init__(self, solids: Sequence[Solid]) -> None:
         from embreex.mesh_construction import TriangleMesh
@@ -56,7 +56,7 @@ class Stage:
             TriangleMesh(self._others if i else self._person, solid.vertices, solid.triangles)
 
     def cast(self, eye: Array, directions: Array) -> Hits:
-        """What rays from the camera meet."""
+        """Return what rays from the camera meet."""
         origins = np.broadcast_to(eye, directions.shape).astype(np.float32).copy()
         met = self._person.run(origins, directions, output=True)
         first = Hits(
@@ -81,7 +81,7 @@ class Stage:
         )
 
     def blocks(self, points: Array, directions: Array) -> NDArray[np.bool_]:
-        """Which points see somebody or something in some directions."""
+        """Return which points are blocked by a solid in some directions."""
         blocked: NDArray[np.bool_] = self._person.run(points, directions, query="OCCLUDED") >= 0
         if len(self.solids) > 1:
             blocked |= self._others.run(points, directions, query="OCCLUDED") >= 0
@@ -89,7 +89,7 @@ class Stage:
 
 
 def placed(vertices: Array, yaw: float, at: Array) -> Array:
-    """Turned about the vertical and moved to somewhere in front of the camera."""
+    """Turn a mesh about the vertical and move it in front of the camera."""
     c, s = np.cos(yaw), np.sin(yaw)
     turned = vertices @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]], np.float32)
     turned[:, :2] += at
@@ -104,7 +104,7 @@ def behind(
     bystanders: Sequence[Outfit],
     rng: Generator,
 ) -> list[Solid]:
-    """Things and people farther off than the person, where the camera may see them."""
+    """Draw things and people farther off than the person, where the camera may see them."""
     middle = person.vertices[:, :2].mean(0)
     forward, right = middle - view.eye[:2], view.across
     forward = forward / np.linalg.norm(forward)
@@ -142,7 +142,7 @@ def _passer_by(outfit: Outfit, at: Array, rng: Generator, before: bool = False) 
 def before(
     camera: Camera, view: View, person: Solid, bystanders: Sequence[Outfit], rng: Generator
 ) -> list[Solid]:
-    """In a third of the pictures, something or somebody between the camera and the person."""
+    """Draw, in a third of the pictures, something or somebody before the person."""
     middle = person.vertices[:, :2].mean(0)
     eye = view.eye[:2].astype(np.float64)
     away = float(np.linalg.norm(middle - eye))
