@@ -22,7 +22,12 @@ def show(*renderables: RenderableType) -> None:
     """
     for renderable in renderables:
         shown = _folding(renderable) if isinstance(renderable, Table) else renderable
-        Console(width=_width(shown)).print(shown)
+        _console(_width(shown)).print(shown)
+
+
+def _console(width: int) -> Console:
+    """Make a console that prints texts as they are: `[b]` and `:key:` in a name are no markup."""
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 def _width(shown: RenderableType) -> int:
@@ -34,7 +39,7 @@ def _width(shown: RenderableType) -> int:
 
 def _least_width(table: Table) -> int:
     narrow = _with_columns(table, lambda c: c if c.no_wrap else replace(c, max_width=NARROW))
-    return Console(width=UNLIMITED).measure(narrow).maximum
+    return _console(UNLIMITED).measure(narrow).maximum
 
 
 def _folding(table: Table) -> Table:

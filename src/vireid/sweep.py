@@ -28,6 +28,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from vireid import datasets, runs
 from vireid import recipe as recipes
@@ -143,14 +144,19 @@ def run(
 
 def table(rows: Sequence[Row]) -> Table:
     """Return the table for people, in percent."""
-    shown = Table(title=_title(rows), caption=_caption(rows), box=box.SIMPLE_HEAD, padding=0)
+    shown = Table(
+        title=Text(_title(rows), "table.title"),
+        caption=Text(_caption(rows), "table.caption"),
+        box=box.SIMPLE_HEAD,
+        padding=0,
+    )
     shown.add_column("row")
     for metric in SHOWN:
         shown.add_column(metric, justify="right", no_wrap=True)
     shown.add_column("seeds", justify="right")
     for row in rows:
         cells = [row.cell(metric) for metric in SHOWN]
-        shown.add_row(row.name, *cells, str(len(row.results)))
+        shown.add_row(Text(row.name), *cells, str(len(row.results)))
     return shown
 
 

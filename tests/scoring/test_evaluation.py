@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +18,7 @@ from click.testing import CliRunner
 from PIL import Image
 from rich.console import Console
 from tests import sysu_layout
-from tests.onnx_model import write_model
+from tests.onnx_model import write_model, write_site
 
 from vireid import __version__, datasets, records
 from vireid.cli import main as cli
@@ -265,6 +269,54 @@ def test_a_model_is_scored_on_the_data_of_its_recipe(tmp_path: Path, dataset: Da
     (tmp_path / "recipe.toml").write_text("[data", encoding="utf-8")
     with pytest.raises(VireidError, match=r"recipe.toml is not TOML"):
         evaluation.dataset_of(str(tmp_path))
+
+
+def test_a_data_set_that_is_not_where_the_recipe_says_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://github.com/damo-cv/TransReID/issues/84: a run was scored from another folder."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.toml").write_text('[data]\ndataset = "folder"\nroot = "photos"\n')
+    monkeypatch.chdir(run)
+    with pytest.raises(VireidError) as refused:
+        evaluation.dataset_of(str(run))
+    assert str(refused.value) == (
+        f"{run} has learnt from the data set in photos, as its recipe {run}/recipe.toml says, and "
+        f"that is not there from here ({run}); say with --root where it is now"
+    )
+    write_site(tmp_path / "elsewhere")
+    assert evaluation.dataset_of(str(run), root=tmp_path / "elsewhere").test
+
+
+def test_queries_without_a_match_are_told_in_every_table(tmp_path: Path) -> None:
+    """https://github.com/JDAI-CV/fast-reid/issues/173: they were left out of the mean unsaid."""
+    write_site(tmp_path / "site", people=3)
+    shutil.rmtree(tmp_path / "site/cam1/0001")
+    data = datasets.read("folder", tmp_path / "site")
+    scored = evaluation.score_all(baselines.chance(), data, offered.choose(data))
+    counts = {(each.valid_queries, each.queries) for s in scored for each in s.trials}
+    assert counts == {(4, 4), (4, 6)}
+    told = " ".join(shown(scored, width=300).split())
+    assert "infrared-to-visible: 4 of 6 queries have a match" in told
+    assert "visible-to-infrared: " not in told
+    assert "4 of 4" not in told
+    comparison = results.compare(scored)
+    with_less = next(k for k, s in comparison.columns.items() if s.trials[0].queries == 6)
+    assert [note for note in comparison.notes if "match" in note] == [
+        f"{with_less}: 4 of 6 queries have a match"
+    ]
+
+
+def test_scores_are_kept_where_standard_output_is_closed(tmp_path: Path, dataset: Dataset) -> None:
+    model = write_model(tmp_path / "model")
+    command = [sys.executable, "-m", "vireid", "evaluate", str(model), "--dataset", "sysu_mm01"]
+    command += ["--root", str(dataset.root), "--mode", "indoor", "--shot", "single"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert len(results.read(model / "scores.json")) == 1
 
 
 def test_the_command_scores_an_exported_model(tmp_path: Path, dataset: Dataset) -> None:

@@ -85,9 +85,9 @@ def evaluate(
         group="validation" if validate else "test",
         trust_code=trust_code,
     )
-    show(*tables.tables(scores))
-    if out:
+    if out:  # before they are shown: standard output may be closed
         results.keep(scores, out)
+    show(*tables.tables(scores))
 
 
 @click.command(

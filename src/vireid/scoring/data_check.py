@@ -109,14 +109,15 @@ class Check:
     def _table(self) -> Table:
         how = "decoded" if self.decoded else "headers looked at"
         title = f"{self.facts.get('title', self.dataset)}: {self.pictures:,} pictures, {how}"
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+        shown = Text(title, "table.title")
+        table = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
         what = list(dict.fromkeys(k for counts in self.counts.values() for k in counts))
         table.add_column("")
         for heading in what:
-            table.add_column(heading, justify="right", no_wrap=True)
+            table.add_column(Text(heading), justify="right", no_wrap=True)
         for group, counts in self.counts.items():
             published = self.facts.get("counts", {}).get(group.partition(" ")[0], {})
-            table.add_row(group, *(_cell(counts.get(k, 0), published.get(k)) for k in what))
+            table.add_row(Text(group), *(_cell(counts.get(k, 0), published.get(k)) for k in what))
         return table
 
     def _verdict(self) -> Text:

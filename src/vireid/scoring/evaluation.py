@@ -245,7 +245,23 @@ def dataset_of(
         name = user_code.located(own, folder)
     if datasets.name_of(name) != datasets.name_of(own):
         return datasets.read(name, root)
+    if root is None and "root" in learnt_on:
+        _check_is_there(learnt_on["root"], model, folder / "recipe.toml")
     return datasets.read(name, root or learnt_on.get("root"), learnt_on.get("trial"))
+
+
+def _check_is_there(root: str, model: str, recipe: Path) -> None:
+    """Refuse a data set's folder that was there when a model learnt, perhaps seen from elsewhere.
+
+    Raises:
+        VireidError: It is not there now.
+    """
+    if not Path(root).exists():
+        seen_from = "" if Path(root).is_absolute() else f" from here ({Path.cwd()})"
+        raise VireidError(
+            f"{model} has learnt from the data set in {root}, as its recipe {recipe} says, and "
+            f"that is not there{seen_from}; say with --root where it is now"
+        )
 
 
 def _scored(embedder: EmbedsRecords) -> ScoredModel:

@@ -14,19 +14,20 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from vireid.errors import VireidError
 from vireid.models.opening import folder_of
 from vireid.scoring import METRICS
 from vireid.scoring.scores import ScoredModel, Scores
-from vireid.scoring.tables import precisions
+from vireid.scoring.tables import matched, precisions
 from vireid.whole_files import write_whole
 
 FORMAT = 3
@@ -119,7 +120,8 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """Remarks that have to stand beside the numbers."""
-        return [*self._differences(), *self._learnt_from_few(), *self._within_noise()]
+        told = (self._matched(), self._differences(), self._learnt_from_few(), self._within_noise())
+        return [*chain.from_iterable(told)]
 
     @property
     def precisions(self) -> str:
@@ -134,9 +136,9 @@ class Comparison:
         told = ["percent, mean ± standard deviation over the trials", self.precisions, *self.notes]
         titles = [f"{letter}  {r.key}" for letter, r in self.columns.items()]
         shown = Table(
-            title="\n".join(titles) if several else titles[0][3:],
+            title=Text("\n".join(titles) if several else titles[0][3:], "table.title"),
             title_justify="left" if several else "center",
-            caption="\n".join(told),
+            caption=Text("\n".join(told), "table.caption"),
             caption_justify="left",
             box=box.SIMPLE_HEAD,
             padding=0,
@@ -148,7 +150,7 @@ class Comparison:
                 shown.add_column(head, justify="right", no_wrap=True)
         for model, name in self._names().items():
             cells = (_cell(self.rows[model].get(c), m) for c in self.columns for m in metrics)
-            shown.add_row(name, *cells)
+            shown.add_row(Text(name), *cells)
         return shown
 
     def _names(self) -> dict[str, str]:
@@ -162,6 +164,12 @@ class Comparison:
 
     def _models(self) -> dict[str, ScoredModel]:
         return {row: next(iter(of.values())).model for row, of in self.rows.items()}
+
+    def _matched(self) -> Iterator[str]:
+        """Columns in which some queries have no match, which count in no mean."""
+        for letter, result in self.columns.items():
+            if told := matched(result):
+                yield f"{letter}: {told}" if len(self.columns) > 1 else told
 
     def _differences(self) -> Iterator[str]:
         """Yield what keeps two columns apart, where their titles do not say it."""

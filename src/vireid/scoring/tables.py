@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from vireid.scoring import METRICS
 from vireid.scoring.scores import ScoredModel, Scores
@@ -23,8 +24,8 @@ def table(scores: Sequence[Scores]) -> Table:
     names = list(dict.fromkeys(name for head in heads for name in head))
     common = [name for name in names if len({head.get(name) for head in heads}) == 1]
     shown = Table(
-        title=", ".join(heads[0][name] for name in common),
-        caption=_caption(scores),
+        title=Text(", ".join(heads[0][name] for name in common), "table.title"),
+        caption=Text(_caption(scores), "table.caption"),
         box=box.SIMPLE_HEAD,
         padding=0,
     )
@@ -34,7 +35,7 @@ def table(scores: Sequence[Scores]) -> Table:
     for name in METRICS:
         shown.add_column(name, justify="right", no_wrap=True)
     for each, head in zip(scores, heads, strict=True):
-        shown.add_row(*(head.get(name, "") for name in differing), *_cells(each))
+        shown.add_row(*(Text(head.get(name, "")) for name in differing), *_cells(each))
     return shown
 
 
@@ -66,6 +67,21 @@ def _learnt(scores: Sequence[Scores]) -> set[str]:
         for each in scores
         if each.model.training and each.model.training.learnt_from == "train"
     }
+
+
+def matched(scores: Scores) -> str | None:
+    """Say how many queries have a match, if some have none: these count in no mean."""
+    valid = sorted({(each.valid_queries, each.queries) for each in scores.trials})
+    if all(with_match == queries for with_match, queries in valid):
+        return None
+    least, most = (f"{with_match} of {queries}" for with_match, queries in (valid[0], valid[-1]))
+    return f"{least if least == most else f'{least} to {most}'} queries have a match"
+
+
+def _matched(scores: Sequence[Scores]) -> list[str]:
+    """A line for every variant some of whose queries have no match; the others are not scored."""
+    told = {each.protocol.variant: of for each in scores if (of := matched(each))}
+    return [f"{variant}: {of}" if variant else of for variant, of in told.items()]
 
 
 def precisions(models: Mapping[str, ScoredModel]) -> str:
@@ -101,6 +117,7 @@ def _caption(scores: Sequence[Scores]) -> str:
         [
             f"percent, {'one trial' if trials == [1] else of_several}; {checkpoints}",
             precisions({each.model.name: each.model for each in scores}),
+            *_matched(scores),
             *notes,
             *differences,
         ]

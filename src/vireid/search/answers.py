@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vireid.datasets import folder
 from vireid.datasets.folder import Seen, Unusable
@@ -103,7 +104,7 @@ class Answer:
 
     def as_table(self) -> Table:
         """Return the table for people."""
-        table = Table(title=self.title, title_justify="left")
+        table = Table(title=Text(self.title, "table.title"), title_justify="left")
         for heading in ("rank", "similarity", "identity"):
             table.add_column(heading, justify="right")
         for heading in ("camera", "spectrum", "picture"):
@@ -112,7 +113,8 @@ class Answer:
             r = hit.record
             identity = "" if r.identity is None else str(r.identity)
             facts = (identity, r.camera or "", r.modality.value, _shown(r))
-            table.add_row(str(hit.rank), f"{hit.similarity:.3f}", *facts)
+            cells = (str(hit.rank), f"{hit.similarity:.3f}", *facts)
+            table.add_row(*map(Text, cells))
         return table
 
     @property
