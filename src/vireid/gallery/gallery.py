@@ -15,7 +15,7 @@ from vireid.gallery.filters import Filters
 from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, Vectors, content_of
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
-from vireid.records import ImageRecord, Key, Modality
+from vireid.records import ImageRecord, Key, Modality, spelling_key
 
 PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
@@ -44,6 +44,7 @@ class Gallery:
         self.path = Path(store.address)
         """Folder of the gallery, if it is in one."""
         self.model = store.model
+        self._spellings: dict[str, str] = {}
 
     @classmethod
     def create(
@@ -131,6 +132,22 @@ class Gallery:
         """Return the names of the cameras, sorted."""
         return self._store.cameras()
 
+    def spelt(self, records: Sequence[ImageRecord]) -> list[ImageRecord]:
+        """Return records whose cameras are spelt as in here, or else as the first of them is.
+
+        One camera is often spelt in two ways: in letter case, and in the form of Unicode.
+        """
+        met = dict.fromkeys(record.camera for record in records if record.camera is not None)
+        keys = {camera: spelling_key(camera) for camera in met}
+        if not self._spellings.keys() >= set(keys.values()):
+            known = [*self.cameras(), *self._spellings.values(), *met]
+            self._spellings = {spelling_key(camera): camera for camera in reversed(known)}
+        first = {camera: self._spellings[key] for camera, key in keys.items()}
+        return [
+            replace(r, camera=first[r.camera]) if r.camera and first[r.camera] != r.camera else r
+            for r in records
+        ]
+
     def add(
         self,
         embeddings: Vectors,
@@ -140,7 +157,7 @@ class Gallery:
         """Add pictures; one that is here already (the same path and box) is replaced.
 
         All of them are added or, if anything goes wrong, none. A hash of each file's bytes is
-        stored too, by which a picture is recognised in any place.
+        stored too, by which a picture is recognised in any place. Cameras are stored as `spelt`.
 
         Args:
             embeddings: Row i is the unit vector of record i.
@@ -151,21 +168,11 @@ class Gallery:
         Raises:
             GalleryError: Vectors and records do not fit each other or this gallery, another
                 process is writing, or the disk is full.
-
-        Args:
-            embeddings: Row i is the unit vector of record i.
-            records: No path twice, but with different boxes.
-            stamps: Sizes and times of change that the files had when they were read, to tell later
-                whether they have changed; by default those they have now.
-
-        Raises:
-            GalleryError: Vectors and records do not fit each other or this gallery, another
-                process is writing, or the disk is full.
         """
         self._check_fit(embeddings, records)
         if not records:
             return
-        entries = _entries(records, stamps)
+        entries = _entries(self.spelt(records), stamps)
         if len({entry.record.key for entry in entries}) < len(entries):
             raise GalleryError(
                 "the same path (and box) is among the records twice; leave one of them out"
@@ -188,7 +195,8 @@ class Gallery:
         Raises:
             GalleryError: Another process is writing, or the disk is full.
         """
-        self._store.relabel([replace(record, path=_absolute(record.path)) for record in records])
+        spelt = self.spelt(list(records))
+        self._store.relabel([replace(record, path=_absolute(record.path)) for record in spelt])
 
     def known(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
@@ -214,7 +222,7 @@ class Gallery:
             filters: Conditions on the pictures to search.
             modality: Spectrum to search in, for instance `query_modality.other`; short for a
                 filter.
-            camera: Camera whose pictures are searched; short for a filter.
+            camera: Camera whose pictures are searched, in any spelling; short for a filter.
 
         Returns:
             For each query its hits, most similar first.
@@ -226,8 +234,7 @@ class Gallery:
         self._check_vectors(embeddings)
         if top < 1:
             raise GalleryError(f"top is {top}; ask for at least one hit")
-        asked = _filters(filters, modality, camera)
-        self._check_cameras(asked)
+        asked = self._spelt_filters(_filters(filters, modality, camera))
         queries = np.ascontiguousarray(embeddings, np.float32)
         return [
             [Hit(rank, *scored) for rank, scored in enumerate(of_query, 1)]
@@ -252,11 +259,20 @@ class Gallery:
                 f"array of shape {embeddings.shape}; embed with model {self.model.name}"
             )
 
-    def _check_cameras(self, filters: Filters) -> None:
+    def _spelt_filters(self, filters: Filters) -> Filters:
+        """Return filters that name cameras as they are spelt here."""
         if not filters.cameras:
-            return
-        cameras = self.cameras()
-        for camera in sorted(set(filters.cameras) - set(cameras)):
+            return filters
+        here = self.cameras()
+        self._check_cameras(filters, here)
+        asked = {spelling_key(camera) for camera in filters.cameras}
+        return replace(filters, cameras=[name for name in here if spelling_key(name) in asked])
+
+    def _check_cameras(self, filters: Filters, cameras: Sequence[str]) -> None:
+        keys = {spelling_key(camera) for camera in cameras}
+        for camera in sorted(filters.cameras):
+            if spelling_key(camera) in keys:
+                continue
             near = get_close_matches(camera, cameras, 1)
             has = f"it has {', '.join(cameras) or 'none'}"
             hint = f"did you mean {near[0]!r}?" if near else has

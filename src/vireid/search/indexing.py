@@ -34,11 +34,9 @@ def index(records: Sequence[ImageRecord], embedder: Embedder, gallery: Gallery) 
 
     Raises:
         GalleryError: The gallery is another model's, being written to, or the disk is full.
-
-    Raises:
-        GalleryError: The gallery is another model's, being written to, or the disk is full.
     """
     gallery.check(embedder)
+    records = gallery.spelt(records)
     # taken before reading: a file that changes in between is found to have changed next time
     stamps = {record.path: Stamp.of(record.path) for record in records}
     known = gallery.known(records)
