@@ -11,7 +11,7 @@ from tests import sysu_layout
 from tests.onnx_model import write_model, write_site
 
 from vireid import console, datasets, sweep
-from vireid.gallery import Hit
+from vireid.gallery import Filters, Hit
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 from vireid.scoring import baselines, data_check, evaluation, offered, results, tables
@@ -57,7 +57,8 @@ def test_hits_show_names_as_they_are(name: str, tmp_path: Path) -> None:
     record = ImageRecord(tmp_path / name / "a.jpg", Modality.VISIBLE, 1, name)
     query = ImageRecord(Path("b.jpg"), Modality.INFRARED)
     card = Embedder.open(write_model(tmp_path / "model")).card
-    answer = Answer(query, (Hit(1, 0.5, record),), Path("g"), card, None, name)
+    filters = Filters(cameras=[name])
+    answer = Answer(query, (Hit(1, 0.5, record),), "g", card, filters)
     text = printed(answer.as_table())
     assert f"of {name} in g" in text
     assert f"{name}/a.jpg" in text
