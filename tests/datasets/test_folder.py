@@ -78,7 +78,7 @@ def test_dates_are_nobody_and_told(tmp_path: Path) -> None:
 
 def test_what_was_seen_is_told_with_what_says_so(tmp_path: Path) -> None:
     touch(tmp_path, "visible/cam1/0012/a.jpg", "visible/cam1/0013/a.jpg", "infrared/b.jpg")
-    seen = find(tmp_path).seen
+    seen = find(tmp_path).seen()
     own = tmp_path.name
     assert (seen.people, seen.cameras) == (2, ("cam1",))
     assert list(seen.lines()) == [
@@ -89,7 +89,7 @@ def test_what_was_seen_is_told_with_what_says_so(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(
         "path,identity\nvisible/cam1/0012/a.jpg,5\ninfrared/b.jpg,\nvisible/cam1/0013/a.jpg,-1\n"
     )
-    seen = find(tmp_path / "people.csv", camera="gate").seen
+    seen = find(tmp_path / "people.csv", camera="gate").seen()
     assert seen.as_dict() == {
         "people": 1,
         "cameras": ["gate"],

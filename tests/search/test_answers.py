@@ -55,6 +55,31 @@ def test_indexing_a_folder_says_what_it_did(
         assert (len(gallery), gallery.cameras()) == (24, ["cam1", "cam3"])
 
 
+def test_indexing_says_who_was_seen_and_what_named_them(
+    run: Run, site: Path, model: Path, tmp_path: Path
+) -> None:
+    for broken in (site / "cam1/0001").iterdir():
+        broken.write_bytes(b"broken")
+    (site / "cam3/notes.txt").touch()
+    index = ("index", site, "--out", tmp_path / "a.gallery", "--model", model)
+    output = run(*index)[1]
+    assert "1 files are no pictures and passed over: " in output
+    assert "people: 6, named by folders of level 2 such as site/cam1/0002 (22 pictures)" in output
+    assert "cameras: 2 (cam1, cam3), named by folders of level 1 such as site/cam1" in output
+    report = told(run, *index)
+    seen = report["seen"]
+    assert isinstance(seen, dict)
+    assert (seen["people"], seen["cameras"]) == (6, ["cam1", "cam3"])
+    assert seen["labels_from"][0] == {
+        "label": "modality",
+        "kind": "folder",
+        "level": 1,
+        "example": "site/cam1",
+        "pictures": 22,
+    }
+    assert len(report["notes"]) == 1  # type: ignore[arg-type]
+
+
 def test_indexing_again_embeds_only_what_is_new_or_has_changed(
     run: Run, site: Path, gallery: Path
 ) -> None:

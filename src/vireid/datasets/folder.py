@@ -67,10 +67,23 @@ class Found:
 
     records: tuple[ImageRecord, ...]
     unusable: tuple[Unusable, ...]
-    seen: Seen
-    """Summary of the people and cameras, and of what names them."""
+    origins: tuple[Mapping[Origin, str], ...]
+    """What names the labels of each record, with the option, column or folder."""
     notes: tuple[str, ...] = ()
     """Remarks on what was passed over, or read otherwise than it may have been meant."""
+
+    def seen(self, without: AbstractSet[Path] = frozenset()) -> Seen:
+        """Sum up the people and cameras, and what names them.
+
+        Args:
+            without: Paths of pictures that turned out not to be readable.
+        """
+        known = [
+            pair
+            for pair in zip(self.records, self.origins, strict=True)
+            if pair[0].path not in without
+        ]
+        return Seen.of([record for record, _ in known], [origins for _, origins in known])
 
 
 @dataclass(frozen=True)
@@ -357,7 +370,7 @@ def _found(source: Path, listed: _Listed, asked: Labels) -> Found:
     if not records:
         raise VireidError(f"{source}: {_why_nothing(unusable)}")
     notes = (*listed.notes, *_dates(places, reader), *spellings.told())
-    return Found(tuple(records), tuple(unusable), Seen.of(records, said), notes)
+    return Found(tuple(records), tuple(unusable), tuple(said), notes)
 
 
 class _Spellings:

@@ -157,7 +157,8 @@ def index(
         counts = {m: gallery.count(m) for m in Modality}
     unread = (Unusable(str(bad.path), bad.reason) for bad in indexed.skipped)
     skipped = (*found.unusable, *unread)
-    return IndexReport(str(out), embedder.card, counts, indexed, skipped, found.seen, found.notes)
+    seen = found.seen(without={Path(bad.path) for bad in indexed.skipped})
+    return IndexReport(str(out), embedder.card, counts, indexed, skipped, seen, found.notes)
 
 
 class Searcher:
