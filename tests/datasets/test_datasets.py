@@ -127,3 +127,9 @@ def test_a_data_set_without_pictures_is_refused(root: Path) -> None:
         path.unlink()
     with pytest.raises(VireidError, match="has no pictures of the people in its exp/ folder"):
         datasets.read("sysu_mm01", root)
+
+
+def test_groups_are_found_under_their_former_name(root: Path) -> None:
+    dataset = datasets.read("sysu_mm01", root)
+    with pytest.warns(DeprecationWarning, match="called Dataset.groups now"):
+        assert dataset.splits == dataset.groups

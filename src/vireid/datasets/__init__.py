@@ -12,6 +12,7 @@ Modules whose names begin with an underscore hold what several data sets share. 
 live in a file of one's own or in another package: see `vireid.user_code`.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ class Dataset:
     def groups(self) -> dict[str, tuple[ImageRecord, ...]]:
         """The records of the three groups, by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def splits(self) -> dict[str, tuple[ImageRecord, ...]]:
+        """The former name of `groups`."""
+        warnings.warn("Dataset.splits is called Dataset.groups now", DeprecationWarning, 2)
+        return self.groups
 
     @property
     def label(self) -> str:
