@@ -60,9 +60,8 @@ def test_equal_generators_give_equal_pictures_and_truth_and_others_do_not() -> N
     first, again, other = taken("cam4", 3), taken("cam4", 3), taken("cam4", 4)
     assert first.picture.tobytes() == again.picture.tobytes()
     assert np.array_equal(first.truth.parts, again.truth.parts)
-    assert replace(first.truth, parts=other.truth.parts) == replace(
-        again.truth, parts=other.truth.parts
-    )
+    facts, same = ({**vars(photo.truth), "parts": None} for photo in (first, again))
+    assert facts == same
     assert first.truth.camera != other.truth.camera
     assert first.picture.tobytes() != other.picture.tobytes()
 

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -102,8 +103,14 @@ class Catalogue:
         self.gallery = gallery
         with explained(gallery):
             self._db = sqlite3.connect(
-                _address(gallery), patience, isolation_level=None, check_same_thread=False, uri=True
+                _address(gallery),
+                timeout=patience,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
             )
+        # Also for who does not close it: from Python 3.13 on SQLite warns of what is left open.
+        weakref.finalize(self, self._db.close)
         try:
             self._begin()
         except BaseException:
