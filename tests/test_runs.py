@@ -338,17 +338,46 @@ def test_ctrl_c_before_the_first_step_is_an_interruption(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("left", [[], ["recipe.toml"], ["recipe.toml", ".run.json.7.partial"]])
 @pytest.mark.parametrize("resume", [True, False])
-def test_what_a_run_leaves_that_was_killed_before_it_began_is_begun_anew(
-    left: list[str], resume: bool, recipe: Path, tmp_path: Path
-) -> None:
+def test_a_run_may_begin_in_an_empty_folder(resume: bool, recipe: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    for name in left:
-        (folder / name).write_text("half")
     learn.learn(recipes.read(recipe), folder, resume=resume)
     assert runs.read_facts(folder)["finished"]
+
+
+def test_a_run_that_is_killed_while_its_folder_is_made_leaves_none(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at a kill: nothing is put away, and the same command begins anew."""
+
+    def killed(*_: object, **__: object) -> None:
+        assert not (tmp_path / "run").exists()
+        raise SystemExit(9)
+
+    monkeypatch.setattr(runs, "_write_facts", killed)
+    with pytest.raises(SystemExit):
+        learn.learn(recipes.read(recipe), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    monkeypatch.undo()
+    learn.learn(recipes.read(recipe), tmp_path / "run")
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_folder_that_holds_the_recipe_itself_is_left_alone(
+    resume: list[str], recipe: Path, tmp_path: Path
+) -> None:
+    """A recipe is not what a killed run has left: it was written over, and the folder removed."""
+    folder = tmp_path / "exp1"
+    folder.mkdir()
+    mine = folder / "recipe.toml"
+    mine.write_text("# my own words\n" + recipe.read_text())
+    before = mine.read_text()
+    for override in ("seed=0", "settings.people=900"):
+        result = train(mine, override, "--out", folder, *resume)
+        assert isinstance(result.exception, RunError)
+        assert [path.name for path in folder.iterdir()] == ["recipe.toml"]
+        assert mine.read_text() == before
 
 
 def test_a_folder_of_something_else_is_not_taken_for_a_run(recipe: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import json
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.method import FromText, Method
 from vireid.recipe import Recipe
-from vireid.whole_files import write_whole
+from vireid.whole_files import new_folder, write_whole, writing_to
 
 FORMAT = 1
 RUN = "run.json"
@@ -96,33 +97,32 @@ def _numbers(name: str, below: Path) -> list[int]:
 def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     """Make the folder of a new run.
 
+    A folder that does not exist appears whole, so a process that is killed meanwhile leaves none.
+    One that exists is filled where it is: it may be a mount point.
+
     Args:
-        folder: Folder that does not exist, or is empty except for what a killed process left.
+        folder: Folder that does not exist, or is empty.
         recipe: Recipe to write into it.
         facts: For run.json: `dataset`, `num_identities`, `learnt_in` and whatever else is known.
 
     Raises:
-        RunError: There is a run already.
+        RunError: There is something already, be it a single file of the user's.
+        VireidError: The folder cannot be written.
     """
-    if folder.exists() and not (folder.is_dir() and is_stillborn(folder)):
+    if folder.exists() and not is_empty(folder):
         raise RunError(
             f"{folder} exists already; go on with that run by --resume, "
             "or start another in a new folder by --out"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    user_code.keep(_named(recipe), folder)
-    write_whole(folder / "recipe.toml", recipes.as_toml(_beside_code(recipe)).encode())
-    _write_facts(folder, {"format": FORMAT, **_versions(), **facts, "finished": False})
+    with writing_to(folder), nullcontext(folder) if folder.exists() else new_folder(folder) as new:
+        user_code.keep(_named(recipe), new)
+        write_whole(new / "recipe.toml", recipes.as_toml(_beside_code(recipe)).encode())
+        _write_facts(new, {"format": FORMAT, **_versions(), **facts, "finished": False})
 
 
-def is_stillborn(folder: Path) -> bool:
-    """Whether a folder holds nothing but the remains of a run killed before it began.
-
-    `run.json` is written last, so a folder without it holds no step that was learnt.
-    """
-    left = {path.name for path in folder.iterdir()} if folder.is_dir() else {RUN}
-    before = {"recipe.toml", *user_code.kept_files(folder)}
-    return all(name in before or name.endswith(".partial") for name in left)
+def is_empty(folder: Path) -> bool:
+    """Whether a folder exists and holds nothing, so that a run may begin in it."""
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     recipes.check_can_be_read_back(recipe)
     recipe, dataset, data = opened(recipe)
     facts = _facts(dataset, data)
-    resume = resume and not runs.is_stillborn(folder)
+    resume = resume and not runs.is_empty(folder)
     if resume:
         runs.check_same(folder, recipe, facts)
     precision = _precision(recipe, folder, process, resume=resume)
