@@ -58,6 +58,10 @@ def test_what_equals_a_value_is_taken_for_it() -> None:
         "np.float32(37)": 37,
         "2**63 - 1": 2**63 - 1,
         "np.int32(-1)": None,
+        "'0037'": 37,
+        "' 37 '": 37,
+        "'-1'": None,
+        "'anna'": None,
         "-7": None,
         "None": None,
     }
@@ -70,12 +74,24 @@ def test_what_equals_a_value_is_taken_for_it() -> None:
         "type(ImageRecord('a.jpg', 'visible', camera=np.str_('gate')).camera)",
         "ImageRecord('a.jpg', 'visible').path",
         "TextQuery('a coat', np.int64(3)).identity",
-    ) == ["<class 'str'>", repr(Path("a.jpg")), "3"]
+        "ImageRecord('a.jpg', 'visible', 'anna').person",
+        "ImageRecord('a.jpg', 'visible', 'anna').who",
+        "ImageRecord('a.jpg', 'visible', 37).who",
+    ) == ["<class 'str'>", repr(Path("a.jpg")), "3", "'anna'", "'anna'", "37"]
 
 
 def test_anything_else_is_an_error_that_names_the_field() -> None:
     wrong = {
-        "identity": ["'37'", "True", "np.True_", "37.5", "float('nan')", "np.array([1, 2])"],
+        "identity": [
+            "''",
+            "' '",
+            "True",
+            "np.True_",
+            "37.5",
+            "float('nan')",
+            "np.array([1, 2])",
+            "'9' * 30",
+        ],
         "modality": ["'Visible'", "'rgb'", "0", "None", "b'visible'"],
         "path": ["3", "None", "b'a.jpg'", r"'a\0.jpg'", r"Path('a\0.jpg')"],
         "camera": ["3", "np.int64(3)", "float('nan')", r"'\udcff'"],

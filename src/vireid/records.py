@@ -87,7 +87,7 @@ class ImageRecord:
 
     A field takes what equals a value of its kind for that value: a path as text, `"visible"`,
     NumPy's integers. A negative identity, by which data sets mark people that nobody has named,
-    is unknown. Names are kept in Unicode's composed form.
+    is unknown; one in words is the name of the person. Names are kept in Unicode's composed form.
 
     Raises:
         RecordError: A field is something else; it is a TypeError too.
@@ -107,6 +107,13 @@ class ImageRecord:
     """Part of the frame that shows the person; None where the whole picture shows one person."""
     tags: frozenset[str] = frozenset()
     """Tags in free text, to search by. No score depends on them."""
+    person: str | None = None
+    """Name of the person, where somebody has given one. No score depends on it."""
+
+    @property
+    def who(self) -> int | str | None:
+        """The person's name, or else the identity; None where nobody has said either."""
+        return self.identity if self.person is None else self.person
 
     @property
     def key(self) -> Key:
@@ -116,6 +123,8 @@ class ImageRecord:
     def __post_init__(self) -> None:
         # Records are made by the hundred thousand: what is right already costs a look at its type.
         identity, camera, tracklet = self.identity, self.camera, self.tracklet
+        if isinstance(identity, str):
+            identity = self._identity_in_words(identity)
         if type(self.modality) is not Modality:
             object.__setattr__(self, "modality", _modality(self.modality))
         if not isinstance(self.path, Path) or "\0" in str(self.path):
@@ -126,8 +135,23 @@ class ImageRecord:
             object.__setattr__(self, "camera", _name("camera", camera))
         if tracklet is not None and not (type(tracklet) is str and tracklet.isascii()):
             object.__setattr__(self, "tracklet", _name("tracklet", tracklet))
+        if self.person is not None:
+            object.__setattr__(self, "person", _name("person", self.person))
         if not (self.time is None or isinstance(self.time, datetime)):
             raise RecordError("time", "a datetime, or None where it is unknown", self.time)
+
+    def _identity_in_words(self, words: str) -> int | None:
+        """Return the number that words write, or take them for the name of the person."""
+        text = words.strip()
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()):
+            if not text or self.person not in (None, text):
+                raise RecordError("identity", "a number, or the name of the person", words)
+            object.__setattr__(self, "person", text)
+            object.__setattr__(self, "identity", None)
+            return None
+        object.__setattr__(self, "identity", number := _in_digits(text))
+        return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +230,13 @@ def _identity(value: object) -> int | None:
     if whole > MOST_IDENTITY:
         raise RecordError("identity", f"at most {MOST_IDENTITY}", value)
     return whole if whole >= 0 else None
+
+
+def _in_digits(text: str) -> int:
+    """Return the number that digits write, as far as one is kept; Python reads no longer ones."""
+    digits = text.lstrip("-0")
+    number = int(digits or 0) if len(digits) <= len(str(MOST_IDENTITY)) else MOST_IDENTITY + 1
+    return -number if text.startswith("-") else number
 
 
 def _whole(value: object) -> int | None:

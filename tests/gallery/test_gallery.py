@@ -18,8 +18,9 @@ from tests.full_disk import full_disk
 from vireid.errors import VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.local.catalogue import explained
+from vireid.gallery.local.similarities import _widened, best
 from vireid.gallery.local.store import MOST_FILTERS, LocalStore
-from vireid.gallery.local.vectors import _widened, best
+from vireid.gallery.local.vectors import StoredVectors
 from vireid.gallery.store import Storage
 from vireid.models.card import ModelCard
 from vireid.records import Box, ImageRecord, Modality
@@ -91,11 +92,11 @@ def test_an_empty_gallery_answers_with_no_hits(gallery: Gallery) -> None:
 
 
 def test_search_in_parts_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored, queries = unit(5000), unit(9, seed=1)
+    stored, queries = StoredVectors(Path("visible.float32"), unit(5000), {}), unit(9, seed=1)
     whole = best(stored, queries, 20)
     few = np.arange(0, 5000, 11)
     whole_few = best(stored, queries, 20, few)
-    monkeypatch.setattr("vireid.gallery.local.vectors.MOST_SCORES", 1)
+    monkeypatch.setattr("vireid.gallery.local.similarities.MOST_SCORES", 1)
     np.testing.assert_array_equal(best(stored, queries, 20)[1], whole[1])
     np.testing.assert_array_equal(best(stored, queries, 20, few)[1], whole_few[1])
     assert set(whole_few[1].ravel() % 11) == {0}
@@ -280,10 +281,10 @@ def test_a_damaged_gallery_says_so(tmp_path: Path, file: str) -> None:
 
 def test_a_gallery_of_a_later_version_is_refused(gallery: Gallery) -> None:
     database = sqlite3.connect(gallery.path / "facts.sqlite")
-    database.execute("UPDATE about SET value = '3' WHERE key = 'format'")
+    database.execute("UPDATE about SET value = '99' WHERE key = 'format'")
     database.commit()
     database.close()
-    with pytest.raises(GalleryError, match=r"later version of vireid \(its format is 3.*use that"):
+    with pytest.raises(GalleryError, match=r"later version of vireid \(its format is 99.*use that"):
         Gallery.open(gallery.path)
 
 

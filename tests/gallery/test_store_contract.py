@@ -85,6 +85,11 @@ def entries(count: int, start: int = 0) -> list[Entry]:
     ]
 
 
+def relabel(store: Store, records: list[ImageRecord]) -> None:
+    known = store.known([record.key for record in records])
+    store.change({r.key: replace(known[r.key], record=r) for r in records if r.key in known})
+
+
 def found(scored: list[Scored]) -> list[ImageRecord]:
     return [record for _, record in scored]
 
@@ -242,7 +247,7 @@ def test_labels_change_without_another_vector(store: Store, tolerance: float) ->
         tags=frozenset({"hat", "coat"}),
     )
     nobody = ImageRecord(Path("/site/nobody.jpg"), VISIBLE, 9, "gate")
-    store.relabel([changed, nobody])
+    relabel(store, [changed, nobody])
     assert store.count() == 12
     assert store.known([changed.key])[changed.key] == replace(added[0], record=changed)
     for filters in (
@@ -256,7 +261,7 @@ def test_labels_change_without_another_vector(store: Store, tolerance: float) ->
         assert record == changed
         assert score == pytest.approx(1, abs=tolerance)
     bare = replace(changed, identity=None, camera=None, tracklet=None, time=None, tags=frozenset())
-    store.relabel([bare])
+    relabel(store, [bare])
     assert store.known([bare.key])[bare.key].record == bare
     assert store.search(vectors[:1], 5, Filters(tags=["hat"])) == [[]]
 
@@ -274,7 +279,7 @@ def test_counts_and_cameras(store: Store) -> None:
     assert [store.count(m) for m in (None, VISIBLE, INFRARED)] == [30, 15, 15]
     assert store.cameras() == [f"cam{i}" for i in range(5)]
     moved = [replace(e.record, camera="a gate") for e in entries(30) if e.record.camera == "cam1"]
-    store.relabel(moved)
+    relabel(store, moved)
     assert store.cameras() == ["a gate", "cam0", "cam2", "cam3", "cam4"]
 
 
@@ -298,7 +303,7 @@ def test_the_version_is_another_one_after_every_change(store: Store) -> None:
     versions = [store.version()]
     store.add(unit(4), entries(4))
     versions.append(store.version())
-    store.relabel([replace(person(0), identity=5)])
+    relabel(store, [replace(person(0), identity=5)])
     versions.append(store.version())
     store.remove([person(1).key])
     versions.append(store.version())
@@ -323,7 +328,7 @@ def test_changes_are_seen_by_whoever_has_the_store_open(store: Store, address: A
         store.add(unit(10, seed=start), entries(10, start))
         assert reader.count() == start + 10
         assert len(reader.search(unit(1), 99, Filters())[0]) == start + 10
-    store.relabel([replace(person(0), camera="gate")])
+    relabel(store, [replace(person(0), camera="gate")])
     assert "gate" in reader.cameras()
     assert len(reader.search(unit(1), 9, Filters(cameras=["gate"]))[0]) == 1
     store.remove([person(0).key])
@@ -384,3 +389,97 @@ def test_whole_batches_are_seen_while_other_processes_add(store: Store, address:
     for first in (0, 10_000, 10_140):
         ((_, record),) = store.search(unit(20, seed=first)[:1], 1, Filters())[0]
         assert record == replace(person(first), camera=f"batch {first}")
+
+
+def test_entries_are_those_that_filters_let_pass(store: Store) -> None:
+    added = [replace(e, source=Path(f"/site/{i % 3}")) for i, e in enumerate(entries(150))]
+    store.add(unit(150), added)
+    filters = {**FILTERS, "source": Filters(source=Path("/site/1")), "below": Filters(below=SITE)}
+    for name, asked in filters.items():
+        passing = [e for e in added if asked.let_pass(e.record, e.source)]
+        assert sorted(store.entries(asked), key=str) == sorted(passing, key=str), name
+
+
+SITE = Path("/site")
+
+
+def test_paths_below_a_folder_are_not_those_of_its_neighbours(store: Store) -> None:
+    paths = ["/a/site/1.jpg", "/a/site-2/1.jpg", "/a/site/x/y/1.jpg", "/a/site.jpg", "/a/sit/e.jpg"]
+    store.add(unit(5), [Entry(ImageRecord(Path(path), VISIBLE)) for path in paths])
+    below = {str(e.record.path) for e in store.entries(Filters(below=Path("/a/site")))}
+    assert below == {paths[0], paths[2]}
+
+
+def test_pictures_move_and_exchange_their_paths_with_their_vectors(
+    store: Store, tolerance: float
+) -> None:
+    vectors, added = unit(8), entries(8)
+    store.add(vectors, added)
+    first, second, third, replaced = (e.record for e in added if e.record.modality is VISIBLE)
+    new = replace(third, path=Path("/moved/here.jpg"), camera="gate", tags=frozenset({"hat"}))
+    store.change(
+        {
+            first.key: Entry(replace(first, path=second.path, box=second.box), content="aa"),
+            second.key: Entry(replace(second, path=first.path, box=first.box)),
+            third.key: Entry(new, by_hand=True, source=Path("/moved")),
+        }
+    )
+    assert store.count() == 8
+    for row, key in ((0, second.key), (2, first.key), (4, new.key)):
+        ((score, record),) = store.search(vectors[row : row + 1], 1, Filters())[0]
+        assert record.key == key
+        assert score == pytest.approx(1, abs=tolerance)
+    (moved,) = store.known([new.key]).values()
+    assert moved == Entry(new, by_hand=True, source=Path("/moved"))
+    store.change({new.key: Entry(replace(new, path=replaced.path, box=replaced.box))})
+    assert (store.count(), store.known([new.key])) == (7, {})
+    assert found(store.search(vectors[6:7], 8, Filters(VISIBLE))[0]).count(replaced) == 0
+
+
+def test_pictures_are_found_by_the_bytes_of_their_file(store: Store) -> None:
+    added = entries(40)
+    store.add(unit(40), [*added[:20], *(replace(e, content="ff") for e in added[20:])])
+    assert {e.record.key for e in store.with_content(["ff"])} == {e.record.key for e in added[20:]}
+    assert store.with_content([f"{3:032x}", "nowhere"]) == [added[3]]
+
+
+def test_notes_are_kept_by_kind_and_change_together_with_a_removal(
+    store: Store, address: Address
+) -> None:
+    store.add(unit(4), entries(4))
+    store.note({("source", "/a"): {"camera": "ä"}, ("source", "/b"): {}, ("keep", "age"): 3.5})
+    store.remove([person(0).key], {("removed", "x"): True, ("source", "/b"): None})
+    again = open_store(address, patience=1)
+    assert again.notes("source") == {"/a": {"camera": "ä"}}
+    assert (again.notes("keep"), again.notes("removed")) == ({"age": 3.5}, {"x": True})
+    assert again.notes("nothing") == {}
+    again.close()
+
+
+def test_answers_are_the_same_after_compacting(store: Store, address: Address) -> None:
+    store.add(unit(90), entries(90))
+    reader = open_store(address, patience=1)
+    store.remove([person(i).key for i in range(0, 60, 2)])
+    store.add(unit(5, seed=5), entries(5, start=70))
+    before = store.search(unit(4, seed=1), 99, Filters())
+    tagged = store.search(unit(4, seed=1), 99, Filters(tags=["coat"]))
+    store.compact()
+    for each in (store, reader):
+        assert each.search(unit(4, seed=1), 99, Filters()) == before
+        assert each.search(unit(4, seed=1), 99, Filters(tags=["coat"])) == tagged
+        assert each.count() == 60
+    assert store.damage() == []
+    reader.close()
+    store.add(unit(10, seed=6), entries(10, start=200))
+    store.compact()
+    assert (store.count(), store.damage()) == (70, [])
+
+
+def test_compacting_waits_for_its_share(store: Store) -> None:
+    store.add(unit(20), entries(20))
+    store.remove([person(0).key])
+    version = store.version()
+    store.compact(from_share=0.9)
+    assert [e.record for e in store.entries()] != []
+    assert store.search(unit(1), 99, Filters())[0] != []
+    assert store.version() != version or store.count() == 19

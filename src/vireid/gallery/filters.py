@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
@@ -26,6 +27,12 @@ class Filters:
     tags: Collection[str] = frozenset()
     """Tags, all of which the picture has to have."""
     identity: int | None = None
+    person: str | None = None
+    """Name of the person."""
+    source: Path | None = None
+    """Source that the pictures were found in."""
+    below: Path | None = None
+    """Folder that the pictures lie in, at any depth."""
 
     def __post_init__(self) -> None:
         """Turn names into values that can be compared and kept.
@@ -43,15 +50,18 @@ class Filters:
         if self.since and self.until and moment(self.since) >= moment(self.until):
             raise VireidError(f"no time is from {self.since} until {self.until}; turn them round")
 
-    def let_pass(self, record: ImageRecord) -> bool:
-        """Whether a picture is to be searched."""
+    def let_pass(self, record: ImageRecord, source: Path | None = None) -> bool:
+        """Whether a picture, found in a source or in none, is to be searched."""
         return (
             self.modality in (None, record.modality)
+            and self.source in (None, source)
+            and (self.below is None or self.below in record.path.parents)
             and (not self.cameras or record.camera in self.cameras)
             and self._let_time_pass(record.time)
             and self.tracklet in (None, record.tracklet)
             and set(self.tags) <= record.tags
             and self.identity in (None, record.identity)
+            and self.person in (None, record.person)
         )
 
     def _let_time_pass(self, time: datetime | None) -> bool:

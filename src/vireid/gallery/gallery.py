@@ -1,17 +1,33 @@
 """A gallery: embeddings with records of their pictures, and search among them."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from vireid.gallery.addresses import Address, create_store, open_store
 from vireid.gallery.filters import Filters
+from vireid.gallery.notes import (
+    JUDGEMENT,
+    REMOVED,
+    SETTING,
+    SOURCE,
+    Judgement,
+    Source,
+    content_key,
+    judged,
+    judgement_from,
+    judgement_note,
+    source_from,
+    source_note,
+)
 from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, Vectors, content_of
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
@@ -169,40 +185,147 @@ class Gallery:
             GalleryError: Vectors and records do not fit each other or this gallery, another
                 process is writing, or the disk is full.
         """
-        self._check_fit(embeddings, records)
-        if not records:
+        self.put(embeddings, entries_of(records, stamps))
+
+    def put(self, embeddings: Vectors, entries: Sequence[Entry]) -> None:
+        """Add pictures of which everything is known; see `add`.
+
+        Args:
+            embeddings: Row i is the unit vector of entry i.
+            entries: Entries of different keys.
+
+        Raises:
+            GalleryError: As for `add`.
+        """
+        self._check_fit(embeddings, [entry.record for entry in entries])
+        if not entries:
             return
-        entries = _entries(self.spelt(records), stamps)
         if len({entry.record.key for entry in entries}) < len(entries):
             raise GalleryError(
                 "the same path (and box) is among the records twice; leave one of them out"
             )
-        self._store.add(embeddings, entries)
+        self._store.add(embeddings, self._placed(entries))
 
-    def remove(self, records: Iterable[ImageRecord]) -> int:
-        """Remove the pictures of some records, and return how many of them were here.
+    def change(self, changes: Mapping[Key, Entry]) -> None:
+        """Change what is known about pictures that are here, even their path, without embedding.
+
+        Args:
+            changes: New entries by the keys under which the pictures are here. Their modality
+                stays; another picture that is here under a new key is replaced.
 
         Raises:
             GalleryError: Another process is writing, or the disk is full.
         """
-        return self._store.remove([_key(record) for record in records])
+        entries = dict(zip(changes, self._placed(list(changes.values())), strict=True))
+        self._store.change(entries)
 
     def relabel(self, records: Iterable[ImageRecord]) -> None:
         """Change what is said about pictures that are here, without embedding them again.
 
-        Identity, camera, tracklet, time and tags become what the records say.
+        Identity, name, camera, tracklet, time and tags become what the records say.
 
         Raises:
             GalleryError: Another process is writing, or the disk is full.
         """
-        spelt = self.spelt(list(records))
-        self._store.relabel([replace(record, path=_absolute(record.path)) for record in spelt])
+        records = list(records)
+        pairs = zip(records, self.known(records), strict=True)
+        self.change({k.record.key: replace(k, record=record) for record, k in pairs if k})
+
+    def remove(self, records: Iterable[ImageRecord], *, for_good: bool = False) -> int:
+        """Remove pictures, and return how many of them were here.
+
+        Their vectors are no longer found; `compact` takes them out of the files.
+
+        Args:
+            records: Records of the pictures.
+            for_good: Keep them out when their folder is indexed again. Only the hash of each
+                file's bytes is remembered.
+
+        Raises:
+            GalleryError: Another process is writing, or the disk is full.
+        """
+        known = [entry for entry in self.known(list(records)) if entry]
+        keys = [entry.record.key for entry in known]
+        notes: dict[tuple[str, str], Any] = dict.fromkeys(judged(self.judgements(), set(keys)))
+        if for_good:
+            notes |= {(REMOVED, content_key(entry)): True for entry in known if entry.content}
+        return self._store.remove(keys, notes)
+
+    def removed(self) -> set[str]:
+        """Return the content keys of the pictures that were removed for good."""
+        return set(self._store.notes(REMOVED))
+
+    def readmit(self) -> None:
+        """Forget what was removed for good, so that indexing adds it again."""
+        self._store.note({(REMOVED, key): None for key in self.removed()})
+
+    def compact(self, from_share: float = 0.0) -> None:
+        """Take what was removed or replaced out of all files, so that no byte of it is left.
+
+        Args:
+            from_share: Share of a spectrum's vectors up to which nothing is done.
+
+        Raises:
+            GalleryError: Another process is writing, or the disk is full.
+        """
+        self._store.compact(from_share)
+
+    def damage(self) -> list[str]:
+        """Compare everything with its checksums; return one line for each thing that is wrong.
+
+        Raises:
+            GalleryError: The damage is such that it cannot be read at all.
+        """
+        return self._store.damage()
+
+    def entries(self, filters: Filters | None = None) -> Iterator[Entry]:
+        """Yield what is known about the pictures that filters let pass.
+
+        Raises:
+            GalleryError: There is no such camera.
+        """
+        return self._store.entries(self._spelt_filters(filters or Filters()))
+
+    def with_content(self, contents: Iterable[str]) -> list[Entry]:
+        """Return the entries of all pictures whose files have one of some hashes."""
+        return self._store.with_content(contents)
 
     def known(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
         keys = [_key(record) for record in records]
         found = self._store.known(keys)
         return [found.get(key) for key in keys]
+
+    def sources(self) -> list[Source]:
+        """Return the folders and lists that were indexed, in the order of their paths."""
+        return [source_from(*note) for note in sorted(self._store.notes(SOURCE).items())]
+
+    def remember(self, *sources: Source) -> None:
+        """Remember folders and lists that are indexed, and what is said of all their pictures."""
+        self._store.note(dict(map(source_note, sources)))
+
+    def forget(self, *sources: Path) -> None:
+        """Forget folders and lists; their pictures stay."""
+        self._store.note({(SOURCE, str(path)): None for path in sources})
+
+    def judge(self, *judgements: Judgement) -> None:
+        """Remember what somebody says of hits; a later judgement replaces an earlier one."""
+        self._store.note(dict(map(judgement_note, judgements)))
+
+    def judgements(self) -> list[Judgement]:
+        """Return what was said of hits, the earliest first."""
+        found = [judgement_from(*note) for note in self._store.notes(JUDGEMENT).items()]
+        return sorted(found, key=lambda judgement: judgement.time)
+
+    @property
+    def keep(self) -> timedelta | None:
+        """The age at which indexing removes pictures; None if they stay."""
+        seconds = self._store.notes(SETTING).get("keep")
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    @keep.setter
+    def keep(self, age: timedelta | None) -> None:
+        self._store.note({(SETTING, "keep"): None if age is None else age.total_seconds()})
 
     def search(
         self,
@@ -241,14 +364,22 @@ class Gallery:
             for of_query in self._store.search(queries, top, asked)
         ]
 
+    def _placed(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return entries as they are kept: absolute paths, and cameras as they are spelt here."""
+        records = self.spelt([entry.record for entry in entries])
+        return [
+            replace(entry, record=replace(record, path=_absolute(record.path)))
+            for entry, record in zip(entries, records, strict=True)
+        ]
+
     def _check_fit(self, embeddings: Vectors, records: Sequence[ImageRecord]) -> None:
         self._check_vectors(embeddings)
         if len(embeddings) != len(records):
             raise GalleryError(
                 f"there are {len(embeddings)} embeddings for {len(records)} records; give one each"
             )
-        off = np.abs(np.linalg.norm(embeddings, axis=1) - 1) > 1e-2
-        if off.any() or not np.isfinite(embeddings).all():
+        off = ~(np.abs(np.linalg.norm(embeddings, axis=1) - 1) <= 1e-2)
+        if off.any():
             bad = records[int(np.argmax(off))].path
             raise GalleryError(f"the embedding of {bad} is not of length one; normalise it")
 
@@ -287,11 +418,19 @@ def _filters(filters: Filters | None, modality: Modality | None, camera: str | N
     return filters
 
 
-def _entries(records: Sequence[ImageRecord], stamps: Sequence[Stamp | None] | None) -> list[Entry]:
+def entries_of(
+    records: Sequence[ImageRecord], stamps: Sequence[Stamp | None] | None = None
+) -> list[Entry]:
+    """Return the entries of pictures, with the hashes of their files.
+
+    Args:
+        records: Records of the pictures.
+        stamps: Stamps of the files when they were read; by default the present ones.
+    """
     stamps = stamps if stamps is not None else [Stamp.of(record.path) for record in records]
     contents = {path: content_of(path) for path in {record.path for record in records}}
     return [
-        Entry(replace(record, path=_absolute(record.path)), stamp, contents[record.path])
+        Entry(record, stamp, contents[record.path])
         for record, stamp in zip(records, stamps, strict=True)
     ]
 

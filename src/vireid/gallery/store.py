@@ -5,10 +5,10 @@
 
 import hashlib
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +22,10 @@ Storage = Literal["float32", "float16"]
 """The number format in which vectors are kept."""
 Vectors = Float[np.ndarray, "n d"]
 Queries = Float[np.ndarray, "q d"]
+NO_FILTERS = Filters()
+NoteChanges = Mapping[tuple[str, str], Any]
+"""Values of notes, by kind and key; None takes a note away."""
+NO_NOTES: NoteChanges = {}
 Scored = tuple[float, ImageRecord]
 """A similarity, and the picture that has it."""
 
@@ -70,6 +74,10 @@ class Entry:
     """Stamp of the file when it was read; None where there was no file."""
     content: str | None = None
     """Hash of the file's bytes, see `content_of`."""
+    source: Path | None = None
+    """Path of the source that it was found in; None where it was added by itself."""
+    by_hand: bool = False
+    """Whether somebody has named the person in the gallery, whatever folders or lists say."""
 
 
 @runtime_checkable
@@ -112,11 +120,46 @@ class Store(Protocol):
             entries: Entries of different keys.
         """
 
-    def remove(self, keys: Iterable[Key]) -> int:
-        """Remove pictures, and return how many of them were there."""
+    def remove(self, keys: Iterable[Key], notes: NoteChanges = NO_NOTES) -> int:
+        """Remove pictures, and return how many of them were there.
 
-    def relabel(self, records: Iterable[ImageRecord]) -> None:
-        """Change identity, camera, tracklet, time and tags of the pictures that are there."""
+        Args:
+            keys: Keys of the pictures.
+            notes: Notes to change together with it.
+        """
+
+    def notes(self, kind: str) -> Mapping[str, Any]:
+        """Return the notes of one kind, by their keys: values that JSON can hold."""
+
+    def note(self, changes: NoteChanges) -> None:
+        """Write notes, and take away those whose value is None."""
+
+    def with_content(self, contents: Iterable[str]) -> list[Entry]:
+        """Return the entries of all pictures whose bytes have one of some hashes."""
+
+    def entries(self, filters: Filters = NO_FILTERS) -> Iterator[Entry]:
+        """Yield the pictures that the filters let pass, ordered by spectrum, oldest first.
+
+        What is changed meanwhile may be missing or there, but no picture comes half changed.
+        """
+
+    def change(self, changes: Mapping[Key, Entry]) -> None:
+        """Change what is known about pictures, even their path; their vectors stay.
+
+        Args:
+            changes: New entries of pictures that are there, by their present keys. The modality
+                stays. Another picture that has a new key is replaced.
+        """
+
+    def compact(self, from_share: float = 0.0) -> None:
+        """Take what no longer counts out of all files, so that nothing of it is left.
+
+        Args:
+            from_share: Share of a spectrum's vectors up to which what no longer counts may stay.
+        """
+
+    def damage(self) -> list[str]:
+        """Read and compare everything, and return one line for each thing that is wrong."""
 
     def search(self, queries: Queries, top: int, filters: Filters) -> list[list[Scored]]:
         """Find the most similar of the pictures that the filters let pass.

@@ -1,7 +1,7 @@
 """The catalogue of a gallery: the records of its pictures, in SQLite.
 
-A vector counts once it is committed here. Format 1, which had no boxes, is read as it is and
-becomes format 2 with the first change.
+A vector counts once it is committed here. Every row is written with a checksum, which is compared
+whenever the row is read.
 """
 
 import errno
@@ -9,91 +9,77 @@ import json
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import msgspec
 import numpy as np
 
+from vireid.errors import VireidError
 from vireid.gallery.filters import Filters, moment
-from vireid.gallery.local.vectors import Rows
-from vireid.gallery.store import Entry, GalleryError, Stamp, Storage
+from vireid.gallery.local.schema import (
+    FORMAT,
+    SCHEMA,
+    VIEWS,
+    migration,
+    row_sum,
+    without_views,
+)
+from vireid.gallery.local.similarities import Rows
+from vireid.gallery.local.vectors import Sums
+from vireid.gallery.store import Entry, GalleryError, NoteChanges, Stamp, Storage
 from vireid.models.card import ModelCard
 from vireid.records import Box, ImageRecord, Key, Modality
 
 T = TypeVar("T")
 
-FORMAT = 2
 FILE = "facts.sqlite"
-PICTURES = (
-    """CREATE TABLE pictures (
-        modality TEXT NOT NULL,
-        row INTEGER NOT NULL,
-        path TEXT NOT NULL,
-        box TEXT NOT NULL,
-        identity INTEGER,
-        camera TEXT,
-        tracklet TEXT,
-        time TEXT,
-        moment INTEGER,
-        size INTEGER,
-        mtime_ns INTEGER,
-        content TEXT,
-        PRIMARY KEY (modality, row),
-        UNIQUE (path, box)
-    ) WITHOUT ROWID""",
-    """CREATE TABLE tags (
-        modality TEXT NOT NULL,
-        row INTEGER NOT NULL,
-        tag TEXT NOT NULL,
-        PRIMARY KEY (modality, row, tag)
-    ) WITHOUT ROWID""",
+COMMITS = "commits"
+"""File that says how many commits there were: SQLite does not miss a journal that was lost."""
+COLUMNS = (
+    "path",
+    "box",
+    "identity",
+    "person",
+    "camera",
+    "tracklet",
+    "time",
+    "moment",
+    "size",
+    "mtime_ns",
+    "content",
+    "source",
+    "by_hand",
 )
-"""Table of the pictures. A box is `left,top,right,bottom`, or empty where the whole picture shows
-one person; `time` is as given (ISO 8601), `moment` is the number by which times are compared."""
-INDICES = (
-    "CREATE INDEX by_camera ON pictures (camera, modality)",
-    "CREATE INDEX by_identity ON pictures (identity, modality)",
-    "CREATE INDEX by_tracklet ON pictures (tracklet) WHERE tracklet IS NOT NULL",
-    "CREATE INDEX by_moment ON pictures (moment) WHERE moment IS NOT NULL",
-    "CREATE INDEX by_tag ON tags (tag, modality)",
-)
-SCHEMA = (
-    "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE vectors "
-    "(modality TEXT PRIMARY KEY, rows INTEGER NOT NULL, gone INTEGER NOT NULL)",
-    *PICTURES,
-    *INDICES,
-)
-FORMAT_1_AS_2 = (
-    """CREATE TEMP VIEW pictures AS SELECT modality, row, path, '' AS box, identity, camera,
-        NULL AS tracklet, NULL AS time, NULL AS moment, size, mtime_ns, NULL AS content
-        FROM main.pictures""",
-    "CREATE TEMP VIEW tags AS SELECT '' AS modality, 0 AS row, '' AS tag WHERE 0",
-)
-"""Views by which questions about format 2 are answered from tables of format 1."""
-NOT_AS_2 = ("DROP VIEW temp.pictures", "DROP VIEW temp.tags")
-FROM_1_TO_2 = (
-    "ALTER TABLE pictures RENAME TO pictures_1",
-    *PICTURES,
-    """INSERT INTO pictures SELECT modality, row, path, '', identity, camera,
-        NULL, NULL, NULL, size, mtime_ns, NULL FROM pictures_1""",
-    "DROP TABLE pictures_1",
-    *INDICES,
-    "UPDATE about SET value = '2' WHERE key = 'format'",
-)
-RECORD = """path, box, identity, camera, tracklet, time, (
+"""Columns of a picture, after spectrum and row and before the checksum."""
+TAGS = """(
     SELECT json_group_array(tag) FROM tags
     WHERE tags.modality = pictures.modality AND tags.row = pictures.row
 )"""
-"""Columns from which `_record` makes a record."""
+WHOLE_ROW = f"modality, row, {', '.join(COLUMNS)}, {TAGS}, sum"
+"""Columns from which `_entry` makes an entry."""
 AT_ONCE = 5_000
 """Number of values in one question; SQLite takes 32,766."""
+REINDEX = "index the pictures again into another gallery, or restore a backup"
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What is committed of the vectors of one spectrum."""
+
+    file: str
+    """Name of their file."""
+    rows: int
+    gone: int
+    """Number of these that belong to no picture."""
+    sums: Sums
+    """Checksums of their blocks."""
 
 
 class Catalogue:
@@ -118,13 +104,28 @@ class Catalogue:
             raise
 
     def _begin(self) -> None:
+        commits = self._commits()
         with explained(self.gallery):
-            self._do(("PRAGMA synchronous = FULL", "PRAGMA temp_store = MEMORY"))
+            secure = "PRAGMA secure_delete = ON"  # what is deleted is overwritten
+            self._do(("PRAGMA synchronous = FULL", "PRAGMA temp_store = MEMORY", secure))
+            self._viewed = self._format()
+            self._do(VIEWS.get(self._viewed, ()))
             about = self._about()
-            self._is_format_1 = self._format() == 1
-            self._do(FORMAT_1_AS_2 if self._is_format_1 else ())
-        self.model = ModelCard(**json.loads(about["model"]))
-        self.storage: Storage = json.loads(about["storage"])
+            missing = commits - self.version()
+        if missing > 0:
+            was_left = f"{FILE}-wal was lost, or left behind by whoever copied the gallery"
+            raise damaged(self.gallery, f"its last {missing} changes are missing: {was_left}")
+        try:
+            self.model = msgspec.json.decode(about["model"], type=ModelCard)
+            self.storage = msgspec.json.decode(about["storage"], type=Storage)
+        except (KeyError, msgspec.MsgspecError) as error:
+            raise damaged(self.gallery, f"what {FILE} says of its model is unreadable") from error
+
+    def _commits(self) -> int:
+        try:
+            return int((self.gallery / COMMITS).read_text(encoding="ascii") or 0)
+        except (OSError, ValueError):
+            return 0
 
     @staticmethod
     def create(folder: Path, model: ModelCard, storage: Storage) -> None:
@@ -136,9 +137,12 @@ class Catalogue:
             for statement in SCHEMA:
                 db.execute(statement)
             about = {"format": FORMAT, "model": asdict(model), "storage": storage}
-            rows = [(key, json.dumps(value)) for key, value in about.items()]
-            db.executemany("INSERT INTO about VALUES (?, ?)", rows)
-            db.executemany("INSERT INTO vectors VALUES (?, 0, 0)", [(m.value,) for m in Modality])
+            rows = {key: json.dumps(value) for key, value in about.items()}
+            rows["sum"] = str(_about_sum(rows))
+            db.executemany("INSERT INTO about VALUES (?, ?)", rows.items())
+            for modality in Modality:
+                row = (modality.value, f"{modality}.{storage}", 0, 0)
+                db.execute("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", (*row, row_sum(*row)))
             db.execute("PRAGMA user_version = 1")
             db.execute("COMMIT")
         finally:
@@ -154,56 +158,120 @@ class Catalogue:
         with explained(self.gallery):
             self._db.execute("BEGIN")
             try:
-                if self._is_format_1 and self._format() > 1:  # another process has changed it
-                    self._do(NOT_AS_2)
-                    self._is_format_1 = False
+                self._see_tables_as_they_are()
                 yield
             finally:
                 self._db.execute("COMMIT")
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Do all changes inside together or not at all; one process at a time gets here."""
+    def writing(self) -> Iterator[bool]:
+        """Do all changes inside together or not at all; one process at a time gets here.
+
+        Yields whether the gallery was of an earlier format until now, so that checksums of its
+        vectors are missing.
+        """
         with explained(self.gallery):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                if self._is_format_1:
-                    self._do(NOT_AS_2)
-                    self._do(FROM_1_TO_2 if self._format() == 1 else ())
-                yield
+                self._see_tables_as_they_are()
+                is_old = self._viewed < FORMAT
+                if is_old:
+                    self._migrate()
+                yield is_old
+                self.raise_version()
+                version = self.version()
                 self._db.execute("COMMIT")
-                self._is_format_1 = False
+                self._viewed = FORMAT
+                with suppress(OSError):  # it only tells more; the commit is safe without it
+                    (self.gallery / COMMITS).write_text(str(version), encoding="ascii")
             except BaseException:
                 with suppress(sqlite3.Error):  # a full disk has already rolled it back
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _about(self) -> dict[str, str]:
-        return dict(self._db.execute("SELECT key, value FROM about"))
+    def _see_tables_as_they_are(self) -> None:
+        """Take the views of an earlier format away once another process has changed it."""
+        if self._viewed < FORMAT and self._format() == FORMAT:
+            self._do(without_views(self._viewed))
+            self._viewed = FORMAT
 
-    def _format(self) -> int:
-        """Return the format of the file, and refuse one that cannot be read."""
-        found = int(self._about()["format"])
+    def _migrate(self) -> None:
+        self._do(migration(self._viewed))
+        rows = self._db.execute(f"SELECT {WHOLE_ROW} FROM pictures")
+        sums = ((_sum_of(row), *row[:2]) for row in rows.fetchall())
+        self._db.executemany("UPDATE pictures SET sum = ? WHERE modality = ? AND row = ?", sums)
+        about = self._db.execute("SELECT key, value FROM about WHERE key != 'sum'")
+        sum_ = str(_about_sum(dict(about.fetchall())))
+        self._db.execute("INSERT OR REPLACE INTO about VALUES ('sum', ?)", (sum_,))
+        for modality, held in self.committed().items():
+            self._commit(modality, held)
+
+    def _about(self) -> dict[str, str]:
+        """Return what is said of the whole gallery, as JSON.
+
+        Raises:
+            GalleryError: It is not what was written.
+        """
+        found = dict(self._db.execute("SELECT key, value FROM about"))
+        self._check_format(found)
+        sum_ = found.pop("sum", None)
+        if sum_ is not None and sum_ != str(_about_sum(found)):
+            raise damaged(self.gallery, f"what {FILE} says of its model has changed")
+        return found
+
+    def _check_format(self, about: Mapping[str, str]) -> None:
+        """Refuse a file of a later version before anything else in it is read."""
+        try:
+            found = int(about["format"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise damaged(self.gallery, f"{FILE} does not say its format") from error
         if found > FORMAT:
             raise GalleryError(
                 f"{self.gallery} was written by a later version of vireid (its format is {found}, "
                 f"this one reads up to {FORMAT}); use that version, or index the pictures again "
                 "into another gallery"
             )
-        return found
+
+    def _format(self) -> int:
+        return int(self._about()["format"])
 
     def _do(self, statements: Iterable[str]) -> None:
         for statement in statements:
             self._db.execute(statement)
 
-    def rows(self) -> dict[Modality, tuple[int, int]]:
-        """Return how many vectors are committed, and how many of them belong to no picture."""
-        found = self._db.execute("SELECT modality, rows, gone FROM vectors")
-        return {Modality(modality): (rows, gone) for modality, rows, gone in found}
+    def committed(self) -> dict[Modality, Committed]:
+        """Return what is committed of the vectors of each spectrum."""
+        sums: dict[str, dict[int, int]] = {}
+        for modality, block, sum_ in self._db.execute("SELECT modality, block, sum FROM blocks"):
+            sums.setdefault(modality, {})[block] = sum_
+        found = {}
+        for *row, sum_ in self._db.execute("SELECT modality, file, rows, gone, sum FROM vectors"):
+            if sum_ not in (None, row_sum(*row)) or Path(row[1]).name != row[1]:
+                raise damaged(self.gallery, f"what {FILE} says of its vectors has changed")
+            modality, file, rows, gone = row
+            found[Modality(modality)] = Committed(file, rows, gone, sums.get(modality, {}))
+        return found
+
+    def commit(self, modality: Modality, held: Committed) -> None:
+        """Say what is committed of the vectors of one spectrum."""
+        before = self.committed()[modality].sums
+        self._commit(modality, held)
+        over = [(modality.value, block) for block in before if block not in held.sums]
+        self._db.executemany("DELETE FROM blocks WHERE modality = ? AND block = ?", over)
+        new = [(modality.value, *item) for item in held.sums.items() if item not in before.items()]
+        self._db.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", new)
+
+    def _commit(self, modality: Modality, held: Committed) -> None:
+        row = (modality.value, held.file, held.rows, held.gone)
+        self._db.execute(
+            "UPDATE vectors SET file = ?, rows = ?, gone = ?, sum = ? WHERE modality = ?",
+            (*row[1:], row_sum(*row), modality.value),
+        )
 
     def count(self, modality: Modality | None) -> int:
         """Return the number of pictures."""
-        return sum(n - gone for m, (n, gone) in self.rows().items() if modality in (None, m))
+        held = self.committed().items()
+        return sum(it.rows - it.gone for m, it in held if modality in (None, m))
 
     def cameras(self) -> list[str]:
         """Return the names of all cameras."""
@@ -219,81 +287,175 @@ class Catalogue:
 
     def records(self, modality: Modality, rows: Iterable[int]) -> dict[int, ImageRecord]:
         """Return the records of the pictures in some rows."""
-        asked = f"SELECT row, {RECORD} FROM pictures WHERE modality = ? AND row IN"
+        asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE modality = ? AND row IN"
         return {
-            row: _record(modality, *columns)
+            row[1]: self._entry(row).record
             for some in _in_parts(rows)
-            for row, *columns in self._db.execute(f"{asked} ({_marks(some)})", (modality, *some))
+            for row in self._db.execute(f"{asked} ({_marks(some)})", (modality, *some))
         }
 
     def known(self, keys: Iterable[Key]) -> dict[Key, Entry]:
         """Return the entries of those of some pictures that are here."""
-        asked = f"SELECT modality, size, mtime_ns, content, {RECORD} FROM pictures"
         wanted = set(keys)
-        found = {}
-        for some in _in_parts({str(path) for path, _ in wanted}):
-            rows = self._db.execute(f"{asked} WHERE path IN ({_marks(some)})", some)
-            for modality, size, mtime_ns, content, *columns in rows:
-                record = _record(Modality(modality), *columns)
-                stamp = None if size is None else Stamp(size, mtime_ns)
-                found[record.key] = Entry(record, stamp, content)
-        return {key: entry for key, entry in found.items() if key in wanted}
+        found = self._entries("path IN", {str(path) for path, _ in wanted})
+        return {entry.record.key: entry for entry in found if entry.record.key in wanted}
+
+    def with_content(self, contents: Iterable[str]) -> list[Entry]:
+        """Return the entries of all pictures whose bytes have one of some hashes."""
+        return list(self._entries("content IN", set(contents)))
+
+    def _entries(self, condition: str, values: Iterable[object]) -> Iterator[Entry]:
+        asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE {condition}"
+        for some in _in_parts(values):
+            for row in self._db.execute(f"{asked} ({_marks(some)})", some):
+                yield self._entry(row)
+
+    def page(self, modality: Modality, after: int, filters: Filters) -> list[tuple[int, Entry]]:
+        """Return the next pictures that the filters let pass, with their rows."""
+        conditions = {"row > ?": [after], **_conditions(modality, filters)}
+        where = " AND ".join(["modality = ?", *conditions])
+        values = [modality, *(value for some in conditions.values() for value in some)]
+        asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE {where} ORDER BY row LIMIT {AT_ONCE}"
+        return [(row[1], self._entry(row)) for row in self._db.execute(asked, values)]
 
     def remove(self, keys: Iterable[Key]) -> int:
         """Remove pictures; their vectors stay in the file and no longer count."""
-        removed = 0
+        removed = dict.fromkeys(Modality, 0)
         for key in keys:
             asked = "DELETE FROM pictures WHERE path = ? AND box = ? RETURNING modality, row"
             for place in self._db.execute(asked, _named(key)).fetchall():
                 self._db.execute("DELETE FROM tags WHERE modality = ? AND row = ?", place)
-                gone = "UPDATE vectors SET gone = gone + 1 WHERE modality = ?"
-                self._db.execute(gone, place[:1])
-                removed += 1
-        return removed
+                removed[Modality(place[0])] += 1
+        for modality, held in self.committed().items():
+            if removed[modality]:
+                self._commit(modality, replace(held, gone=held.gone + removed[modality]))
+        return sum(removed.values())
 
     def insert(self, modality: Modality, first_row: int, entries: Sequence[Entry]) -> None:
         """Add pictures whose vectors lie in consecutive rows."""
-        numbered = list(enumerate(entries, first_row))
-        self._db.executemany(
-            f"INSERT INTO pictures VALUES ({_marks(range(12))})",
-            [
-                (
-                    *(modality, row, *_named(entry.record.key)),
-                    *_labels(entry.record),
-                    *(entry.stamp or (None, None)),
-                    entry.content,
-                )
-                for row, entry in numbered
-            ],
-        )
-        for row, entry in numbered:
-            self._tag((modality, row), entry.record.tags)
-        asked = "UPDATE vectors SET rows = ? WHERE modality = ?"
-        self._db.execute(asked, (first_row + len(entries), modality))
+        for row, entry in enumerate(entries, first_row):
+            self._write((modality.value, row), entry)
 
-    def relabel(self, record: ImageRecord) -> None:
-        """Change what is said about a picture that is here."""
-        asked = (
-            "UPDATE pictures SET identity = ?, camera = ?, tracklet = ?, time = ?, moment = ? "
-            "WHERE path = ? AND box = ? RETURNING modality, row"
-        )
-        changed = self._db.execute(asked, (*_labels(record), *_named(record.key))).fetchall()
-        for place in changed:
+    def change(self, changes: Mapping[Key, Entry]) -> None:
+        """Change what is known about pictures that are here, even their path."""
+        places = {}
+        for number, key in enumerate(changes):
+            # Under names that no file has, so that two pictures may exchange theirs.
+            asked = (
+                "UPDATE pictures SET path = ? WHERE path = ? AND box = ? RETURNING modality, row"
+            )
+            for place in self._db.execute(asked, (f"\0{number}", *_named(key))).fetchall():
+                places[key] = place
+        self.remove(changes[key].record.key for key in places)
+        for key, place in places.items():
             self._db.execute("DELETE FROM tags WHERE modality = ? AND row = ?", place)
-            self._tag(place, record.tags)
+            self._db.execute("DELETE FROM pictures WHERE modality = ? AND row = ?", place)
+            self._write(place, changes[key])
 
-    def _tag(self, place: tuple[str, int], tags: Iterable[str]) -> None:
-        rows = [(*place, tag) for tag in tags]
-        if rows:
-            self._db.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
+    def _write(self, place: tuple[str, int], entry: Entry) -> None:
+        tags = sorted(entry.record.tags)
+        columns = (
+            *_named(entry.record.key),
+            *_labels(entry.record),
+            *(entry.stamp or (None, None)),
+            entry.content,
+            str(entry.source) if entry.source else None,
+            int(entry.by_hand),
+        )
+        row = (*place, *columns, row_sum(*place, *columns, *tags))
+        self._db.execute(f"INSERT INTO pictures VALUES ({_marks(row)})", row)
+        self._db.executemany("INSERT INTO tags VALUES (?, ?, ?)", [(*place, tag) for tag in tags])
+
+    def living(self, modality: Modality, first: int) -> Rows:
+        """Return the rows, from a first one on, that belong to pictures, sorted."""
+        asked = "SELECT row FROM pictures WHERE modality = ? AND row >= ? ORDER BY row"
+        found = self._db.execute(asked, (modality, first))
+        return np.fromiter((row for (row,) in found), np.int64)
+
+    def move(self, modality: Modality, rows: Iterable[tuple[int, int]]) -> None:
+        """Say that vectors have moved, from one row to another that belonged to no picture."""
+        asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE modality = ? AND row = ?"
+        for old, new in rows:
+            place = (modality.value, old)
+            entry = self._entry(self._db.execute(asked, place).fetchone())
+            self._db.execute("DELETE FROM tags WHERE modality = ? AND row = ?", place)
+            self._db.execute("DELETE FROM pictures WHERE modality = ? AND row = ?", place)
+            self._write((modality.value, new), entry)
+
+    def notes(self, kind: str) -> dict[str, Any]:
+        """Return the notes of one kind."""
+        found = self._db.execute("SELECT key, value FROM notes WHERE kind = ?", (kind,))
+        try:
+            return {key: msgspec.json.decode(value) for key, value in found}
+        except msgspec.DecodeError as error:
+            raise damaged(self.gallery, f"a note in {FILE} is unreadable") from error
+
+    def note(self, changes: NoteChanges) -> None:
+        """Write notes, and take away those whose value is None."""
+        for place, value in changes.items():
+            self._db.execute("DELETE FROM notes WHERE kind = ? AND key = ?", place)
+            if value is not None:
+                row = (*place, json.dumps(value))
+                self._db.execute("INSERT INTO notes VALUES (?, ?, ?)", row)
+
+    def damage(self) -> list[str]:
+        """Read everything, and return a line for each thing that is not as it was written."""
+        wrong = [f"{FILE}: {line}" for (line,) in self._db.execute("PRAGMA integrity_check")]
+        wrong = [] if wrong == [f"{FILE}: ok"] else wrong
+        for modality, held in self.committed().items():
+            count = 0
+            asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE modality = ?"
+            for row in self._db.execute(asked, (modality,)):
+                count += 1
+                try:
+                    self._entry(row)
+                except GalleryError as error:
+                    wrong.append(str(error))
+            if count != held.rows - held.gone:
+                counted = f"{held.rows - held.gone} {modality} pictures are counted"
+                wrong.append(f"{FILE}: {counted}, {count} are there")
+        return wrong
+
+    def wipe(self) -> None:
+        """Write the file anew, so that nothing deleted is left between what is there.
+
+        It has to be called outside of `writing`. Readers that are in the middle of a question keep
+        the journal from being cut; it is cut once they have finished.
+        """
+        with explained(self.gallery):
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _entry(self, row: Sequence[Any]) -> Entry:
+        """Return the entry of a row, if it is as it was written."""
+        modality, _, path, box, identity, person, camera, tracklet, time, _, *rest, tags, sum_ = row
+        size, mtime_ns, content, source, by_hand = rest
+        if sum_ not in (None, _sum_of(row)):
+            raise damaged(self.gallery, f"what {FILE} says of {path!a} has changed")
+        try:
+            record = ImageRecord(
+                path=Path(path),
+                modality=Modality(modality),
+                identity=identity,
+                person=person,
+                camera=camera,
+                tracklet=tracklet,
+                time=datetime.fromisoformat(time) if time else None,
+                box=Box.from_text(box) if box else None,
+                tags=frozenset() if tags == "[]" else frozenset(json.loads(tags)),
+            )
+            stamp = None if size is None else Stamp(size, mtime_ns)
+        except (ValueError, TypeError, VireidError) as error:
+            raise damaged(self.gallery, f"what {FILE} says of {path!a} is unreadable") from error
+        return Entry(record, stamp, content, Path(source) if source else None, bool(by_hand))
 
     def version(self) -> int:
         """Return a number that is different after every commit."""
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def raise_version(self) -> None:
-        """Raise the version; every change has to call this."""
-        self._db.execute(f"PRAGMA user_version = {self.version() % 2**30 + 1}")
+        """Raise the version, as every change does."""
+        self._db.execute(f"PRAGMA user_version = {self.version() + 1}")
 
 
 def _address(gallery: Path) -> str:
@@ -324,6 +486,9 @@ def _conditions(modality: Modality, filters: Filters) -> dict[str, Sequence[Any]
         ("moment < ?", filters.until is not None, _moments(filters.until)),
         ("tracklet = ?", filters.tracklet is not None, [filters.tracklet]),
         ("identity = ?", filters.identity is not None, [filters.identity]),
+        ("person = ?", filters.person is not None, [filters.person]),
+        ("path > ? AND path < ?", filters.below is not None, _paths_below(filters.below)),
+        ("source = ?", filters.source is not None, [str(filters.source)]),
         (
             f"{tagged} {all_of}",
             bool(filters.tags),
@@ -331,6 +496,14 @@ def _conditions(modality: Modality, filters: Filters) -> dict[str, Sequence[Any]
         ),
     ]
     return {condition: values for condition, is_asked, values in asked if is_asked}
+
+
+def _paths_below(folder: Path | None) -> list[str]:
+    """Return what all paths in a folder lie between."""
+    if folder is None:
+        return []
+    first = os.path.join(folder, "")  # noqa: PTH118  with the separator at its end
+    return [first, first[:-1] + chr(ord(first[-1]) + 1)]
 
 
 def _moments(time: datetime | None) -> list[int]:
@@ -344,32 +517,25 @@ def _named(key: Key) -> tuple[str, str]:
 
 
 def _labels(record: ImageRecord) -> tuple[int | str | None, ...]:
-    """Return identity, camera, tracklet, time and moment as they stand in the table."""
+    """Return identity, person, camera, tracklet, time and moment as they stand in the table."""
     time = record.time
     when = (None, None) if time is None else (time.isoformat(), moment(time))
-    return record.identity, record.camera, record.tracklet, *when
+    return record.identity, record.person, record.camera, record.tracklet, *when
 
 
-def _record(
-    modality: Modality,
-    path: str,
-    box: str,
-    identity: int | None,
-    camera: str | None,
-    tracklet: str | None,
-    time: str | None,
-    tags: str,
-) -> ImageRecord:
-    return ImageRecord(
-        path=Path(path),
-        modality=modality,
-        identity=identity,
-        camera=camera,
-        tracklet=tracklet,
-        time=datetime.fromisoformat(time) if time else None,
-        box=Box.from_text(box) if box else None,
-        tags=frozenset() if tags == "[]" else frozenset(json.loads(tags)),
-    )
+def _sum_of(row: Sequence[Any]) -> int:
+    """Return the checksum of a whole row."""
+    *columns, tags, _ = row
+    return row_sum(*columns, *sorted(json.loads(tags)))
+
+
+def _about_sum(about: Mapping[str, str]) -> int:
+    return row_sum(*sorted(about.items()))
+
+
+def damaged(gallery: Path, what: str) -> GalleryError:
+    """Return the error of a gallery that does not hold what was written into it."""
+    return GalleryError(f"{gallery} is damaged ({what}); {REINDEX}")
 
 
 @contextmanager
@@ -399,8 +565,8 @@ MEANINGS = {
     "SQLITE_IOERR_SHMSIZE": FULL,
     "SQLITE_READONLY": "it may not be written to; change its permissions or copy it",
     "SQLITE_CANTOPEN": "it may not be opened; change its permissions or copy it",
-    "SQLITE_NOTADB": "it is damaged; index the pictures again into another gallery",
-    "SQLITE_CORRUPT": "it is damaged; index the pictures again into another gallery",
+    "SQLITE_NOTADB": f"it is damaged; {REINDEX}",
+    "SQLITE_CORRUPT": f"it is damaged; {REINDEX}",
 }
 
 

@@ -1,23 +1,44 @@
 """The store of one machine: a folder with a catalogue in SQLite and vectors in files."""
 
-import os
-import shutil
+import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from vireid.gallery.filters import Filters
-from vireid.gallery.local.catalogue import FILE, Catalogue, explained
-from vireid.gallery.local.vectors import Rows, VectorFile, best, ordered
-from vireid.gallery.store import Entry, GalleryError, Queries, Scored, Storage, Vectors
+from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained
+from vireid.gallery.local.similarities import Rows, best, ordered
+from vireid.gallery.local.vectors import (
+    BLOCK,
+    DamagedError,
+    StoredVectors,
+    VectorFile,
+    changed,
+    sums_of,
+)
+from vireid.gallery.store import (
+    NO_FILTERS,
+    NO_NOTES,
+    Entry,
+    GalleryError,
+    NoteChanges,
+    Queries,
+    Scored,
+    Storage,
+    Vectors,
+)
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
+from vireid.whole_files import new_folder
 
 MODALITIES = tuple(Modality)
+ROWS_TO_COPY = 8 * BLOCK
 MOST_FILTERS = 64
 """Number of filters whose rows are kept; those of 100,000 pictures take up to 0.8 MB each."""
 
@@ -27,7 +48,7 @@ class _Snapshot:
     """The state of the gallery after one commit."""
 
     version: int
-    stored: Mapping[Modality, Vectors]
+    stored: Mapping[Modality, StoredVectors]
     complete: Mapping[Modality, bool]
     """Whether every vector belongs to a picture."""
     rows: dict[tuple[Modality, Filters], Rows] = field(default_factory=dict)
@@ -37,10 +58,11 @@ class _Snapshot:
 class LocalStore:
     """Keeps a gallery in a folder, for all processes of one machine.
 
-    `facts.sqlite` knows the pictures and says how many vectors are committed;
-    `visible.float32` and `infrared.float32` (or `.float16`) hold the vectors, one spectrum each, so
-    that a search in one spectrum reads nothing else. A writer that dies leaves no trace but
-    vectors that do not count and are overwritten by the next.
+    `facts.sqlite` knows the pictures and says how many vectors are committed, and in which files:
+    `visible.float32` and `infrared.float32` (or `.float16`), one spectrum each, so that a search in
+    one spectrum reads nothing else. Compacting writes new files, `visible.1.float32`, and removes
+    the old ones. A writer that dies leaves no trace but vectors and files that do not count; the
+    next one overwrites or removes them.
     """
 
     def __init__(self, folder: Path, patience: float) -> None:
@@ -50,7 +72,6 @@ class LocalStore:
             raise GalleryError(f"{folder} is not a gallery; {way_out}")
         self._folder = folder
         self._catalogue = Catalogue(folder, patience)
-        self._files = _vector_files(folder, self.model.embedding_dim, self._catalogue.storage)
         self._snapshot: _Snapshot | None = None
         self._cameras: tuple[int, list[str]] | None = None
         self._lock = threading.RLock()
@@ -63,19 +84,19 @@ class LocalStore:
             GalleryError: Something is there already, or the disk is full.
         """
         if folder.exists():
-            raise GalleryError(f"{folder} is there already; open it or choose another name")
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+            raise _is_there(folder)
         with explained(folder):
             try:
-                partial.mkdir(parents=True)
-                for file in _vector_files(partial, model.embedding_dim, storage).values():
-                    file.path.touch()
-                Catalogue.create(partial, model, storage)
-                _sync_folder(partial)
-                partial.rename(folder)
-                _sync_folder(folder.parent)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                with new_folder(folder) as building:
+                    for modality in Modality:
+                        VectorFile(
+                            building / f"{modality}.{storage}", model.embedding_dim, storage
+                        ).create()
+                    Catalogue.create(building, model, storage)
+            except (FileExistsError, OSError) as error:
+                if folder.exists():  # another process was faster
+                    raise _is_there(folder) from error
+                raise
 
     @property
     def address(self) -> str:
@@ -116,37 +137,144 @@ class LocalStore:
         with self._lock, self._catalogue.reading():
             return self._catalogue.known(keys)
 
+    def entries(self, filters: Filters = NO_FILTERS) -> Iterator[Entry]:
+        """Yield the pictures that the filters let pass, some thousand at a time."""
+        others = replace(filters, modality=None)
+        for modality in MODALITIES if filters.modality is None else (filters.modality,):
+            after = -1
+            while True:
+                with self._lock, self._catalogue.reading():
+                    page = self._catalogue.page(modality, after, others)
+                if not page:
+                    break
+                yield from (entry for _, entry in page)
+                after = page[-1][0]
+
+    def with_content(self, contents: Iterable[str]) -> list[Entry]:
+        """Return the entries of all pictures whose bytes have one of some hashes."""
+        with self._lock, self._catalogue.reading():
+            return self._catalogue.with_content(contents)
+
+    def notes(self, kind: str) -> Mapping[str, Any]:
+        """Return the notes of one kind, by their keys."""
+        with self._lock, self._catalogue.reading():
+            return self._catalogue.notes(kind)
+
+    def note(self, changes: NoteChanges) -> None:
+        """Write notes, and take away those whose value is None."""
+        with self._writing():
+            self._catalogue.note(changes)
+
     def add(self, vectors: Vectors, entries: Sequence[Entry]) -> None:
         """Add pictures; one with a key that is there already is replaced."""
-        with self._lock, self._catalogue.writing():
+        with self._writing():
             self._catalogue.remove(entry.record.key for entry in entries)
-            for modality, (count, _) in self._catalogue.rows().items():
+            for modality, held in self._catalogue.committed().items():
                 of_it = [i for i, e in enumerate(entries) if e.record.modality is modality]
                 if of_it:
-                    self._files[modality].append(vectors[of_it], count)
-                    self._catalogue.insert(modality, count, [entries[i] for i in of_it])
-            self._catalogue.raise_version()
+                    sums = self._file(held).append(vectors[of_it], held.rows, held.sums)
+                    self._catalogue.insert(modality, held.rows, [entries[i] for i in of_it])
+                    rows = held.rows + len(of_it)
+                    grown = replace(held, rows=rows, sums={**held.sums, **sums})
+                    self._catalogue.commit(modality, grown)
 
-    def remove(self, keys: Iterable[Key]) -> int:
+    def remove(self, keys: Iterable[Key], notes: NoteChanges = NO_NOTES) -> int:
         """Remove pictures, and return how many of them were there."""
-        with self._lock, self._catalogue.writing():
-            removed = self._catalogue.remove(keys)
-            self._catalogue.raise_version()
-        return removed
+        with self._writing():
+            self._catalogue.note(notes)
+            return self._catalogue.remove(keys)
 
-    def relabel(self, records: Iterable[ImageRecord]) -> None:
-        """Change identity, camera, tracklet, time and tags of the pictures that are there."""
-        with self._lock, self._catalogue.writing():
-            for record in records:
-                self._catalogue.relabel(record)
-            self._catalogue.raise_version()
+    def change(self, changes: Mapping[Key, Entry]) -> None:
+        """Change what is known about pictures, even their path; their vectors stay."""
+        with self._writing():
+            self._catalogue.change(changes)
+
+    def compact(self, from_share: float = 0.0) -> None:
+        """Take what no longer counts out of all files.
+
+        Vectors are written to new files, in which the last of them fill the gaps; the old files go
+        once that is committed.
+        """
+        with self._writing():
+            many = {m: h for m, h in self._catalogue.committed().items() if h.gone > 0}
+            many = {m: held for m, held in many.items() if held.gone > from_share * held.rows}
+            for modality, held in many.items():
+                self._compact(modality, held)
+        if from_share and not many:
+            return
+        with self._lock:
+            self._snapshot = None
+            with self._writing():
+                """Removes the old files, which no longer count."""
+            self._catalogue.wipe()
+
+    def _compact(self, modality: Modality, held: Committed) -> None:
+        count = held.rows - held.gone
+        living = self._catalogue.living(modality, 0)
+        order = np.arange(count)
+        moved = living[living >= count]
+        gaps = np.setdiff1d(order, living[living < count], assume_unique=True)
+        order[gaps] = moved
+        stored = self._file(held).stored(held.rows, held.sums, None)
+        new = replace(held, file=_next_file(held.file), rows=0, gone=0, sums={})
+        file = self._file(new)
+        file.create()
+        sums: dict[int, int] = {}
+        for start in range(0, count, ROWS_TO_COPY):
+            rows = order[start : start + ROWS_TO_COPY]
+            by_row = np.argsort(rows)
+            block = np.empty((len(rows), file.dim), file.dtype)
+            block[by_row] = stored.at(rows[by_row])
+            sums |= file.append(block, start, sums)
+        self._catalogue.move(modality, zip(moved.tolist(), gaps.tolist(), strict=True))
+        self._catalogue.commit(modality, replace(new, rows=count, sums=sums))
+
+    def damage(self) -> list[str]:
+        """Read and compare everything, and return one line for each thing that is wrong."""
+        with self._lock, self._catalogue.reading():
+            wrong = self._catalogue.damage()
+            for held in self._catalogue.committed().values():
+                try:
+                    blocks = self._file(held).stored(held.rows, held.sums, None).damaged()
+                except DamagedError as error:
+                    wrong.append(str(error))
+                    continue
+                wrong += [f"{held.file}: {changed(block, held.rows)}" for block in blocks]
+        return wrong
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Change things together or not at all, in a gallery whose files are all there."""
+        with self._lock, self._catalogue.writing() as sums_are_missing:
+            try:
+                self._remove_strays()
+                for modality, held in self._catalogue.committed().items():
+                    file = self._file(held)
+                    file.check_size(held.rows)
+                    if sums_are_missing:
+                        sums = sums_of(file.stored(held.rows, {}, None).part(0, held.rows))
+                        self._catalogue.commit(modality, replace(held, sums=sums))
+                yield
+            except DamagedError as error:
+                raise damaged(self._folder, str(error)) from error
+
+    def _remove_strays(self) -> None:
+        """Remove vector files that do not count, of writers that died."""
+        files = {held.file for held in self._catalogue.committed().values()}
+        for path in self._folder.iterdir():
+            if VECTOR_FILE.fullmatch(path.name) and path.name not in files:
+                with suppress(PermissionError):  # on Windows, while somebody has it open
+                    path.unlink(missing_ok=True)
+
+    def _file(self, held: Committed) -> VectorFile:
+        path = self._folder / held.file
+        return VectorFile(path, self.model.embedding_dim, self._catalogue.storage)
 
     def search(self, queries: Queries, top: int, filters: Filters) -> list[list[Scored]]:
         """Find the most similar pictures by comparing with every one that the filters let pass."""
         searched = MODALITIES if filters.modality is None else (filters.modality,)
         others = replace(filters, modality=None)
-        with self._lock, self._catalogue.reading():
-            snapshot = self._refreshed()
+        with self._lock, self._reading_vectors() as snapshot:
             found = [self._best(snapshot, queries, top, m, others) for m in searched]
             scores, numbers = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
             return self._with_records(*ordered(scores, numbers, top))
@@ -176,40 +304,60 @@ class LocalStore:
         for index, modality in enumerate(MODALITIES):
             of_it = numbers[numbers % len(MODALITIES) == index] // len(MODALITIES)
             found = self._catalogue.records(modality, np.unique(of_it).tolist())
+            if len(found) < len(np.unique(of_it)):
+                raise damaged(self._folder, f"{FILE} does not say what some vectors show")
             records |= {row * len(MODALITIES) + index: record for row, record in found.items()}
         return [
             [(score, records[number]) for score, number in zip(*pair, strict=True)]
             for pair in zip(scores.tolist(), numbers.tolist(), strict=True)
         ]
 
+    @contextmanager
+    def _reading_vectors(self) -> Iterator[_Snapshot]:
+        """Answer as of one commit, read again only if somebody has written since."""
+        try:
+            with self._catalogue.reading():
+                try:
+                    snapshot = self._refreshed()
+                except DamagedError:
+                    # Another process may have compacted just now: its next commit names new files.
+                    snapshot = None
+                if snapshot is not None:
+                    yield snapshot
+                    return
+            with self._catalogue.reading():
+                yield self._refreshed()
+        except DamagedError as error:
+            raise damaged(self._folder, str(error)) from error
+
     def _refreshed(self) -> _Snapshot:
-        """Return the present state, read again only if somebody has written since."""
         version = self._catalogue.version()
-        if self._snapshot is None or self._snapshot.version != version:
-            rows = self._catalogue.rows()
-            try:
-                stored = {m: self._files[m].mapped(count) for m, (count, _) in rows.items()}
-            except (ValueError, OSError) as error:
-                way_out = "index the pictures again into another gallery"
-                raise GalleryError(f"{self._folder} is damaged ({error}); {way_out}") from error
-            complete = {m: gone == 0 for m, (_, gone) in rows.items()}
-            self._snapshot = _Snapshot(version, stored, complete)
-        return self._snapshot
+        before = self._snapshot
+        if before is None or before.version != version:
+            committed = self._catalogue.committed()
+            earlier = before.stored if before else {}
+            stored = {
+                modality: self._file(held).stored(held.rows, held.sums, earlier.get(modality))
+                for modality, held in committed.items()
+            }
+            complete = {m: held.gone == 0 for m, held in committed.items()}
+            self._snapshot = before = _Snapshot(version, stored, complete)
+        return before
 
 
-NO_FILTERS = Filters()
+VECTOR_FILE = re.compile(r"(?:visible|infrared)(?:\.\d+)?\.float(?:32|16)")
+"""Pattern of the names of vector files."""
 
 
-def _vector_files(folder: Path, dim: int, storage: Storage) -> dict[Modality, VectorFile]:
-    return {m: VectorFile(folder / f"{m}.{storage}", dim, storage) for m in Modality}
+def _next_file(file: str) -> str:
+    """Return the name of the file that takes the place of one.
+
+    >>> _next_file("visible.float32"), _next_file("visible.1.float32")
+    ('visible.1.float32', 'visible.2.float32')
+    """
+    modality, *number, storage = file.split(".")
+    return f"{modality}.{int(*number) + 1}.{storage}"
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make new names in a folder survive a power cut."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _is_there(folder: Path) -> GalleryError:
+    return GalleryError(f"{folder} is there already; open it or choose another name")

@@ -1,4 +1,4 @@
-"""Galleries of before there were boxes: read as they are, and changed to format 2 with a change."""
+"""Galleries of earlier formats: read as they are, and changed to today's format with a change."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from tests.gallery.test_gallery import DIM, TOY, people, unit
 from vireid.errors import VireidError
 from vireid.gallery import Filters, Gallery, GalleryError
 from vireid.gallery.local import catalogue
+from vireid.gallery.local.schema import FORMAT
 from vireid.records import Box, ImageRecord, Modality
 
 SCHEMA_1 = """
@@ -35,17 +36,53 @@ CREATE TABLE pictures (
 ) WITHOUT ROWID;
 CREATE INDEX by_camera ON pictures (camera, modality);
 """
+SCHEMA_2 = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE vectors (modality TEXT PRIMARY KEY, rows INTEGER NOT NULL, gone INTEGER NOT NULL);
+CREATE TABLE pictures (
+    modality TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    box TEXT NOT NULL,
+    identity INTEGER,
+    camera TEXT,
+    tracklet TEXT,
+    time TEXT,
+    moment INTEGER,
+    size INTEGER,
+    mtime_ns INTEGER,
+    content TEXT,
+    PRIMARY KEY (modality, row),
+    UNIQUE (path, box)
+) WITHOUT ROWID;
+CREATE TABLE tags (
+    modality TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    tag TEXT NOT NULL,
+    PRIMARY KEY (modality, row, tag)
+) WITHOUT ROWID;
+CREATE INDEX by_camera ON pictures (camera, modality);
+CREATE INDEX by_identity ON pictures (identity, modality);
+CREATE INDEX by_tracklet ON pictures (tracklet) WHERE tracklet IS NOT NULL;
+CREATE INDEX by_moment ON pictures (moment) WHERE moment IS NOT NULL;
+CREATE INDEX by_tag ON tags (tag, modality);
+"""
+
+
+@pytest.fixture(params=[1, 2])
+def format_(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A gallery as it was written in format 1: 40 pictures, of which one was replaced."""
+def old(tmp_path: Path, format_: int) -> Path:
+    """A gallery as it was written in a former format: 40 pictures, of which one was replaced."""
     folder = tmp_path / "old.gallery"
     folder.mkdir()
     database = sqlite3.connect(folder / "facts.sqlite", isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
-    database.executescript(SCHEMA_1)
-    about = {"format": 1, "model": asdict(TOY), "storage": "float32"}
+    database.executescript(SCHEMA_1 if format_ == 1 else SCHEMA_2)
+    about = {"format": format_, "model": asdict(TOY), "storage": "float32"}
     database.executemany(
         "INSERT INTO about VALUES (?, ?)", [(k, json.dumps(v)) for k, v in about.items()]
     )
@@ -57,13 +94,15 @@ def old(tmp_path: Path) -> Path:
             np.concatenate([np.full((gone, DIM), 9, np.float32), vectors]).tobytes()
         )
         database.execute("INSERT INTO vectors VALUES (?, ?, ?)", (modality, 20 + gone, gone))
-        database.executemany(
-            "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (modality, row, str(r.path), r.identity, r.camera, 5, 6)
-                for row, (_, r) in enumerate(of_it, gone)
-            ],
-        )
+        columns = "modality, row, path, identity, camera, size, mtime_ns"
+        asked = f"INSERT INTO pictures ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        if format_ == 2:
+            asked = asked.replace("mtime_ns)", "mtime_ns, box)").replace("?)", "?, '')")
+        rows = [
+            (modality, row, str(r.path), r.identity, r.camera, 5, 6)
+            for row, (_, r) in enumerate(of_it, gone)
+        ]
+        database.executemany(asked, rows)
     database.execute("PRAGMA user_version = 7")
     database.close()
     return folder
@@ -88,7 +127,7 @@ NEW = ImageRecord(
 )
 
 
-def test_an_old_gallery_is_searched_as_it_is(old: Path) -> None:
+def test_an_old_gallery_is_searched_as_it_is(old: Path, format_: int) -> None:
     with Gallery.open(old, TOY) as gallery:
         for i, record in enumerate(people(40)):
             assert gallery.search(unit(40)[i : i + 1], 1)[0][0].record == record
@@ -102,18 +141,19 @@ def test_an_old_gallery_is_searched_as_it_is(old: Path) -> None:
         (known,) = gallery.known(people(1))
         assert known is not None
         assert (known.record, known.stamp, known.content) == (people(1)[0], (5, 6), None)
-    assert format_of(old) == 1
+    assert format_of(old) == format_
 
 
-def test_the_first_change_makes_it_format_2_and_nothing_is_lost(old: Path) -> None:
+def test_the_first_change_makes_it_todays_format_and_nothing_is_lost(old: Path) -> None:
     with Gallery.open(old) as gallery:
         before = gallery.search(unit(3, seed=1), 40)
         gallery.add(unit(1, seed=5), [NEW])
-        assert format_of(old) == 2
+        assert format_of(old) == FORMAT
         assert gallery.search(unit(1, seed=5), 1)[0][0].record == NEW
         gallery.remove([NEW])
         assert gallery.search(unit(3, seed=1), 40) == before
         gallery.relabel([replace(people(1)[0], tags=frozenset({"hat"}))])
+        assert gallery.damage() == []
     with Gallery.open(old) as gallery:
         (hit,) = gallery.search(unit(1), 9, Filters(tags=["hat"]))[0]
         assert hit.record == replace(people(1)[0], tags=frozenset({"hat"}))
@@ -134,24 +174,24 @@ def test_it_becomes_what_a_new_gallery_is(old: Path, tmp_path: Path) -> None:
     assert schema(old) == schema(tmp_path / "new.gallery")
 
 
-def test_a_change_that_fails_leaves_it_in_format_1(old: Path) -> None:
+def test_a_change_that_fails_leaves_it_as_it_was(old: Path, format_: int) -> None:
     with Gallery.open(old) as gallery:
         many = people(400, start=40)
         with full_disk(60_000), pytest.raises(GalleryError, match="disk is full"):
             gallery.add(unit(400, seed=2), many)
-        assert format_of(old) == 1
+        assert format_of(old) == format_
         assert len(gallery.search(unit(1), 99)[0]) == 40
         too_large = replace(NEW)
         object.__setattr__(too_large, "identity", 2**80)  # which a record itself refuses
         with pytest.raises(VireidError, match=r"too large|is larger"):
             gallery.add(unit(1), [too_large])
-        assert format_of(old) == 1
+        assert format_of(old) == format_
         assert gallery.search(unit(1), 1)[0][0].record == people(1)[0]
         gallery.add(unit(400, seed=2), many)
-        assert (format_of(old), len(gallery)) == (2, 440)
+        assert (format_of(old), len(gallery)) == (FORMAT, 440)
 
 
-def test_whoever_had_it_open_sees_what_another_writes_in_format_2(old: Path) -> None:
+def test_whoever_had_it_open_sees_what_another_writes_in_todays_format(old: Path) -> None:
     with Gallery.open(old) as reader, Gallery.open(old) as writer, Gallery.open(old) as second:
         assert len(reader.search(unit(1), 99)[0]) == 40
         writer.add(unit(1, seed=5), [NEW])

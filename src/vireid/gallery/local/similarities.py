@@ -1,0 +1,107 @@
+"""Exact search: the similarities of queries to every vector, and the highest of them."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vireid.gallery.store import Vectors
+
+Rows = Int[np.ndarray, " r"]
+
+MOST_SCORES = 2**24
+"""Largest number of similarities held at once, so that memory does not grow with queries x
+gallery."""
+HALF_ROWS = 1024
+"""Number of rows of half precision converted at once, which stay in the processor's cache."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """Vectors that can be read in part."""
+
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, stop: int) -> Vectors:
+        """Return consecutive rows."""
+
+    def at(self, rows: Rows) -> Vectors:
+        """Return some rows, given in rising order."""
+
+
+def best(
+    stored: Readable, queries: Float[np.ndarray, "q d"], top: int, rows: Rows | None = None
+) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
+    """Return the most similar vectors, by comparing with every one of them.
+
+    Args:
+        stored: Vectors as float32 or float16.
+        queries: Vectors as float32.
+        top: Largest number of vectors, k; k is smaller if there are fewer.
+        rows: Sorted rows to search; None: all.
+
+    Returns:
+        Similarities, falling, and the rows they belong to.
+    """
+    step = max(HALF_ROWS, MOST_SCORES // max(len(queries), 1))
+    found = [
+        _best_of(*_scores(stored, queries, start, min(start + step, len(stored)), rows), top)
+        for start in range(0, len(stored), step)
+    ]
+    scores = [np.zeros((len(queries), 0), np.float32), *(scores for scores, _ in found)]
+    numbers = [np.zeros((len(queries), 0), np.int64), *(numbers for _, numbers in found)]
+    return ordered(np.concatenate(scores, axis=1), np.concatenate(numbers, axis=1), top)
+
+
+def ordered(
+    scores: Float[np.ndarray, "q n"], numbers: Int[np.ndarray, "q n"], top: int
+) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
+    """Return the highest scores, falling, with their numbers; equal ones by rising number."""
+    order = np.lexsort((numbers, -scores), axis=1)[:, :top]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(numbers, order, axis=1)
+
+
+def _best_of(
+    scores: Float[np.ndarray, "q n"], numbers: Rows, top: int
+) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
+    """Return the highest scores in any order."""
+    if top < scores.shape[1]:
+        chosen = np.argpartition(scores, -top, axis=1)[:, -top:]
+        return np.take_along_axis(scores, chosen, axis=1), numbers[chosen]
+    return scores, np.broadcast_to(numbers, scores.shape)
+
+
+def _scores(
+    stored: Readable, queries: Float[np.ndarray, "q d"], start: int, stop: int, rows: Rows | None
+) -> tuple[Float[np.ndarray, "q s"], Int[np.ndarray, " s"]]:
+    """Return similarities to a part of the stored vectors, and the rows of these."""
+    if rows is None:
+        return _products(stored.part(start, stop), queries), np.arange(start, stop)
+    rows = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+    if 4 * len(rows) < stop - start:  # fetching these few costs less than reading all
+        return _products(stored.at(rows), queries), rows
+    return _products(stored.part(start, stop), queries)[:, rows - start], rows
+
+
+def _products(stored: Vectors, queries: Float[np.ndarray, "q d"]) -> Float[np.ndarray, "q n"]:
+    if stored.dtype == np.float32:
+        return np.asarray(queries @ stored.T)
+    products = np.empty((len(queries), len(stored)), np.float32)
+    for start in range(0, len(stored), HALF_ROWS):
+        part = slice(start, start + HALF_ROWS)
+        products[:, part] = queries @ _widened(stored[part]).T
+    return products
+
+
+def _widened(half: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Convert float16 to float32, exactly, and five times faster than NumPy's `astype`.
+
+    Sign, exponent and fraction are moved to where float32 has them; the two exponents count from
+    different zeros, 112 apart, which a multiplication makes good, also for denormal numbers.
+    Infinities and NaN, which unit vectors do not contain, come out wrong.
+    """
+    bits = half.view(np.int16).astype(np.int32)
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, np.int32(-0x70000001), out=bits)
+    wide = bits.view(np.float32)
+    return np.multiply(wide, np.float32(2.0**112), out=wide)
