@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vireid.arrays import Pictures
 from vireid.records import Modality
 from vireid.training_data.augmentation import (
     ERASED,
@@ -13,7 +14,6 @@ from vireid.training_data.augmentation import (
     Augmentation,
     AugmentationError,
     Changes,
-    Pictures,
     augment,
     draw_changes,
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from jaxtyping import Float
 
+from vireid.arrays import Queries, Vectors
 from vireid.gallery.addresses import Address, create_store, open_store
 from vireid.gallery.filters import Filters
-from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, Vectors, content_of
+from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, content_of
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
@@ -206,7 +206,7 @@ class Gallery:
 
     def search(
         self,
-        embeddings: Float[np.ndarray, "q d"],
+        embeddings: Queries,
         top: int = 10,
         filters: Filters | None = None,
         *,

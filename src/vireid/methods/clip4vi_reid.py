@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.clip import create_clip
-from vireid.backbones.clip_image import Pixels, Projected, ResNetTower, Stems, image_tower
+from vireid.backbones.clip_image import Normalisation, Projected, ResNetTower, Stems, image_tower
 from vireid.backbones.clip_plain import PlainCLIP
 from vireid.backbones.clip_text import Prompts, TextTower
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
@@ -66,7 +66,7 @@ class CLIP4VIReID(Method):
         quick_gelu: bool = True
         """Whether the transformers use QuickGELU: OpenAI's weights need true, most later ones
         false."""
-        pixels: Pixels = "imagenet"
+        pixels: Normalisation = "imagenet"
         """Mean and deviation by which pixels are normalised: ImageNet's (CSDN, CLIP-ReID's RN50),
         0.5 (`half`, CLIP-ReID's ViT) or CLIP's own."""
         picture: tuple[int, int] = (288, 144)

@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.clip import create_clip
-from vireid.backbones.clip_image import PIXELS, Pixels, grid_of, keep_size, resized
+from vireid.backbones.clip_image import NORMALISATIONS, Normalisation, grid_of, keep_size, resized
 from vireid.backbones.clip_text import numbers_of
 from vireid.errors import VireidError
 from vireid.losses.image_text import matching
@@ -59,7 +59,7 @@ class LanguageImage(Method):
         quick_gelu: bool = True
         """Whether the transformers use QuickGELU. A method that takes the weights needs the same
         setting."""
-        pixels: Pixels = "imagenet"
+        pixels: Normalisation = "imagenet"
         """Mean and deviation by which pixels are normalised. A method that takes the weights needs
         the same setting."""
         picture: tuple[int, int] = (128, 64)
@@ -117,7 +117,7 @@ class LanguageImage(Method):
         self._table, stride = self._positions()
         self._grid = grid_of(config.picture, stride)
         self.embedding_dim = int(self.clip.visual.output_dim)
-        for name, values in zip(("mean", "std"), PIXELS[config.pixels], strict=True):
+        for name, values in zip(("mean", "std"), NORMALISATIONS[config.pixels], strict=True):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:  # noqa: ARG002

@@ -35,7 +35,7 @@ SPREAD = 40
 PAIRS_EACH = 3
 COLOURS = {"visible": "#1a9850", "infrared": "#d73027", AUXILIARY: "#4575b4"}
 MARKERS = {"visible": "o", "infrared": "s", AUXILIARY: "^"}
-Pictures = Float[np.ndarray, "_ _ _ _"]
+Shown = Float[np.ndarray, "_ _ _ _"]
 """Rows and columns of several pictures, in colour or with one number for each place."""
 Points = Mapping[str, Float[torch.Tensor, "_ _"]]
 """Embeddings by modality; row i of each is of the same pair of pictures."""
@@ -112,7 +112,7 @@ def _every(pairs: Pairs, step: int, count: int) -> Pairs:
     return Pairs(pairs.visible[::step][:count], pairs.infrared[::step][:count])
 
 
-def _pictures(method: MUN, pairs: Pairs) -> dict[str, Pictures]:
+def _pictures(method: MUN, pairs: Pairs) -> dict[str, Shown]:
     """Return the rows of the upper part by name, each n x rows x columns x 3, or x 1."""
     made = method.auxiliary(pairs.visible, pairs.infrared)
     columns = {"visible": pairs.visible, "infrared": pairs.infrared}
@@ -133,7 +133,7 @@ def _points(method: MUN, pairs: Pairs) -> Points:
     }
 
 
-def _figure(title: str, columns: Mapping[str, Pictures], spreads: Mapping[str, Points]) -> bytes:
+def _figure(title: str, columns: Mapping[str, Shown], spreads: Mapping[str, Points]) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -149,7 +149,7 @@ def _figure(title: str, columns: Mapping[str, Pictures], spreads: Mapping[str, P
     return written.getvalue()
 
 
-def _show_pictures(figure: Any, columns: Mapping[str, Pictures]) -> None:
+def _show_pictures(figure: Any, columns: Mapping[str, Shown]) -> None:
     """Show a row for each kind of picture, a column for each person."""
     people = len(next(iter(columns.values())))
     grid = figure.subplots(len(columns), people, squeeze=False)

@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
+from vireid.arrays import Pictures, Pixels
 from vireid.errors import VireidError
 from vireid.records import Modality
-
-Picture = UInt8[np.ndarray, "h w 3"]
-Pictures = UInt8[np.ndarray, "n h w 3"]
 
 ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
 """Colour that fills erased boxes, as in CAJ. CAJ's code erases after subtracting mean and
@@ -123,7 +121,7 @@ def draw_changes(
     )
 
 
-def augment(pictures: Sequence[Picture], changes: Changes) -> Pictures:
+def augment(pictures: Sequence[Pixels], changes: Changes) -> Pictures:
     """Return changed copies of pictures of one size."""
     changed = np.zeros((len(pictures), *pictures[0].shape), dtype=np.uint8)
     for i, picture in enumerate(pictures):
@@ -159,7 +157,7 @@ def _draw_boxes(
     return np.stack([top, left, height, width], axis=1)
 
 
-def _move(picture: Picture, into: Picture, shift: Int[np.ndarray, "2"], flipped: bool) -> None:
+def _move(picture: Pixels, into: Pixels, shift: Int[np.ndarray, "2"], flipped: bool) -> None:
     """Copy a picture moved by some pixels, mirrored or not, onto a black one."""
     rows, columns = picture.shape[:2]
     down, right = (int(step) for step in shift)
@@ -170,7 +168,7 @@ def _move(picture: Picture, into: Picture, shift: Int[np.ndarray, "2"], flipped:
     target.view(PIXEL)[:] = part.view(PIXEL)
 
 
-def _replace_colours(picture: Picture, channel: int) -> None:
+def _replace_colours(picture: Pixels, channel: int) -> None:
     if channel == NO_CHANNEL:
         return
     if channel == GREY:
@@ -181,7 +179,7 @@ def _replace_colours(picture: Picture, channel: int) -> None:
         picture[..., colour] = shade
 
 
-def _jitter(picture: Picture, brightness: float, contrast: float) -> None:
+def _jitter(picture: Pixels, brightness: float, contrast: float) -> None:
     """Change brightness, then contrast about the mean, by a table of the 256 shades."""
     if brightness == contrast == 1:
         return

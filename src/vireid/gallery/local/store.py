@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from vireid.arrays import Queries, Vectors
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.catalogue import FILE, Catalogue, explained
 from vireid.gallery.local.vectors import Rows, VectorFile, best, ordered
-from vireid.gallery.store import Entry, GalleryError, Queries, Scored, Storage, Vectors
+from vireid.gallery.store import Entry, GalleryError, Scored, Storage
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from vireid.gallery.store import Storage, Vectors
+from vireid.arrays import Queries, Vectors
+from vireid.gallery.store import Storage
 
 Rows = Int[np.ndarray, " r"]
 
@@ -62,7 +63,7 @@ class VectorFile:
 
 
 def best(
-    stored: Vectors, queries: Float[np.ndarray, "q d"], top: int, rows: Rows | None = None
+    stored: Vectors, queries: Queries, top: int, rows: Rows | None = None
 ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
     """Return the most similar vectors, by comparing with every one of them.
 
@@ -104,7 +105,7 @@ def _best_of(
 
 
 def _scores(
-    stored: Vectors, queries: Float[np.ndarray, "q d"], part: slice, rows: Rows | None
+    stored: Vectors, queries: Queries, part: slice, rows: Rows | None
 ) -> tuple[Float[np.ndarray, "q s"], Int[np.ndarray, " s"]]:
     """Yield similarities to a part of the stored vectors, and the rows of these."""
     start, stop, _ = part.indices(len(stored))
@@ -116,7 +117,7 @@ def _scores(
     return _products(stored[part], queries)[:, rows - start], rows
 
 
-def _products(stored: Vectors, queries: Float[np.ndarray, "q d"]) -> Float[np.ndarray, "q n"]:
+def _products(stored: Vectors, queries: Queries) -> Float[np.ndarray, "q n"]:
     if stored.dtype == np.float32:
         return np.asarray(queries @ stored.T)
     products = np.empty((len(queries), len(stored)), np.float32)
