@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
-from vireid.errors import EXTRA_OF_MODULE
+from vireid.errors import EXTRA_OF_MODULE, suggestion
 
 PROJECT = Path(__file__).parents[1]
 
@@ -57,3 +57,10 @@ def test_an_extra_brings_the_modules_that_it_is_named_for() -> None:
     for module, extra in EXTRA_OF_MODULE.items():
         brought = set(packages(project()["optional-dependencies"][extra]))
         assert brought & set(map(as_named, of_module[module])), (module, extra)
+
+
+def test_a_misspelt_word_is_answered_by_the_nearest_known_one_or_by_another_hint() -> None:
+    methods = ["agw", "mun"]
+    assert suggestion("agv", methods) == "did you mean 'agw'?"
+    assert suggestion("resnet", iter(methods)) == "there are agw, mun"
+    assert suggestion("resnet", methods, "name a file") == "name a file"

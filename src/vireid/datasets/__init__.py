@@ -16,7 +16,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -24,7 +23,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from vireid import user_code
-from vireid.errors import VireidError
+from vireid.errors import VireidError, suggestion
 from vireid.records import ImageRecord
 
 
@@ -217,9 +216,7 @@ def _module(name: str) -> ModuleType:
         return user_code.load(code)
     name = name_of(name)
     if name not in available():
-        close = get_close_matches(name, available(), n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise VireidError(f"no data set '{name}'{hint} (there are: {', '.join(available())})")
+        raise VireidError(f"there is no data set '{name}'; {suggestion(name, available())}")
     return import_module(f"{__name__}.{name}")
 
 

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from vireid.arrays import Queries, Vectors
+from vireid.errors import suggestion
 from vireid.gallery.addresses import Address, create_store, open_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, content_of
@@ -273,9 +273,7 @@ class Gallery:
         for camera in sorted(filters.cameras):
             if spelling_key(camera) in keys:
                 continue
-            near = get_close_matches(camera, cameras, 1)
-            has = f"it has {', '.join(cameras) or 'none'}"
-            hint = f"did you mean {near[0]!r}?" if near else has
+            hint = suggestion(camera, cameras, f"it has {', '.join(cameras) or 'none'}")
             raise GalleryError(f"{self.address} has no camera {camera!r}; {hint}")
 
 
