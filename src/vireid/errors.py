@@ -1,7 +1,8 @@
 """Errors that a person can fix."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 EXTRA_OF_MODULE = {
     "accelerate": "train",
@@ -67,6 +68,36 @@ def closest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | Non
         likeness: Least share of letters in common, from 0 to 1 (difflib's ratio).
     """
     return next(iter(get_close_matches(word, list(known), 1, likeness)), None)
+
+
+def check_settings(
+    settings: object,
+    names: Iterable[str],
+    right: Callable[[Any], bool],
+    rule: str,
+    table: str = "settings.",
+) -> None:
+    """Refuse settings that break a rule; one that is None is not set, and breaks none.
+
+    Args:
+        settings: Object that has the settings as attributes.
+        names: Names of the settings to check.
+        right: Tells whether a value follows the rule.
+        rule: The rule in words, after "it has to be".
+        table: Table of the recipe that holds the settings, with a dot.
+
+    Raises:
+        VireidError: A setting breaks the rule; the message names the first that does.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not right(value):
+            raise VireidError(f"{table}{name} is {value}; it has to be {rule}")
+
+
+def is_rising(values: Iterable[float]) -> bool:
+    """Return whether no value is below the one before it."""
+    return (values := list(values)) == sorted(values)
 
 
 def explain_missing_module(error: ModuleNotFoundError) -> MissingExtraError | None:

@@ -19,10 +19,9 @@ import msgspec
 import tomli_w
 
 from vireid import user_code
-from vireid.errors import VireidError, closest
+from vireid.errors import VireidError, check_settings, closest
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data as Data
-from vireid.training_data.settings import check_at_least
 
 IN_WORDS: Mapping[Any, str] = {
     bool: "true or false",
@@ -70,7 +69,8 @@ class Recipe:
     """Settings of the method, its `Config`."""
 
     def __post_init__(self) -> None:
-        check_at_least(0, seed=self.seed, save_minutes=self.save_minutes)
+        names = ("seed", "save_minutes")
+        check_settings(self, names, lambda value: value >= 0, "0 or more", table="")
 
     def as_dict(self) -> dict[str, Any]:
         """Return all settings, defaults too, as a TOML file holds them: what is None is left out.

@@ -11,12 +11,13 @@ arXiv:1708.04896.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vireid.arrays import Pictures, Pixels
-from vireid.errors import VireidError
+from vireid.errors import check_settings
 from vireid.records import Modality
 
 ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
@@ -29,10 +30,6 @@ NO_CHANNEL, GREY = -1, 3
 PIXEL = np.dtype("V3")
 ATTEMPTS = 10
 """Number of boxes drawn, of which the first that fits into the picture is erased."""
-
-
-class AugmentationError(VireidError):
-    """A setting of the augmentation makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,12 @@ class Augmentation:
     - this value and 1 + this value."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "channel_exchange", "grey", "random_erasing", "infrared_jitter"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "between 0 and 1")
-        _check("pad", self.pad, self.pad >= 0, "0 or more")
-        area, shape = self.erased_area, self.erased_shape
-        _check("erased_area", area, 0 < area[0] <= area[1] < 1, "rising, between 0 and 1")
-        _check("erased_shape", shape, 0 < shape[0] <= shape[1], "rising, above 0")
+        shares = ("flip", "channel_exchange", "grey", "random_erasing", "infrared_jitter")
+        check = partial(check_settings, self, table="augmentation.")
+        check(shares, lambda share: 0 <= share <= 1, "between 0 and 1")
+        check(["pad"], lambda pad: pad >= 0, "0 or more")
+        check(["erased_area"], lambda of: 0 < of[0] <= of[1] < 1, "rising, between 0 and 1")
+        check(["erased_shape"], lambda of: 0 < of[0] <= of[1], "rising, above 0")
 
 
 @dataclass(frozen=True)
@@ -187,8 +184,3 @@ def _jitter(picture: Pixels, brightness: float, contrast: float) -> None:
     middle = picture.mean() * brightness
     table = np.clip(np.round((shades - middle) * contrast + middle), 0, 255).astype(np.uint8)
     table.take(picture, out=picture, mode="clip")
-
-
-def _check(name: str, value: object, right: bool, rule: str) -> None:
-    if not right:
-        raise AugmentationError(f"augmentation.{name} is {value}; it has to be {rule}")
