@@ -7,7 +7,6 @@ t-SNE keeps neighbours together; distances between groups in it mean nothing, so
 numbers.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -25,6 +24,7 @@ from vireid.methods.mun import AUXILIARY, MUN
 from vireid.pictures import pixels_of
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality
+from vireid.reports.plots import as_png
 from vireid.shapes import Images, images_of
 from vireid.whole_files import write_whole
 
@@ -76,7 +76,8 @@ def write(run: Path, out: Path, seed: int = 0, *, trust_code: bool = False) -> N
     with torch.inference_mode():
         rows = _pictures(method, few)
         spreads = {"before learning": _points(before, pairs), "after": _points(method, pairs)}
-    write_whole(out, _figure(f"{run.name}, test people", rows, spreads))
+    title = f"{run.name}, test people"
+    write_whole(out, as_png(lambda figure: _plot(figure, title, rows, spreads), 11, 11.5))
 
 
 def _pairs(recipe: Recipe, seed: int) -> Pairs:
@@ -133,20 +134,14 @@ def _points(method: MUN, pairs: Pairs) -> Points:
     }
 
 
-def _figure(title: str, columns: Mapping[str, Shown], spreads: Mapping[str, Points]) -> bytes:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 10}):
-        figure = Figure(figsize=(11, 11.5), layout="constrained", dpi=110)
-        figure.suptitle(title)
-        above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1], squeeze=False)[:, 0]
-        _show_pictures(above, columns)
-        for axes, (when, points) in zip(below.subplots(1, 2), spreads.items(), strict=True):
-            _plot_points(axes, when, points)
-        written = io.BytesIO()
-        figure.savefig(written, format="png")
-    return written.getvalue()
+def _plot(
+    figure: Any, title: str, columns: Mapping[str, Shown], spreads: Mapping[str, Points]
+) -> None:
+    figure.suptitle(title)
+    above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1], squeeze=False)[:, 0]
+    _show_pictures(above, columns)
+    for axes, (when, points) in zip(below.subplots(1, 2), spreads.items(), strict=True):
+        _plot_points(axes, when, points)
 
 
 def _show_pictures(figure: Any, columns: Mapping[str, Shown]) -> None:
