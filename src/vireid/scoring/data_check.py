@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from vireid import datasets
+from vireid.console import show
 from vireid.datasets import Counts, Dataset, in_one_table
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, picture_of
@@ -95,16 +95,12 @@ class Check:
 
     def show(self) -> None:
         """Print the result for people; in a file, lines are not broken."""
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=1000)
-        if self.counts:
-            console.print(self._table())
-        for finding in self.findings:
-            console.print(_in_words(finding))
-        if self.way_to_get_it:
-            console.print(Text(self.way_to_get_it))
-        console.print(self._verdict())
+        show(
+            *([self._table()] if self.counts else []),
+            *map(_in_words, self.findings),
+            *([Text(self.way_to_get_it)] if self.way_to_get_it else []),
+            self._verdict(),
+        )
 
     def _table(self) -> Table:
         how = "decoded" if self.decoded else "headers looked at"
