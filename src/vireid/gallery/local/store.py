@@ -1,7 +1,5 @@
 """The store of one machine: a folder with a catalogue in SQLite and vectors in files."""
 
-import os
-import shutil
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,7 @@ from vireid.gallery.local.vectors import Rows, VectorFile, best, ordered
 from vireid.gallery.store import Entry, GalleryError, Scored, Storage
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
+from vireid.whole_files import new_folder
 
 MODALITIES = tuple(Modality)
 MOST_FILTERS = 64
@@ -65,18 +64,10 @@ class LocalStore:
         """
         if folder.exists():
             raise GalleryError(f"{folder} is there already; open it or choose another name")
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-        with explained(folder):
-            try:
-                partial.mkdir(parents=True)
-                for file in _vector_files(partial, model.embedding_dim, storage).values():
-                    file.path.touch()
-                Catalogue.create(partial, model, storage)
-                _sync_folder(partial)
-                partial.rename(folder)
-                _sync_folder(folder.parent)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+        with explained(folder), new_folder(folder) as building:
+            for file in _vector_files(building, model.embedding_dim, storage).values():
+                file.path.touch()
+            Catalogue.create(building, model, storage)
 
     @property
     def address(self) -> str:
@@ -203,14 +194,3 @@ NO_FILTERS = Filters()
 
 def _vector_files(folder: Path, dim: int, storage: Storage) -> dict[Modality, VectorFile]:
     return {m: VectorFile(folder / f"{m}.{storage}", dim, storage) for m in Modality}
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make new names in a folder survive a power cut."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
