@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
 from PIL import Image
 
 from vireid.reports import contact_sheet
+from vireid.reports.plots import DPI, as_png
 from vireid.scoring.scores import Scores
 
 LEARNT, NOT_LEARNT = "#1a9850", "#8d99ae"
-DPI = 110
 
 
 def write(
@@ -37,14 +35,13 @@ def plots(
     scores: Sequence[Scores], losses: Mapping[str, Sequence[float]], width: int
 ) -> Image.Image:
     """Scores beside the learning curve, as wide as asked for."""
-    with mpl.rc_context({"font.size": 12, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(width / DPI, 4.4), layout="constrained", dpi=DPI)
+
+    def plot(figure: Any) -> None:
         grid = figure.add_gridspec(1, 2, width_ratios=[3, 2])
         plot_scores(figure.add_subplot(grid[0]), scores)
         plot_losses(figure.add_subplot(grid[1]), losses)
-        drawn = io.BytesIO()
-        figure.savefig(drawn)
-    return Image.open(drawn).convert("RGB")
+
+    return Image.open(io.BytesIO(as_png(plot, width / DPI, 4.4))).convert("RGB")
 
 
 def plot_scores(axes: Any, scores: Sequence[Scores]) -> None:

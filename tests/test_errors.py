@@ -5,11 +5,14 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
-from vireid.errors import EXTRA_OF_MODULE
+import pytest
+
+from vireid.errors import EXTRA_OF_MODULE, VireidError, check_settings, is_rising, suggestion
 
 PROJECT = Path(__file__).parents[1]
 
@@ -57,3 +60,27 @@ def test_an_extra_brings_the_modules_that_it_is_named_for() -> None:
     for module, extra in EXTRA_OF_MODULE.items():
         brought = set(packages(project()["optional-dependencies"][extra]))
         assert brought & set(map(as_named, of_module[module])), (module, extra)
+
+
+def test_a_misspelt_word_is_answered_by_the_nearest_known_one_or_by_another_hint() -> None:
+    methods = ["agw", "mun"]
+    assert suggestion("agv", methods) == "did you mean 'agw'?"
+    assert suggestion("resnet", iter(methods)) == "there are agw, mun"
+    assert suggestion("resnet", methods, "name a file") == "name a file"
+
+
+@dataclass
+class Settings:
+    rate: float = 0.1
+    width: int | None = None
+    steps: tuple[int, ...] = (1, 2)
+
+
+def test_the_first_setting_that_breaks_a_rule_is_named_and_none_breaks_no_rule() -> None:
+    check_settings(Settings(), ["rate", "width"], lambda value: value > 0, "positive")
+    check_settings(Settings(), ["steps"], is_rising, "rising")
+    with pytest.raises(VireidError, match=r"^settings\.steps is \(2, 1\); it has to be rising$"):
+        check_settings(Settings(steps=(2, 1)), ["steps"], is_rising, "rising")
+    for value in (0.0, float("nan")):
+        with pytest.raises(VireidError, match=rf"^rate is {value}; it has to be positive$"):
+            check_settings(Settings(value), ["rate"], lambda rate: rate > 0, "positive", table="")

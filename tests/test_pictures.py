@@ -4,15 +4,15 @@ import shutil
 import socket as socketlib
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.permissions import as_nobody
 
 from vireid import pictures
 from vireid.pictures import (
@@ -31,19 +31,6 @@ def gradient(height: int = 64, width: int = 32) -> Image.Image:
     """Dark at the top left, bright at the bottom right, reddish."""
     rows = np.linspace(0, 150, height)[:, None] + np.linspace(0, 60, width)[None]
     return Image.fromarray(np.stack([rows + 45, rows, rows / 2], axis=2).astype(np.uint8))
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Root may read everything, so tests of permissions give that up for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tiff", "webp"])

@@ -1,5 +1,9 @@
 """Errors that a person can fix."""
 
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any
+
 EXTRA_OF_MODULE = {
     "accelerate": "train",
     "anny": "render",
@@ -39,6 +43,61 @@ class MissingExtraError(VireidError):
             f"this needs {module}, which is not installed; "
             f"install it with: pip install 'vireid[{extra}]'"
         )
+
+
+def suggestion(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """Return the hint for a word that is not known: "did you mean 'agw'?".
+
+    Args:
+        word: The word that was given.
+        known: The words that could have been meant.
+        otherwise: Hint where none of them is like it; by default all of them: "there are a, b".
+    """
+    known = list(known)
+    if meant := closest(word, known):
+        return f"did you mean '{meant}'?"
+    return otherwise or f"there are {', '.join(known)}"
+
+
+def closest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the known word that is most like another one; None where none is.
+
+    Args:
+        word: Any word.
+        known: The words to choose from.
+        likeness: Least share of letters in common, from 0 to 1 (difflib's ratio).
+    """
+    return next(iter(get_close_matches(word, list(known), 1, likeness)), None)
+
+
+def check_settings(
+    settings: object,
+    names: Iterable[str],
+    right: Callable[[Any], bool],
+    rule: str,
+    table: str = "settings.",
+) -> None:
+    """Refuse settings that break a rule; one that is None is not set, and breaks none.
+
+    Args:
+        settings: Object that has the settings as attributes.
+        names: Names of the settings to check.
+        right: Tells whether a value follows the rule.
+        rule: The rule in words, after "it has to be".
+        table: Table of the recipe that holds the settings, with a dot.
+
+    Raises:
+        VireidError: A setting breaks the rule; the message names the first that does.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not right(value):
+            raise VireidError(f"{table}{name} is {value}; it has to be {rule}")
+
+
+def is_rising(values: Iterable[float]) -> bool:
+    """Return whether no value is below the one before it."""
+    return (values := list(values)) == sorted(values)
 
 
 def explain_missing_module(error: ModuleNotFoundError) -> MissingExtraError | None:

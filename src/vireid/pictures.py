@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from vireid.arrays import Pixels
 from vireid.errors import VireidError
 from vireid.plain_files import NO_FILE, content_of, open_plain
 from vireid.records import Box, ImageRecord, Modality
@@ -47,9 +47,6 @@ try:
     from imagecodecs import jpeg8_decode as decode_jpeg
 except ImportError:
     decode_jpeg = None
-
-Pixels = UInt8[np.ndarray, "h w 3"]
-"""Rows, columns, and red, green and blue of 0 .. 255."""
 
 Size = tuple[int, int]
 """Columns and rows, as Pillow has it."""

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -20,10 +19,9 @@ import msgspec
 import tomli_w
 
 from vireid import user_code
-from vireid.errors import VireidError
+from vireid.errors import VireidError, check_settings, closest
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data as Data
-from vireid.training_data.settings import check_at_least
 
 IN_WORDS: Mapping[Any, str] = {
     bool: "true or false",
@@ -71,7 +69,8 @@ class Recipe:
     """Settings of the method, its `Config`."""
 
     def __post_init__(self) -> None:
-        check_at_least(0, seed=self.seed, save_minutes=self.save_minutes)
+        names = ("seed", "save_minutes")
+        check_settings(self, names, lambda value: value >= 0, "0 or more", table="")
 
     def as_dict(self) -> dict[str, Any]:
         """Return all settings, defaults too, as a TOML file holds them: what is None is left out.
@@ -293,10 +292,9 @@ def _refuse_unknown(table: Mapping[str, Any], kinds: Mapping[str, type]) -> None
 
 def _hint(key: str, known: Sequence[str]) -> str:
     last = {name.rpartition(".")[2]: name for name in known}
-    close = get_close_matches(key, known, 1, 0.75)
-    close = close or [last[k] for k in get_close_matches(key.rpartition(".")[2], last, 1)]
-    if close:
-        return f"; did you mean '{close[0]}'?"
+    meant = closest(key, known, 0.75) or last.get(closest(key.rpartition(".")[2], last) or "")
+    if meant:
+        return f"; did you mean '{meant}'?"
     table = key.rpartition(".")[0]
     near = [name for name in known if name.rpartition(".")[0] == table] or list(known)
     return f"; there are {', '.join(near)}"

@@ -15,7 +15,6 @@ are in one folder, a folder for each row and in it one for each seed. What is th
 again, so the same command goes on after an interruption and after rows were added.
 """
 
-import io
 import json
 import re
 import sys
@@ -37,6 +36,7 @@ from vireid.errors import VireidError
 from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
 from vireid.recipe import Recipe
+from vireid.reports.plots import as_png
 from vireid.scoring import evaluation, offered, results
 from vireid.scoring.scores import Group, Scores
 from vireid.whole_files import write_whole
@@ -266,7 +266,8 @@ def _write(sweep: Sweep, rows: Sequence[Row], folder: Path) -> None:
     write_whole(
         folder / "table.json", (json.dumps(_as_dict(sweep, rows), indent=1) + "\n").encode()
     )
-    write_whole(folder / "plot.png", _plot(rows))
+    plot = as_png(lambda figure: _plot(figure, rows), 9, 1.4 + 0.45 * len(rows))
+    write_whole(folder / "plot.png", plot)
 
 
 def _title(rows: Sequence[Row]) -> str:
@@ -307,21 +308,12 @@ def _seeds(row: Row) -> Iterator[tuple[str, Any]]:
         yield str(seed), {"model": result.model.fingerprint, "mean": result.mean}
 
 
-def _plot(rows: Sequence[Row]) -> bytes:
-    """Return a PNG of mean and standard deviation of every row, its seeds as small dots below."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(9, 1.4 + 0.45 * len(rows)), layout="constrained", dpi=120)
-        for axes, (metric, colour) in zip(
-            figure.subplots(1, len(PLOTTED), sharey=True), PLOTTED.items(), strict=True
-        ):
-            _plot_metric(axes, rows, metric, colour)
-        figure.suptitle(_title(rows), fontsize=10)
-        written = io.BytesIO()
-        figure.savefig(written, format="png")
-    return written.getvalue()
+def _plot(figure: Any, rows: Sequence[Row]) -> None:
+    """Plot mean and standard deviation of every row, its seeds as small dots below."""
+    parts = figure.subplots(1, len(PLOTTED), sharey=True)
+    for axes, (metric, colour) in zip(parts, PLOTTED.items(), strict=True):
+        _plot_metric(axes, rows, metric, colour)
+    figure.suptitle(_title(rows), fontsize=10)
 
 
 def _plot_metric(axes: Any, rows: Sequence[Row], metric: str, colour: str) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Float
 
+from vireid.arrays import Vector
 from vireid.records import ImageRecord
 
 
@@ -32,10 +32,10 @@ def _spaced(frames: Sequence[ImageRecord], count: int | None) -> tuple[ImageReco
     return tuple(frames[place] for place in places)
 
 
-def mean_vector(vectors: Sequence[Float[np.ndarray, " d"]]) -> Float[np.ndarray, " d"]:
+def mean_vector(vectors: Sequence[Vector]) -> Vector:
     """Return the mean of the frames' unit vectors, of unit length again."""
     if len(vectors) == 1:
         return vectors[0]
     mean = np.mean(vectors, axis=0)
-    unit: Float[np.ndarray, " d"] = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    unit: Vector = mean / max(float(np.linalg.norm(mean)), 1e-12)
     return unit

@@ -264,7 +264,7 @@ def test_without_a_network_the_file_to_fetch_is_named(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("RN5", "no CLIP called 'RN5'; did you mean RN50"),
+        ("RN5", "no CLIP called 'RN5'; did you mean 'RN50'"),
         ("coca_ViT-B-32", "'coca_ViT-B-32' has other towers"),
         ("roberta-ViT-B-32", "other towers than OpenAI's"),
         ("xlm-roberta-base-ViT-B-32", "other towers than OpenAI's"),

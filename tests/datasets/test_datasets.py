@@ -7,7 +7,7 @@ import pytest
 from tests import sysu_layout
 
 from vireid import datasets
-from vireid.datasets import sysu_mm01
+from vireid.datasets import Dataset, sysu_mm01
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
 
@@ -55,8 +55,31 @@ def test_people_and_pictures_are_counted(root: Path) -> None:
         c: sum(n for (k, i), n in sysu_layout.COUNTS.items() if k == c and i in (4, 6, 12))
         for c in ("cam1", "cam6")
     }
-    assert {camera: counts["test"][camera] for camera in cameras} == cameras
-    assert counts["test"]["infrared"] == counts["test"]["cam3"] + counts["test"]["cam6"]
+    found = counts["test"]["cameras"]
+    assert {camera: found[camera] for camera in cameras} == cameras
+    assert counts["test"]["spectra"]["infrared"] == found["cam3"] + found["cam6"]
+
+
+def test_a_camera_called_like_a_spectrum_is_counted_by_itself() -> None:
+    records = [
+        ImageRecord(Path(f"{n}.jpg"), Modality.VISIBLE, 1, camera)
+        for n, camera in enumerate(("gate", "visible"))
+    ]
+    published = {"test": {"spectra": {"visible": 3}, "cameras": {"visible": 1}}}
+    dataset = Dataset("lab", Path(), (), (), tuple(records), {"counts": published})
+    assert dataset.counts["test"]["spectra"] == {"visible": 2}
+    assert dataset.counts["test"]["cameras"] == {"gate": 1, "visible": 1}
+    assert dataset.differences == ("2 visible test pictures on disk, 3 were published",)
+
+
+def test_published_counts_are_understood_without_tables_too() -> None:
+    published = {"train": {"identities": 2, "visible": 5, "cam1": 5}}
+    dataset = Dataset("lab", Path(), (), (), (), {"counts": published})
+    assert dataset.differences == (
+        "0 train identities on disk, 2 were published",
+        "0 visible train pictures on disk, 5 were published",
+        "cam1 has 0 train pictures on disk, 5 were published",
+    )
 
 
 def test_a_copy_unlike_the_published_one_is_noticed(root: Path) -> None:

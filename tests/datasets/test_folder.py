@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.test_pictures import as_nobody
+from tests.permissions import closed
 
 from vireid import datasets
 from vireid.datasets.folder import find
@@ -153,15 +153,10 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_a_folder_that_may_not_be_read_is_an_error_or_listed_beside_others(tmp_path: Path) -> None:
     touch(tmp_path, "visible/a.jpg", "secret/visible/b.jpg")
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
-            folder.chmod(0o755)
-    (tmp_path / "secret").chmod(0)
-    with as_nobody():
+    with closed(tmp_path / "secret"):
         found = find(tmp_path)
         with pytest.raises(VireidError, match="this folder cannot be read"):
             find(tmp_path / "secret")
-    (tmp_path / "secret").chmod(0o755)
     assert len(found.records) == 1
     assert found.unusable[0].where == str(tmp_path / "secret")
     assert "cannot be read (Permission denied)" in found.unusable[0].reason

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.test_pictures import as_nobody
+from tests.permissions import closed
 
 from vireid.datasets._listing import Listing, pictures_below
 
@@ -148,13 +148,8 @@ def test_a_name_that_is_not_unicode_is_told(tmp_path: Path, place: str) -> None:
 
 def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
     touch(tmp_path, "visible/a.jpg", "secret/visible/b.jpg")
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
-            folder.chmod(0o755)
-    (tmp_path / "secret").chmod(0)
-    with as_nobody():
+    with closed(tmp_path / "secret"):
         listing = pictures_below(tmp_path)
-    (tmp_path / "secret").chmod(0o755)
     assert len(listing.pictures) == 1
     (bad,) = listing.unusable
     assert bad.where == str(tmp_path / "secret")

@@ -205,7 +205,7 @@ def test_two_images_of_each_person_are_enough_one_of_either_spectrum() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"trunk": "resnet5O"}, "did you mean resnet50"),
+        ({"trunk": "resnet5O"}, "did you mean 'resnet50"),
         ({"trunk": "vit_small_patch16_224"}, "no ResNet"),
         ({"width": 0.5, "pretrained": True}, "settings.pretrained to false"),
         ({"people": 1}, "settings.people"),

@@ -37,13 +37,13 @@ def test_the_picture_shows_pictures_and_both_spreads(
     level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, Any] = {}
-    draw = auxiliary_view._figure
+    plot = auxiliary_view._plot
 
-    def look(title: str, columns: Any, spreads: Any) -> bytes:
+    def look(figure: Any, title: str, columns: Any, spreads: Any) -> None:
         seen.update(columns=columns, spreads=spreads)
-        return draw(title, columns, spreads)
+        plot(figure, title, columns, spreads)
 
-    monkeypatch.setattr(auxiliary_view, "_figure", look)
+    monkeypatch.setattr(auxiliary_view, "_plot", look)
     monkeypatch.setattr(auxiliary_view, "SPREAD", 12)
     run = finished_run(tmp_path / "run", aux_level=level)
     out = tmp_path / "auxiliary.png"

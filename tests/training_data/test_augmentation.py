@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vireid.arrays import Pictures
+from vireid.errors import VireidError
 from vireid.records import Modality
 from vireid.training_data.augmentation import (
     ERASED,
@@ -11,9 +13,7 @@ from vireid.training_data.augmentation import (
     LUMINANCE,
     NO_CHANNEL,
     Augmentation,
-    AugmentationError,
     Changes,
-    Pictures,
     augment,
     draw_changes,
 )
@@ -155,5 +155,5 @@ def test_a_share_of_the_changes_is_the_changes_of_a_share() -> None:
     ],
 )
 def test_settings_that_make_no_sense_are_named(name: str, value: Any) -> None:
-    with pytest.raises(AugmentationError, match=rf"augmentation\.{name} is "):
+    with pytest.raises(VireidError, match=rf"augmentation\.{name} is "):
         Augmentation(**{name: value})

@@ -5,7 +5,6 @@ Radford et al., Learning Transferable Visual Models From Natural Language Superv
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vireid import torch_files
-from vireid.errors import VireidError
+from vireid.errors import VireidError, suggestion
 from vireid.torch_files import UnreadableError
 
 _TINY_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
@@ -78,8 +77,7 @@ def create_clip(name: str, weights: str | None, *, quick_gelu: bool = True) -> o
 def _config(name: str) -> dict[str, Any]:
     known = open_clip.list_models()
     if name not in (*TINY, *known):
-        close = get_close_matches(name, [*TINY, *known], n=2)
-        hint = f"did you mean {' or '.join(close)}?" if close else "RN50 and ViT-B-16 are two"
+        hint = suggestion(name, [*TINY, *known], "RN50 and ViT-B-16 are two")
         raise VireidError(f"open_clip has no CLIP called '{name}'; {hint}")
     config = TINY.get(name) or open_clip.get_model_config(name)
     assert config is not None

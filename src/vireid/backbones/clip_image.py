@@ -28,13 +28,13 @@ Seen = Float[Tensor, "stacked ..."]
 Projected = Float[Tensor, "stacked d"]
 """Features in the space of texts."""
 Stems = Literal["dual", "shared"]
-PIXELS = {
+NORMALISATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
 """Mean and deviation by which pixels are normalised."""
-Pixels = Literal["imagenet", "half", "clip"]
+Normalisation = Literal["imagenet", "half", "clip"]
 
 
 def image_tower(
@@ -42,7 +42,7 @@ def image_tower(
     size: Size,
     *,
     stems: Stems = "dual",
-    pixels: Pixels = "imagenet",
+    pixels: Normalisation = "imagenet",
     last_stride: Literal[1, 2] = 1,
 ) -> "ImageTower":
     """Return CLIP's image tower for pictures of one size.
@@ -73,12 +73,12 @@ class ImageTower(nn.Module, ABC):
     shared: tuple[nn.Module, ...]
     """All layers behind the stems."""
 
-    def __init__(self, stem: nn.Module, size: Size, stems: Stems, pixels: Pixels) -> None:
+    def __init__(self, stem: nn.Module, size: Size, stems: Stems, pixels: Normalisation) -> None:
         super().__init__()
         names = list(Modality) if stems == "dual" else ["both"]
         self.stems = nn.ModuleDict({str(name): deepcopy(stem) for name in names})
         self.size = size
-        for name, values in zip(("mean", "std"), PIXELS[pixels], strict=True):
+        for name, values in zip(("mean", "std"), NORMALISATIONS[pixels], strict=True):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def forward(self, images: Mapping[Modality, Images]) -> tuple[Seen, Projected]:
@@ -117,7 +117,7 @@ class ResNetTower(ImageTower):
         visual: ModifiedResNet,
         size: Size,
         stems: Stems,
-        pixels: Pixels,
+        pixels: Normalisation,
         last_stride: Literal[1, 2],
     ) -> None:
         names = [f"{kind}{i}" for i in (1, 2, 3) for kind in ("conv", "bn", "act")]
@@ -164,7 +164,9 @@ class AttentionPool(nn.Module):
 class VisionTower(ImageTower):
     """CLIP's vision transformer; its stem is the patch embedding."""
 
-    def __init__(self, visual: VisionTransformer, size: Size, stems: Stems, pixels: Pixels) -> None:
+    def __init__(
+        self, visual: VisionTransformer, size: Size, stems: Stems, pixels: Normalisation
+    ) -> None:
         patch: Size = visual.patch_size
         if patch[0] != patch[1]:
             raise VireidError(f"patches of {patch[0]} x {patch[1]} pixels are not supported")

@@ -7,7 +7,7 @@ import open_clip
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from vireid.backbones.clip_image import Pixels, Size, image_tower
+from vireid.backbones.clip_image import Normalisation, Size, image_tower
 from vireid.backbones.clip_text import TextTower
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Images
@@ -17,7 +17,7 @@ class PlainCLIP(nn.Module):
     """Both towers of CLIP, for pictures of one size; infrared ones go through the same stem."""
 
     def __init__(
-        self, clip: open_clip.CLIP, size: Size, pixels: Pixels, last_stride: Literal[1, 2]
+        self, clip: open_clip.CLIP, size: Size, pixels: Normalisation, last_stride: Literal[1, 2]
     ) -> None:
         super().__init__()
         self.images = image_tower(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from itertools import zip_longest
 from typing import Any, Literal, cast
 
@@ -13,7 +12,7 @@ from timm.models.resnet import ResNet, downsample_conv
 from torch import Tensor, nn
 
 from vireid.backbones.non_local import NonLocal
-from vireid.errors import VireidError
+from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
 from vireid.shapes import FeatureMaps, Images
 
@@ -136,8 +135,7 @@ def _check_name(trunk: str) -> None:
     names = timm.list_models(module="resnet", include_tags=False)
     names += timm.list_models(module="resnet", include_tags=True)
     if trunk not in names:
-        close = get_close_matches(trunk, names)
-        hint = f"did you mean {' or '.join(close)}?" if close else "resnet50.tv_in1k is one"
+        hint = suggestion(trunk, names, "resnet50.tv_in1k is one")
         raise VireidError(f"timm has no ResNet called '{trunk}'; {hint}")
 
 

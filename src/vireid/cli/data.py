@@ -82,6 +82,7 @@ def data() -> None:
 
 DATASET = click.argument("dataset")
 ROOT = click.argument("root", type=EXISTING, required=False)
+TRIAL = click.option("--trial", type=int, help="Which of several published splits.  [default: 1]")
 
 
 @data.command(
@@ -121,7 +122,7 @@ def check(dataset: str, root: Path | None, full: bool, as_json: bool) -> None:
 @click.option("--out", type=TO_WRITE, help="Folder for the packs.  [default: in the cache folder]")
 @click.option("--height", default=288, show_default=True, help="Rows of a picture.")
 @click.option("--width", default=144, show_default=True, help="Columns.")
-@click.option("--trial", type=int, help="Which split, where there are several.  [default: 1]")
+@TRIAL
 @click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be read.")
 def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, **how: Any) -> None:
     """Decode and resize the pictures of DATASET once.
@@ -158,7 +159,7 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
     show_default=True,
     help="Group of people.",
 )
-@click.option("--trial", type=int, help="Which split, where there are several.  [default: 1]")
+@TRIAL
 def show(
     dataset: str,
     root: Path | None,

@@ -7,12 +7,11 @@ import ast
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
 from vireid import datasets, methods, recipes, user_code
-from vireid.errors import VireidError
+from vireid.errors import VireidError, suggestion
 from vireid.models import opening
 from vireid.scoring.offered import OFFERED
 
@@ -66,8 +65,7 @@ def entry(kind: str, name: str) -> Entry:
     """
     names, describe = _of_kind(kind)
     if name not in names() and not user_code.parse(name):
-        close = get_close_matches(name, names(), n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names())}"
+        hint = suggestion(name, names())
         raise VireidError(f"there is nothing called '{name}' among the {kind}; {hint}")
     return describe(name)
 

@@ -16,16 +16,26 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from vireid import user_code
-from vireid.errors import VireidError
-from vireid.records import ImageRecord
+from vireid.errors import VireidError, suggestion
+from vireid.records import ImageRecord, Modality
+
+
+class Counts(TypedDict, total=False):
+    """Counts of one group; those that authors publish may leave some out."""
+
+    identities: int
+    tracklets: int
+    spectra: dict[str, int]
+    """Pictures by spectrum."""
+    cameras: dict[str, int]
+    """Pictures by camera."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +51,8 @@ class Dataset:
     validation: tuple[ImageRecord, ...]
     test: tuple[ImageRecord, ...]
     facts: Mapping[str, object]
-    """Facts published about it: title, url, licence, how to obtain it, citation; `counts`, as in
-    the property `counts`; `remarks`, lines to tell with every score."""
+    """Facts published about it: title, url, licence, how to obtain it, citation; `counts`, the
+    `Counts` of each group; `remarks`, lines to tell with every score."""
     trial: int | None = None
     """Number of the split, of several published ones (RegDB: 1 to 10); None where there is one."""
     test_queries: tuple[ImageRecord, ...] | None = None
@@ -67,25 +77,41 @@ class Dataset:
         return self.name if self.trial is None else f"{self.name} trial {self.trial}"
 
     @property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Counts on disk for every group: people, tracklets, pictures by camera and by spectrum."""
+    def counts(self) -> dict[str, Counts]:
+        """The counts of every group on disk, by its name."""
         return {name: _count(records) for name, records in self.groups.items()}
 
     @property
     def differences(self) -> tuple[str, ...]:
         """Lines to tell with every score: where the copy differs, and what was left out."""
-        found = self.counts
+        found = {group: in_one_table(counts) for group, counts in self.counts.items()}
         remarks = cast("Sequence[str]", self.facts.get("remarks", ()))
         return *remarks, *(
             _difference(group, what, found[group].get(what, 0), count)
             for group, counts in self._published.items()
-            for what, count in counts.items()
+            for what, count in in_one_table(counts).items()
             if found[group].get(what, 0) != count
         )
 
     @property
-    def _published(self) -> Mapping[str, Mapping[str, int]]:
-        return cast("Mapping[str, Mapping[str, int]]", self.facts.get("counts", {}))
+    def _published(self) -> Mapping[str, Mapping[str, Any]]:
+        return cast("Mapping[str, Mapping[str, Any]]", self.facts.get("counts", {}))
+
+
+def in_one_table(counts: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """Return `Counts` by table and name: ("people", "identities"), ("cameras", "cam1").
+
+    Spectra and cameras may also be given without their tables, as all once were.
+    """
+    found = dict[tuple[str, str], int]()
+    for name, count in counts.items():
+        if isinstance(count, Mapping):
+            found |= {(name, each): of_each for each, of_each in count.items()}
+        elif name in ("identities", "tracklets"):
+            found["people", name] = count
+        else:
+            found["spectra" if name in set(Modality) else "cameras", name] = count
+    return found
 
 
 def available() -> list[str]:
@@ -217,24 +243,28 @@ def _module(name: str) -> ModuleType:
         return user_code.load(code)
     name = name_of(name)
     if name not in available():
-        close = get_close_matches(name, available(), n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise VireidError(f"no data set '{name}'{hint} (there are: {', '.join(available())})")
+        raise VireidError(f"there is no data set '{name}'; {suggestion(name, available())}")
     return import_module(f"{__name__}.{name}")
 
 
-def _difference(group: str, what: str, found: int, published: int) -> str:
-    if what in ("identities", "tracklets"):
-        return f"{found} {group} {what} on disk, {published} were published"
-    return f"{what} has {found} {group} pictures on disk, {published} were published"
+def _difference(group: str, what: tuple[str, str], found: int, published: int) -> str:
+    table, name = what
+    if table == "people":
+        counted = f"{found} {group} {name}"
+    elif table == "spectra":
+        counted = f"{found} {name} {group} pictures"
+    else:
+        counted = f"{name} has {found} {group} pictures"
+    return f"{counted} on disk, {published} were published"
 
 
-def _count(records: Sequence[ImageRecord]) -> dict[str, int]:
-    modalities = Counter(record.modality.value for record in records)
+def _count(records: Sequence[ImageRecord]) -> Counts:
+    spectra = Counter(record.modality.value for record in records)
     cameras = Counter(record.camera for record in records if record.camera is not None)
     tracklets = {record.tracklet for record in records} - {None}
-    return {
-        "identities": len({record.identity for record in records}),
-        **({"tracklets": len(tracklets)} if tracklets else {}),
-        **dict(sorted({**cameras, **modalities}.items())),
-    }
+    counts = Counts(identities=len({record.identity for record in records}))
+    if tracklets:
+        counts["tracklets"] = len(tracklets)
+    counts["spectra"] = dict(sorted(spectra.items()))
+    counts["cameras"] = dict(sorted(cameras.items()))
+    return counts

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from functools import cached_property
 from io import StringIO
 from itertools import product
@@ -22,7 +21,7 @@ from pathlib import Path, PureWindowsPath
 
 from vireid.datasets._files import Tree, Unusable
 from vireid.datasets._labels import Names, group_of
-from vireid.errors import VireidError
+from vireid.errors import VireidError, closest
 from vireid.records import MOST_IDENTITY
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -217,9 +216,9 @@ SIDES = ("left", "top", "right", "bottom")
 
 def _check_columns(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
     for name in names:
-        near = get_close_matches(name, [c for c in columns if c not in SIDES], 1, cutoff=0.8)
-        if near and name != near[0] and near[0] not in names:
-            raise VireidError(f"{path} has a column {name!r}; did you mean {near[0]!r}?")
+        meant = closest(name, [c for c in columns if c not in SIDES], 0.8)
+        if meant and name != meant and meant not in names:
+            raise VireidError(f"{path} has a column {name!r}; did you mean {meant!r}?")
     if columns[0] not in names:
         raise VireidError(
             f"{path} has no column {columns[0]!r}; its first line should read {','.join(columns)}"

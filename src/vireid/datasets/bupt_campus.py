@@ -42,8 +42,7 @@ FACTS = {
         "train": {
             "identities": 1074,
             "tracklets": 7148,
-            "infrared": 398_069,
-            "visible": 398_069,
+            "spectra": {"infrared": 398_069, "visible": 398_069},
         },
         "test": {"identities": 1076},
     },

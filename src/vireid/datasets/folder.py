@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ from vireid.datasets._labels import (
 from vireid.datasets._listing import SUFFIXES, pictures_below
 from vireid.datasets._seen import Origin
 from vireid.datasets._seen import Seen as Seen
-from vireid.errors import VireidError
+from vireid.errors import VireidError, closest
 from vireid.records import MOST_IDENTITY, Box, ImageRecord, Modality, spelling_key
 
 LABELS = ("modality", "identity", "camera")
@@ -429,7 +428,7 @@ def _other_folders(pictures: Sequence[_Picture]) -> Iterator[str]:
     tops = sorted({picture.top or "the folder itself" for picture in pictures if picture.below})
     other = [top for top in tops if group_of(top) is None]
     deeper = any(group_of(name) for p in pictures if p.below for name in p.names[1:])
-    if other and (deeper or any(get_close_matches(top.lower(), GROUPS, 1, 0.75) for top in other)):
+    if other and (deeper or any(closest(top.lower(), GROUPS, 0.75) for top in other)):
         yield (
             f"people in {', '.join(other)} are scored on, as these are none of the folders train, "
             "validation and test"

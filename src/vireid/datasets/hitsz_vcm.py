@@ -46,10 +46,9 @@ FACTS = {
         "train": {
             "identities": 500,
             "tracklets": 9751,
-            "infrared": 98_214,
-            "visible": 126_543,
+            "spectra": {"infrared": 98_214, "visible": 126_543},
         },
-        "test": {"tracklets": 9683, "infrared": 105_979, "visible": 118_137},
+        "test": {"tracklets": 9683, "spectra": {"infrared": 105_979, "visible": 118_137}},
     },
 }
 """Facts published about HITSZ-VCM. Counts of frames without short tracks, from

@@ -36,8 +36,8 @@ FACTS = {
     "citation": "Zhang, Wang: Diverse Embedding Expansion Network and Low-Light Cross-Modality "
     "Benchmark for Visible-Infrared Person Re-identification, CVPR 2023",
     "counts": {
-        "train": {"identities": 713, "visible": 16_946, "infrared": 13_975},
-        "test": {"identities": 351, "visible": 8_680, "infrared": 7_166},
+        "train": {"identities": 713, "spectra": {"visible": 16_946, "infrared": 13_975}},
+        "test": {"identities": 351, "spectra": {"visible": 8_680, "infrared": 7_166}},
     },
 }
 """Facts published about LLCM; counts are those of the authors' paper (section 4.2). It counts

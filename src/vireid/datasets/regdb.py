@@ -19,7 +19,7 @@ from vireid.records import ImageRecord, Modality
 
 TRIALS = range(1, 11)
 FOLDERS = {Modality.VISIBLE: "Visible", Modality.INFRARED: "Thermal"}
-HALF = {"identities": 206, "visible": 2060, "infrared": 2060}
+HALF = {"identities": 206, "spectra": {"visible": 2060, "infrared": 2060}}
 FACTS = {
     "title": "RegDB",
     "url": "http://dm.dongguk.edu/link.html",

@@ -18,16 +18,18 @@ FACTS = {
     "rand_perm_cam.mat",
     "pictures": {"visible": 30_071, "infrared": 15_792},
     "counts": {
-        "train": {"identities": 296, "visible": 20_284, "infrared": 9_929},
+        "train": {"identities": 296, "spectra": {"visible": 20_284, "infrared": 9_929}},
         "validation": {"identities": 99},
         "test": {
             "identities": 96,
-            "cam1": 1374,
-            "cam2": 1565,
-            "cam3": 1883,
-            "cam4": 1918,
-            "cam5": 1918,
-            "cam6": 1920,
+            "cameras": {
+                "cam1": 1374,
+                "cam2": 1565,
+                "cam3": 1883,
+                "cam4": 1918,
+                "cam5": 1918,
+                "cam6": 1920,
+            },
         },
     },
 }

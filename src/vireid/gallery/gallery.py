@@ -4,14 +4,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
+from vireid.arrays import Queries, Vectors
+from vireid.errors import suggestion
 from vireid.gallery.addresses import Address, create_store, open_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.notes import (
@@ -28,7 +27,7 @@ from vireid.gallery.notes import (
     source_from,
     source_note,
 )
-from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, Vectors, content_of
+from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, content_of
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
@@ -129,12 +128,7 @@ class Gallery:
     def __enter__(self) -> "Gallery":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __len__(self) -> int:
@@ -329,7 +323,7 @@ class Gallery:
 
     def search(
         self,
-        embeddings: Float[np.ndarray, "q d"],
+        embeddings: Queries,
         top: int = 10,
         filters: Filters | None = None,
         *,
@@ -404,9 +398,7 @@ class Gallery:
         for camera in sorted(filters.cameras):
             if spelling_key(camera) in keys:
                 continue
-            near = get_close_matches(camera, cameras, 1)
-            has = f"it has {', '.join(cameras) or 'none'}"
-            hint = f"did you mean {near[0]!r}?" if near else has
+            hint = suggestion(camera, cameras, f"it has {', '.join(cameras) or 'none'}")
             raise GalleryError(f"{self.address} has no camera {camera!r}; {hint}")
 
 

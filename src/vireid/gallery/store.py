@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-from jaxtyping import Float
-
+from vireid.arrays import Queries, Vectors
 from vireid.errors import VireidError
 from vireid.gallery.filters import Filters
 from vireid.models.card import ModelCard
@@ -20,8 +18,6 @@ from vireid.records import ImageRecord, Key, Modality
 
 Storage = Literal["float32", "float16"]
 """The number format in which vectors are kept."""
-Vectors = Float[np.ndarray, "n d"]
-Queries = Float[np.ndarray, "q d"]
 NO_FILTERS = Filters()
 NoteChanges = Mapping[tuple[str, str], Any]
 """Values of notes, by kind and key; None takes a note away."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from operator import mul
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from vireid.learning.checkpoints import Position, Sums
@@ -50,12 +49,7 @@ class Report:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._board:
             self._board.close()
 

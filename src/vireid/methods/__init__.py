@@ -4,7 +4,6 @@ A method can also live in a file of one's own or in another package: see `vireid
 """
 
 import dataclasses
-from difflib import get_close_matches
 from importlib import import_module
 from inspect import isabstract
 from pkgutil import iter_modules
@@ -12,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from vireid import user_code
-from vireid.errors import VireidError
+from vireid.errors import VireidError, suggestion
 
 if TYPE_CHECKING:
     from vireid.method import Method
@@ -45,10 +44,8 @@ def find(name: str) -> "type[Method]":
 
 def _check_available(name: str) -> None:
     if name not in available():
-        close = get_close_matches(name, available(), n=1)
         there = f"there are {', '.join(available())}, and files of your own, named as in mine.py"
-        hint = f"did you mean '{close[0]}'?" if close else there
-        raise VireidError(f"there is no method '{name}'; {hint}")
+        raise VireidError(f"there is no method '{name}'; {suggestion(name, available(), there)}")
 
 
 def _only_method(module: ModuleType, name: str) -> "type[Method]":

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
-from vireid.errors import VireidError
+from vireid.errors import check_settings, is_rising
 from vireid.losses.identity import identity_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
@@ -111,15 +111,11 @@ class AGW(Method):
         """Weight of the weighted triplet loss."""
 
         def __post_init__(self) -> None:
-            if self.people < 2:
-                raise VireidError(f"settings.people is {self.people}; a triplet needs at least 2")
-            for name in ("width", "images_each", "epochs", "learning_rate", "pooling_power"):
-                if getattr(self, name) <= 0:
-                    raise VireidError(
-                        f"settings.{name} is {getattr(self, name)}; it has to be positive"
-                    )
-            if list(self.milestones) != sorted(self.milestones):
-                raise VireidError(f"settings.milestones are {self.milestones}; they have to rise")
+            positive = ("width", "images_each", "epochs", "learning_rate", "pooling_power")
+            check_settings(self, positive, lambda value: value > 0, "positive")
+            rule = "2 or more, as a triplet needs two identities"
+            check_settings(self, ["people"], lambda people: people >= 2, rule)
+            check_settings(self, ["milestones"], is_rising, "rising")
 
     def __init__(self, config: Config, num_identities: int) -> None:
         """Build trunk, neck and classifier.

@@ -20,12 +20,12 @@ from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.clip import create_clip
-from vireid.backbones.clip_image import Pixels, Projected, ResNetTower, Stems, image_tower
+from vireid.backbones.clip_image import Normalisation, Projected, ResNetTower, Stems, image_tower
 from vireid.backbones.clip_plain import PlainCLIP
 from vireid.backbones.clip_text import Prompts, TextTower
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
-from vireid.errors import VireidError
+from vireid.errors import VireidError, check_settings, is_rising
 from vireid.losses.identity import identity_loss
 from vireid.losses.image_text import contrast, text_logits
 from vireid.losses.shared_enhancement import shared_enhancement
@@ -66,7 +66,7 @@ class CLIP4VIReID(Method):
         quick_gelu: bool = True
         """Whether the transformers use QuickGELU: OpenAI's weights need true, most later ones
         false."""
-        pixels: Pixels = "imagenet"
+        pixels: Normalisation = "imagenet"
         """Mean and deviation by which pixels are normalised: ImageNet's (CSDN, CLIP-ReID's RN50),
         0.5 (`half`, CLIP-ReID's ViT) or CLIP's own."""
         picture: tuple[int, int] = (288, 144)
@@ -662,21 +662,21 @@ def _stepped(epoch: int, warm_up: int, milestones: tuple[int, ...]) -> float:
 
 
 def _check_numbers(config: CLIP4VIReID.Config) -> None:
-    for name in ("tsg_learning_rate", "ife_learning_rate", "hsa_learning_rate"):
-        _check(config, name, getattr(config, name) > 0, "positive")
-    for name in ("tsg_batch", "ife_batch", "ife_epochs", "hsa_epochs", "images_each"):
-        _check(config, name, getattr(config, name) >= 1, "1 or more")
-    _check(config, "people", config.people >= 2, "2 or more, as a triplet needs two identities")
+    rates = ("tsg_learning_rate", "ife_learning_rate", "hsa_learning_rate")
+    check_settings(config, rates, lambda value: value > 0, "positive")
+    counts = ("tsg_batch", "ife_batch", "ife_epochs", "hsa_epochs", "images_each")
+    check_settings(config, counts, lambda value: value >= 1, "1 or more")
+    rule = "2 or more, as a triplet needs two identities"
+    check_settings(config, ["people"], lambda people: people >= 2, rule)
     weights = [name for name in vars(config) if name.endswith(("_weight", "_decay", "warm_up"))]
-    for name in (*weights, "tokens", "tsg_epochs", "hsa_token_learning_rate"):
-        _check(config, name, getattr(config, name) >= 0, "0 or more")
-    for name in ("label_smoothing", "ife_visible_replay"):
-        _check(config, name, 0 <= getattr(config, name) < 1, "0 or more and below 1")
-    rising = list(config.hsa_milestones) == sorted(config.hsa_milestones)
-    _check(config, "hsa_milestones", rising, "rising")
+    not_negative = (*weights, "tokens", "tsg_epochs", "hsa_token_learning_rate")
+    check_settings(config, not_negative, lambda value: value >= 0, "0 or more")
+    shares = ("label_smoothing", "ife_visible_replay")
+    check_settings(config, shares, lambda value: 0 <= value < 1, "0 or more and below 1")
+    check_settings(config, ["hsa_milestones"], is_rising, "rising")
     if config.enhancement_weight:
-        enough = config.images_each >= 2
-        _check(config, "images_each", enough, "2 or more, or enhancement_weight 0")
+        rule = "2 or more, or enhancement_weight 0"
+        check_settings(config, ["images_each"], lambda images: images >= 2, rule)
 
 
 def _check_texts(config: CLIP4VIReID.Config) -> None:
@@ -692,8 +692,3 @@ def _check_texts(config: CLIP4VIReID.Config) -> None:
             "settings.ife_visible_replay needs batches of any people, but settings.ife_loss "
             "'bank, identity, triplet' has paired ones; set one of them back"
         )
-
-
-def _check(config: CLIP4VIReID.Config, name: str, right: bool, rule: str) -> None:
-    if not right:
-        raise VireidError(f"settings.{name} is {getattr(config, name)}; it has to be {rule}")

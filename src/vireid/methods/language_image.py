@@ -22,9 +22,9 @@ from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.clip import create_clip
-from vireid.backbones.clip_image import PIXELS, Pixels, grid_of, keep_size, resized
+from vireid.backbones.clip_image import NORMALISATIONS, Normalisation, grid_of, keep_size, resized
 from vireid.backbones.clip_text import numbers_of
-from vireid.errors import VireidError
+from vireid.errors import VireidError, check_settings
 from vireid.losses.image_text import matching
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor
@@ -59,7 +59,7 @@ class LanguageImage(Method):
         quick_gelu: bool = True
         """Whether the transformers use QuickGELU. A method that takes the weights needs the same
         setting."""
-        pixels: Pixels = "imagenet"
+        pixels: Normalisation = "imagenet"
         """Mean and deviation by which pixels are normalised. A method that takes the weights needs
         the same setting."""
         picture: tuple[int, int] = (128, 64)
@@ -90,11 +90,12 @@ class LanguageImage(Method):
         CLIP4VI-ReID compares, are the cosines at the learnt temperature. vireid's own."""
 
         def __post_init__(self) -> None:
-            for name in ("held_out", "epochs", "learning_rate", "first_scale", "scale_lr_factor"):
-                _check(self, name, getattr(self, name) > 0, "positive")
-            for name in ("weight_decay", "warm_up", "length_weight"):
-                _check(self, name, getattr(self, name) >= 0, "0 or more")
-            _check(self, "batch", self.batch >= 2, "2 or more, as there is nothing else to find")
+            positive = ("held_out", "epochs", "learning_rate", "first_scale", "scale_lr_factor")
+            check_settings(self, positive, lambda value: value > 0, "positive")
+            not_negative = ("weight_decay", "warm_up", "length_weight")
+            check_settings(self, not_negative, lambda value: value >= 0, "0 or more")
+            rule = "2 or more, as there is nothing else to find"
+            check_settings(self, ["batch"], lambda pictures: pictures >= 2, rule)
 
     def __init__(self, config: Config, num_identities: int) -> None:
         """Build both towers.
@@ -117,7 +118,7 @@ class LanguageImage(Method):
         self._table, stride = self._positions()
         self._grid = grid_of(config.picture, stride)
         self.embedding_dim = int(self.clip.visual.output_dim)
-        for name, values in zip(("mean", "std"), PIXELS[config.pixels], strict=True):
+        for name, values in zip(("mean", "std"), NORMALISATIONS[config.pixels], strict=True):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:  # noqa: ARG002
@@ -294,8 +295,3 @@ def _lr_factor(config: LanguageImage.Config, epoch: int) -> float:
     return lr_factor(
         epoch, schedule="cosine", warm_up=config.warm_up, milestones=(), epochs=config.epochs
     )
-
-
-def _check(config: LanguageImage.Config, name: str, right: bool, rule: str) -> None:
-    if not right:
-        raise VireidError(f"settings.{name} is {getattr(config, name)}; it has to be {rule}")

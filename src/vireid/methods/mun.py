@@ -19,7 +19,7 @@ from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
-from vireid.errors import VireidError
+from vireid.errors import VireidError, check_settings, is_rising
 from vireid.losses.hard_triplet import hard_triplet
 from vireid.losses.identity import identity_loss
 from vireid.losses.identity_alignment import identity_alignment
@@ -341,23 +341,18 @@ def _check_batch(config: MUN.Config) -> None:
 
 def _check_numbers(config: MUN.Config) -> None:
     positive = ("width", "images_each", "epochs", "learning_rate", "pooling_power")
-    for name in (*positive, "confusion_temperature"):
-        _check(config, name, getattr(config, name) > 0, "positive")
+    of_mun = ("confusion_temperature", "generator_channels", "generator_stride")
+    check_settings(config, (*positive, *of_mun), lambda value: value > 0, "positive")
     weights = [name for name in vars(config) if name.endswith("_weight")]
-    for name in (*weights, "margin", "ramp", "warm_up", "generator_lr_factor"):
-        _check(config, name, getattr(config, name) >= 0, "0 or more")
-    in_range = 0 <= config.prototype_momentum < 1
-    _check(config, "prototype_momentum", in_range, "0 or more and below 1")
-    rising = list(config.milestones) == sorted(config.milestones)
-    _check(config, "milestones", rising, "rising")
+    not_negative = (*weights, "margin", "ramp", "warm_up", "generator_lr_factor")
+    check_settings(config, not_negative, lambda value: value >= 0, "0 or more")
+    below_one = "0 or more and below 1"
+    check_settings(config, ["prototype_momentum"], lambda value: 0 <= value < 1, below_one)
+    check_settings(config, ["milestones"], is_rising, "rising")
 
 
 def _check_generator(config: MUN.Config) -> None:
-    odd = all(kernel > 0 and kernel % 2 for kernel in config.generator_kernels)
-    _check(config, "generator_kernels", bool(config.generator_kernels) and odd, "odd numbers")
-    for name in ("generator_channels", "generator_stride"):
-        value = getattr(config, name)
-        _check(config, name, value is None or value > 0, "positive")
+    check_settings(config, ["generator_kernels"], _are_odd, "odd numbers")
     if config.generator == "none" and config.identity_alignment_form == "aux_anchor":
         raise VireidError(
             "settings.identity_alignment_form is 'aux_anchor', but settings.generator is 'none', "
@@ -365,6 +360,5 @@ def _check_generator(config: MUN.Config) -> None:
         )
 
 
-def _check(config: MUN.Config, name: str, right: bool, rule: str) -> None:
-    if not right:
-        raise VireidError(f"settings.{name} is {getattr(config, name)}; it has to be {rule}")
+def _are_odd(kernels: tuple[int, ...]) -> bool:
+    return bool(kernels) and all(kernel > 0 and kernel % 2 for kernel in kernels)

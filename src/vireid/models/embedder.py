@@ -17,11 +17,12 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from vireid.arrays import Pixels, Vectors
 from vireid.errors import VireidError
 from vireid.models.card import ModelCard, ModelError, Training
-from vireid.models.network import Network, Text, Vectors
+from vireid.models.network import Network, Text
 from vireid.models.opening import open_model
-from vireid.pictures import PictureError, Pixels, pixels_of, read_resized, resize
+from vireid.pictures import PictureError, pixels_of, read_resized, resize
 from vireid.progress import counted
 from vireid.records import ImageRecord, Modality
 from vireid.threads import processors
@@ -121,7 +122,7 @@ class Embedder:
         )
         return self._joined(list(batches))
 
-    def embed_text(self, sentences: Sequence[str]) -> Float[np.ndarray, "n d"]:
+    def embed_text(self, sentences: Sequence[str]) -> Vectors:
         """Embed sentences in English, to search for them among pictures.
 
         Returns:

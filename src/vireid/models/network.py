@@ -3,16 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Float, UInt8
-
+from vireid.arrays import Pictures, Vectors
 from vireid.records import Modality
 
-Pictures = UInt8[np.ndarray, "n h w 3"]
-Vectors = Float[np.ndarray, "n d"]
-"""Embeddings as float32, each of length one; a dot product of two is their similarity."""
 Network = Callable[[Pictures, Modality], Vectors]
-Reader = Callable[[Sequence[str]], Float[np.ndarray, "n d"]]
+"""Embeds pictures of one spectrum: unit vectors as float32."""
+Reader = Callable[[Sequence[str]], Vectors]
 """Embeds sentences in English."""
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from vireid.arrays import Pictures, Vectors
 from vireid.models.card import FORMAT, ModelCard, ModelError
-from vireid.models.network import Pictures, Text, Vectors
+from vireid.models.network import Text
 from vireid.records import Modality
 
 EXPORTED = Text(

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from vireid import runs
+from vireid.arrays import Pictures, Vectors
 from vireid.method import FromText
 from vireid.models.card import ModelCard
-from vireid.models.network import Network, Pictures, Reader, Text, Vectors
+from vireid.models.network import Network, Reader, Text
 from vireid.records import Modality
 from vireid.shapes import images_of
 
@@ -86,7 +86,7 @@ def _in_torch(model: Any) -> tuple[Network, Reader | None]:
         with torch.inference_mode():
             return np.asarray(model.embed(images, modality).cpu().numpy())
 
-    def read(sentences: Sequence[str]) -> Float[np.ndarray, "n d"]:
+    def read(sentences: Sequence[str]) -> Vectors:
         with torch.inference_mode():
             return np.asarray(model.embed_text(sentences).cpu().numpy())
 

@@ -5,11 +5,10 @@ The first line of each file is a comment that describes it.
 
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from vireid.errors import VireidError
+from vireid.errors import VireidError, suggestion
 from vireid.whole_files import write_whole
 
 FOLDER = Path(__file__).parent
@@ -81,6 +80,5 @@ def _there_is_none(name: str) -> str:
     stem = Path(name).stem
     if stem in available():
         return f"there is no file {name}; the recipe that comes with vireid is called {stem}"
-    close = get_close_matches(stem, available(), n=1)
-    hint = f"did you mean '{close[0]}'?" if close else "`vireid recipes` lists what vireid has"
+    hint = suggestion(stem, available(), "`vireid recipes` lists what vireid has")
     return f"there is no recipe '{name}'; {hint}"

@@ -7,7 +7,6 @@ t-SNE keeps neighbours together; distances between groups in it mean nothing, so
 numbers.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -25,6 +24,7 @@ from vireid.methods.mun import AUXILIARY, MUN
 from vireid.pictures import pixels_of
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality
+from vireid.reports.plots import as_png
 from vireid.shapes import Images, images_of
 from vireid.whole_files import write_whole
 
@@ -35,7 +35,7 @@ SPREAD = 40
 PAIRS_EACH = 3
 COLOURS = {"visible": "#1a9850", "infrared": "#d73027", AUXILIARY: "#4575b4"}
 MARKERS = {"visible": "o", "infrared": "s", AUXILIARY: "^"}
-Pictures = Float[np.ndarray, "_ _ _ _"]
+Shown = Float[np.ndarray, "_ _ _ _"]
 """Rows and columns of several pictures, in colour or with one number for each place."""
 Points = Mapping[str, Float[torch.Tensor, "_ _"]]
 """Embeddings by modality; row i of each is of the same pair of pictures."""
@@ -76,7 +76,8 @@ def write(run: Path, out: Path, seed: int = 0, *, trust_code: bool = False) -> N
     with torch.inference_mode():
         rows = _pictures(method, few)
         spreads = {"before learning": _points(before, pairs), "after": _points(method, pairs)}
-    write_whole(out, _figure(f"{run.name}, test people", rows, spreads))
+    title = f"{run.name}, test people"
+    write_whole(out, as_png(lambda figure: _plot(figure, title, rows, spreads), 11, 11.5))
 
 
 def _pairs(recipe: Recipe, seed: int) -> Pairs:
@@ -112,7 +113,7 @@ def _every(pairs: Pairs, step: int, count: int) -> Pairs:
     return Pairs(pairs.visible[::step][:count], pairs.infrared[::step][:count])
 
 
-def _pictures(method: MUN, pairs: Pairs) -> dict[str, Pictures]:
+def _pictures(method: MUN, pairs: Pairs) -> dict[str, Shown]:
     """Return the rows of the upper part by name, each n x rows x columns x 3, or x 1."""
     made = method.auxiliary(pairs.visible, pairs.infrared)
     columns = {"visible": pairs.visible, "infrared": pairs.infrared}
@@ -133,23 +134,17 @@ def _points(method: MUN, pairs: Pairs) -> Points:
     }
 
 
-def _figure(title: str, columns: Mapping[str, Pictures], spreads: Mapping[str, Points]) -> bytes:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 10}):
-        figure = Figure(figsize=(11, 11.5), layout="constrained", dpi=110)
-        figure.suptitle(title)
-        above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1], squeeze=False)[:, 0]
-        _show_pictures(above, columns)
-        for axes, (when, points) in zip(below.subplots(1, 2), spreads.items(), strict=True):
-            _plot_points(axes, when, points)
-        written = io.BytesIO()
-        figure.savefig(written, format="png")
-    return written.getvalue()
+def _plot(
+    figure: Any, title: str, columns: Mapping[str, Shown], spreads: Mapping[str, Points]
+) -> None:
+    figure.suptitle(title)
+    above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1], squeeze=False)[:, 0]
+    _show_pictures(above, columns)
+    for axes, (when, points) in zip(below.subplots(1, 2), spreads.items(), strict=True):
+        _plot_points(axes, when, points)
 
 
-def _show_pictures(figure: Any, columns: Mapping[str, Pictures]) -> None:
+def _show_pictures(figure: Any, columns: Mapping[str, Shown]) -> None:
     """Show a row for each kind of picture, a column for each person."""
     people = len(next(iter(columns.values())))
     grid = figure.subplots(len(columns), people, squeeze=False)

@@ -1,12 +1,12 @@
 """A plot of what the stages of a run have measured."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vireid.errors import VireidError
+from vireid.reports.plots import as_png
 from vireid.whole_files import write_whole
 
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
@@ -44,22 +44,17 @@ def measured(run: Path) -> list[dict[str, Any]]:
 
 def plot(lines: Sequence[Mapping[str, Any]]) -> bytes:
     """Return a PNG of measures that are shares of 1."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    return as_png(lambda figure: _plot_lines(figure.subplots(), lines), 8, 4)
 
-    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(8, 4), layout="constrained", dpi=120)
-        axes = figure.subplots()
-        names = list(dict.fromkeys(name for line in lines for name in line["figures"]))
-        for number, name in enumerate(names):
-            values = [100 * line["figures"].get(name, float("nan")) for line in lines]
-            colour = COLOURS[number % len(COLOURS)]
-            dashes = "--" if number % 2 else "-"
-            axes.plot(values, dashes, marker="o", color=colour, label=name)
-        axes.set_xticks(range(len(lines)), [f"{line['when']} {line['stage']}" for line in lines])
-        axes.set(ylabel="%", ylim=(-2, 102))
-        axes.grid(axis="y", alpha=0.3)
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        written = io.BytesIO()
-        figure.savefig(written, format="png")
-    return written.getvalue()
+
+def _plot_lines(axes: Any, lines: Sequence[Mapping[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for line in lines for name in line["figures"]))
+    for number, name in enumerate(names):
+        values = [100 * line["figures"].get(name, float("nan")) for line in lines]
+        colour = COLOURS[number % len(COLOURS)]
+        dashes = "--" if number % 2 else "-"
+        axes.plot(values, dashes, marker="o", color=colour, label=name)
+    axes.set_xticks(range(len(lines)), [f"{line['when']} {line['stage']}" for line in lines])
+    axes.set(ylabel="%", ylim=(-2, 102))
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

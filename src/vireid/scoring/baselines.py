@@ -9,15 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from PIL import Image
 
-from vireid.pictures import Pixels, pixels_of
+from vireid.arrays import Pixels, Vector, Vectors
+from vireid.pictures import pixels_of
 from vireid.progress import counted
 from vireid.records import ImageRecord
-
-Vector = Float[np.ndarray, " d"]
-Vectors = Float[np.ndarray, "n d"]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from vireid import datasets
-from vireid.datasets import Dataset
+from vireid.console import show
+from vireid.datasets import Counts, Dataset, in_one_table
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, picture_of
 from vireid.records import ImageRecord
@@ -59,7 +59,7 @@ class Check:
     root: Path | None
     facts: Mapping[str, Any]
     """Facts published about the data set."""
-    counts: dict[str, dict[str, int]]
+    counts: dict[str, Counts]
     """Counts of people and pictures on disk, by group, and by trial where there are several."""
     pictures: int
     decoded: bool
@@ -95,28 +95,25 @@ class Check:
 
     def show(self) -> None:
         """Print the result for people; in a file, lines are not broken."""
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=1000)
-        if self.counts:
-            console.print(self._table())
-        for finding in self.findings:
-            console.print(_in_words(finding))
-        if self.way_to_get_it:
-            console.print(Text(self.way_to_get_it))
-        console.print(self._verdict())
+        show(
+            *([self._table()] if self.counts else []),
+            *map(_in_words, self.findings),
+            *([Text(self.way_to_get_it)] if self.way_to_get_it else []),
+            self._verdict(),
+        )
 
     def _table(self) -> Table:
         how = "decoded" if self.decoded else "headers looked at"
         title = f"{self.facts.get('title', self.dataset)}: {self.pictures:,} pictures, {how}"
         shown = Text(title, "table.title")
         table = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-        what = list(dict.fromkeys(k for counts in self.counts.values() for k in counts))
+        found = {group: in_one_table(counts) for group, counts in self.counts.items()}
+        what = list(dict.fromkeys(key for counts in found.values() for key in counts))
         table.add_column("")
-        for heading in what:
+        for _, heading in what:
             table.add_column(Text(heading), justify="right", no_wrap=True)
-        for group, counts in self.counts.items():
-            published = self.facts.get("counts", {}).get(group.partition(" ")[0], {})
+        for group, counts in found.items():
+            published = in_one_table(self.facts.get("counts", {}).get(group.partition(" ")[0], {}))
             table.add_row(Text(group), *(_cell(counts.get(k, 0), published.get(k)) for k in what))
         return table
 
@@ -175,14 +172,17 @@ def _read_trials(name: str, root: Path | None) -> tuple[list[Dataset], list[Find
     return found, refused
 
 
-def _counts(found: Sequence[Dataset]) -> dict[str, dict[str, int]]:
+def _counts(found: Sequence[Dataset]) -> dict[str, Counts]:
     """Return counts by group; trials with the same counts share an entry."""
-    trials: dict[tuple[str, tuple[tuple[str, int], ...]], list[int | None]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[tuple[Dataset, Counts]]] = defaultdict(list)
     for dataset in found:
         for group, counts in dataset.counts.items():
-            if any(counts.values()):
-                trials[group, tuple(counts.items())].append(dataset.trial)
-    return {_named(group, which): dict(counts) for (group, counts), which in trials.items()}
+            if dataset.groups[group]:
+                alike[group, *in_one_table(counts).items()].append((dataset, counts))
+    return {
+        _named(group, [dataset.trial for dataset, _ in same]): same[0][1]
+        for (group, *_), same in alike.items()
+    }
 
 
 def _named(group: str, trials: Sequence[int | None]) -> str:

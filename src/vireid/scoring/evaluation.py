@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vireid import datasets, user_code
+from vireid.arrays import Queries, Vector, Vectors
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
@@ -33,8 +34,6 @@ from vireid.scoring.re_ranking import re_rank
 from vireid.scoring.scores import Group, ScoredDataset, ScoredModel, Scores, TrialScores
 from vireid.tracklets import mean_vector
 
-Vector = Float[np.ndarray, " d"]
-Vectors = Float[np.ndarray, "n d"]
 Embeddings = Mapping[ImageRecord, Vector]
 
 
@@ -399,7 +398,7 @@ def _score_trial(
 def _similarity(
     trial: Trial,
     protocol: Protocol,
-    queries: Float[np.ndarray, "q d"],
+    queries: Queries,
     gallery: Float[np.ndarray, "g d"],
 ) -> Float[np.ndarray, "q g"]:
     """Return similarities; re-ranking may use the cameras, but not the identities."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from itertools import product
 from typing import Any, get_args
 
 from vireid.datasets import Dataset
-from vireid.errors import VireidError
+from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
 from vireid.scoring.permutations import permutations_path
 from vireid.scoring.protocols import PICTURES_OF_SHOT, Direction, Flip, Protocol
@@ -305,6 +304,4 @@ def beside_plain(
 
 def _check_offered(what: str, name: str, offered: Iterable[str]) -> None:
     if name not in offered:
-        close = get_close_matches(name, offered, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise VireidError(f"no {what} '{name}'{hint} (there are: {', '.join(offered)})")
+        raise VireidError(f"there is no {what} '{name}'; {suggestion(name, offered)}")

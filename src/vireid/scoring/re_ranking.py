@@ -28,9 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
+from vireid.arrays import Queries, Vectors
 from vireid.errors import VireidError
 
-Vectors = Float[np.ndarray, "n d"]
 Neighbours = Int[np.ndarray, "n k"]
 Squares = Float[np.ndarray, " n"]
 
@@ -59,7 +59,7 @@ class KReciprocal:
 
 
 def re_rank(
-    queries: Float[np.ndarray, "q d"],
+    queries: Queries,
     gallery: Float[np.ndarray, "g d"],
     hidden: Bool[np.ndarray, "q g"] | None = None,
     parameters: KReciprocal = KReciprocal(),

@@ -45,8 +45,8 @@ class ScoredDataset:
     group: Group
     fingerprint: str
     """Fingerprint of the group's pictures: paths, sizes, identities and cameras."""
-    counts: Mapping[str, Mapping[str, int]]
-    """Counts of people and pictures, by group."""
+    counts: Mapping[str, Mapping[str, Any]]
+    """`Counts` of people and pictures, by group."""
     differences: tuple[str, ...]
     """Where these counts are not the published ones."""
     trial: int | None = None

@@ -3,13 +3,12 @@
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vireid.console import show
 from vireid.datasets import folder
 from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import VireidError
@@ -97,10 +96,7 @@ class Answer:
 
     def show(self) -> None:
         """Print the table; in a file, lines are not broken."""
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=1000)
-        console.print(self.as_table())
+        show(self.as_table())
 
     def as_table(self) -> Table:
         """Return the table for people."""
@@ -201,12 +197,7 @@ class Searcher:
     def __enter__(self) -> "Searcher":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def search(

@@ -11,15 +11,14 @@ arXiv:1708.04896.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
-from vireid.errors import VireidError
+from vireid.arrays import Pictures, Pixels
+from vireid.errors import check_settings
 from vireid.records import Modality
-
-Picture = UInt8[np.ndarray, "h w 3"]
-Pictures = UInt8[np.ndarray, "n h w 3"]
 
 ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
 """Colour that fills erased boxes, as in CAJ. CAJ's code erases after subtracting mean and
@@ -31,10 +30,6 @@ NO_CHANNEL, GREY = -1, 3
 PIXEL = np.dtype("V3")
 ATTEMPTS = 10
 """Number of boxes drawn, of which the first that fits into the picture is erased."""
-
-
-class AugmentationError(VireidError):
-    """A setting of the augmentation makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +58,12 @@ class Augmentation:
     - this value and 1 + this value."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "channel_exchange", "grey", "random_erasing", "infrared_jitter"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "between 0 and 1")
-        _check("pad", self.pad, self.pad >= 0, "0 or more")
-        area, shape = self.erased_area, self.erased_shape
-        _check("erased_area", area, 0 < area[0] <= area[1] < 1, "rising, between 0 and 1")
-        _check("erased_shape", shape, 0 < shape[0] <= shape[1], "rising, above 0")
+        shares = ("flip", "channel_exchange", "grey", "random_erasing", "infrared_jitter")
+        check = partial(check_settings, self, table="augmentation.")
+        check(shares, lambda share: 0 <= share <= 1, "between 0 and 1")
+        check(["pad"], lambda pad: pad >= 0, "0 or more")
+        check(["erased_area"], lambda of: 0 < of[0] <= of[1] < 1, "rising, between 0 and 1")
+        check(["erased_shape"], lambda of: 0 < of[0] <= of[1], "rising, above 0")
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,7 @@ def draw_changes(
     )
 
 
-def augment(pictures: Sequence[Picture], changes: Changes) -> Pictures:
+def augment(pictures: Sequence[Pixels], changes: Changes) -> Pictures:
     """Return changed copies of pictures of one size."""
     changed = np.zeros((len(pictures), *pictures[0].shape), dtype=np.uint8)
     for i, picture in enumerate(pictures):
@@ -159,7 +154,7 @@ def _draw_boxes(
     return np.stack([top, left, height, width], axis=1)
 
 
-def _move(picture: Picture, into: Picture, shift: Int[np.ndarray, "2"], flipped: bool) -> None:
+def _move(picture: Pixels, into: Pixels, shift: Int[np.ndarray, "2"], flipped: bool) -> None:
     """Copy a picture moved by some pixels, mirrored or not, onto a black one."""
     rows, columns = picture.shape[:2]
     down, right = (int(step) for step in shift)
@@ -170,7 +165,7 @@ def _move(picture: Picture, into: Picture, shift: Int[np.ndarray, "2"], flipped:
     target.view(PIXEL)[:] = part.view(PIXEL)
 
 
-def _replace_colours(picture: Picture, channel: int) -> None:
+def _replace_colours(picture: Pixels, channel: int) -> None:
     if channel == NO_CHANNEL:
         return
     if channel == GREY:
@@ -181,7 +176,7 @@ def _replace_colours(picture: Picture, channel: int) -> None:
         picture[..., colour] = shade
 
 
-def _jitter(picture: Picture, brightness: float, contrast: float) -> None:
+def _jitter(picture: Pixels, brightness: float, contrast: float) -> None:
     """Change brightness, then contrast about the mean, by a table of the 256 shades."""
     if brightness == contrast == 1:
         return
@@ -189,8 +184,3 @@ def _jitter(picture: Picture, brightness: float, contrast: float) -> None:
     middle = picture.mean() * brightness
     table = np.clip(np.round((shades - middle) * contrast + middle), 0, 255).astype(np.uint8)
     table.take(picture, out=picture, mode="clip")
-
-
-def _check(name: str, value: object, right: bool, rule: str) -> None:
-    if not right:
-        raise AugmentationError(f"augmentation.{name} is {value}; it has to be {rule}")

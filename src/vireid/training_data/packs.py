@@ -29,10 +29,11 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Int, UInt8
 
+from vireid.arrays import Pictures, Pixels
 from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.pictures import PictureError, Pixels, read_resized
+from vireid.pictures import PictureError, read_resized
 from vireid.records import Box, ImageRecord, Key
 from vireid.threads import in_threads
 from vireid.whole_files import PARTIAL, new_folder, write_whole
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 State = tuple[int, int]
 """Size of a file in bytes, and the time it was last changed, in nanoseconds."""
 
-Pictures = Sequence[ImageRecord] | Sequence[Path]
+RecordsOrPaths = Sequence[ImageRecord] | Sequence[Path]
 """Records, or files that each show one person whole."""
 
 BOXED = "\0"
@@ -102,7 +103,7 @@ class Pack:
     """Size and time of change of each file when it was packed, by the name of the picture, in the
     order of rows."""
 
-    def pictures(self) -> UInt8[np.ndarray, "n h w 3"]:
+    def pictures(self) -> Pictures:
         """Map all pictures of the pack into memory."""
         shape = (len(self.states), self.height, self.width, 3)
         pictures = np.memmap(self.folder / PICTURES, np.uint8, mode="r", shape=shape)
@@ -111,7 +112,7 @@ class Pack:
 
 
 def open_packed(
-    pictures: Pictures,
+    pictures: RecordsOrPaths,
     height: int,
     width: int,
     *,
@@ -184,7 +185,7 @@ def pack_group(
 
 
 def make_pack(
-    pictures: Pictures,
+    pictures: RecordsOrPaths,
     height: int,
     width: int,
     *,
@@ -264,7 +265,7 @@ class _Found:
     """Row of each picture that is wanted, by name."""
 
 
-def _want(pictures: Pictures, height: int, width: int, root: Path | None) -> _Wanted:
+def _want(pictures: RecordsOrPaths, height: int, width: int, root: Path | None) -> _Wanted:
     if not pictures:
         raise PackError("there are no pictures to pack")
     if height < 1 or width < 1:

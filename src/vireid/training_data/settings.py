@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from vireid.errors import VireidError
+from vireid.errors import check_settings
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,6 @@ class Data:
     """Pictures that cannot be read: refuse them, or learn from the others."""
 
     def __post_init__(self) -> None:
-        named = {f"data.{n}": getattr(self, n) for n in ("height", "width", "steps_per_epoch")}
-        check_at_least(1, **named)
-        check_at_least(0, **{"data.workers": self.workers})
-
-
-def check_at_least(least: int, **values: float | None) -> None:
-    """Refuse values that are too small; None means not set.
-
-    Raises:
-        VireidError: The first that is, by its name.
-    """
-    for name, value in values.items():
-        if value is not None and value < least:
-            raise VireidError(f"{name} is {value}; it has to be {least} or more")
+        counts = ("height", "width", "steps_per_epoch")
+        check_settings(self, counts, lambda count: count >= 1, "1 or more", table="data.")
+        check_settings(self, ["workers"], lambda count: count >= 0, "0 or more", table="data.")

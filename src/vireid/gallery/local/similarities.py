@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from vireid.gallery.store import Vectors
+from vireid.arrays import Queries, Vectors
 
 Rows = Int[np.ndarray, " r"]
 
@@ -30,7 +30,7 @@ class Readable(Protocol):
 
 
 def best(
-    stored: Readable, queries: Float[np.ndarray, "q d"], top: int, rows: Rows | None = None
+    stored: Readable, queries: Queries, top: int, rows: Rows | None = None
 ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
     """Return the most similar vectors, by comparing with every one of them.
 
@@ -72,7 +72,7 @@ def _best_of(
 
 
 def _scores(
-    stored: Readable, queries: Float[np.ndarray, "q d"], start: int, stop: int, rows: Rows | None
+    stored: Readable, queries: Queries, start: int, stop: int, rows: Rows | None
 ) -> tuple[Float[np.ndarray, "q s"], Int[np.ndarray, " s"]]:
     """Return similarities to a part of the stored vectors, and the rows of these."""
     if rows is None:
@@ -83,7 +83,7 @@ def _scores(
     return _products(stored.part(start, stop), queries)[:, rows - start], rows
 
 
-def _products(stored: Vectors, queries: Float[np.ndarray, "q d"]) -> Float[np.ndarray, "q n"]:
+def _products(stored: Vectors, queries: Queries) -> Float[np.ndarray, "q n"]:
     if stored.dtype == np.float32:
         return np.asarray(queries @ stored.T)
     products = np.empty((len(queries), len(stored)), np.float32)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from vireid.arrays import Queries, Vectors
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained
 from vireid.gallery.local.similarities import Rows, best, ordered
@@ -28,10 +29,8 @@ from vireid.gallery.store import (
     Entry,
     GalleryError,
     NoteChanges,
-    Queries,
     Scored,
     Storage,
-    Vectors,
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality

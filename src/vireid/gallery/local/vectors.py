@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vireid.arrays import Vectors
 from vireid.gallery.local.similarities import Rows
-from vireid.gallery.store import Storage, Vectors
+from vireid.gallery.store import Storage
 from vireid.threads import processors
 
 BLOCK = 4096
