@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -93,18 +92,14 @@ class Check:
             "facts": dict(self.facts),
         }
 
-    def show(self) -> None:
-        """Print the result for people; in a file, lines are not broken."""
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=1000)
+    def in_words(self) -> Iterator[Table | Text]:
+        """Return the result for people, as tables and texts."""
         if self.counts:
-            console.print(self._table())
-        for finding in self.findings:
-            console.print(_in_words(finding))
+            yield self._table()
+        yield from map(_in_words, self.findings)
         if self.way_to_get_it:
-            console.print(Text(self.way_to_get_it))
-        console.print(self._verdict())
+            yield Text(self.way_to_get_it)
+        yield self._verdict()
 
     def _table(self) -> Table:
         how = "decoded" if self.decoded else "headers looked at"

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -94,13 +93,6 @@ class Answer:
                 for h in self.hits
             ],
         }
-
-    def show(self) -> None:
-        """Print the table; in a file, lines are not broken."""
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=1000)
-        console.print(self.as_table())
 
     def as_table(self) -> Table:
         """Return the table for people."""

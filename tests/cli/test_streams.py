@@ -1,0 +1,121 @@
+"""Standard output and standard error of any encoding, closed, full or cut off."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.onnx_model import write_model, write_site
+
+from vireid.cli.main import main
+
+Typed = Callable[..., tuple[int, str, str]]
+NAME = "照片 ± é"
+"""No encoding but those of Unicode has all of these letters."""
+ENCODINGS = ("ascii", "cp1252", "latin-1")
+
+
+def replaced(text: str, encoding: str) -> str:
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+@pytest.fixture(params=ENCODINGS)
+def encoding(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, encoding: str) -> Typed:
+    """Types `vireid ...` where both streams have an encoding; gives exit status and streams."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        written = [io.BytesIO(), io.BytesIO()]
+        streams = [io.TextIOWrapper(each, encoding=encoding) for each in written]
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["vireid", *map(str, words)])
+            patch.setattr(sys, "stdout", streams[0])
+            patch.setattr(sys, "stderr", streams[1])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        status = ended.value.code
+        assert isinstance(status, int)
+        output, errors = (each.getvalue().decode(encoding) for each in written)
+        return status, output, errors
+
+    return run
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return write_site(tmp_path / NAME)
+
+
+def test_what_an_encoding_lacks_is_replaced(
+    typed: Typed, site: Path, encoding: str, tmp_path: Path
+) -> None:
+    model, gallery, shown = write_model(tmp_path / "m"), tmp_path / "g", replaced(NAME, encoding)
+    (site / "cam1/0001/0001.jpg").write_bytes(b"")
+    (site / "cam3/0002/0003.jpg").write_bytes((site / "cam3/0002/0001.jpg").read_bytes())
+    query = site / "cam3/0001/0001.jpg"
+
+    status, output, errors = typed("index", site, "--out", gallery, "--model", model)
+    assert (status, errors) == (0, "")
+    assert f"skipped {tmp_path}/{shown}/cam1/0001/0001.jpg" in output
+
+    status, output, errors = typed("search", gallery, query)
+    assert (status, errors) == (0, "")
+    assert f"{shown}/cam1" in output
+
+    status, output, _ = typed("data", "check", "folder", site)
+    assert status == 1
+    assert f"{shown}/cam3/0002/0001.jpg = " in output
+
+    (site / "cam1/0001/0001.jpg").unlink()
+    scores = tmp_path / "scores.json"
+    asked = ("--dataset", "folder", "--root", site, "--out", scores)
+    status, _, errors = typed("evaluate", model, *asked)
+    assert (status, errors) == (0, "")
+    status, output, errors = typed("compare", scores)
+    assert (status, errors) == (0, "")
+    assert replaced("mean ±", encoding) in output
+
+
+def test_errors_are_told_in_any_encoding(typed: Typed, site: Path, encoding: str) -> None:
+    shown = replaced(NAME, encoding)
+    status, output, errors = typed("search", site, site / "cam1/0001/0001.jpg")
+    assert (status, output) == (1, "")
+    assert errors.startswith(f"vireid: {site.parent}/{shown} is not a gallery")
+    status, output, errors = typed("train", f"{NAME}.toml")
+    assert (status, output) == (2, "")
+    assert f"there is no recipe '{shown}.toml'" in errors
+
+
+LOGGING = f"""
+import logging
+from vireid import console
+from vireid.learning.run_log import logging_to
+from vireid.progress import counted, on_terminal
+
+console.take_any_text()
+with on_terminal(), logging_to(None):
+    for _ in counted(range(3), "{NAME}", 3):
+        logging.getLogger("vireid").warning("{NAME}")
+"""
+
+
+def test_bars_and_log_lines_are_drawn_in_any_encoding(encoding: str) -> None:
+    told = os.environ | {"PYTHONIOENCODING": encoding, "TERM": "xterm"}
+    controller, terminal = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", LOGGING], env=told, stderr=terminal, check=True)
+        drawn = os.read(controller, 100_000).decode(encoding)
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).replace("\r", "\n").splitlines()
+    assert [line.strip() for line in lines].count(replaced(NAME, encoding)) == 3
