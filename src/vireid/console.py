@@ -5,11 +5,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
+
+from vireid.errors import VireidError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -19,6 +22,8 @@ UNLIMITED = 10_000
 """Columns of a pipe or a file, where lines are as long as they need to be."""
 NARROW = 12
 """Columns that a text is left before lines become longer than the terminal is wide."""
+CUT_OFF = 128 + 13
+"""Exit status of a command whose output nobody reads to its end, as shells have it for SIGPIPE."""
 
 
 def take_any_text() -> None:
@@ -35,9 +40,36 @@ def take_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+@contextmanager
+def flushed() -> Iterator[None]:
+    """Write at the end what standard output still holds, also what others have printed.
+
+    Raises:
+        SystemExit: See `say`, also for the error.
+        VireidError: Standard output cannot be written.
+    """
+    stream = sys.stdout
+    try:
+        yield
+    except SystemExit as ended:
+        if sys.stdout is not stream:  # so click ends if nobody reads the help that it prints
+            _discard(stream)
+            ended.code = CUT_OFF
+        raise
+    finally:
+        with _printing():
+            sys.stdout.flush()
+
+
 def say(text: str) -> None:
-    """Print a text on standard output."""
-    click.echo(text, sys.stdout)
+    """Print a text on standard output.
+
+    Raises:
+        SystemExit: Whoever read standard output has closed it, as `head` does.
+        VireidError: Standard output cannot be written.
+    """
+    with _printing():
+        click.echo(text, sys.stdout)
 
 
 def answer(value: object) -> None:
@@ -46,9 +78,36 @@ def answer(value: object) -> None:
 
 
 def remark(text: str, colour: str | None = None) -> None:
-    """Print a text on standard error, in colour if that is a terminal."""
-    # click would pass by a stream that says it is ASCII, but for one that it is given.
-    click.secho(text, sys.stderr, fg=colour)
+    """Print a text on standard error, in colour if that is a terminal.
+
+    Nothing rests on it: where standard error cannot be written, work goes on in silence.
+    """
+    try:
+        # click would pass by a stream that says it is ASCII, but for one that it is given.
+        click.secho(text, sys.stderr, fg=colour)
+    except OSError:
+        _discard(sys.stderr)
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    try:
+        yield
+    except (BrokenPipeError, SystemExit):  # Rich ends for a closed pipe
+        _discard(sys.stdout)
+        raise SystemExit(CUT_OFF) from None
+    except OSError as error:
+        _discard(sys.stdout)
+        told = f"standard output could not be written ({error.strerror})"
+        raise VireidError(f"{told}; make room or send it elsewhere") from error
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what a stream still holds nowhere, or Python would try and fail once more at its end."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def show(*renderables: "RenderableType") -> None:
@@ -57,12 +116,17 @@ def show(*renderables: "RenderableType") -> None:
     On a terminal the texts in a table are folded to its width. Numbers, which are the columns that
     stand on the right or do not wrap, stay whole: where even narrow texts leave them too little
     room, lines are longer than the terminal is wide.
+
+    Raises:
+        SystemExit: See `say`, also for the error.
+        VireidError: Standard output cannot be written.
     """
     from rich.table import Table
 
     for renderable in renderables:
         shown = _folding(renderable) if isinstance(renderable, Table) else renderable
-        _console(_width(shown)).print(shown)
+        with _printing():
+            _console(_width(shown)).print(shown)
 
 
 def _console(width: int | None = None) -> "Console":

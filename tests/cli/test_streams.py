@@ -13,6 +13,10 @@ import pytest
 from tests.onnx_model import write_model, write_site
 
 from vireid.cli.main import main
+from vireid.datasets import folder
+from vireid.gallery import Gallery
+from vireid.models.embedder import Embedder
+from vireid.search.indexing import index
 
 Typed = Callable[..., tuple[int, str, str]]
 NAME = "照片 ± é"
@@ -119,3 +123,85 @@ def test_bars_and_log_lines_are_drawn_in_any_encoding(encoding: str) -> None:
         os.close(terminal)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).replace("\r", "\n").splitlines()
     assert [line.strip() for line in lines].count(replaced(NAME, encoding)) == 3
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, a site and a gallery of both."""
+    place = tmp_path_factory.mktemp("place")
+    model, site = write_model(place / "model"), write_site(place / "site")
+    embedder = Embedder.open(model)
+    with Gallery.create(place / "gallery", embedder) as gallery:
+        index(folder.find(site).records, embedder, gallery)
+    return place
+
+
+KEEPING = {
+    "scores.json": "evaluate ../model --dataset folder --root ../site --out scores.json",
+    "new.gallery": "index ../site --out new.gallery --model ../model",
+    "hits.png": "search ../gallery ../site/cam3/0001/0001.jpg --sheet hits.png --identity 1",
+    "people.png": "data show folder ../site --out people.png --group test",
+    "agw_sysu.toml": "recipes copy agw_sysu",
+}
+"""Commands that print, and leave this file or folder behind."""
+posix = pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+FULL = "vireid: standard output could not be written (No space left on device)"
+
+
+def ended(command: str, here: Path | None = None) -> tuple[int, str, str]:
+    """Run a line of the shell, in which `>&7` is a pipe that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        line = ["bash", "-c", f"exec 7>&{writer}; {command}"]
+        answer = subprocess.run(line, cwd=here, capture_output=True, text=True, pass_fds=[writer])
+    finally:
+        os.close(writer)
+    return answer.returncode, answer.stdout, answer.stderr
+
+
+@posix
+@pytest.mark.parametrize("kept", KEEPING)
+@pytest.mark.parametrize(
+    ("sink", "status", "said"),
+    [
+        (">&7", 141, ""),
+        (">&7 2>&7", 141, ""),
+        ("> /dev/full", 1, FULL),
+        (">&- 2>&-", 0, ""),
+    ],
+)
+def test_results_are_kept_whoever_reads(
+    kept: str, sink: str, status: int, said: str, place: Path, tmp_path: Path
+) -> None:
+    here = place / tmp_path.name
+    here.mkdir()
+    code, _, errors = ended(f"{sys.executable} -m vireid {KEEPING[kept]} {sink}", here)
+    assert (here / kept).exists()
+    assert (code, errors.count("\n")) == (status, bool(said))
+    assert errors.startswith(said)
+
+
+@posix
+@pytest.mark.parametrize("words", ["--help", "list", "data check --help"])
+def test_a_closed_pipe_has_its_usual_status(words: str) -> None:
+    assert ended(f"{sys.executable} -m vireid {words} >&7") == (141, "", "")
+
+
+LEARNING = """
+import logging, sys
+from vireid.console import take_any_text
+from vireid.learning.run_log import logging_to
+
+take_any_text()
+with logging_to(None):
+    for _ in range(3):
+        logging.getLogger('vireid').warning('an epoch')
+print('learnt')
+"""
+
+
+@posix
+@pytest.mark.parametrize("sink", ["2>&7", "2> /dev/full", "2>&-"])
+def test_learning_goes_on_where_nobody_reads_its_log(sink: str) -> None:
+    assert ended(f'{sys.executable} -c "{LEARNING}" {sink}') == (0, "learnt\n", "")

@@ -52,7 +52,7 @@ def main() -> None:
     console.take_any_text()
     try:
         # Standing alone, click would call an interruption "Aborted!" and end with 1.
-        with on_terminal():
+        with console.flushed(), on_terminal():
             sys.exit(vireid(prog_name="vireid", standalone_mode=False) or 0)
     except click.ClickException as error:
         told = io.StringIO()
@@ -69,7 +69,11 @@ def main() -> None:
             raise
         stop(str(explained))
     except OSError as error:
-        stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        stop(
+            f"{error.filename}: {error.strerror}"
+            if error.filename
+            else error.strerror or str(error)
+        )
 
 
 def stop(why: str, status: int = 1) -> None:
