@@ -69,7 +69,7 @@ def test_a_check_shows_names_as_they_are(
 ) -> None:
     root = write_site(tmp_path / "run[/v2]")
     check = replace(data_check.check("folder", root), facts={"title": f"Pictures in {root}"})
-    check.show()
+    console.show(*check.in_words())
     told = capsys.readouterr().out
     assert f"Picturesin{root}:24pictures" in "".join(told.split())  # folded to the table's width
     assert f" = {root}/cam3/" in told

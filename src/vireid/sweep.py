@@ -17,7 +17,6 @@ again, so the same command goes on after an interruption and after rows were add
 
 import json
 import re
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from rich.text import Text
 from vireid import datasets, runs
 from vireid import recipe as recipes
 from vireid import recipes as shipped
+from vireid.console import remark
 from vireid.errors import VireidError
 from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
@@ -135,7 +135,7 @@ def run(
     found: dict[tuple[str, int], Scores] = {}
     for number, ((name, seed), recipe) in enumerate(wanted.items(), 1):
         place = folder / sweep.folder_of(name, seed)
-        print(f"{number}/{len(wanted)}  {name}, seed {seed}", file=sys.stderr)
+        remark(f"{number}/{len(wanted)}  {name}, seed {seed}")
         found[name, seed] = _result(recipe, place, sweep.protocol, validate=validate)
         rows = _rows(sweep, found)
         _write(sweep, rows, folder)

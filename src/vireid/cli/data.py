@@ -1,12 +1,12 @@
 """Commands about data sets: render, data check, data pack, data show."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vireid import console
 from vireid.cli.options import EXISTING, TO_WRITE, examples
 
 
@@ -57,16 +57,14 @@ def render(out: Path, size: str, layout: str, processes: int | None, **asked: An
     plan = plans.choose(size, layout, **asked)
     rendered = nightwalk.render(out, plan, processes)
     total = nightwalk.pictures_in(plan)
-    click.echo(f"{total} pictures of {plan.people} people", err=True)
+    console.remark(f"{total} pictures of {plan.people} people")
     try:
         for _ in rendered:  # a person has been rendered
             pass
     except KeyboardInterrupt:
-        click.secho(
-            f"vireid: {out} is not finished; the same command goes on", fg="yellow", err=True
-        )
+        console.remark(f"vireid: {out} is not finished; the same command goes on", "yellow")
         sys.exit(130)
-    click.echo(f"{out}: {total} pictures; train with data.root={out}")
+    console.say(f"{out}: {total} pictures; train with data.root={out}")
 
 
 @click.group(
@@ -105,9 +103,9 @@ def check(dataset: str, root: Path | None, full: bool, as_json: bool) -> None:
 
     found = data_check.check(dataset, root, full=full)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=2))
+        console.answer(found.as_dict())
     else:
-        found.show()
+        console.show(*found.in_words())
     sys.exit(0 if found.sound else 1)
 
 
@@ -134,11 +132,13 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
     from vireid.training_data import packs
 
     data = datasets.read(dataset, root, trial)
+    lines = []
     for group, records in data.groups.items():
         if records:
             packed = packs.pack_group(data, group, out, **how)
             left_out = f", {len(packed.unreadable)} left out" if packed.unreadable else ""
-            click.echo(f"{group}: {len(packed)} pictures packed{left_out}")
+            lines.append(f"{group}: {len(packed)} pictures packed{left_out}")
+    console.say("\n".join(lines))
 
 
 @data.command(
@@ -178,4 +178,4 @@ def show(
     data = datasets.read(dataset, root, trial)
     sheet = contact_sheet.compose_group(data, group, people, who)
     contact_sheet.save(sheet, out)
-    click.echo(f"{out}: people of {data.label}, {group}; {sheet.width} x {sheet.height} pixels")
+    console.say(f"{out}: people of {data.label}, {group}; {sheet.width} x {sheet.height} pixels")

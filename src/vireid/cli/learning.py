@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from vireid import console
 from vireid.cli.options import EXISTING_FILE, TO_WRITE, examples, recipe_file
 
 
@@ -68,7 +69,7 @@ def train(
     if dry_run:
         from vireid.learning.rehearsal import rehearse
 
-        click.echo(rehearse(wanted))
+        console.say(str(rehearse(wanted)))
         return
     splits = recipes.numbers(trials) if trials else None
     folder = out or folder_for(recipe.stem, resume=resume)
@@ -78,7 +79,7 @@ def train(
         else:
             learn(wanted, folder, resume=resume)
     except Interrupted as stopped:
-        click.secho(f"vireid: {stopped}", fg="yellow", err=True)
+        console.remark(f"vireid: {stopped}", "yellow")
         sys.exit(130)
 
 
@@ -101,7 +102,6 @@ def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: b
     Writes table.md, table.json and plot.png. After Ctrl-C the same command goes on.
     """
     from vireid import sweep as sweeps
-    from vireid.console import show
     from vireid.learning.stop_requests import Interrupted
 
     wanted = sweeps.read(sweep)
@@ -109,6 +109,6 @@ def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: b
     try:
         rows = sweeps.run(wanted, folder, overrides, validate=validate)
     except Interrupted as stopped:
-        click.secho(f"vireid: {stopped}; the same sweep goes on", fg="yellow", err=True)
+        console.remark(f"vireid: {stopped}; the same sweep goes on", "yellow")
         sys.exit(130)
-    show(sweeps.table(rows))
+    console.show(sweeps.table(rows))

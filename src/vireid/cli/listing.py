@@ -1,6 +1,5 @@
 """The command that says what there is: list."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vireid.cli.options import examples
+from vireid.console import answer, say, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,19 +40,17 @@ def list_(kind: str | None, name: str | None, as_json: bool) -> None:
     else:
         found = {each: inventory.entries(each) for each in ([kind] if kind else inventory.KINDS)}
     if as_json:
-        click.echo(json.dumps({k: [asdict(e) for e in es] for k, es in found.items()}, indent=2))
+        answer({k: [asdict(e) for e in es] for k, es in found.items()})
     elif kind:
         show_in_full(found[kind])
     else:
         show_lines(found)
-        click.echo("One of them in full: vireid list methods agw")
+        say("One of them in full: vireid list methods agw")
 
 
 def show_lines(found: "Mapping[str, Sequence[Entry]]") -> None:
     """Print a line for each thing, by kind."""
     from rich.text import Text
-
-    from vireid.console import show
 
     for kind, entries in found.items():
         table = _grid()
@@ -64,8 +62,6 @@ def show_lines(found: "Mapping[str, Sequence[Entry]]") -> None:
 def show_in_full(entries: "Iterable[Entry]") -> None:
     """Print all that is known of things."""
     from rich.text import Text
-
-    from vireid.console import show
 
     for entry in entries:
         details = _grid()

@@ -3,11 +3,12 @@
 A command imports what it needs when it runs, so that `vireid --help` answers at once.
 """
 
+import io
 import sys
 
 import click
 
-from vireid import __version__
+from vireid import __version__, console
 from vireid.cli import data, learning, listing, models, recipes, scoring, search
 from vireid.cli.options import examples
 from vireid.errors import VireidError, explain_missing_module
@@ -48,12 +49,15 @@ for command in (
 
 def main() -> None:
     """Run the command line; what a person can put right is shown as one line."""
+    console.take_any_text()
     try:
         # Standing alone, click would call an interruption "Aborted!" and end with 1.
-        with on_terminal():
+        with console.flushed(), on_terminal():
             sys.exit(vireid(prog_name="vireid", standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        console.remark(told.getvalue().rstrip("\n"))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         stop("interrupted", 130)
@@ -65,10 +69,14 @@ def main() -> None:
             raise
         stop(str(explained))
     except OSError as error:
-        stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        stop(
+            f"{error.filename}: {error.strerror}"
+            if error.filename
+            else error.strerror or str(error)
+        )
 
 
 def stop(why: str, status: int = 1) -> None:
     """End with one line on standard error and an exit status."""
-    click.secho(f"vireid: {why}", fg="red", err=True)
+    console.remark(f"vireid: {why}", "red")
     sys.exit(status)

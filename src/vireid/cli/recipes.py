@@ -1,12 +1,12 @@
 """Commands about the recipes that come with vireid: recipes, recipes show, recipes copy."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from vireid.cli.options import TO_WRITE, examples
+from vireid.console import answer, say
 
 
 @click.group(
@@ -32,7 +32,7 @@ def recipes(context: click.Context, as_json: bool) -> None:
 
     found = {kind: inventory.entries(kind) for kind in ("recipes", "sweeps")}
     if as_json:
-        click.echo(json.dumps({k: [asdict(e) for e in es] for k, es in found.items()}, indent=2))
+        answer({k: [asdict(e) for e in es] for k, es in found.items()})
     else:
         show_lines(found)
 
@@ -43,7 +43,7 @@ def show(name: str) -> None:
     """Print the recipe NAME."""
     from vireid import recipes as shipped
 
-    click.echo(shipped.shipped(name).text, nl=False)
+    say(shipped.shipped(name).text.rstrip("\n"))
 
 
 @recipes.command()
@@ -54,7 +54,7 @@ def copy(name: str, folder: Path) -> None:
     from vireid import recipes as shipped
 
     path = shipped.copy(name, folder)
-    click.echo(f"{path}: change it, then `vireid {_command(name)} {path}`")
+    say(f"{path}: change it, then `vireid {_command(name)} {path}`")
 
 
 def _command(name: str) -> str:

@@ -1,11 +1,11 @@
 """Commands about scores: evaluate, compare."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vireid import console
 from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
 from vireid.scoring import METRICS
 
@@ -68,7 +68,6 @@ def evaluate(
     MODEL is a run folder, an exported model or `small`; or the models of the splits of a data set,
     one by one or as the folder that `train --trials` has left, which make one result.
     """
-    from vireid.console import show
     from vireid.scoring import evaluation, offered, results, tables
 
     out = out or evaluation.scores_file(models)
@@ -87,7 +86,7 @@ def evaluate(
     )
     if out:  # before they are shown: standard output may be closed
         results.keep(scores, out)
-    show(*tables.tables(scores))
+    console.show(*tables.tables(scores))
 
 
 @click.command(
@@ -117,7 +116,6 @@ def compare(
     RESULTS are files that `vireid evaluate` has written, runs or exported models that hold one, or
     `small`. What was scored otherwise, or on other pictures, stands in another column.
     """
-    from vireid.console import show
     from vireid.scoring import results
 
     comparison = results.compare([each for source in sources for each in results.find(source)])
@@ -126,6 +124,6 @@ def compare(
     if sort:
         comparison = results.sort(comparison, sort)
     if as_json:
-        click.echo(json.dumps(comparison.as_dict(), indent=2))
+        console.answer(comparison.as_dict())
     else:
-        show(comparison.table(metrics))
+        console.show(comparison.table(metrics))

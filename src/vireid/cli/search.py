@@ -1,11 +1,11 @@
 """Commands that search: index, search."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vireid import console
 from vireid.cli.options import EXISTING, EXISTING_FILE, MODALITIES, TO_WRITE, TRUST_CODE, examples
 from vireid.errors import VireidError
 
@@ -48,7 +48,10 @@ def index(
 
     spectrum = Modality(modality) if modality else None
     report = answers.index(source, out, model, spectrum, camera, trust_code=trust_code)
-    click.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.as_text())
+    if as_json:
+        console.answer(report.as_dict())
+    else:
+        console.say(report.as_text())
     if not any(report.pictures.values()):
         raise VireidError(f"no picture could be used, {out} is empty; mend them and do it again")
     if strict and report.skipped:
@@ -93,11 +96,11 @@ def search(
 
     answer = answers.search(gallery, picture, **asked)
     if answer.caveat:
-        click.secho(f"vireid: {answer.caveat}", fg="yellow", err=True)
+        console.remark(f"vireid: {answer.caveat}", "yellow")
     if sheet:
         drawn = contact_sheet.compose(answer.query, answer.hits, answer.title)
         contact_sheet.save(drawn, sheet)
     if as_json:
-        click.echo(json.dumps(answer.as_dict(), indent=2))
+        console.answer(answer.as_dict())
     else:
-        answer.show()
+        console.show(answer.as_table())

@@ -1,11 +1,11 @@
 """Log messages during training: shown on the console, and kept in the run's log."""
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vireid.console import remark
 from vireid.whole_files import writing_to
 
 
@@ -48,5 +48,4 @@ class _ToConsole(logging.Handler):
     """Prints one line for one message, above the bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # The name is looked up each time: a bar puts another stream in the place of this one.
-        print(self.format(record), file=sys.stderr)
+        remark(self.format(record))

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from vireid import datasets
-from vireid.console import show
 from vireid.datasets import Counts, Dataset, in_one_table
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, picture_of
@@ -93,14 +92,14 @@ class Check:
             "facts": dict(self.facts),
         }
 
-    def show(self) -> None:
-        """Print the result for people; in a file, lines are not broken."""
-        show(
-            *([self._table()] if self.counts else []),
-            *map(_in_words, self.findings),
-            *([Text(self.way_to_get_it)] if self.way_to_get_it else []),
-            self._verdict(),
-        )
+    def in_words(self) -> Iterator[Table | Text]:
+        """Return the result for people, as tables and texts."""
+        if self.counts:
+            yield self._table()
+        yield from map(_in_words, self.findings)
+        if self.way_to_get_it:
+            yield Text(self.way_to_get_it)
+        yield self._verdict()
 
     def _table(self) -> Table:
         how = "decoded" if self.decoded else "headers looked at"

@@ -8,7 +8,6 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from vireid.console import show
 from vireid.datasets import folder
 from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import VireidError
@@ -93,10 +92,6 @@ class Answer:
                 for h in self.hits
             ],
         }
-
-    def show(self) -> None:
-        """Print the table; in a file, lines are not broken."""
-        show(self.as_table())
 
     def as_table(self) -> Table:
         """Return the table for people."""
