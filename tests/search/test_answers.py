@@ -104,15 +104,15 @@ def test_an_index_that_was_broken_off_goes_on(
     run: Run, site: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_site(tmp_path / "site", people=20)
-    add, out = Gallery.add, tmp_path / "a.gallery"
+    put, out = Gallery.put, tmp_path / "a.gallery"
 
-    def add_once(gallery: Gallery, *batch: object) -> None:
+    def put_once(gallery: Gallery, *batch: object) -> None:
         if len(gallery):
             raise KeyboardInterrupt
-        add(gallery, *batch)  # type: ignore[arg-type]
+        put(gallery, *batch)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(Gallery, "add", add_once)
+        patch.setattr(Gallery, "put", put_once)
         status, _, errors = run("index", site, "--out", out, "--model", model)
     assert status == 1
     assert "32 pictures are safe" in errors

@@ -25,6 +25,11 @@ from vireid.errors import VireidError
 )
 @click.option("--modality", type=MODALITIES, help="Spectrum of all pictures in SOURCE.")
 @click.option("--camera", help="Camera of all pictures in SOURCE.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Remove the pictures that are gone even if that is more than half of SOURCE.",
+)
 @TRUST_CODE
 @click.option("--strict", is_flag=True, help="Exit with an error if any picture was skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
@@ -34,11 +39,15 @@ def index(
     model: str | None,
     modality: str | None,
     camera: str | None,
+    prune: bool,
     trust_code: bool,
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Put pictures into a gallery.
+    """Put pictures into a gallery, or keep it in step with them.
+
+    What is new or has changed is added; what was renamed or moved keeps its place; what is gone is
+    removed, unless more than half of SOURCE is gone, as when a drive is not mounted.
 
     SOURCE is a folder or a CSV file. Spectrum, camera and identity are taken from the names of
     folders (visible, infrared, cam1, 0012) or from columns; the options above all of these.
@@ -47,7 +56,7 @@ def index(
     from vireid.search import answers
 
     spectrum = Modality(modality) if modality else None
-    report = answers.index(source, out, model, spectrum, camera, trust_code=trust_code)
+    report = answers.index(source, out, model, spectrum, camera, prune=prune, trust_code=trust_code)
     if as_json:
         console.answer(report.as_dict())
     else:

@@ -27,7 +27,7 @@ from vireid.gallery.notes import (
     source_from,
     source_note,
 )
-from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, content_of
+from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, with_contents
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
@@ -239,6 +239,8 @@ class Gallery:
             GalleryError: Another process is writing, or the disk is full.
         """
         known = [entry for entry in self.known(list(records)) if entry]
+        if not known:
+            return 0
         keys = [entry.record.key for entry in known]
         notes: dict[tuple[str, str], Any] = dict.fromkeys(judged(self.judgements(), set(keys)))
         if for_good:
@@ -286,7 +288,7 @@ class Gallery:
 
     def known(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
-        keys = [_key(record) for record in records]
+        keys = [key_of(record) for record in records]
         found = self._store.known(keys)
         return [found.get(key) for key in keys]
 
@@ -419,15 +421,13 @@ def entries_of(
         records: Records of the pictures.
         stamps: Stamps of the files when they were read; by default the present ones.
     """
-    stamps = stamps if stamps is not None else [Stamp.of(record.path) for record in records]
-    contents = {path: content_of(path) for path in {record.path for record in records}}
-    return [
-        Entry(record, stamp, contents[record.path])
-        for record, stamp in zip(records, stamps, strict=True)
-    ]
+    if stamps is None:
+        stamps = [Stamp.of(record.path) for record in records]
+    return with_contents([Entry(*pair) for pair in zip(records, stamps, strict=True)])
 
 
-def _key(record: ImageRecord) -> Key:
+def key_of(record: ImageRecord) -> Key:
+    """Return the key under which a gallery keeps a picture: its absolute path, and its box."""
     return _absolute(record.path), record.box
 
 

@@ -6,7 +6,7 @@
 import hashlib
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -74,6 +74,13 @@ class Entry:
     """Path of the source that it was found in; None where it was added by itself."""
     by_hand: bool = False
     """Whether somebody has named the person in the gallery, whatever folders or lists say."""
+
+
+def with_contents(entries: Sequence[Entry]) -> list[Entry]:
+    """Return entries with the hashes of their files' bytes, see `content_of`."""
+    missing = {entry.record.path for entry in entries if entry.content is None}
+    contents = {path: content_of(path) for path in missing}
+    return [replace(e, content=e.content or contents[e.record.path]) for e in entries]
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """Indexing and searching as `vireid index` and `vireid search` do it, with their reports."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from rich.text import Text
 from vireid.datasets import folder
 from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import VireidError
-from vireid.gallery import Filters, Gallery, Hit
+from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import Address, exists
+from vireid.gallery.notes import Source
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
@@ -28,6 +30,8 @@ class IndexReport:
 
     gallery: str
     """Address of the gallery."""
+    source: str
+    """Folder or list that was indexed."""
     model: ModelCard
     pictures: dict[Modality, int]
     indexed: Indexed
@@ -41,11 +45,17 @@ class IndexReport:
         """Return the report for programs."""
         return {
             "gallery": self.gallery,
+            "source": self.source,
             "model": _model_as_dict(self.model),
             "pictures": {modality.value: count for modality, count in self.pictures.items()},
             "added": self.indexed.added,
             "relabelled": self.indexed.relabelled,
             "unchanged": self.indexed.unchanged,
+            "moved": self.indexed.moved,
+            "removed": self.indexed.removed,
+            "missing": self.indexed.missing,
+            "kept_out": self.indexed.kept_out,
+            "too_old": self.indexed.too_old,
             "skipped": [{"where": bad.where, "reason": bad.reason} for bad in self.skipped],
             "seen": self.seen.as_dict(),
             "notes": list(self.notes),
@@ -53,14 +63,36 @@ class IndexReport:
 
     def as_text(self) -> str:
         """Return the report for people."""
-        done = f"{self.indexed.added} pictures added, {self.indexed.unchanged} unchanged"
-        if self.indexed.relabelled:
-            done += f", {self.indexed.relabelled} relabelled"
-        lines = [f"{self.gallery}: {done}, {len(self.skipped)} skipped"]
+        lines = [f"{self.gallery}: {self._done()}, {len(self.skipped)} skipped"]
         lines += [f"  skipped {bad.where}: {bad.reason}" for bad in self.skipped]
-        lines += [f"  {line}" for line in (*self.notes, *self.seen.lines())]
+        lines += [f"  {line}" for line in (*self._told(), *self.notes, *self.seen.lines())]
         held = ", ".join(f"{count} {modality}" for modality, count in self.pictures.items())
         return "\n".join([*lines, f"it holds {held} pictures, embedded by model {self.model.name}"])
+
+    def _done(self) -> str:
+        indexed = self.indexed
+        counts = {
+            "relabelled": indexed.relabelled,
+            "moved": indexed.moved,
+            "removed, whose files are gone": indexed.removed,
+        }
+        more = "".join(f", {count} {what}" for what, count in counts.items() if count)
+        return f"{indexed.added} pictures added, {indexed.unchanged} unchanged{more}"
+
+    def _told(self) -> Iterator[str]:
+        """Yield remarks on pictures that are in the gallery, or are not, against expectation."""
+        if self.indexed.missing:
+            yield (
+                f"{self.indexed.missing} pictures of {self.source} are not there, more than half; "
+                "they stay in the gallery. If they are gone for good, run it again with --prune"
+            )
+        if self.indexed.kept_out:
+            yield (
+                f"{self.indexed.kept_out} pictures were removed from this gallery and stay out; "
+                "`vireid gallery readmit` lets them in again"
+            )
+        if self.indexed.too_old:
+            yield f"{self.indexed.too_old} pictures are older than this gallery keeps"
 
 
 @dataclass(frozen=True)
@@ -122,6 +154,7 @@ def index(
     modality: Modality | None = None,
     camera: str | None = None,
     *,
+    prune: bool = False,
     trust_code: bool = False,
 ) -> IndexReport:
     """Bring a gallery up to date with the pictures of a folder or CSV file.
@@ -132,6 +165,7 @@ def index(
         model: Name of a model; by default the one that filled the gallery, or `small`.
         modality: Modality of all pictures.
         camera: Camera of all pictures.
+        prune: Remove what is gone even if that is more than half of the source.
         trust_code: See `Embedder.open`.
 
     Raises:
@@ -141,7 +175,13 @@ def index(
     embedder, gallery = _open_or_create(out, model, trust_code)
     with gallery:
         try:
-            indexed = indexing.index(found.records, embedder, gallery)
+            indexed = indexing.index(
+                found.records,
+                embedder,
+                gallery,
+                Source(Path(os.path.abspath(source)), modality, camera),  # noqa: PTH100
+                prune=prune,
+            )
         except KeyboardInterrupt:
             safe = f"{len(gallery)} pictures are safe in {out}"
             raise VireidError(f"interrupted; {safe}, the same command goes on from there") from None
@@ -149,7 +189,9 @@ def index(
     unread = (Unusable(str(bad.path), bad.reason) for bad in indexed.skipped)
     skipped = (*found.unusable, *unread)
     seen = found.seen(without={Path(bad.path) for bad in indexed.skipped})
-    return IndexReport(str(out), embedder.card, counts, indexed, skipped, seen, found.notes)
+    return IndexReport(
+        str(out), str(source), embedder.card, counts, indexed, skipped, seen, found.notes
+    )
 
 
 class Searcher:
@@ -293,7 +335,11 @@ def _searched(query: Query, filters: Filters, asked: Modality | str | None) -> F
 def _open_or_create(path: Address, model: str | None, trust_code: bool) -> tuple[Embedder, Gallery]:
     if not exists(path):
         embedder = Embedder.open(model or "small", trust_code=trust_code)
-        return embedder, Gallery.create(path, embedder)
+        try:
+            return embedder, Gallery.create(path, embedder)
+        except GalleryError:
+            if not exists(path):
+                raise  # otherwise another process was faster: what it made is opened
     gallery = Gallery.open(path)
     return _embedder_of(gallery, model, trust_code), gallery
 

@@ -1,15 +1,25 @@
-"""Indexing: bringing a gallery up to date with pictures on disk."""
+"""Indexing: keeping a gallery in step with pictures on disk."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from vireid.gallery import Gallery, Stamp
-from vireid.gallery.store import Entry
+from vireid.gallery import Filters, Gallery, Stamp
+from vireid.gallery.filters import moment
+from vireid.gallery.gallery import key_of
+from vireid.gallery.notes import Source, content_key
+from vireid.gallery.store import Entry, with_contents
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError
 from vireid.progress import counted
-from vireid.records import ImageRecord
+from vireid.records import ImageRecord, Key
+
+MOST_GONE = 0.5
+"""Share of a source's pictures that may be gone at once; more looks like a drive that is not
+mounted, and needs to be asked for."""
+COMPACT_FROM = 0.25
+"""Share of vectors that no longer count from which a gallery is compacted."""
 
 
 @dataclass(frozen=True)
@@ -24,58 +34,234 @@ class Indexed:
     """Records that were there with the same file, size and time of change."""
     skipped: tuple[PictureError, ...]
     """Errors of pictures that cannot be used."""
+    moved: int = 0
+    """Records that were there under another path, and were not embedded again."""
+    removed: int = 0
+    """Pictures of the source that were there and are gone; they were removed."""
+    missing: int = 0
+    """Pictures of the source that are gone and were kept, because so many of them are."""
+    kept_out: int = 0
+    """Records that were removed from the gallery for good."""
+    too_old: int = 0
+    """Records and pictures that are older than the gallery keeps; they are not in it."""
 
 
-def index(records: Sequence[ImageRecord], embedder: Embedder, gallery: Gallery) -> Indexed:
-    """Embed pictures and put them into a gallery, a batch at a time.
+def index(
+    records: Sequence[ImageRecord],
+    embedder: Embedder,
+    gallery: Gallery,
+    source: Source | None = None,
+    *,
+    prune: bool = False,
+) -> Indexed:
+    """Bring a gallery up to date with pictures, a batch at a time.
+
+    New and changed pictures are embedded. A picture whose file was renamed or moved keeps its
+    vector. With a source, its pictures that are gone are removed.
 
     Finished batches are safe. After an interruption the same call goes on where it stopped, because
     files that have not changed since they were indexed are not embedded again.
 
+    Args:
+        records: All pictures of the source.
+        embedder: Model of the gallery.
+        gallery: Gallery to change.
+        source: Folder or list that the records are from, by its absolute path; without one,
+            pictures are only added.
+        prune: Remove what is gone even if that is more than half of the source.
+
     Raises:
-        GalleryError: The gallery is another model's, being written to, or the disk is full.
+        GalleryError: The gallery is another model's, being written to, damaged, or the disk is
+            full.
     """
     gallery.check(embedder)
-    records = gallery.spelt(records)
-    # taken before reading: a file that changes in between is found to have changed next time
-    stamps = {record.path: Stamp.of(record.path) for record in records}
-    known = gallery.known(records)
-    todo = [r for r, k in zip(records, known, strict=True) if _has_changed(r, stamps[r.path], k)]
-    relabelled = [
-        r
-        for r, k in zip(records, known, strict=True)
-        if k and not _has_changed(r, stamps[r.path], k) and _has_other_labels(r, k)
-    ]
-    if relabelled:
-        gallery.relabel(relabelled)
-    skipped = _add(todo, stamps, embedder, gallery)
-    unchanged = len(records) - len(todo) - len(relabelled)
-    return Indexed(len(todo) - len(skipped), len(relabelled), unchanged, tuple(skipped))
+    if source:
+        gallery.remember(source)
+    plan = _Plan(gallery, source, gallery.spelt(records))
+    if plan.changes:
+        gallery.change(plan.changes)
+    gone = plan.gone()
+    too_many = len(gone) > MOST_GONE * plan.here and not prune
+    removed = 0 if too_many else gallery.remove(gone)
+    skipped = _add(plan.todo, embedder, gallery)
+    gallery.remove(plan.broken(skipped))
+    too_old = gallery.remove(plan.too_old())
+    gallery.compact(COMPACT_FROM)
+    return Indexed(
+        added=len(plan.todo) - len(skipped),
+        relabelled=plan.relabelled,
+        unchanged=plan.unchanged,
+        skipped=tuple(skipped),
+        moved=plan.moved,
+        removed=removed,
+        missing=len(gone) if too_many else 0,
+        kept_out=plan.kept_out,
+        too_old=plan.not_added_by_age + too_old,
+    )
 
 
-def _add(
-    todo: Sequence[ImageRecord],
-    stamps: dict[Path, Stamp | None],
-    embedder: Embedder,
-    gallery: Gallery,
-) -> list[PictureError]:
+class _Plan:
+    """What has to be done with each record, found out before anything is changed."""
+
+    def __init__(
+        self, gallery: Gallery, source: Source | None, records: Sequence[ImageRecord]
+    ) -> None:
+        self.gallery, self.source = gallery, source
+        self.todo: list[Entry] = []
+        """Pictures to embed."""
+        self.changes: dict[Key, Entry] = {}
+        """New entries of pictures that are here, by their present keys."""
+        self.relabelled = self.moved = self.unchanged = self.kept_out = self.not_added_by_age = 0
+        self.here = 0
+        """Number of pictures of the source that were here before and have not moved."""
+        self._listed = {key_of(record) for record in records}
+        self._living = {one.path for one in gallery.sources() if one.path.exists()}
+        self._oldest = None if gallery.keep is None else datetime.now(UTC) - gallery.keep
+        # Taken before reading: a file that changes in between is found to have changed next time.
+        stamps = {record.path: Stamp.of(record.path) for record in records}
+        path = source.path if source else None
+        known = dict(zip(map(key_of, records), gallery.known(records), strict=True))
+        entries = [
+            Entry(r, stamps[r.path], source=self._owner(known[key_of(r)], path)) for r in records
+        ]
+        fresh = [entry for entry in entries if self._has_to_be_read(entry, known)]
+        self._look_for_the_same_files(self._with_contents(fresh), known)
+
+    def _owner(self, before: Entry | None, source: Path | None) -> Path | None:
+        """Return the source of a picture: the first one that it was found in, while that exists."""
+        return before.source if before and before.source in self._living else source
+
+    def _has_to_be_read(self, entry: Entry, known: Mapping[Key, Entry | None]) -> bool:
+        """Note a picture whose file is as it was; say whether it is another one."""
+        if self._oldest and _time_of(entry) < moment(self._oldest):
+            self.not_added_by_age += 1
+            return False
+        before = known[key_of(entry.record)]
+        if before is None or _has_changed(entry, before):
+            return True
+        self._keep(before, replace(entry, content=before.content))
+        return False
+
+    def _keep(self, before: Entry, now: Entry) -> None:
+        """Note a picture that keeps its vector."""
+        if before.by_hand:
+            named = replace(
+                now.record, identity=before.record.identity, person=before.record.person
+            )
+            now = replace(now, record=named, by_hand=True)
+        key = key_of(now.record)
+        if key != before.record.key:
+            self.moved += 1
+        elif _labels(now.record) != _labels(before.record):
+            self.relabelled += 1
+        else:
+            self.unchanged += 1
+        placed = replace(now.record, path=key[0])
+        if replace(now, record=placed) != before:
+            self.changes[before.record.key] = now
+
+    def _with_contents(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return entries with the hashes of their files, if they are compared with anything."""
+        if not len(self.gallery) and not self.gallery.removed():
+            return list(entries)
+        return with_contents(entries)
+
+    def _look_for_the_same_files(
+        self, fresh: Sequence[Entry], known: Mapping[Key, Entry | None]
+    ) -> None:
+        """Find the files that were here already, under the same or another path."""
+        removed = self.gallery.removed()
+        now_at = {key_of(entry.record): entry.content for entry in fresh}
+        free: dict[str, list[Entry]] = {}
+        for before in self.gallery.with_content({e.content for e in fresh if e.content}):
+            if self._is_elsewhere(before, now_at):
+                free.setdefault(content_key(before), []).append(before)
+        for entry in fresh:
+            at_path = known[key_of(entry.record)]
+            if at_path and entry.content and _is_same(entry, at_path):
+                self._keep(at_path, entry)
+            elif entry.content and content_key(entry) in removed:
+                self.kept_out += 1
+            elif match := _taken(free.get(content_key(entry), []), entry):
+                self._keep(match, entry)
+            else:
+                self.todo.append(entry)
+
+    def _is_elsewhere(self, before: Entry, now_at: Mapping[Key, str | None]) -> bool:
+        """Whether what was here is no longer where it was."""
+        key = before.record.key
+        if key in now_at:
+            return now_at[key] != before.content
+        return key not in self._listed and not key[0].exists()
+
+    def gone(self) -> list[ImageRecord]:
+        """Return the records of pictures of the source that are no longer there."""
+        if self.source is None:
+            return []
+        path, gone = self.source.path, []
+        moved = {key for key, entry in self.changes.items() if key_of(entry.record) != key}
+        for entry in self.gallery.entries(Filters(source=path)):
+            if entry.record.key not in moved:
+                self.here += 1
+                if entry.record.key not in self._listed:
+                    gone.append(entry.record)
+        if path.is_dir():  # what was indexed from folders within, or before sources were known
+            for entry in self.gallery.entries(Filters(below=path)):
+                if entry.source == path or entry.record.key in moved:
+                    continue
+                self.here += 1
+                if not entry.record.path.exists():
+                    gone.append(entry.record)
+        return gone
+
+    def broken(self, errors: Sequence[PictureError]) -> list[ImageRecord]:
+        """Return the records of pictures that are here, and whose files can no longer be read."""
+        bad = {Path(error.path) for error in errors}
+        return [entry.record for entry in self.todo if entry.record.path in bad]
+
+    def too_old(self) -> list[ImageRecord]:
+        """Return the records of pictures that are older than the gallery keeps them."""
+        if self._oldest is None:
+            return []
+        oldest = moment(self._oldest)
+        return [e.record for e in self.gallery.entries() if _time_of(e) < oldest]
+
+
+def _add(todo: Sequence[Entry], embedder: Embedder, gallery: Gallery) -> list[PictureError]:
     skipped: list[PictureError] = []
-    batches = embedder.in_batches(todo)
+    entries = {entry.record.key: entry for entry in todo}
+    batches = embedder.in_batches([entry.record for entry in todo])
     for batch in counted(batches, "indexing pictures", len(todo), lambda batch: batch.read):
-        gallery.add(batch.embeddings, batch.records, [stamps[r.path] for r in batch.records])
+        gallery.put(batch.embeddings, with_contents([entries[r.key] for r in batch.records]))
         skipped += batch.skipped
     return skipped
 
 
-def _has_changed(record: ImageRecord, stamp: Stamp | None, known: Entry | None) -> bool:
-    return (
-        known is None
-        or stamp is None
-        or stamp != known.stamp
-        or record.modality is not known.record.modality
-    )
+def _has_changed(entry: Entry, before: Entry) -> bool:
+    is_other = entry.record.modality is not before.record.modality
+    return entry.stamp is None or entry.stamp != before.stamp or is_other
 
 
-def _has_other_labels(record: ImageRecord, known: Entry) -> bool:
-    names = ("identity", "camera", "tracklet", "time", "tags")
-    return any(getattr(record, name) != getattr(known.record, name) for name in names)
+def _is_same(entry: Entry, before: Entry) -> bool:
+    """Whether a picture has the same vector as before: the same bytes, seen as one spectrum."""
+    return entry.content == before.content and entry.record.modality is before.record.modality
+
+
+def _taken(free: list[Entry], entry: Entry) -> Entry | None:
+    """Take one of the pictures that are free, of the same spectrum."""
+    match = next((before for before in free if _is_same(entry, before)), None)
+    if match:
+        free.remove(match)
+    return match
+
+
+def _labels(record: ImageRecord) -> tuple[object, ...]:
+    names = ("identity", "person", "camera", "tracklet", "time", "tags")
+    return tuple(getattr(record, name) for name in names)
+
+
+def _time_of(entry: Entry) -> int:
+    """Return the time of a picture in microseconds; by default that of its file's last change."""
+    if entry.record.time is not None:
+        return moment(entry.record.time)
+    return entry.stamp.mtime_ns // 1000 if entry.stamp else moment(datetime.now(UTC))
