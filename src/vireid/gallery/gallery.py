@@ -222,7 +222,7 @@ class Gallery:
             GalleryError: Another process is writing, or the disk is full.
         """
         records = list(records)
-        pairs = zip(records, self.known(records), strict=True)
+        pairs = zip(records, self.entries_of(records), strict=True)
         self.change({k.record.key: replace(k, record=record) for record, k in pairs if k})
 
     def remove(self, records: Iterable[ImageRecord], *, for_good: bool = False) -> int:
@@ -238,7 +238,7 @@ class Gallery:
         Raises:
             GalleryError: Another process is writing, or the disk is full.
         """
-        known = [entry for entry in self.known(list(records)) if entry]
+        known = [entry for entry in self.entries_of(list(records)) if entry]
         keys = [entry.record.key for entry in known]
         notes: dict[tuple[str, str], Any] = dict.fromkeys(judged(self.judgements(), set(keys)))
         if for_good:
@@ -284,10 +284,10 @@ class Gallery:
         """Return the entries of all pictures whose files have one of some hashes."""
         return self._store.with_content(contents)
 
-    def known(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
-        """Return what is known here about the pictures of some records; None for missing ones."""
+    def entries_of(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
+        """Return the entries of some records; None for those whose pictures are not in here."""
         keys = [_key(record) for record in records]
-        found = self._store.known(keys)
+        found = self._store.entries_of(keys)
         return [found.get(key) for key in keys]
 
     def sources(self) -> list[Source]:

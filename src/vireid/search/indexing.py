@@ -39,12 +39,12 @@ def index(records: Sequence[ImageRecord], embedder: Embedder, gallery: Gallery) 
     records = gallery.spelt(records)
     # taken before reading: a file that changes in between is found to have changed next time
     stamps = {record.path: Stamp.of(record.path) for record in records}
-    known = gallery.known(records)
-    todo = [r for r, k in zip(records, known, strict=True) if _has_changed(r, stamps[r.path], k)]
+    entries = gallery.entries_of(records)
+    todo = [r for r, e in zip(records, entries, strict=True) if _has_changed(r, stamps[r.path], e)]
     relabelled = [
         r
-        for r, k in zip(records, known, strict=True)
-        if k and not _has_changed(r, stamps[r.path], k) and _has_other_labels(r, k)
+        for r, e in zip(records, entries, strict=True)
+        if e and not _has_changed(r, stamps[r.path], e) and _has_other_labels(r, e)
     ]
     if relabelled:
         gallery.relabel(relabelled)
@@ -67,15 +67,15 @@ def _add(
     return skipped
 
 
-def _has_changed(record: ImageRecord, stamp: Stamp | None, known: Entry | None) -> bool:
+def _has_changed(record: ImageRecord, stamp: Stamp | None, entry: Entry | None) -> bool:
     return (
-        known is None
+        entry is None
         or stamp is None
-        or stamp != known.stamp
-        or record.modality is not known.record.modality
+        or stamp != entry.stamp
+        or record.modality is not entry.record.modality
     )
 
 
-def _has_other_labels(record: ImageRecord, known: Entry) -> bool:
+def _has_other_labels(record: ImageRecord, entry: Entry) -> bool:
     names = ("identity", "camera", "tracklet", "time", "tags")
-    return any(getattr(record, name) != getattr(known.record, name) for name in names)
+    return any(getattr(record, name) != getattr(entry.record, name) for name in names)
