@@ -138,7 +138,7 @@ def test_an_old_gallery_is_searched_as_it_is(old: Path, format_: int) -> None:
         }
         assert gallery.search(unit(1), 9, Filters(tags=["hat"])) == [[]]
         assert gallery.search(unit(1), 9, Filters(since=datetime(2000, 1, 1))) == [[]]
-        (known,) = gallery.known(people(1))
+        (known,) = gallery.entries_of(people(1))
         assert known is not None
         assert (known.record, known.stamp, known.content) == (people(1)[0], (5, 6), None)
     assert format_of(old) == format_

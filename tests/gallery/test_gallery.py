@@ -164,7 +164,7 @@ def test_people_of_one_frame_come_back_with_all_that_was_said(gallery: Gallery) 
     gallery.add(unit(2), both)
     assert [gallery.search(unit(2)[i : i + 1], 1)[0][0].record for i in (0, 1)] == both
     assert gallery.remove(both[:1]) == 1
-    assert [known and known.record for known in gallery.known(both)] == [None, both[1]]
+    assert [known and known.record for known in gallery.entries_of(both)] == [None, both[1]]
 
 
 def test_a_picture_is_known_by_the_hash_of_its_bytes(gallery: Gallery, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_picture_is_known_by_the_hash_of_its_bytes(gallery: Gallery, tmp_path:
     names = ("a.jpg", "b.jpg", "pipe", "gone.jpg")
     records = [ImageRecord(tmp_path / name, VISIBLE) for name in names]
     gallery.add(unit(4), records)
-    a, b, pipe, gone = (known and known.content for known in gallery.known(records))
+    a, b, pipe, gone = (known and known.content for known in gallery.entries_of(records))
     assert a == b == hashlib.blake2b(b"a", digest_size=16).hexdigest()
     assert (pipe, gone) == (None, None)
 

@@ -86,7 +86,7 @@ def entries(count: int, start: int = 0) -> list[Entry]:
 
 
 def relabel(store: Store, records: list[ImageRecord]) -> None:
-    known = store.known([record.key for record in records])
+    known = store.entries_of([record.key for record in records])
     store.change({r.key: replace(known[r.key], record=r) for r in records if r.key in known})
 
 
@@ -151,7 +151,7 @@ def test_every_filter_of_these_tests_but_one_lets_some_pass() -> None:
 
 def test_an_empty_store_answers_with_nothing(store: Store) -> None:
     assert store.search(unit(2), 5, Filters()) == [[], []]
-    assert (store.count(), store.cameras(), dict(store.known([person(0).key]))) == (0, [], {})
+    assert (store.count(), store.cameras(), dict(store.entries_of([person(0).key]))) == (0, [], {})
 
 
 def test_more_than_there_are_is_all_there_are(store: Store) -> None:
@@ -183,7 +183,7 @@ def test_what_goes_in_comes_back(store: Store) -> None:
     naive = Entry(ImageRecord(Path("/site/c.jpg"), VISIBLE, 0, time=datetime(1969, 7, 20, 20, 17)))
     added = [full, bare, naive]
     store.add(unit(3), added)
-    assert store.known([e.record.key for e in added]) == {e.record.key: e for e in added}
+    assert store.entries_of([e.record.key for e in added]) == {e.record.key: e for e in added}
     assert set(found(store.search(unit(1), 3, Filters())[0])) == {e.record for e in added}
 
 
@@ -211,7 +211,7 @@ def test_the_same_key_replaces_and_the_old_vector_is_found_no_more(
     ((score, record),) = store.search(new, 1, Filters())[0]
     assert record == other
     assert score == pytest.approx(1, abs=tolerance)
-    assert store.known([other.key]) == {other.key: Entry(other)}
+    assert store.entries_of([other.key]) == {other.key: Entry(other)}
     assert other.key not in {r.key for r in found(store.search(unit(1), 20, Filters(VISIBLE))[0])}
     assert added[4].record.tags
     for tag in added[4].record.tags:
@@ -226,7 +226,7 @@ def test_what_is_removed_is_found_no_more(store: Store) -> None:
     assert store.remove([record.key for record in (*gone, absent)]) == 6
     assert store.remove([record.key for record in gone]) == 0
     assert (store.count(), store.count(VISIBLE)) == (14, 7)
-    assert store.known([record.key for record in gone]) == {}
+    assert store.entries_of([record.key for record in gone]) == {}
     left = found(store.search(vectors[:1], 20, Filters())[0])
     assert set(left) == {entry.record for entry in added[6:]}
     store.add(vectors[:6], added[:6])
@@ -249,7 +249,7 @@ def test_labels_change_without_another_vector(store: Store, tolerance: float) ->
     nobody = ImageRecord(Path("/site/nobody.jpg"), VISIBLE, 9, "gate")
     relabel(store, [changed, nobody])
     assert store.count() == 12
-    assert store.known([changed.key])[changed.key] == replace(added[0], record=changed)
+    assert store.entries_of([changed.key])[changed.key] == replace(added[0], record=changed)
     for filters in (
         Filters(identity=9),
         Filters(cameras=["gate"]),
@@ -262,7 +262,7 @@ def test_labels_change_without_another_vector(store: Store, tolerance: float) ->
         assert score == pytest.approx(1, abs=tolerance)
     bare = replace(changed, identity=None, camera=None, tracklet=None, time=None, tags=frozenset())
     relabel(store, [bare])
-    assert store.known([bare.key])[bare.key].record == bare
+    assert store.entries_of([bare.key])[bare.key].record == bare
     assert store.search(vectors[:1], 5, Filters(tags=["hat"])) == [[]]
 
 
@@ -271,7 +271,7 @@ def test_known_are_those_that_are_there_with_their_boxes(store: Store) -> None:
     store.add(unit(8), added)
     strange = replace(added[0].record, box=Box(1, 2, 30, 40))
     asked = [strange.key, added[0].record.key, added[5].record.key]
-    assert set(store.known(asked)) == set(asked[1:])
+    assert set(store.entries_of(asked)) == set(asked[1:])
 
 
 def test_counts_and_cameras(store: Store) -> None:
@@ -429,10 +429,10 @@ def test_pictures_move_and_exchange_their_paths_with_their_vectors(
         ((score, record),) = store.search(vectors[row : row + 1], 1, Filters())[0]
         assert record.key == key
         assert score == pytest.approx(1, abs=tolerance)
-    (moved,) = store.known([new.key]).values()
+    (moved,) = store.entries_of([new.key]).values()
     assert moved == Entry(new, by_hand=True, source=Path("/moved"))
     store.change({new.key: Entry(replace(new, path=replaced.path, box=replaced.box))})
-    assert (store.count(), store.known([new.key])) == (7, {})
+    assert (store.count(), store.entries_of([new.key])) == (7, {})
     assert found(store.search(vectors[6:7], 8, Filters(VISIBLE))[0]).count(replaced) == 0
 
 

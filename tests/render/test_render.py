@@ -26,7 +26,7 @@ from vireid import datasets
 from vireid.datasets import nightwalk as reader
 from vireid.errors import VireidError
 from vireid.records import Modality
-from vireid.render import bodies, nightwalk, plans
+from vireid.render import bodies, nightwalk, plans, truth
 from vireid.render.bodies import BodyShop, Content, Phenotype, shop
 from vireid.render.layouts import shots_of
 from vireid.render.outfits import dress
@@ -178,34 +178,34 @@ def test_a_version_of_anny_with_other_bodies_is_told(
 
 def test_standard_has_the_people_and_pictures_of_sysu_mm01() -> None:
     """Published: the README and, for each camera, the permutations of its authors."""
-    counts = {split: Counter[str]() for split in ("train", "val", "test")}
+    counts = {group: Counter[str]() for group in ("train", "validation", "test")}
     people = Counter[str]()
     for identity in range(1, STANDARD.people + 1):
-        split = plans.split_of(STANDARD, identity)
-        people[split] += 1
+        group = plans.group_of(STANDARD, identity)
+        people[group] += 1
         for camera, frames in plans.frames_of(STANDARD, identity).items():
-            counts[split][camera.name] += frames
-    assert people == {"train": 296, "val": 99, "test": 96}
-    by_camera = {split: [counts[split][camera.name] for camera in CAMERAS] for split in counts}
+            counts[group][camera.name] += frames
+    assert people == {"train": 296, "validation": 99, "test": 96}
+    by_camera = {group: [counts[group][camera.name] for camera in CAMERAS] for group in counts}
     assert by_camera["test"] == [1374, 1565, 1883, 1918, 1918, 1920]
     assert by_camera["train"] == [4721, 5753, 5929, 4821, 4989, 4000]
-    assert sum(counts["val"].values()) == 1974 + 1980
+    assert sum(counts["validation"].values()) == 1974 + 1980
 
 
 def test_families_stay_together() -> None:
     for plan in (plans.Plan(), STANDARD, plans.Plan(train_people=1000)):
         families = {
-            split: {(identity - 1) // 3 for identity in identities}
-            for split, identities in plan.splits().items()
+            group: {(identity - 1) // 3 for identity in identities}
+            for group, identities in plan.groups().items()
         }
         divided = sum(map(len, families.values())) - len(set.union(*families.values()))
         assert divided <= 2
-        everybody = sorted(identity for ids in plan.splits().values() for identity in ids)
+        everybody = sorted(identity for ids in plan.groups().values() for identity in ids)
         assert everybody == list(range(1, plan.people + 1))
 
 
 def test_who_is_tested_is_drawn() -> None:
-    tested = {seed: tuple(plans.Plan(seed=seed).splits()["test"]) for seed in range(3)}
+    tested = {seed: tuple(plans.Plan(seed=seed).groups()["test"]) for seed in range(3)}
     assert len(set(tested.values())) == 3
 
 
@@ -463,13 +463,13 @@ def test_the_truth_about_every_picture_and_person_can_be_read(rendered: Path) ->
     assert {t.path for t in known} == set(rendered.glob("cam*/*/*.jpg"))
     people = reader.people(rendered)
     assert {t.identity for t in known} == people.keys() == {1, 2, 3, 4}
-    by_split = {
-        split: {i for i, facts in people.items() if facts["split"] == split}
-        for split in ("train", "val", "test")
+    by_group = {
+        group: {i for i, known_of in people.items() if known_of["group"] == group}
+        for group in ("train", "validation", "test")
     }
     data = datasets.read("nightwalk", rendered)
-    assert by_split["train"] == {record.identity for record in data.train}
-    assert by_split["test"] == {record.identity for record in data.test}
+    assert by_group["train"] == {record.identity for record in data.train}
+    assert by_group["test"] == {record.identity for record in data.test}
     spectra = {camera.name: camera.spectrum for camera in CAMERAS}
     assert all(t.spectrum == spectra[t.camera] for t in known)
 
@@ -491,6 +491,15 @@ def test_masks_show_the_person_where_the_keypoints_are(rendered: Path) -> None:
                 )
                 found += bool((mask[rows, columns] > 0).any())
     assert found > 50
+
+
+def test_people_of_a_set_rendered_before_groups_were_called_so_can_be_read(tmp_path: Path) -> None:
+    lines = [{"identity": 1, "split": "train"}, {"identity": 2, "split": "val", "family": 0}]
+    (tmp_path / "people.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert reader.people(tmp_path) == {
+        1: {"group": "train"},
+        2: {"group": "validation", "family": 0},
+    }
 
 
 def test_missing_or_damaged_truth_names_the_file(rendered: Path, tmp_path: Path) -> None:
@@ -534,6 +543,13 @@ def test_the_shipped_edition_is_what_is_rendered() -> None:
         )
         assert ours.mean((0, 1)) == pytest.approx(theirs.mean((0, 1)), abs=1)
         assert np.abs(ours - theirs).mean() < 2
+
+
+def test_the_shipped_edition_tells_of_its_people_what_is_rendered() -> None:
+    plan = plans.SIZES["sysu"]["mini"]
+    people = (draw_person(plan.seed, identity) for identity in range(1, plan.people + 1))
+    told = truth.lines(truth.person_line(plan, person) for person in people)
+    assert (reader.MINI / truth.PEOPLE_FILE).read_bytes() == told
 
 
 def test_the_shipped_edition_is_small() -> None:

@@ -164,7 +164,7 @@ def test_a_file_that_was_only_touched_is_not_embedded_again(
     for picture in site.rglob("*.jpg"):
         os.utime(picture, (1, 1))
     assert sync(site) == Indexed(0, 0, 24, ())
-    (known,) = gallery.known(list(folder.find(site).records[:1]))
+    (known,) = gallery.entries_of(list(folder.find(site).records[:1]))
     assert known
     assert known.stamp
     assert known.stamp.mtime_ns == 10**9

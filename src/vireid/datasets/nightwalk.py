@@ -60,14 +60,8 @@ def read(root: Path | None = None) -> Dataset:
 def people(root: Path | None = None) -> dict[int, dict[str, Any]]:
     """Return what is known of each person, by identity.
 
-    Keys are `split` (the person's group), family, body, clothes, things carried and gait. People of
-    one family may be alike in all but one to three things.
-
-    Args:
-        root: Folder of a NightWalk; by default the edition that comes with vireid.
-
-    Raises:
-        VireidError: It has no such file, or a damaged one.
+    Keys are group, family, body, clothes, things carried and gait. People of one family may be
+    alike in all but one to three things.
 
     Args:
         root: Folder of a NightWalk; by default the edition that comes with vireid.
@@ -76,7 +70,15 @@ def people(root: Path | None = None) -> dict[int, dict[str, Any]]:
         VireidError: It has no such file, or a damaged one.
     """
     known = _lines((MINI if root is None else root) / "people.jsonl")
-    return {somebody.pop("identity"): somebody for somebody in known}
+    return {somebody.pop("identity"): _with_group(somebody) for somebody in known}
+
+
+def _with_group(somebody: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of a person, in whose group `split` stood in former files."""
+    if "split" not in somebody:
+        return somebody
+    group = "validation" if somebody["split"] == "val" else somebody["split"]
+    return {"group": group} | {key: value for key, value in somebody.items() if key != "split"}
 
 
 def truth(root: Path | None = None) -> Iterator[PictureTruth]:

@@ -179,7 +179,7 @@ class Gallery:
             GalleryError: Vectors and records do not fit each other or this gallery, another
                 process is writing, or the disk is full.
         """
-        self.put(embeddings, entries_of(records, stamps))
+        self.put(embeddings, new_entries(records, stamps))
 
     def put(self, embeddings: Vectors, entries: Sequence[Entry]) -> None:
         """Add pictures of which everything is known; see `add`.
@@ -222,7 +222,7 @@ class Gallery:
             GalleryError: Another process is writing, or the disk is full.
         """
         records = list(records)
-        pairs = zip(records, self.known(records), strict=True)
+        pairs = zip(records, self.entries_of(records), strict=True)
         self.change({k.record.key: replace(k, record=record) for record, k in pairs if k})
 
     def remove(self, records: Iterable[ImageRecord], *, for_good: bool = False) -> int:
@@ -238,7 +238,7 @@ class Gallery:
         Raises:
             GalleryError: Another process is writing, or the disk is full.
         """
-        known = [entry for entry in self.known(list(records)) if entry]
+        known = [entry for entry in self.entries_of(list(records)) if entry]
         if not known:
             return 0
         keys = [entry.record.key for entry in known]
@@ -286,10 +286,10 @@ class Gallery:
         """Return the entries of all pictures whose files have one of some hashes."""
         return self._store.with_content(contents)
 
-    def known(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
+    def entries_of(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
         keys = [key_of(record) for record in records]
-        found = self._store.known(keys)
+        found = self._store.entries_of(keys)
         return [found.get(key) for key in keys]
 
     def sources(self) -> list[Source]:
@@ -412,7 +412,7 @@ def _filters(filters: Filters | None, modality: Modality | None, camera: str | N
     return filters
 
 
-def entries_of(
+def new_entries(
     records: Sequence[ImageRecord], stamps: Sequence[Stamp | None] | None = None
 ) -> list[Entry]:
     """Return the entries of pictures, with the hashes of their files.

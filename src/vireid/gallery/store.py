@@ -112,8 +112,8 @@ class Store(Protocol):
     def cameras(self) -> list[str]:
         """Return the names of the cameras, sorted."""
 
-    def known(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
-        """Return the entries of those of some pictures that it holds."""
+    def entries_of(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
+        """Return the entries of some keys, without those it does not hold."""
 
     def add(self, vectors: Vectors, entries: Sequence[Entry]) -> None:
         """Add pictures; one with a key that is there already is replaced.

@@ -159,7 +159,7 @@ def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrai
         recipe.augmentation,
         recipe.seed,
         root=dataset.root,
-        known=partial(datasets.people, recipe.data.dataset, dataset.root),
+        descriptions=partial(datasets.people, recipe.data.dataset, dataset.root),
         rank=process.process_index,
         world=process.num_processes,
     )

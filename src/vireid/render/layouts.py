@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.records import Modality
-from vireid.render.plans import CAMERAS_OF, Plan, Split, frames_of, split_of
+from vireid.render.plans import CAMERAS_OF, Group, Plan, frames_of, group_of
 from vireid.render.scenes import CAMERAS, Camera
 
 TRIALS = 10
@@ -40,8 +40,8 @@ class Layout:
 
     folders: tuple[str, ...]
     """Folders that exist even if nobody is in them."""
-    path: Callable[[Split, Camera, int, int], str]
-    """Returns the path of a picture, given split, camera, identity and frame."""
+    path: Callable[[Group, Camera, int, int], str]
+    """Returns the path of a picture, given group, camera, identity and frame."""
     moment: Callable[[Camera], int]
     """Number of each camera; cameras with one number take their pictures at one moment."""
     lists: Callable[[Plan], Iterator[tuple[str, bytes]]]
@@ -50,13 +50,13 @@ class Layout:
 
 def shots_of(plan: Plan, identity: int) -> list[Shot]:
     """Return the pictures to be taken of a person."""
-    layout, split = LAYOUTS[plan.layout], split_of(plan, identity)
+    layout, group = LAYOUTS[plan.layout], group_of(plan, identity)
     return [
         Shot(
             identity,
             camera,
             frame,
-            layout.path(split, camera, identity, frame),
+            layout.path(group, camera, identity, frame),
             (identity, layout.moment(camera), frame),
         )
         for camera, count in frames_of(plan, identity).items()
@@ -76,13 +76,14 @@ def _one_line(identities: Iterable[int]) -> bytes:
 # SYSU-MM01: cam1/0001/0001.jpg, frames counted from 1 without a gap.
 
 
-def _sysu_path(_split: Split, camera: Camera, identity: int, frame: int) -> str:
+def _sysu_path(_group: Group, camera: Camera, identity: int, frame: int) -> str:
     return f"{camera.name}/{identity:04d}/{frame:04d}.jpg"
 
 
 def _sysu_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
     """Yield id files of one line with commas, and the permutations of the official galleries."""
-    for name, identities in plan.splits().items():
+    for group, identities in plan.groups().items():
+        name = "val" if group == "validation" else group
         yield f"exp/{name}_id.txt", _one_line(identities)
     yield "exp/available_id.txt", _one_line(range(1, plan.people + 1))
     yield "exp/rand_perm_cam.mat", _permutations(plan)
@@ -111,17 +112,17 @@ def _permutations(plan: Plan) -> bytes:
 # thermal picture of the same number is of the same moment. Ten splits into halves.
 
 
-def _regdb_path(_split: Split, camera: Camera, identity: int, frame: int) -> str:
+def _regdb_path(_group: Group, camera: Camera, identity: int, frame: int) -> str:
     folder = camera.name.title()
     return f"{folder}/{identity}/person_walking_{camera.name[0]}_{frame:05d}_{identity}.bmp"
 
 
 def _regdb_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
     for trial in range(1, TRIALS + 1):
-        splits = plan.splits(trial)
+        groups = plan.groups(trial)
         for half in ("train", "test"):
             for camera in CAMERAS_OF["regdb"]:
-                listed = _labelled(plan, splits[half], camera.modality)
+                listed = _labelled(plan, groups[half], camera.modality)
                 yield f"idx/{half}_{camera.name}_{trial}.txt", listed
 
 
@@ -138,9 +139,9 @@ def _labelled(plan: Plan, identities: Iterable[int], modality: Modality) -> byte
 # LLCM: vis/0001/0001_c01_s1_f00001_vis.jpg to learn from, test_vis/cam1/0001/... to score on.
 
 
-def _llcm_path(split: Split, camera: Camera, identity: int, frame: int) -> str:
+def _llcm_path(group: Group, camera: Camera, identity: int, frame: int) -> str:
     kind = _llcm_kind(camera.modality)
-    folder = f"test_{kind}/{camera.name}" if split == "test" else kind
+    folder = f"test_{kind}/{camera.name}" if group == "test" else kind
     name = f"{identity:04d}_c{_number(camera):02d}_s1_f{frame:05d}_{kind}.jpg"
     return f"{folder}/{identity:04d}/{name}"
 
@@ -154,12 +155,12 @@ def _llcm_moment(camera: Camera) -> int:
 
 
 def _llcm_lists(plan: Plan) -> Iterator[tuple[str, bytes]]:
-    splits = plan.splits()
+    groups = plan.groups()
     for half in ("train", "test"):
         for modality in Modality:
-            listed = _labelled(plan, splits[half], modality)
+            listed = _labelled(plan, groups[half], modality)
             yield f"idx/{half}_{_llcm_kind(modality)}.txt", listed
-    yield "idx/test_id.txt", _one_line(splits["test"])
+    yield "idx/test_id.txt", _one_line(groups["test"])
 
 
 LAYOUTS = {

@@ -20,12 +20,12 @@ SYSU_FRAMES = Path(__file__).with_name("sysu_mm01_frames.csv")
 Computed from the permutations, train and test lists that its authors publish
 (https://github.com/wuancong/SYSU-MM01, evaluation/data_split): 296 + 99 + 96 people with 29,033
 visible and 15,712 infrared pictures. The 30,071 and 15,792 of its README count 22 more people, seen
-in one spectrum only, who are in no split.
+in one spectrum only, who are in no group.
 """
 
 Layout = Literal["sysu", "regdb", "llcm"]
 Frames = Literal["even", "sysu"]
-Split = Literal["train", "val", "test"]
+Group = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Plan:
         """Number of people in all groups."""
         return self.train_people + self.validation_people + self.test_people
 
-    def splits(self, trial: int = 1) -> dict[Split, list[int]]:
+    def groups(self, trial: int = 1) -> dict[Group, list[int]]:
         """Return the identities, from 1, to learn from, to validate on and to score on.
 
         Families stay together, so that people who look alike are told apart where it is scored; the
@@ -105,9 +105,6 @@ class Plan:
 
         Args:
             trial: Number of the split, for layouts that have several.
-
-        Args:
-            trial: Of several splits, for layouts that have them.
         """
         firsts = np.arange(1, self.people + 1, FAMILY)
         drawn = np.random.default_rng([self.seed, 2, trial - 1]).permutation(firsts)
@@ -115,7 +112,7 @@ class Plan:
         order = order[order <= self.people]
         ends = np.cumsum([self.train_people, self.validation_people])
         train, validation, test = (sorted(part.tolist()) for part in np.split(order, ends))
-        return {"train": train, "val": validation, "test": test}
+        return {"train": train, "validation": validation, "test": test}
 
     def as_dict(self) -> dict[str, object]:
         """Return the plan for JSON."""
@@ -212,7 +209,7 @@ def choose(size: str, layout: str = "sysu", **asked: Any) -> Plan:
     return replace(plan, **asked)
 
 
-def split_of(plan: Plan, identity: int) -> Split:
+def group_of(plan: Plan, identity: int) -> Group:
     """Return the group of a person."""
     return _places(plan)[identity][0]
 
@@ -222,13 +219,13 @@ def frames_of(plan: Plan, identity: int) -> dict[Camera, int]:
 
     As in SYSU-MM01, not everybody passes everywhere; everybody is seen in both spectra.
     """
-    split, number = _places(plan)[identity]
+    group, number = _places(plan)[identity]
     if plan.frames == "sysu":
-        rows = _sysu_rows(plan.seed, split)
+        rows = _sysu_rows(plan.seed, group)
         counted = zip(CAMERAS, rows[number % len(rows)], strict=True)
         return {camera: count for camera, count in counted if count}
     passed = _CAMERAS_PASSED[plan.layout](plan.seed, identity)
-    return {camera: _even_frames(plan, camera, split == "test") for camera in passed}
+    return {camera: _even_frames(plan, camera, group == "test") for camera in passed}
 
 
 def cameras_passed(seed: int, identity: int) -> tuple[Camera, ...]:
@@ -280,23 +277,23 @@ def _even_frames(plan: Plan, camera: Camera, tested: bool) -> int:
 
 
 @cache
-def _places(plan: Plan) -> dict[int, tuple[Split, int]]:
+def _places(plan: Plan) -> dict[int, tuple[Group, int]]:
     """Return each person's group, and their number in it from 0."""
     return {
-        identity: (split, number)
-        for split, identities in plan.splits().items()
+        identity: (group, number)
+        for group, identities in plan.groups().items()
         for number, identity in enumerate(identities)
     }
 
 
 @cache
-def _sysu_rows(seed: int, split: Split) -> list[list[int]]:
+def _sysu_rows(seed: int, group: Group) -> list[list[int]]:
     """Return pictures in cam1 .. cam6 of all people in a group of SYSU-MM01, shuffled."""
     with SYSU_FRAMES.open(newline="", encoding="utf-8") as file:
         rows = [
             [int(row[f"cam{number}"]) for number in range(1, 7)]
             for row in csv.DictReader(file)
-            if row["split"] == split
+            if row["group"] == group
             for _ in range(int(row["people"]))
         ]
     order = np.random.default_rng([seed, 4, len(rows)]).permutation(len(rows))

@@ -1,6 +1,6 @@
 """Ground truth of rendered pictures, in files beside them.
 
-    people.jsonl                  a line a person: number, split, and what they wear and carry
+    people.jsonl                  a line a person: number, group, and what they wear and carry
     truth/0001.jsonl.gz           a line a picture of person 1, in the order of their names
     parts/cam1/0001/0001.png      which part of whom each pixel of cam1/0001/0001.jpg shows
     parts/names.json              the name of each number in those masks
@@ -21,7 +21,7 @@ from PIL import Image
 from vireid.render.layouts import Shot
 from vireid.render.people import FAMILY, Person
 from vireid.render.pictures import BYSTANDER, OBJECT, Truth
-from vireid.render.plans import Plan, split_of
+from vireid.render.plans import Plan, group_of
 from vireid.render.worn import Slot
 
 PEOPLE_FILE = "people.jsonl"
@@ -45,10 +45,11 @@ def parts_path(picture: str) -> str:
 
 def person_line(plan: Plan, person: Person) -> dict[str, Any]:
     """Return the line about a person."""
-    one_split = {} if plan.layout == "regdb" else {"split": split_of(plan, person.identity)}
+    # Of RegDB's layout everybody is in another group in each of ten splits.
+    group = {} if plan.layout == "regdb" else {"group": group_of(plan, person.identity)}
     return {
         "identity": person.identity,
-        **one_split,
+        **group,
         "family": (person.identity - 1) // FAMILY,
         **_rounded(person.attributes()),
     }

@@ -120,7 +120,7 @@ class _Plan:
         # Taken before reading: a file that changes in between is found to have changed next time.
         stamps = {record.path: Stamp.of(record.path) for record in records}
         path = source.path if source else None
-        known = dict(zip(map(key_of, records), gallery.known(records), strict=True))
+        known = dict(zip(map(key_of, records), gallery.entries_of(records), strict=True))
         entries = [
             Entry(r, stamps[r.path], source=self._owner(known[key_of(r)], path)) for r in records
         ]

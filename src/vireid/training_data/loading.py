@@ -15,8 +15,9 @@ from typing import Any, Generic
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
+from vireid.arrays import Pictures
 from vireid.records import ImageRecord, Modality
 from vireid.shapes import Identities, Images
 from vireid.training_data.augmentation import Augmentation, augment, draw_changes
@@ -60,7 +61,7 @@ class PackedTrainingData:
         seed: int,
         *,
         root: Path | None = None,
-        known: Callable[[], Mapping[int, Mapping[str, Any]]] | None = None,
+        descriptions: Callable[[], Mapping[int, Mapping[str, Any]]] | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -72,8 +73,8 @@ class PackedTrainingData:
             augmentation: How pictures are changed.
             seed: Seed, 0 or more; another seed gives other batches.
             root: Folder of the data set; by default the one that all pictures share.
-            known: Returns what the data set tells about people, by identity; None where it tells
-                nothing.
+            descriptions: Returns how people look, by identity; None where the data set does not
+                tell.
             rank: Number of this process, 0 .. world - 1.
             world: Processes that share every batch.
 
@@ -98,7 +99,7 @@ class PackedTrainingData:
         self._numbering = number_identities(self.records, left_out)
         self.num_identities = len(self._numbering)
         self._data, self._augmentation, self._seed = data, augmentation, seed
-        self._known = known
+        self._descriptions = descriptions
         self._rank, self._world = rank, world
 
     def paired(self, people: int, images_each: int) -> Callable[[int], EpochOfBatches[PairedBatch]]:
@@ -181,18 +182,15 @@ class PackedTrainingData:
         """Return what the data set tells about the looks of each identity 0 .. k-1.
 
         Raises:
-            VireidError: The data set tells nothing.
-
-        Raises:
-            VireidError: Nothing is.
+            TrainingDataError: It tells nothing about some of them.
         """
-        known = self._known() if self._known else {}
-        if unknown := self._numbering.keys() - known.keys():
+        described = self._descriptions() if self._descriptions else {}
+        if unknown := self._numbering.keys() - described.keys():
             raise TrainingDataError(
                 f"nothing is known about the looks of {len(unknown)} of the people, which this "
                 "method learns from; NightWalk tells what people wear"
             )
-        return [known[identity] for identity in self._numbering]
+        return [described[identity] for identity in self._numbering]
 
     def _pictures_of(self, modality: Modality) -> Int[np.ndarray, " all"]:
         pictures = np.concatenate(self._of_each(modality))
@@ -304,7 +302,7 @@ def _refuse(unpaired: dict[int, Modality]) -> None:
     )
 
 
-def _as_images(pixels: UInt8[np.ndarray, "n h w 3"]) -> Images:
+def _as_images(pixels: Pictures) -> Images:
     # What `shapes.images_of` gives, bit for bit. NumPy divides bytes in one pass, in this thread
     # alone; the tensor is "channels last".
     scaled = np.divide(pixels, np.float32(255), dtype=np.float32)

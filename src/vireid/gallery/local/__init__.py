@@ -1,1 +1,1 @@
-"""A gallery in one folder: facts in SQLite, vectors in memory-mapped files."""
+"""A gallery in one folder: a catalogue in SQLite, vectors in memory-mapped files."""

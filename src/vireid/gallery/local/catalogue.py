@@ -294,8 +294,8 @@ class Catalogue:
             for row in self._db.execute(f"{asked} ({_marks(some)})", (modality, *some))
         }
 
-    def known(self, keys: Iterable[Key]) -> dict[Key, Entry]:
-        """Return the entries of those of some pictures that are here."""
+    def entries_of(self, keys: Iterable[Key]) -> dict[Key, Entry]:
+        """Return the entries of some keys, without those that are not here."""
         wanted = set(keys)
         found = self._entries("path IN", {str(path) for path, _ in wanted})
         return {entry.record.key: entry for entry in found if entry.record.key in wanted}

@@ -131,10 +131,10 @@ class LocalStore:
                 self._cameras = (version, self._catalogue.cameras())
             return list(self._cameras[1])
 
-    def known(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
-        """Return the entries of those of some pictures that it holds."""
+    def entries_of(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
+        """Return the entries of some keys, without those it does not hold."""
         with self._lock, self._catalogue.reading():
-            return self._catalogue.known(keys)
+            return self._catalogue.entries_of(keys)
 
     def entries(self, filters: Filters = NO_FILTERS) -> Iterator[Entry]:
         """Yield the pictures that the filters let pass, some thousand at a time."""
