@@ -14,6 +14,7 @@ EXTRA_OF_MODULE = {
     "onnx": "export",
     "onnxscript": "export",
     "open_clip": "train",
+    "pyarrow": "parquet",
     "safetensors": "train",
     "scipy": "render",
     "sklearn": "report",

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from numbers import Real
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 from vireid.errors import VireidError
 
@@ -114,6 +114,28 @@ class ImageRecord:
     def who(self) -> int | str | None:
         """The person's name, or else the identity; None where nobody has said either."""
         return self.identity if self.person is None else self.person
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record for programs: what JSON can hold, with an absolute path."""
+        rest = {
+            "time": self.time and self.time.isoformat(),
+            "tracklet": self.tracklet,
+            "box": self.box and list(self.box.corners),
+            "tags": sorted(self.tags),
+        }
+        return {
+            "path": os.path.abspath(self.path),  # noqa: PTH100  as a gallery names it
+            "modality": self.modality.value,
+            "identity": self.who,
+            "camera": self.camera,
+            **{name: value for name, value in rest.items() if value},
+        }
+
+    def shown(self) -> str:
+        """Return the path, as short as it can be said from here, and the box if there is one."""
+        here, path = Path.cwd(), self.path
+        shown = str(path.relative_to(here) if path.is_relative_to(here) else path)
+        return f"{shown} box {self.box}" if self.box else shown
 
     @property
     def key(self) -> Key:

@@ -16,7 +16,7 @@ import pytest
 
 from vireid.gallery.addresses import Address, create_store, open_store
 from vireid.gallery.filters import Filters
-from vireid.gallery.store import Entry, GalleryError, Scored, Stamp, Storage, Store
+from vireid.gallery.store import Counted, Entry, GalleryError, Scored, Stamp, Storage, Store
 from vireid.models.card import ModelCard
 from vireid.records import Box, ImageRecord, Modality
 
@@ -90,6 +90,10 @@ def relabel(store: Store, records: list[ImageRecord]) -> None:
     store.change({r.key: replace(known[r.key], record=r) for r in records if r.key in known})
 
 
+def all_of(store: Store, filters: Filters) -> list[Entry]:
+    return [entry for page in store.pages(filters) for entry in page.entries]
+
+
 def found(scored: list[Scored]) -> list[ImageRecord]:
     return [record for _, record in scored]
 
@@ -151,7 +155,11 @@ def test_every_filter_of_these_tests_but_one_lets_some_pass() -> None:
 
 def test_an_empty_store_answers_with_nothing(store: Store) -> None:
     assert store.search(unit(2), 5, Filters()) == [[], []]
-    assert (store.count(), store.cameras(), dict(store.entries_of([person(0).key]))) == (0, [], {})
+    assert (store.count(), store.names("camera"), dict(store.entries_of([person(0).key]))) == (
+        0,
+        [],
+        {},
+    )
 
 
 def test_more_than_there_are_is_all_there_are(store: Store) -> None:
@@ -277,10 +285,10 @@ def test_known_are_those_that_are_there_with_their_boxes(store: Store) -> None:
 def test_counts_and_cameras(store: Store) -> None:
     store.add(unit(30), entries(30))
     assert [store.count(m) for m in (None, VISIBLE, INFRARED)] == [30, 15, 15]
-    assert store.cameras() == [f"cam{i}" for i in range(5)]
+    assert store.names("camera") == [f"cam{i}" for i in range(5)]
     moved = [replace(e.record, camera="a gate") for e in entries(30) if e.record.camera == "cam1"]
     relabel(store, moved)
-    assert store.cameras() == ["a gate", "cam0", "cam2", "cam3", "cam4"]
+    assert store.names("camera") == ["a gate", "cam0", "cam2", "cam3", "cam4"]
 
 
 def test_a_failed_addition_changes_nothing_and_the_next_one_works(store: Store) -> None:
@@ -329,7 +337,7 @@ def test_changes_are_seen_by_whoever_has_the_store_open(store: Store, address: A
         assert reader.count() == start + 10
         assert len(reader.search(unit(1), 99, Filters())[0]) == start + 10
     relabel(store, [replace(person(0), camera="gate")])
-    assert "gate" in reader.cameras()
+    assert "gate" in reader.names("camera")
     assert len(reader.search(unit(1), 9, Filters(cameras=["gate"]))[0]) == 1
     store.remove([person(0).key])
     assert reader.search(unit(1), 9, Filters(cameras=["gate"])) == [[]]
@@ -397,7 +405,7 @@ def test_entries_are_those_that_filters_let_pass(store: Store) -> None:
     filters = {**FILTERS, "source": Filters(source=Path("/site/1")), "below": Filters(below=SITE)}
     for name, asked in filters.items():
         passing = [e for e in added if asked.let_pass(e.record, e.source)]
-        assert sorted(store.entries(asked), key=str) == sorted(passing, key=str), name
+        assert sorted(all_of(store, asked), key=str) == sorted(passing, key=str), name
 
 
 SITE = Path("/site")
@@ -406,7 +414,7 @@ SITE = Path("/site")
 def test_paths_below_a_folder_are_not_those_of_its_neighbours(store: Store) -> None:
     paths = ["/a/site/1.jpg", "/a/site-2/1.jpg", "/a/site/x/y/1.jpg", "/a/site.jpg", "/a/sit/e.jpg"]
     store.add(unit(5), [Entry(ImageRecord(Path(path), VISIBLE)) for path in paths])
-    below = {str(e.record.path) for e in store.entries(Filters(below=Path("/a/site")))}
+    below = {str(e.record.path) for e in all_of(store, Filters(below=Path("/a/site")))}
     assert below == {paths[0], paths[2]}
 
 
@@ -480,6 +488,34 @@ def test_compacting_waits_for_its_share(store: Store) -> None:
     store.remove([person(0).key])
     version = store.version()
     store.compact(from_share=0.9)
-    assert [e.record for e in store.entries()] != []
+    assert all_of(store, Filters())
     assert store.search(unit(1), 99, Filters())[0] != []
     assert store.version() != version or store.count() == 19
+
+
+def test_pages_hold_the_vectors_of_their_pictures(store: Store, tolerance: float) -> None:
+    vectors, added = unit(60), entries(60)
+    store.add(vectors, added)
+    row_of = {entry.record.key: i for i, entry in enumerate(added)}
+    count = 0
+    for page in store.pages(Filters(tags=["coat"])):
+        expected = vectors[[row_of[entry.record.key] for entry in page.entries]]
+        np.testing.assert_allclose(page.read_vectors(), expected, atol=tolerance)
+        count += len(page.entries)
+    assert count == sum("coat" in entry.record.tags for entry in added)
+
+
+def test_pictures_are_counted_by_what_is_said_of_them(store: Store) -> None:
+    store.add(unit(30), [replace(e, source=Path("/site")) for e in entries(30)])
+    store.change(
+        {person(0).key: Entry(replace(person(0), person="Anna")), person(1).key: Entry(person(1))}
+    )
+    known = [entry.record for entry in all_of(store, Filters())]
+    fields: tuple[Counted, ...] = ("camera", "identity", "modality", "person")
+    for what in fields:
+        said = [getattr(record, what) for record in known]
+        counts = {str(name): said.count(name) for name in set(said) - {None}}
+        assert store.tally(what) == counts
+    assert store.tally("day") == {"2026-11-23": len([r for r in known if r.time])}
+    assert store.tally("source") == {"/site": 28}
+    assert store.names("person") == ["Anna"]

@@ -9,7 +9,7 @@ import sys
 import click
 
 from vireid import __version__, console
-from vireid.cli import data, learning, listing, models, recipes, scoring, search
+from vireid.cli import data, gallery, learning, listing, models, recipes, scoring, search
 from vireid.cli.options import examples
 from vireid.errors import VireidError, explain_missing_module
 from vireid.progress import on_terminal
@@ -40,6 +40,7 @@ for command in (
     models.export,
     search.index,
     search.search,
+    gallery.gallery,
     recipes.recipes,
     listing.list_,
     data.data,

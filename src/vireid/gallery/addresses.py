@@ -48,6 +48,20 @@ def create_store(address: Address, model: ModelCard, storage: Storage) -> None:
     LocalStore.create(_folder(address), model, storage)
 
 
+def restore_store(archive: Path, address: Address) -> None:
+    """Make the store of a gallery that was backed up.
+
+    Args:
+        archive: File that `Store.backup` has written.
+        address: Address where nothing is yet.
+
+    Raises:
+        GalleryError: Something is there already, the archive is damaged or none of a gallery, or
+            the disk is full.
+    """
+    LocalStore.restore(archive, _folder(address))
+
+
 def _folder(address: Address) -> Path:
     if isinstance(address, str) and (scheme := SCHEME.match(address)):
         raise GalleryError(f"{address}: there are no galleries at {scheme[1]}://; give a folder")

@@ -11,7 +11,7 @@ import numpy as np
 
 from vireid.arrays import Queries, Vectors
 from vireid.errors import suggestion
-from vireid.gallery.addresses import Address, create_store, open_store
+from vireid.gallery.addresses import Address, create_store, open_store, restore_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.notes import (
     JUDGEMENT,
@@ -27,7 +27,17 @@ from vireid.gallery.notes import (
     source_from,
     source_note,
 )
-from vireid.gallery.store import Entry, GalleryError, Stamp, Storage, Store, with_contents
+from vireid.gallery.store import (
+    Counted,
+    Entry,
+    GalleryError,
+    Named,
+    Page,
+    Stamp,
+    Storage,
+    Store,
+    with_contents,
+)
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
@@ -58,8 +68,17 @@ class Gallery:
         self.address = store.address
         self.path = Path(store.address)
         """Folder of the gallery, if it is in one."""
-        self.model = store.model
-        self._spellings: dict[str, str] = {}
+        self._spelt: dict[Named, dict[str, str]] = {"camera": {}, "person": {}}
+
+    @property
+    def model(self) -> ModelCard:
+        """Card of the model whose embeddings are inside."""
+        return self._store.model
+
+    @property
+    def storage(self) -> Storage:
+        """Number format in which the vectors are kept."""
+        return self._store.storage
 
     @classmethod
     def create(
@@ -105,6 +124,21 @@ class Gallery:
                 raise
         return gallery
 
+    @classmethod
+    def restore(cls, archive: Path, path: Address) -> "Gallery":
+        """Make the gallery that `backup` has copied into an archive.
+
+        Args:
+            archive: File that `backup` has written.
+            path: Folder that does not exist yet. It appears once the gallery is complete.
+
+        Raises:
+            GalleryError: Something is there already, the archive is damaged or none of a gallery,
+                or the disk is full.
+        """
+        restore_store(archive, path)
+        return cls.open(path)
+
     def check(self, model: Embedder | ModelCard) -> None:
         """Refuse a model whose embeddings cannot be compared with those in here.
 
@@ -140,23 +174,38 @@ class Gallery:
 
     def cameras(self) -> list[str]:
         """Return the names of the cameras, sorted."""
-        return self._store.cameras()
+        return self._store.names("camera")
+
+    def people(self) -> list[str]:
+        """Return the names of the people who have one, sorted."""
+        return self._store.names("person")
+
+    def tally(self, what: Counted) -> dict[str, int]:
+        """Return how many pictures there are of each camera, person and so on that is named."""
+        return self._store.tally(what)
 
     def spelt(self, records: Sequence[ImageRecord]) -> list[ImageRecord]:
-        """Return records whose cameras are spelt as in here, or else as the first of them is.
+        """Return records whose cameras and people are spelt as in here, or as first among them.
 
-        One camera is often spelt in two ways: in letter case, and in the form of Unicode.
+        One name is often spelt in two ways: in letter case, and in the form of Unicode.
         """
-        met = dict.fromkeys(record.camera for record in records if record.camera is not None)
-        keys = {camera: spelling_key(camera) for camera in met}
-        if not self._spellings.keys() >= set(keys.values()):
-            known = [*self.cameras(), *self._spellings.values(), *met]
-            self._spellings = {spelling_key(camera): camera for camera in reversed(known)}
-        first = {camera: self._spellings[key] for camera, key in keys.items()}
+        cameras = self._spellings("camera", [record.camera for record in records])
+        people = self._spellings("person", [record.person for record in records])
         return [
-            replace(r, camera=first[r.camera]) if r.camera and first[r.camera] != r.camera else r
+            r
+            if r.camera == cameras[r.camera] and r.person == people[r.person]
+            else replace(r, camera=cameras[r.camera], person=people[r.person])
             for r in records
         ]
+
+    def _spellings(self, what: Named, names: Iterable[str | None]) -> dict[str | None, str | None]:
+        """Return how names are spelt here, by their spellings in some records."""
+        met = list(dict.fromkeys(name for name in names if name is not None))
+        spelt = self._spelt[what]
+        if not spelt.keys() >= {spelling_key(name) for name in met}:
+            known = [*self._store.names(what), *spelt.values(), *met]
+            spelt.update({spelling_key(name): name for name in reversed(known)})
+        return {None: None, **{name: spelt[spelling_key(name)] for name in met}}
 
     def add(
         self,
@@ -266,6 +315,39 @@ class Gallery:
         """
         self._store.compact(from_share)
 
+    def adopt(self, other: Path) -> None:
+        """Take over vectors and model of another gallery of the same pictures, all at once.
+
+        Args:
+            other: Folder of a gallery that nobody writes to.
+
+        Raises:
+            GalleryError: It does not hold exactly the same pictures, or the disk is full.
+        """
+        self._store.adopt(other)
+
+    def migrate(self) -> None:
+        """Bring the gallery into today's format, as its next change would.
+
+        Raises:
+            GalleryError: Another process is writing, or the disk is full.
+        """
+        self._store.note({})
+
+    def backup(self, archive: Path) -> int:
+        """Copy the gallery, as of one moment, into an archive, while others may write to it.
+
+        Args:
+            archive: File to write, a ZIP archive; a file that is there is replaced.
+
+        Returns:
+            The number of pictures in it.
+
+        Raises:
+            VireidError: The gallery is damaged, or the disk is full. Nothing is left then.
+        """
+        return self._store.backup(archive)
+
     def damage(self) -> list[str]:
         """Compare everything with its checksums; return one line for each thing that is wrong.
 
@@ -278,9 +360,21 @@ class Gallery:
         """Yield what is known about the pictures that filters let pass.
 
         Raises:
-            GalleryError: There is no such camera.
+            GalleryError: There is no such camera or person.
         """
-        return self._store.entries(self._spelt_filters(filters or Filters()))
+        for page in self.pages(filters):
+            yield from page.entries
+
+    def pages(self, filters: Filters | None = None) -> Iterator[Page]:
+        """Yield the pictures that filters let pass, some thousand at a time, with their vectors.
+
+        Raises:
+            GalleryError: There is no such camera or person, or the filters ask for a similarity.
+        """
+        filters = filters or Filters()
+        if filters.min_similarity is not None:
+            raise GalleryError("similarity: is a filter of a search; leave it out here")
+        return self._store.pages(self._spelt_filters(filters))
 
     def with_content(self, contents: Iterable[str]) -> list[Entry]:
         """Return the entries of all pictures whose files have one of some hashes."""
@@ -353,11 +447,13 @@ class Gallery:
         self._check_vectors(embeddings)
         if top < 1:
             raise GalleryError(f"top is {top}; ask for at least one hit")
-        asked = self._spelt_filters(_filters(filters, modality, camera))
+        filters = _filters(filters, modality, camera)
+        least = -np.inf if filters.min_similarity is None else filters.min_similarity
         queries = np.ascontiguousarray(embeddings, np.float32)
+        found = self._store.search(queries, top, self._spelt_filters(filters))
         return [
-            [Hit(rank, *scored) for rank, scored in enumerate(of_query, 1)]
-            for of_query in self._store.search(queries, top, asked)
+            [Hit(rank, *scored) for rank, scored in enumerate(of_query, 1) if scored[0] >= least]
+            for of_query in found
         ]
 
     def _placed(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -387,21 +483,29 @@ class Gallery:
             )
 
     def _spelt_filters(self, filters: Filters) -> Filters:
-        """Return filters that name cameras as they are spelt here."""
-        if not filters.cameras:
-            return filters
-        here = self.cameras()
-        self._check_cameras(filters, here)
-        asked = {spelling_key(camera) for camera in filters.cameras}
-        return replace(filters, cameras=[name for name in here if spelling_key(name) in asked])
+        """Return filters that name cameras and people as they are spelt here."""
+        spelt = replace(filters, min_similarity=None)
+        if filters.cameras:
+            cameras = [
+                camera for asked in filters.cameras for camera in self._named("camera", asked)
+            ]
+            spelt = replace(spelt, cameras=cameras)
+        if filters.person is not None:
+            spelt = replace(spelt, person=self._named("person", filters.person)[0])
+        return spelt
 
-    def _check_cameras(self, filters: Filters, cameras: Sequence[str]) -> None:
-        keys = {spelling_key(camera) for camera in cameras}
-        for camera in sorted(filters.cameras):
-            if spelling_key(camera) in keys:
-                continue
-            hint = suggestion(camera, cameras, f"it has {', '.join(cameras) or 'none'}")
-            raise GalleryError(f"{self.address} has no camera {camera!r}; {hint}")
+    def _named(self, what: Named, asked: str) -> list[str]:
+        """Return the spellings that a camera or a person has here.
+
+        Raises:
+            GalleryError: There is none of this name.
+        """
+        here = self._store.names(what)
+        found = [name for name in here if spelling_key(name) == spelling_key(asked)]
+        if not found:
+            hint = suggestion(asked, here, f"it has {', '.join(here[:20]) or 'none'}")
+            raise GalleryError(f"{self.address} has no {what} {asked!r}; {hint}")
+        return [asked] if asked in found and what == "person" else found
 
 
 def _filters(filters: Filters | None, modality: Modality | None, camera: str | None) -> Filters:

@@ -5,7 +5,7 @@
 
 import hashlib
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -24,6 +24,10 @@ NoteChanges = Mapping[tuple[str, str], Any]
 NO_NOTES: NoteChanges = {}
 Scored = tuple[float, ImageRecord]
 """A similarity, and the picture that has it."""
+
+
+Named = Literal["camera", "person"]
+Counted = Literal["modality", "camera", "person", "identity", "day", "source"]
 
 
 class GalleryError(VireidError):
@@ -76,6 +80,15 @@ class Entry:
     """Whether somebody has named the person in the gallery, whatever folders or lists say."""
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some pictures of a gallery."""
+
+    entries: tuple[Entry, ...]
+    read_vectors: Callable[[], Vectors]
+    """Reads their vectors, as float32; to be called before the next page is asked for."""
+
+
 def with_contents(entries: Sequence[Entry]) -> list[Entry]:
     """Return entries with the hashes of their files' bytes, see `content_of`."""
     missing = {entry.record.path for entry in entries if entry.content is None}
@@ -100,6 +113,10 @@ class Store(Protocol):
     def model(self) -> ModelCard:
         """Card of the model whose embeddings it holds."""
 
+    @property
+    def storage(self) -> Storage:
+        """Number format in which the vectors are kept."""
+
     def close(self) -> None:
         """Close files and connections."""
 
@@ -109,8 +126,8 @@ class Store(Protocol):
     def count(self, modality: Modality | None = None) -> int:
         """Return how many pictures it holds, in all or of one spectrum."""
 
-    def cameras(self) -> list[str]:
-        """Return the names of the cameras, sorted."""
+    def names(self, what: Named) -> list[str]:
+        """Return the names of all cameras, or of all people who have one, sorted."""
 
     def entries_of(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
         """Return the entries of some keys, without those it does not hold."""
@@ -140,11 +157,14 @@ class Store(Protocol):
     def with_content(self, contents: Iterable[str]) -> list[Entry]:
         """Return the entries of all pictures whose bytes have one of some hashes."""
 
-    def entries(self, filters: Filters = NO_FILTERS) -> Iterator[Entry]:
-        """Yield the pictures that the filters let pass, ordered by spectrum, oldest first.
+    def pages(self, filters: Filters = NO_FILTERS) -> Iterator[Page]:
+        """Yield the pictures that the filters let pass, some at a time, ordered by spectrum.
 
         What is changed meanwhile may be missing or there, but no picture comes half changed.
         """
+
+    def tally(self, what: Counted) -> dict[str, int]:
+        """Return how many pictures there are of each camera, person and so on that is named."""
 
     def change(self, changes: Mapping[Key, Entry]) -> None:
         """Change what is known about pictures, even their path; their vectors stay.
@@ -160,6 +180,21 @@ class Store(Protocol):
         Args:
             from_share: Share of a spectrum's vectors up to which what no longer counts may stay.
         """
+
+    def adopt(self, other: Path) -> None:
+        """Take over the vectors and the model of another gallery of the same pictures, at once.
+
+        What is known of the pictures stays as it is here.
+
+        Args:
+            other: Folder of a gallery that nobody writes to.
+
+        Raises:
+            GalleryError: It does not hold exactly the same pictures.
+        """
+
+    def backup(self, archive: Path) -> int:
+        """Copy everything, as of one moment, into a file; return the number of pictures in it."""
 
     def damage(self) -> list[str]:
         """Read and compare everything, and return one line for each thing that is wrong."""

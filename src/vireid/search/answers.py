@@ -120,7 +120,7 @@ class Answer:
             "camera": cameras[0] if len(cameras) == 1 else None,
             "filters": _filters_as_dict(self.filters),
             "hits": [
-                {"rank": h.rank, "similarity": round(h.similarity, 6), **_record_as_dict(h.record)}
+                {"rank": h.rank, "similarity": round(h.similarity, 6), **h.record.as_dict()}
                 for h in self.hits
             ],
         }
@@ -134,8 +134,8 @@ class Answer:
             table.add_column(heading, overflow="fold")
         for hit in self.hits:
             r = hit.record
-            identity = "" if r.identity is None else str(r.identity)
-            facts = (identity, r.camera or "", r.modality.value, _shown(r))
+            identity = "" if r.who is None else str(r.who)
+            facts = (identity, r.camera or "", r.modality.value, r.shown())
             cells = (str(hit.rank), f"{hit.similarity:.3f}", *facts)
             table.add_row(*map(Text, cells))
         return table
@@ -373,13 +373,6 @@ def _named(query: Query) -> str:
     return f"{query.modality} query" if query.modality else "vector"
 
 
-def _shown(record: ImageRecord) -> str:
-    """Return a path as short as it can be said from here, with the box where there is one."""
-    here, path = Path.cwd(), record.path
-    shown = str(path.relative_to(here) if path.is_relative_to(here) else path)
-    return f"{shown} box {record.box}" if record.box else shown
-
-
 def _model_as_dict(model: ModelCard) -> dict[str, str]:
     return {"name": model.name, "fingerprint": model.fingerprint, "precision": model.precision}
 
@@ -388,25 +381,9 @@ def _query_as_dict(query: Query, caveat: str | None) -> dict[str, Any]:
     if isinstance(query, TextQuery):
         return {"query": asdict(query), "caveat": caveat}
     if isinstance(query, ImageRecord):
-        return {"query": _record_as_dict(query)}
+        return {"query": query.as_dict()}
     modality = query.modality and query.modality.value
     return {"query": {"modality": modality, "identity": query.identity}}
-
-
-def _record_as_dict(record: ImageRecord) -> dict[str, Any]:
-    rest = {
-        "tracklet": record.tracklet,
-        "time": record.time and record.time.isoformat(),
-        "box": record.box and list(record.box.corners),
-        "tags": sorted(record.tags),
-    }
-    return {
-        "path": os.path.abspath(record.path),  # noqa: PTH100  as the gallery names it
-        "modality": record.modality.value,
-        "identity": record.identity,
-        "camera": record.camera,
-        **{name: value for name, value in rest.items() if value},
-    }
 
 
 def _filters_as_dict(filters: Filters) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from vireid.gallery.local.schema import (
 )
 from vireid.gallery.local.similarities import Rows
 from vireid.gallery.local.vectors import Sums
-from vireid.gallery.store import Entry, GalleryError, NoteChanges, Stamp, Storage
+from vireid.gallery.store import Counted, Entry, GalleryError, NoteChanges, Stamp, Storage
 from vireid.models.card import ModelCard
 from vireid.records import Box, ImageRecord, Key, Modality
 
@@ -110,14 +110,19 @@ class Catalogue:
             self._do(("PRAGMA synchronous = FULL", "PRAGMA temp_store = MEMORY", secure))
             self._viewed = self._format()
             self._do(VIEWS.get(self._viewed, ()))
-            about = self._about()
             missing = commits - self.version()
         if missing > 0:
             was_left = f"{FILE}-wal was lost, or left behind by whoever copied the gallery"
             raise damaged(self.gallery, f"its last {missing} changes are missing: {was_left}")
+        self.read_model()
+
+    def read_model(self) -> None:
+        """Read anew which model has filled the gallery, and how its vectors are stored."""
+        with explained(self.gallery):
+            about = self._about()
         try:
             self.model = msgspec.json.decode(about["model"], type=ModelCard)
-            self.storage = msgspec.json.decode(about["storage"], type=Storage)
+            self.storage: Storage = msgspec.json.decode(about["storage"], type=Storage)
         except (KeyError, msgspec.MsgspecError) as error:
             raise damaged(self.gallery, f"what {FILE} says of its model is unreadable") from error
 
@@ -200,11 +205,15 @@ class Catalogue:
         rows = self._db.execute(f"SELECT {WHOLE_ROW} FROM pictures")
         sums = ((_sum_of(row), *row[:2]) for row in rows.fetchall())
         self._db.executemany("UPDATE pictures SET sum = ? WHERE modality = ? AND row = ?", sums)
+        self._sum_up()
+        for modality, held in self.committed().items():
+            self._commit(modality, held)
+
+    def _sum_up(self) -> None:
+        """Write the checksum of what is said of the whole gallery."""
         about = self._db.execute("SELECT key, value FROM about WHERE key != 'sum'")
         sum_ = str(_about_sum(dict(about.fetchall())))
         self._db.execute("INSERT OR REPLACE INTO about VALUES ('sum', ?)", (sum_,))
-        for modality, held in self.committed().items():
-            self._commit(modality, held)
 
     def _about(self) -> dict[str, str]:
         """Return what is said of the whole gallery, as JSON.
@@ -273,10 +282,11 @@ class Catalogue:
         held = self.committed().items()
         return sum(it.rows - it.gone for m, it in held if modality in (None, m))
 
-    def cameras(self) -> list[str]:
-        """Return the names of all cameras."""
-        asked = "SELECT DISTINCT camera FROM pictures WHERE camera IS NOT NULL ORDER BY camera"
-        return [camera for (camera,) in self._db.execute(asked)]
+    def tally(self, what: Counted) -> dict[str, int]:
+        """Return how many pictures there are of each that is named."""
+        column = "substr(time, 1, 10)" if what == "day" else what
+        asked = f"SELECT {column}, COUNT(*) FROM pictures WHERE {column} IS NOT NULL GROUP BY 1"
+        return {str(name): count for name, count in self._db.execute(f"{asked} ORDER BY 1")}
 
     def rows_of(self, modality: Modality, filters: Filters) -> Rows:
         """Return the sorted rows of one spectrum's pictures that the other filters let pass."""
@@ -317,6 +327,24 @@ class Catalogue:
         values = [modality, *(value for some in conditions.values() for value in some)]
         asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE {where} ORDER BY row LIMIT {AT_ONCE}"
         return [(row[1], self._entry(row)) for row in self._db.execute(asked, values)]
+
+    def all_of(self, modality: Modality) -> Iterator[tuple[int, Entry]]:
+        """Yield all pictures of one spectrum, with their rows."""
+        after = -1
+        while page := self.page(modality, after, Filters()):
+            yield from page
+            after = page[-1][0]
+
+    def replace_all(
+        self, pictures: Iterable[tuple[Modality, int, Entry]], model: ModelCard, storage: Storage
+    ) -> None:
+        """Say anew in which rows the pictures are, and by which model they were embedded."""
+        self._do(("DELETE FROM pictures", "DELETE FROM tags"))
+        for modality, row, entry in pictures:
+            self._write((modality.value, row), entry)
+        about = {"model": json.dumps(asdict(model)), "storage": json.dumps(storage)}
+        self._db.executemany("UPDATE about SET value = ?2 WHERE key = ?1", about.items())
+        self._sum_up()
 
     def remove(self, keys: Iterable[Key]) -> int:
         """Remove pictures; their vectors stay in the file and no longer count."""
@@ -415,6 +443,14 @@ class Catalogue:
                 counted = f"{held.rows - held.gone} {modality} pictures are counted"
                 wrong.append(f"{FILE}: {counted}, {count} are there")
         return wrong
+
+    def copy(self, path: Path) -> None:
+        """Write the whole file, as of the present question, to another place."""
+        target = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._db.backup(target)
+        finally:
+            target.close()
 
     def wipe(self) -> None:
         """Write the file anew, so that nothing deleted is left between what is there.

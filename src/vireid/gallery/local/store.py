@@ -1,11 +1,14 @@
 """The store of one machine: a folder with a catalogue in SQLite and vectors in files."""
 
-import re
+import os
+import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,12 @@ from jaxtyping import Float, Int
 
 from vireid.arrays import Queries, Vectors
 from vireid.gallery.filters import Filters
+from vireid.gallery.local.archive import damaged_archive, pack, unpack
 from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained
 from vireid.gallery.local.similarities import Rows, best, ordered
 from vireid.gallery.local.vectors import (
     BLOCK,
+    FILE_NAME,
     DamagedError,
     StoredVectors,
     VectorFile,
@@ -26,15 +31,18 @@ from vireid.gallery.local.vectors import (
 from vireid.gallery.store import (
     NO_FILTERS,
     NO_NOTES,
+    Counted,
     Entry,
     GalleryError,
+    Named,
     NoteChanges,
+    Page,
     Scored,
     Storage,
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
-from vireid.whole_files import new_folder
+from vireid.whole_files import new_folder, whole_file, writing_to
 
 MODALITIES = tuple(Modality)
 ROWS_TO_COPY = 8 * BLOCK
@@ -71,8 +79,9 @@ class LocalStore:
             raise GalleryError(f"{folder} is not a gallery; {way_out}")
         self._folder = folder
         self._catalogue = Catalogue(folder, patience)
+        self._opened_with = self.model
         self._snapshot: _Snapshot | None = None
-        self._cameras: tuple[int, list[str]] | None = None
+        self._names: dict[Named, tuple[int, list[str]]] = {}
         self._lock = threading.RLock()
 
     @classmethod
@@ -107,6 +116,11 @@ class LocalStore:
         """Card of the model whose embeddings it holds."""
         return self._catalogue.model
 
+    @property
+    def storage(self) -> Storage:
+        """Number format in which the vectors are kept."""
+        return self._catalogue.storage
+
     def close(self) -> None:
         """Close the files."""
         with self._lock:
@@ -123,31 +137,45 @@ class LocalStore:
         with self._lock, self._catalogue.reading():
             return self._catalogue.count(modality)
 
-    def cameras(self) -> list[str]:
-        """Return the names of the cameras, sorted."""
+    def names(self, what: Named) -> list[str]:
+        """Return the names of all cameras, or of all people who have one, sorted."""
         with self._lock, self._catalogue.reading():
             version = self._catalogue.version()
-            if self._cameras is None or self._cameras[0] != version:
-                self._cameras = (version, self._catalogue.cameras())
-            return list(self._cameras[1])
+            if self._names.get(what, (None,))[0] != version:
+                self._names[what] = (version, sorted(self._catalogue.tally(what)))
+            return list(self._names[what][1])
 
     def entries_of(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
         """Return the entries of some keys, without those it does not hold."""
         with self._lock, self._catalogue.reading():
             return self._catalogue.entries_of(keys)
 
-    def entries(self, filters: Filters = NO_FILTERS) -> Iterator[Entry]:
+    def pages(self, filters: Filters = NO_FILTERS) -> Iterator[Page]:
         """Yield the pictures that the filters let pass, some thousand at a time."""
         others = replace(filters, modality=None)
         for modality in MODALITIES if filters.modality is None else (filters.modality,):
             after = -1
             while True:
-                with self._lock, self._catalogue.reading():
+                with self._lock, self._reading_vectors() as snapshot:
                     page = self._catalogue.page(modality, after, others)
+                    stored = snapshot.stored[modality]
                 if not page:
                     break
-                yield from (entry for _, entry in page)
+                rows = np.array([row for row, _ in page])
+                read = partial(self._vectors, stored, rows)
+                yield Page(tuple(entry for _, entry in page), read)
                 after = page[-1][0]
+
+    def _vectors(self, stored: StoredVectors, rows: Rows) -> Vectors:
+        try:
+            return stored.at(rows).astype(np.float32)
+        except DamagedError as error:
+            raise damaged(self._folder, str(error)) from error
+
+    def tally(self, what: Counted) -> dict[str, int]:
+        """Return how many pictures there are of each camera, person and so on that is named."""
+        with self._lock, self._catalogue.reading():
+            return self._catalogue.tally(what)
 
     def with_content(self, contents: Iterable[str]) -> list[Entry]:
         """Return the entries of all pictures whose bytes have one of some hashes."""
@@ -201,10 +229,8 @@ class LocalStore:
                 self._compact(modality, held)
         if from_share and not many:
             return
+        self._remove_old_files()
         with self._lock:
-            self._snapshot = None
-            with self._writing():
-                """Removes the old files, which no longer count."""
             self._catalogue.wipe()
 
     def _compact(self, modality: Modality, held: Committed) -> None:
@@ -215,7 +241,9 @@ class LocalStore:
         gaps = np.setdiff1d(order, living[living < count], assume_unique=True)
         order[gaps] = moved
         stored = self._file(held).stored(held.rows, held.sums, None)
-        new = replace(held, file=_next_file(held.file), rows=0, gone=0, sums={})
+        new = replace(
+            held, file=_next_file(held.file, self._catalogue.storage), rows=0, gone=0, sums={}
+        )
         file = self._file(new)
         file.create()
         sums: dict[int, int] = {}
@@ -241,6 +269,89 @@ class LocalStore:
                 wrong += [f"{held.file}: {changed(block, held.rows)}" for block in blocks]
         return wrong
 
+    def adopt(self, other: Path) -> None:
+        """Take over the vectors and the model of another gallery of the same pictures, at once."""
+        source = LocalStore(other, patience=1)
+        try:
+            source.compact()
+            with self._writing():
+                self._adopt(source)
+        finally:
+            source.close()
+        with self._lock:
+            self._snapshot = None
+            self._catalogue.read_model()
+            self._opened_with = self.model
+        self._remove_old_files()
+
+    def _adopt(self, source: "LocalStore") -> None:
+        mine = {e.record.key: e for m in Modality for _, e in self._catalogue.all_of(m)}
+        placed = [(m, row, e) for m in Modality for row, e in source._catalogue.all_of(m)]
+        theirs = {entry.record.key for _, _, entry in placed}
+        if theirs != mine.keys():
+            only = f"{len(mine.keys() - theirs)} and {len(theirs - mine.keys())} of them"
+            raise GalleryError(
+                f"{self._folder} and {source._folder} hold different pictures: {only} are in one "
+                "alone; do it again"
+            )
+        for modality, held in self._catalogue.committed().items():
+            other = source._catalogue.committed()[modality]
+            new = replace(other, file=_next_file(held.file, source._catalogue.storage))
+            self._copy_vectors(source._folder / other.file, new.file)
+            self._catalogue.commit(modality, new)
+        now = ((m, row, mine[entry.record.key]) for m, row, entry in placed)
+        self._catalogue.replace_all(now, source.model, source._catalogue.storage)
+
+    def _copy_vectors(self, path: Path, name: str) -> None:
+        shutil.copyfile(path, self._folder / name)
+        with (self._folder / name).open("rb+") as file:
+            os.fsync(file.fileno())
+
+    def backup(self, archive: Path) -> int:
+        """Copy everything, as of one moment, into a ZIP file; return the number of pictures."""
+        with ExitStack() as stack, writing_to(archive):
+            target = stack.enter_context(whole_file(archive))
+            beside = stack.enter_context(TemporaryDirectory(dir=archive.parent, prefix=".backup-"))
+            members, stored = {}, []
+            with self._lock, self._reading_vectors() as snapshot:
+                pictures = self._catalogue.count(None)
+                for modality, held in self._catalogue.committed().items():
+                    file = self._file(held)
+                    opened = stack.enter_context(file.path.open("rb"))
+                    members[held.file] = (opened, file.size_of(held.rows))
+                    stored.append(snapshot.stored[modality])
+                copy = Path(beside) / FILE
+                self._catalogue.copy(copy)
+            for vectors in stored:
+                if vectors.damaged():
+                    raise damaged(self._folder, f"{vectors.path.name} has changed")
+            members[FILE] = (stack.enter_context(copy.open("rb")), copy.stat().st_size)
+            pack(target, pictures, members)
+        return pictures
+
+    @classmethod
+    def restore(cls, archive: Path, folder: Path) -> None:
+        """Make a gallery of an archive, whole or not at all.
+
+        Raises:
+            GalleryError: Something is there already, the archive is damaged or none of a gallery,
+                or the disk is full.
+        """
+        if folder.exists():
+            raise _is_there(folder)
+        with explained(folder), new_folder(folder) as building:
+            pictures = unpack(archive, building)
+            store = cls(building, patience=1)
+            try:
+                wrong, found = store.damage(), store.count()
+            except GalleryError as error:
+                raise damaged_archive(archive, error) from error
+            finally:
+                store.close()
+            if wrong or found != pictures:
+                what = wrong[0] if wrong else f"it holds {found} of {pictures} pictures"
+                raise damaged_archive(archive, what)
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Change things together or not at all, in a gallery whose files are all there."""
@@ -257,11 +368,18 @@ class LocalStore:
             except DamagedError as error:
                 raise damaged(self._folder, str(error)) from error
 
+    def _remove_old_files(self) -> None:
+        """Remove the files that a commit has made superfluous, as every writer does at first."""
+        with self._lock:
+            self._snapshot = None
+            with self._writing():
+                pass
+
     def _remove_strays(self) -> None:
         """Remove vector files that do not count, of writers that died."""
         files = {held.file for held in self._catalogue.committed().values()}
         for path in self._folder.iterdir():
-            if VECTOR_FILE.fullmatch(path.name) and path.name not in files:
+            if FILE_NAME.fullmatch(path.name) and path.name not in files:
                 with suppress(PermissionError):  # on Windows, while somebody has it open
                     path.unlink(missing_ok=True)
 
@@ -333,6 +451,12 @@ class LocalStore:
         version = self._catalogue.version()
         before = self._snapshot
         if before is None or before.version != version:
+            self._catalogue.read_model()
+            if self.model != self._opened_with:
+                raise GalleryError(
+                    f"{self._folder} was embedded anew by model {self.model.name}, while it was "
+                    "open; open it again"
+                )
             committed = self._catalogue.committed()
             earlier = before.stored if before else {}
             stored = {
@@ -344,17 +468,13 @@ class LocalStore:
         return before
 
 
-VECTOR_FILE = re.compile(r"(?:visible|infrared)(?:\.\d+)?\.float(?:32|16)")
-"""Pattern of the names of vector files."""
-
-
-def _next_file(file: str) -> str:
+def _next_file(file: str, storage: Storage) -> str:
     """Return the name of the file that takes the place of one.
 
-    >>> _next_file("visible.float32"), _next_file("visible.1.float32")
-    ('visible.1.float32', 'visible.2.float32')
+    >>> _next_file("visible.float32", "float32"), _next_file("visible.1.float32", "float16")
+    ('visible.1.float32', 'visible.2.float16')
     """
-    modality, *number, storage = file.split(".")
+    modality, *number, _ = file.split(".")
     return f"{modality}.{int(*number) + 1}.{storage}"
 
 

@@ -6,6 +6,7 @@ becomes an answer.
 """
 
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from vireid.gallery.local.similarities import Rows
 from vireid.gallery.store import Storage
 from vireid.threads import processors
 
+FILE_NAME = re.compile(r"(?:visible|infrared)(?:\.\d+)?\.float(?:32|16)")
+"""Pattern of the names of files of vectors; the number rises whenever one is compacted."""
 BLOCK = 4096
 """Number of rows under one checksum."""
 Sums = Mapping[int, int]
@@ -104,6 +107,10 @@ class VectorFile:
         if before is not None and before.path == self.path:
             stored.trust(before)
         return stored
+
+    def size_of(self, count: int) -> int:
+        """Return the number of bytes of so many rows."""
+        return count * self._row_bytes
 
     @property
     def _row_bytes(self) -> int:

@@ -1,0 +1,398 @@
+"""Commands about galleries: info, list, remove, label, check, compact, backup and so on."""
+
+from collections import Counter
+from datetime import timedelta
+from inspect import cleandoc
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vireid import console
+from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, TRUST_CODE, examples
+from vireid.errors import VireidError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from vireid.gallery.store import Entry
+
+GALLERY = click.argument("gallery", type=EXISTING)
+FILTERS = click.argument("filters", nargs=-1, metavar="[FILTER]...")
+JSON = click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+ABOUT_FILTERS = """
+\b
+FILTERs are words such as
+  camera:gate  person:anna  modality:visible  tag:backpack  tracklet:t7
+  after:2026-11-01  before:2026-12-01  on:2026-11-24
+  in:FOLDER  source:FOLDER
+"""
+
+
+@click.group(
+    epilog=examples(
+        "vireid gallery info site.gallery",
+        "vireid gallery list site.gallery camera:gate after:2026-11-01",
+        "vireid gallery remove site.gallery person:anna",
+        "vireid gallery label site.gallery gate/1.jpg --person anna",
+        "vireid gallery backup site.gallery site.zip",
+    )
+)
+def gallery() -> None:
+    """Look after a gallery: see what it holds, remove, label, check, back up."""
+
+
+@gallery.command()
+@GALLERY
+@JSON
+def info(gallery: Path, as_json: bool) -> None:
+    """Say what GALLERY holds: pictures, sources, cameras, people, days."""
+    from vireid.gallery import Gallery
+    from vireid.gallery.summary import Summary
+
+    with Gallery.open(gallery) as opened:
+        summary = Summary.of(opened)
+    if as_json:
+        console.answer(summary.as_dict())
+    else:
+        console.say("\n".join(summary.lines()))
+
+
+@gallery.command("list")
+@GALLERY
+@FILTERS
+@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="Pictures.")
+@JSON
+def list_(gallery: Path, filters: tuple[str, ...], top: int, as_json: bool) -> None:
+    """List the pictures of GALLERY."""
+    from vireid.gallery import Filters, Gallery
+
+    with Gallery.open(gallery) as opened:
+        entries = opened.entries(Filters.from_words(filters))
+        shown = list(entries) if as_json else list(islice(entries, top))
+        more = 0 if as_json else sum(1 for _ in entries)
+    if as_json:
+        console.answer([entry.record.as_dict() for entry in shown])
+        return
+    console.show(_table(shown))
+    if more:
+        console.say(f"and {more:,} more; ask for them with --top")
+
+
+def _table(entries: "list[Entry]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for heading in ("person", "camera", "spectrum", "time", "picture"):
+        table.add_column(heading)
+    for entry in entries:
+        record = entry.record
+        time = f"{record.time:%Y-%m-%d %H:%M:%S}" if record.time else ""
+        who = "" if record.who is None else str(record.who)
+        cells = (who, record.camera or "", record.modality.value, time, record.shown())
+        table.add_row(*map(Text, cells))
+    return table
+
+
+@gallery.command()
+@GALLERY
+@FILTERS
+@click.option("--all", "everything", is_flag=True, help="Remove every picture.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--not-for-good",
+    is_flag=True,
+    help="Let `vireid index` add them again.  [default: they stay out]",
+)
+@JSON
+def remove(
+    gallery: Path,
+    filters: tuple[str, ...],
+    everything: bool,
+    yes: bool,
+    not_for_good: bool,
+    as_json: bool,
+) -> None:
+    """Remove pictures, and every trace of them, from GALLERY.
+
+    Afterwards no vector, path or label of them is left in the gallery. Only the hash of each file
+    is remembered, so that `vireid index` does not add it again. The files themselves stay.
+    """
+    from vireid.gallery import Filters, Gallery
+
+    asked = Filters.from_words(filters)
+    if not asked and not everything:
+        raise VireidError("say what to remove by filters, such as camera:gate; or --all of it")
+    with Gallery.open(gallery) as opened:
+        records = [entry.record for entry in opened.entries(asked)]
+        if records and not yes:
+            cameras = Counter(record.camera or "no camera" for record in records)
+            of = ", ".join(f"{count} of {name}" for name, count in cameras.most_common(5))
+            what = f"all {len(records)}" if len(records) == len(opened) else str(len(records))
+            for record in records[:5]:
+                console.remark(f"  {record.shown()}")
+            _confirm(f"Remove {what} pictures of {gallery} ({of})?")
+        removed = opened.remove(records, for_good=not not_for_good)
+        opened.compact()
+        left = len(opened)
+    if as_json:
+        console.answer({"removed": removed, "left": left})
+    else:
+        console.say(f"{removed} pictures removed, {left} are left")
+
+
+def _confirm(question: str) -> None:
+    try:
+        sure = click.confirm(question, err=True)
+    except click.Abort:
+        raise VireidError("nothing was removed; say --yes where nobody can be asked") from None
+    if not sure:
+        raise VireidError("nothing was removed")
+
+
+@gallery.command()
+@GALLERY
+@JSON
+def readmit(gallery: Path, as_json: bool) -> None:
+    """Let what was removed from GALLERY in again."""
+    from vireid.gallery import Gallery
+
+    with Gallery.open(gallery) as opened:
+        count = len(opened.removed())
+        opened.readmit()
+    if as_json:
+        console.answer({"readmitted": count})
+    else:
+        console.say(f"{count} pictures are let in again; run `vireid index` to add them")
+
+
+@gallery.command()
+@GALLERY
+@click.argument("pictures", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--person", help="Name or number of the person on them; '' for nobody known.")
+@click.option("--tag", "tags", multiple=True, help="Tag to add; may be given several times.")
+@click.option("--query", type=EXISTING_FILE, help="Picture whose hits PICTURES are.")
+@click.option("--same/--different", "same", default=None, help="Whether QUERY shows this person.")
+@JSON
+def label(
+    gallery: Path,
+    pictures: tuple[Path, ...],
+    person: str | None,
+    tags: tuple[str, ...],
+    query: Path | None,
+    same: bool | None,
+    as_json: bool,
+) -> None:
+    """Say who is on PICTURES of GALLERY, or judge hits.
+
+    With --query, PICTURES are hits of that picture, which are confirmed or rejected.
+    What you say here stays when folders are indexed again. `vireid gallery export GALLERY hits.csv
+    --judgements` writes what was confirmed and rejected, to learn from.
+    """
+    from vireid.gallery import Gallery
+    from vireid.gallery.labelling import judge, name
+
+    if (query is None) != (same is None):
+        raise click.UsageError("Give --query PICTURE with --same or --different.")
+    if query is None and person is None and not tags:
+        raise click.UsageError("Say something: --person NAME, --tag TAG, or --query and --same.")
+    with Gallery.open(gallery) as opened:
+        if query is not None and same is not None:
+            judge(opened, query, pictures, same=same)
+        count = name(opened, pictures, person, tags)
+    if as_json:
+        console.answer({"labelled": count})
+    else:
+        console.say(f"{count} pictures labelled")
+
+
+@gallery.command()
+@GALLERY
+@click.option("--files/--no-files", default=True, help="Look at the files of the pictures too.")
+@JSON
+def check(gallery: Path, files: bool, as_json: bool) -> None:
+    """Look for damage in GALLERY, and for lost pictures.
+
+    Everything is compared with its checksum, and the file of every picture is looked at.
+    The exit status is 1 if anything is damaged, missing or has changed.
+    """
+    from vireid.gallery import Gallery
+    from vireid.gallery.summary import Health
+
+    with Gallery.open(gallery) as opened:
+        health = Health.of(opened, files=files)
+        count = len(opened)
+    if as_json:
+        console.answer(health.as_dict())
+    else:
+        console.say("\n".join(health.lines()) or f"{gallery}: all {count} pictures are sound")
+    if health.damage:
+        raise VireidError(f"{gallery} is damaged; restore a backup or index into another gallery")
+    if not health.is_sound:
+        raise VireidError(f"{gallery} is out of step with its files; run `vireid index` again")
+
+
+@gallery.command()
+@GALLERY
+@JSON
+def compact(gallery: Path, as_json: bool) -> None:
+    """Take what was removed or replaced out of all files."""
+    from vireid.gallery import Gallery
+
+    before = _size(gallery)
+    with Gallery.open(gallery) as opened:
+        opened.compact()
+    after = _size(gallery)
+    if as_json:
+        console.answer({"bytes_before": before, "bytes": after})
+    else:
+        console.say(f"{gallery}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@gallery.command()
+@GALLERY
+@click.argument("archive", type=TO_WRITE)
+@JSON
+def backup(gallery: Path, archive: Path, as_json: bool) -> None:
+    """Copy GALLERY, even while in use, into ARCHIVE (ZIP)."""
+    from vireid.gallery import Gallery
+
+    with Gallery.open(gallery) as opened:
+        count = opened.backup(archive)
+    if as_json:
+        console.answer({"archive": str(archive), "pictures": count})
+    else:
+        console.say(f"{archive}: {count} pictures; `vireid gallery restore` makes a gallery of it")
+
+
+@gallery.command()
+@click.argument("archive", type=EXISTING_FILE)
+@click.argument("gallery", type=TO_WRITE)
+@JSON
+def restore(archive: Path, gallery: Path, as_json: bool) -> None:
+    """Make GALLERY, which must not exist yet, of ARCHIVE."""
+    from vireid.gallery import Gallery
+
+    with Gallery.restore(archive, gallery) as opened:
+        count = len(opened)
+    if as_json:
+        console.answer({"gallery": str(gallery), "pictures": count})
+    else:
+        console.say(f"{gallery}: {count} pictures restored")
+
+
+@gallery.command()
+@GALLERY
+@click.argument("table", type=TO_WRITE)
+@FILTERS
+@click.option("--vectors/--no-vectors", default=None, help="[default: not in CSV files]")
+@click.option("--judgements", is_flag=True, help="Write what was said of hits instead (CSV).")
+@JSON
+def export(
+    gallery: Path,
+    table: Path,
+    filters: tuple[str, ...],
+    vectors: bool | None,
+    judgements: bool,
+    as_json: bool,
+) -> None:
+    """Write facts and vectors to TABLE: .csv, .parquet, .npz.
+
+    `vireid index` reads the CSV file again.
+    """
+    from vireid.gallery import Filters, Gallery, tables
+
+    with_vectors = table.suffix.lower() != ".csv" if vectors is None else vectors
+    with Gallery.open(gallery) as opened:
+        if judgements:
+            count = tables.export_judgements(opened.judgements(), table)
+        else:
+            asked = Filters.from_words(filters)
+            count = tables.export(opened, table, asked, vectors=with_vectors)
+    if as_json:
+        console.answer({"table": str(table), "rows": count})
+    else:
+        console.say(f"{table}: {count} rows")
+
+
+@gallery.command()
+@GALLERY
+@click.option("--model", required=True, help="Model to embed with.")
+@click.option("--prune", is_flag=True, help="Remove pictures that can no longer be read.")
+@TRUST_CODE
+@JSON
+def reindex(gallery: Path, model: str, prune: bool, trust_code: bool, as_json: bool) -> None:
+    """Embed all pictures of GALLERY by another model.
+
+    Until all are embedded it answers by its old model, then by the new one. An interrupted command
+    goes on where it stopped.
+    """
+    from vireid.gallery import Gallery
+    from vireid.models.embedder import Embedder
+    from vireid.search import reindexing
+
+    with Gallery.open(gallery) as opened:
+        embedder = Embedder.open(model, trust_code=trust_code)
+        done = reindexing.reindex(opened, embedder, prune=prune)
+    if as_json:
+        removed = [{"where": str(bad.path), "reason": bad.reason} for bad in done.removed]
+        console.answer({"embedded": done.embedded, "removed": removed})
+    else:
+        console.say(f"{gallery}: {done.embedded} pictures embedded by model {embedder.card.name}")
+
+
+@gallery.command()
+@GALLERY
+@JSON
+def migrate(gallery: Path, as_json: bool) -> None:
+    """Bring a GALLERY of an earlier version up to date."""
+    from vireid.gallery import Gallery
+
+    with Gallery.open(gallery) as opened:
+        opened.migrate()
+        count = len(opened)
+    if as_json:
+        console.answer({"pictures": count})
+    else:
+        console.say(f"{gallery}: {count} pictures are in today's format")
+
+
+@gallery.command()
+@GALLERY
+@click.argument("age", required=False)
+@JSON
+def keep(gallery: Path, age: str | None, as_json: bool) -> None:
+    """Keep pictures for AGE: 30d, 12w or forever.
+
+    `vireid index` removes older ones, and adds none that is older. A picture's time counts, or else
+    the last change of its file. Without AGE, say how long pictures are kept.
+    """
+    from vireid.gallery import Gallery
+
+    with Gallery.open(gallery) as opened:
+        if age is not None:
+            opened.keep = _age(age)
+        kept = opened.keep
+    if as_json:
+        console.answer({"keep_days": kept and kept / timedelta(days=1)})
+    else:
+        console.say(f"{gallery} keeps pictures {f'{kept.days} days' if kept else 'for ever'}")
+
+
+def _age(text: str) -> timedelta | None:
+    days = {"d": 1, "w": 7}
+    if text == "forever":
+        return None
+    if text[:-1].isdigit() and text[-1] in days and 0 < int(text[:-1]) < 10**5:
+        return timedelta(days=int(text[:-1]) * days[text[-1]])
+    raise VireidError(f"{text!r} is no age; write 30d (days), 12w (weeks) or forever")
+
+
+for command in (list_, remove, export):
+    command.help = f"{cleandoc(command.help or '')}\n{ABOUT_FILTERS}"
