@@ -42,13 +42,13 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     process = this_process()
     recipes.check_can_be_read_back(recipe)
     recipe, dataset, data = opened(recipe)
-    facts = _facts(dataset, data)
+    details = _details(dataset, data)
     resume = resume and not runs.is_empty(folder)
     if resume:
-        runs.check_same(folder, recipe, facts)
+        runs.check_same(folder, recipe, details)
     precision = _precision(recipe, folder, process, resume=resume)
     if process.is_main_process and not resume:
-        runs.start(folder, recipe, {**facts, "learnt_in": precision})
+        runs.start(folder, recipe, {**details, "learnt_in": precision})
     process.wait_for_everyone()
     mine = process.is_main_process and not resume
     log_file = folder / "log.txt" if process.is_main_process else None
@@ -122,7 +122,7 @@ def folder_for(name: str, *, resume: bool) -> Path:
 
 def _precision(recipe: Recipe, folder: Path, process: PartialState, *, resume: bool) -> Precision:
     """Return the precision of all processes: a run keeps the one it began in, on any device."""
-    begun = runs.read_facts(folder).get("learnt_in") if resume else None
+    begun = runs.read_details(folder).get("learnt_in") if resume else None
     of_all = [begun or devices.precision_for(recipe.precision, process.device)]
     precision: Precision = broadcast_object_list(of_all)[0]
     return precision
@@ -176,7 +176,7 @@ def _learnt_from(dataset: Dataset, recipe: Recipe) -> tuple[ImageRecord, ...]:
     return dataset.train
 
 
-def _facts(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
+def _details(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
     people, pictures = _sizes(data)
     return {
         "dataset": dataset.name,
