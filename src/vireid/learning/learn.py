@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 from vireid import datasets, records, runs, user_code
 from vireid import recipe as recipes
 from vireid.datasets import Dataset
-from vireid.learning import devices, preflight, start
+from vireid.learning import devices, initial_weights, preflight
 from vireid.learning.devices import Precision, Wanted, this_process
 from vireid.learning.loop import CHECKPOINT, fit
 from vireid.learning.run_log import logging_to
@@ -57,7 +57,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         if mine:
             _tell_of_bfloat16(recipe.precision, precision, process)
         anew = not (folder / CHECKPOINT).exists()
-        method = start.begin(recipe, data.num_identities, anew=anew)
+        method = initial_weights.build(recipe, data.num_identities, anew=anew)
         if anew:
             preflight.check(method, data)
         fit(
@@ -87,7 +87,7 @@ def opened(recipe: Recipe) -> tuple[Recipe, Dataset, PackedTrainingData]:
     """
     dataset = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
     recipe = _of_trial(recipe, dataset.trial)
-    start.check(recipe, dataset)
+    initial_weights.check(recipe, dataset)
     return recipe, dataset, _open(dataset, recipe, this_process())
 
 
