@@ -67,7 +67,7 @@ class Found:
     records: tuple[ImageRecord, ...]
     unusable: tuple[Unusable, ...]
     origins: tuple[Mapping[Origin, str], ...]
-    """What names the labels of each record, with the option, column or folder."""
+    """Origins of the labels of each record, with the option, column or folder."""
     notes: tuple[str, ...] = ()
     """Remarks on what was passed over, or read otherwise than it may have been meant."""
 

@@ -250,7 +250,7 @@ class _Teller:
         return self.stating(f"sex={sex}") if self.says(0.75) else "person"
 
     def hair(self, attributes: Attributes) -> str:
-        """Return e.g. "short grey hair", "brown hair in a bun", "a bald head"; empty if unsaid."""
+        """Return the hair in words, e.g. "brown hair in a bun", "a bald head"; empty if unsaid."""
         cuts, colours = _values(attributes, "hair"), _values(attributes, "hair colour")
         if not cuts or not self.says(0.5):
             return ""

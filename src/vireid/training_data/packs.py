@@ -50,7 +50,7 @@ RecordsOrPaths = Sequence[ImageRecord] | Sequence[Path]
 """Records, or files that each show one person whole."""
 
 BOXED = "\0"
-"""Stands between a file and the box in the name of a picture; no path holds it."""
+"""Separator of file and box in the name of a picture; no path holds it."""
 
 
 class PackError(VireidError):
@@ -390,7 +390,7 @@ def _refuse_unreadable(wanted: _Wanted, reasons: dict[str, str], skip: bool) -> 
 
 
 def _shown(name: str) -> str:
-    """A picture's name as people read it."""
+    """Return a picture's name as people read it."""
     return name.replace(BOXED, " box ")
 
 
