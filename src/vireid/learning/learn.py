@@ -72,10 +72,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         )
         if process.is_main_process:
             runs.finish(folder, method, recipe)
-            options = " --validate" if recipe.data.learn_from == "train" else ""
-            options += " --trust-code" if user_code.kept_files(folder) else ""
-            way = f"vireid evaluate {folder}{options}"
-            log.info("%s has finished; score it with: %s", folder, way)
+            _tell_how_to_score(folder, recipe)
     return method
 
 
@@ -134,6 +131,12 @@ def _tell_of_bfloat16(wanted: Wanted, precision: Precision, process: PartialStat
             "this processor also computes in bfloat16, which rounds more and was 1.7 times as fast "
             "where it was measured: precision=bfloat16"
         )
+
+
+def _tell_how_to_score(folder: Path, recipe: Recipe) -> None:
+    options = " --validate" if recipe.data.learn_from == "train" else ""
+    options += " --trust-code" if user_code.kept_files(folder) else ""
+    log.info("%s has finished; score it with: vireid evaluate %s%s", folder, folder, options)
 
 
 def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
