@@ -99,8 +99,8 @@ def both_filters() -> dict[str, Any]:
 
 
 def filled(path: Path, storage: Storage, vectors: np.ndarray, records: list[ImageRecord]) -> None:
-    facts = ModelCard("random", "random", "0" * 16, "float32", 288, 144, vectors.shape[1])
-    with Gallery.create(path, facts, storage) as gallery:
+    card = ModelCard("random", "random", "0" * 16, "float32", 288, 144, vectors.shape[1])
+    with Gallery.create(path, card, storage) as gallery:
         for start in range(0, len(records), 10_000):
             part = slice(start, start + 10_000)
             gallery.add(vectors[part], records[part])

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from vireid import datasets
-from vireid.learning.start import start_from
+from vireid.learning.initial_weights import start_from
 from vireid.methods.agw import AGW
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData

@@ -39,7 +39,7 @@ console = Console(soft_wrap=True)
 
 
 def main() -> None:
-    """The whole demo, from an empty folder."""
+    """Run the whole demo, from an empty folder."""
     began = time.perf_counter()
     shutil.rmtree(DEMO, ignore_errors=True)
     dataset = datasets.read("nightwalk")
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def in_words(dataset: Dataset) -> str:
-    """How many people and pictures there are, to learn from and to score on."""
+    """Return how many people and pictures there are, to learn from and to score on."""
     learnt_from = dataset.train + dataset.validation
     sizes = [(len({r.identity for r in rs}), len(rs)) for rs in (learnt_from, dataset.test)]
     return "{} people on {} pictures to learn from, {} others on {} to score on".format(
@@ -75,7 +75,7 @@ def in_words(dataset: Dataset) -> str:
 
 
 def scored(embedder: EmbedsRecords, dataset: Dataset, name: str | None = None) -> Scores:
-    """Scores of one row of the table, under the name it has there."""
+    """Return the scores of one row of the table, under the name it has there."""
     scores = score(embedder, dataset, find("sysu/official"))
     model = dataclasses.replace(scores.model, name=name or scores.model.name)
     return dataclasses.replace(scores, model=model)
@@ -92,14 +92,14 @@ def fill_gallery(embedder: Embedder, dataset: Dataset) -> list[ImageRecord]:
 
 
 def answers(embedder: Embedder, queries: list[ImageRecord]) -> list[Image.Image]:
-    """A contact sheet for each query."""
+    """Return a contact sheet for each query."""
     with Gallery.open(GALLERY, embedder) as gallery:
         found = gallery.search(embedder.embed_records(queries), HITS, modality=Modality.VISIBLE)
     return [contact_sheet.compose(query, hits) for query, hits in zip(queries, found, strict=True)]
 
 
 def learning_curve(folder: Path) -> dict[str, list[float]]:
-    """Each named loss of a run, epoch by epoch."""
+    """Return each named loss of a run, epoch by epoch."""
     lines = (folder / "losses.jsonl").read_text().splitlines()
     epochs = [json.loads(line)["losses"] for line in lines]
     return {name: [epoch[name] for epoch in epochs] for name in epochs[0]}
@@ -114,12 +114,12 @@ def run(*command: str) -> None:
 
 
 def say(text: str) -> None:
-    """A line between two parts."""
+    """Print a line between two parts."""
     console.print(f"\n[cyan]{text}[/cyan]")
 
 
 def say_what_next(rows: list[Scores], seconds: float) -> None:
-    """Where the result is, what it means and what to try next."""
+    """Say where the result is, what it means and what to try next."""
     chance, after = rows[0].mean["R1"], rows[-1].mean["R1"]
     say(
         f"Done in {seconds / 60:.1f} minutes. The right person comes first for {100 * after:.0f} % "

@@ -34,7 +34,7 @@ def write(
 def plots(
     scores: Sequence[Scores], losses: Mapping[str, Sequence[float]], width: int
 ) -> Image.Image:
-    """Scores beside the learning curve, as wide as asked for."""
+    """Return a plot of the scores beside the learning curve, as wide as asked for."""
 
     def plot(figure: Any) -> None:
         grid = figure.add_gridspec(1, 2, width_ratios=[3, 2])
@@ -45,7 +45,7 @@ def plots(
 
 
 def plot_scores(axes: Any, scores: Sequence[Scores]) -> None:
-    """A pair of bars for every row of the table, in percent."""
+    """Plot a pair of bars for every row of the table, in percent."""
     rows = scores[::-1]
     for place, row in enumerate(rows):
         colour = LEARNT if "model" in row.model.name else NOT_LEARNT
@@ -59,7 +59,7 @@ def plot_scores(axes: Any, scores: Sequence[Scores]) -> None:
 
 
 def plot_losses(axes: Any, losses: Mapping[str, Sequence[float]]) -> None:
-    """Each named loss, epoch by epoch."""
+    """Plot each named loss, epoch by epoch."""
     for name, values in losses.items():
         axes.plot(range(1, len(values) + 1), values, label=name, linewidth=2)
     axes.set_xlabel("epoch of learning on NightWalk mini")

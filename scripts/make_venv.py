@@ -51,13 +51,13 @@ def main() -> None:
 
 
 def environments_folder() -> Path:
-    """Where installed packages are kept for all clones."""
+    """Return the folder in which installed packages are kept for all clones."""
     default = Path.home() / ".cache" / "vireid" / "envs"
     return Path(os.environ.get("VIREID_ENVS") or default).expanduser().resolve()
 
 
 def requirements_of(project_file: dict[str, Any], extra: str) -> list[str]:
-    """What pip has to install for `vireid[extra]`, and to build vireid, sorted."""
+    """Return what pip has to install for `vireid[extra]`, and to build vireid, sorted."""
     project = project_file["project"]
     found = {*project["dependencies"], *project_file["build-system"]["requires"]}
     extras_to_read, read = [extra], set()
@@ -75,13 +75,13 @@ def requirements_of(project_file: dict[str, Any], extra: str) -> list[str]:
 
 
 def key_of(requirements: list[str]) -> str:
-    """Names an environment: same requirements, same Python, same key."""
+    """Return the name of an environment: same requirements, same Python, same name."""
     made_of = [requirements, sys.version, sys.base_prefix, platform.machine()]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
 
 
 def is_complete(environment: Path) -> bool:
-    """Whether its installation came to its end."""
+    """Whether the installation of an environment came to its end."""
     return (environment / "complete").is_file()
 
 

@@ -34,7 +34,7 @@ SHOWN: dict[str, tuple[Camera, ...]] = {
 
 
 def records(identities: list[int], folder: Path) -> Iterator[ImageRecord]:
-    """A picture of everybody by every camera, in a folder."""
+    """Return a picture of everybody by every camera, in a folder."""
     for identity in identities:
         person = draw_person(SEED, identity)
         outfit = dress(person, shop().body(person.phenotype))

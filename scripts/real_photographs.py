@@ -73,7 +73,7 @@ def cut(folder: Path, out: Path) -> People:
 
 
 def scored(embedder: EmbedsRecords, people: People) -> tuple[float, float]:
-    """R1 and mAP of finding the visible half of each thermal person."""
+    """Return R1 and mAP of finding the visible half of each thermal person."""
     similarity = embedder.embed_records(people.queries) @ embedder.embed_records(people.gallery).T
     identities = np.arange(len(people.queries))
     ranking: RankingScores = score_ranking(similarity, identities, identities)
@@ -81,12 +81,12 @@ def scored(embedder: EmbedsRecords, people: People) -> tuple[float, float]:
 
 
 def chance(people: int) -> tuple[float, float]:
-    """Expected R1 and mAP of a random order with one match."""
+    """Return the expected R1 and mAP of a random order with one match."""
     return 1 / people, float(np.mean(1 / np.arange(1, people + 1)))
 
 
 def write_sheet(embedder: Embedder, people: People, out: Path) -> None:
-    """The first queries and what a gallery finds for them, one below the other."""
+    """Write the first queries and what a gallery finds for them, one below the other."""
     path = out / "people.gallery"
     with Gallery.open(path) if path.exists() else Gallery.create(path, embedder) as gallery:
         gallery.add(embedder.embed_records(people.gallery), people.gallery)

@@ -9,7 +9,7 @@ from scripts import demo, demo_report
 
 from vireid import Embedder, Gallery, Modality, datasets, recipe, recipes
 from vireid.datasets.nightwalk import MINI
-from vireid.learning.start import start_from
+from vireid.learning.initial_weights import start_from
 from vireid.models.opening import SHIPPED
 from vireid.reports import contact_sheet
 from vireid.runs import build

@@ -145,5 +145,13 @@ def test_recipes_that_documents_and_help_name_exist() -> None:
     assert sorted(named - set(recipes.available())) == []
 
 
+def test_the_table_of_contents_names_every_room() -> None:
+    text = (PROJECT / "docs/concepts.md").read_text().partition("## What lies where")[2]
+    named = set(re.findall(r"`(\w+)/?`", text))
+    entries = {path.stem for path in (PROJECT / "src/vireid").iterdir() if path.name[0] not in "._"}
+    assert entries - named - {"py"} == set()
+    assert named <= entries
+
+
 def test_the_readme_is_short() -> None:
     assert len((PROJECT / "README.md").read_text().splitlines()) <= 150

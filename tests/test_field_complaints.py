@@ -138,8 +138,8 @@ def test_every_picture_passes_the_stem_of_its_own_spectrum(tmp_path: Path) -> No
         seen.update((modality, bool(picture.mean() > 128)) for picture in pictures)
         return np.eye(4, dtype=np.float32)[[0] * len(pictures)]
 
-    facts = ModelCard("marked stems", "here", "0" * 16, "float32", 32, 16, 4)
-    embedder = Embedder(facts, network, "regdb trial 1")
+    card = ModelCard("marked stems", "here", "0" * 16, "float32", 32, 16, 4)
+    embedder = Embedder(card, network, "regdb trial 1")
     dataset = datasets.read("regdb", root)
     evaluation.score_all(embedder, dataset, offered.choose(dataset))
     assert seen == {(VISIBLE, True), (INFRARED, False)}

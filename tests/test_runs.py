@@ -19,7 +19,7 @@ from vireid import recipe as recipes
 from vireid import runs
 from vireid.cli import main as cli
 from vireid.errors import VireidError
-from vireid.learning import devices, learn, run_log, start
+from vireid.learning import devices, initial_weights, learn, run_log
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality, pictures_fingerprint
 from vireid.runs import RunError
@@ -77,7 +77,7 @@ def test_what_was_learnt_is_loaded_again(run: Path) -> None:
     saved = torch.load(run / "checkpoint.pt", weights_only=True)["method"]
     assert all(torch.equal(state[name], saved[name]) for name in saved)
     mark = runs.model_fingerprint("agw", recipe.settings, 32, 16, state)
-    assert mark == runs.read_facts(run)["fingerprint"]
+    assert mark == runs.read_details(run)["fingerprint"]
 
 
 def test_a_fingerprint_depends_on_all_that_changes_an_embedding() -> None:
@@ -159,7 +159,7 @@ def test_a_run_keeps_the_precision_it_began_in(
     monkeypatch.undo()
     monkeypatch.setattr(devices, "automatic", lambda device: later)
     assert train(recipe, "precision=auto", "--out", broken, "--resume").exit_code == 0
-    assert runs.read_facts(broken)["learnt_in"] == begun
+    assert runs.read_details(broken)["learnt_in"] == begun
     assert f"in {later}, seed" not in (broken / "log.txt").read_text()
     one, other = (load_file(folder / "model.safetensors") for folder in (whole, broken))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -215,7 +215,7 @@ def test_a_run_starts_from_another_but_for_its_classifier(
     method = runs.build(changed, num_identities=7)
     fresh = method.classifier.weight.clone()  # type: ignore[union-attr,operator]
     with caplog.at_level("INFO", "vireid"):
-        start.start_from(method, str(run))
+        initial_weights.start_from(method, str(run))
     assert caplog.messages[1] == "left fresh: classifier"
     learnt = load_file(run / "model.safetensors")
     state = method.state_dict()
@@ -234,13 +234,13 @@ def test_weights_that_cannot_be_had_are_named(
         (tmp_path / "model.safetensors").write_bytes(content)
     method = runs.build(recipes.read(recipe), 3)
     with pytest.raises(RunError, match=told):
-        start.start_from(method, str(tmp_path))
+        initial_weights.start_from(method, str(tmp_path))
 
 
 def test_weights_of_another_trunk_are_refused(run: Path, recipe: Path) -> None:
     method = runs.build(recipes.read(recipe, ["settings.width=0.25"]), 3)
     with pytest.raises(RunError, match=r"of the \d+ weights in .*, \d+ fit this method.*trunk"):
-        start.start_from(method, str(run))
+        initial_weights.start_from(method, str(run))
 
 
 def test_folders_are_numbered(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_crash_before_the_first_step_leaves_nothing_in_the_way(
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a method's own fault")
 
-    monkeypatch.setattr(start, "begin", crash)
+    monkeypatch.setattr(initial_weights, "build", crash)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError, match="own fault"):
             learn.learn(recipes.read(recipe), tmp_path / "run")
@@ -328,7 +328,7 @@ def test_ctrl_c_before_the_first_step_is_an_interruption(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(start, "begin", interrupted)
+    monkeypatch.setattr(initial_weights, "build", interrupted)
     words = ["vireid", "train", str(recipe), "--out", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as ended:
@@ -343,7 +343,7 @@ def test_a_run_may_begin_in_an_empty_folder(resume: bool, recipe: Path, tmp_path
     folder = tmp_path / "run"
     folder.mkdir()
     learn.learn(recipes.read(recipe), folder, resume=resume)
-    assert runs.read_facts(folder)["finished"]
+    assert runs.read_details(folder)["finished"]
 
 
 def test_a_run_that_is_killed_while_its_folder_is_made_leaves_none(
@@ -355,7 +355,7 @@ def test_a_run_that_is_killed_while_its_folder_is_made_leaves_none(
         assert not (tmp_path / "run").exists()
         raise SystemExit(9)
 
-    monkeypatch.setattr(runs, "_write_facts", killed)
+    monkeypatch.setattr(runs, "_write_details", killed)
     with pytest.raises(SystemExit):
         learn.learn(recipes.read(recipe), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -83,7 +83,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def __init__(self, config: Any, num_identities: int) -> None:
-        """Build the networks; every method takes these two."""
+        """Build the networks; every method takes these two arguments."""
         super().__init__()
 
     @abstractmethod
@@ -113,7 +113,7 @@ class FromText(ReadsText, Protocol):
 
     @classmethod
     def original(cls, config: Any) -> nn.Module:
-        """Return that model as it was when a run with these settings began.
+        """Return the model of pictures and sentences that a run with these settings begins with.
 
         Raises:
             VireidError: It began with random weights, or its weights cannot be had.

@@ -131,8 +131,8 @@ def picture_of(record: ImageRecord, enough_for: tuple[int, int] | None = None) -
     """Read what a record shows, its box cut out.
 
     Args:
-        record: Its file is read.
-        enough_for: As for `read_picture`.
+        record: Record of the picture.
+        enough_for: See `read_picture`.
 
     Raises:
         PictureError: What `read_picture` raises.

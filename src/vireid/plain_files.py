@@ -31,8 +31,8 @@ def content_of(path: Path, most: int = MOST_OF_A_CARD) -> bytes:
     `Path.read_bytes` makes eight, and after each of them a thread waits for the interpreter.
 
     Args:
-        path: Of the file.
-        most: Bytes that it may have.
+        path: File to read.
+        most: Largest number of bytes that it may have.
 
     Raises:
         OSError: As for `open_plain`; or it has more bytes (EFBIG), or was cut off meanwhile (EIO).

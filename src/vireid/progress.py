@@ -39,7 +39,7 @@ Listener = Callable[[Step], None]
 
 
 def _silent(_: Step) -> None:
-    """Tell nobody."""
+    """Pass over a step: nobody has asked."""
 
 
 _listener: ContextVar[Listener] = ContextVar("vireid.progress", default=_silent)

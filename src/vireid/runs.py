@@ -57,13 +57,13 @@ def model_fingerprint(
     """
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
-    facts = {
+    named = {
         "method": user_code.identity(method),
         "settings": settings,
         "height": height,
         "width": width,
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
@@ -94,7 +94,7 @@ def _numbers(name: str, below: Path) -> list[int]:
     return [int(match[1]) for match in found if match]
 
 
-def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+def start(folder: Path, recipe: Recipe, details: Mapping[str, Any]) -> None:
     """Make the folder of a new run.
 
     A folder that does not exist appears whole, so a process that is killed meanwhile leaves none.
@@ -103,7 +103,7 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     Args:
         folder: Folder that does not exist, or is empty.
         recipe: Recipe to write into it.
-        facts: For run.json: `dataset`, `num_identities`, `learnt_in` and whatever else is known.
+        details: Content of run.json: `dataset`, `num_identities`, `learnt_in` and more.
 
     Raises:
         RunError: There is something already, be it a single file of the user's.
@@ -117,7 +117,7 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     with writing_to(folder), nullcontext(folder) if folder.exists() else new_folder(folder) as new:
         user_code.keep(_named(recipe), new)
         write_whole(new / "recipe.toml", recipes.as_toml(_beside_code(recipe)).encode())
-        _write_facts(new, {"format": FORMAT, **_versions(), **facts, "finished": False})
+        _write_details(new, {"format": FORMAT, **_versions(), **details, "finished": False})
 
 
 def is_empty(folder: Path) -> bool:
@@ -125,22 +125,22 @@ def is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+def check_same(folder: Path, recipe: Recipe, details: Mapping[str, Any]) -> None:
     """Refuse to resume a run under another recipe or on other data.
 
     Raises:
         RunError: It differs; the message says in what.
     """
-    old_facts = read_facts(folder)
+    old_details = read_details(folder)
     _check_same_code(folder, recipe)
     old_recipe = read_recipe(folder, trust_code=True)
     old, new = (_beside_code(each).as_dict() for each in (old_recipe, recipe))
     changed = recipes.differences(old, new)
     for harmless in HARMLESS:
         changed.pop(harmless, None)
-    for name, now in facts.items():
-        if old_facts.get(name) != now:
-            changed[name] = (old_facts.get(name), now)
+    for name, now in details.items():
+        if old_details.get(name) != now:
+            changed[name] = (old_details.get(name), now)
     if changed:
         told = "; ".join(f"{k} was {was}, is now {now}" for k, (was, now) in changed.items())
         raise RunError(
@@ -169,7 +169,7 @@ def finish(folder: Path, method: Method, recipe: Recipe) -> None:
     data = recipe.data
     mark = model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
     write_whole(folder / "model.safetensors", save(state, {"fingerprint": mark}))
-    _write_facts(folder, {**read_facts(folder), "finished": True, "fingerprint": mark})
+    _write_details(folder, {**read_details(folder), "finished": True, "fingerprint": mark})
 
 
 def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Recipe]:
@@ -179,13 +179,13 @@ def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Reci
         RunError: No run folder, or it has not finished.
         VireidError: What `read_recipe` raises.
     """
-    recipe, facts = read_recipe(folder, trust_code=trust_code), read_facts(folder)
-    if not facts["finished"]:
+    recipe, details = read_recipe(folder, trust_code=trust_code), read_details(folder)
+    if not details["finished"]:
         raise RunError(
             f"the run in {folder} has not finished; "
             f"finish it with: vireid train {folder / 'recipe.toml'} --out {folder} --resume"
         )
-    method = build(recipe, facts["num_identities"], pretrained=False)
+    method = build(recipe, details["num_identities"], pretrained=False)
     try:
         method.load_state_dict(load_file(folder / "model.safetensors"))
     except (RuntimeError, SafetensorError) as error:
@@ -256,16 +256,16 @@ def _beside_code(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, method=method, data=data)
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
+def read_details(folder: Path) -> dict[str, Any]:
     """Return the content of run.json."""
     _check_is_run(folder)
     try:
-        facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        details = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"{folder / 'run.json'} is damaged: {error}") from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+    if not isinstance(details, dict) or details.get("format") != FORMAT:
         raise RunError(f"{folder} was written by another version of vireid")
-    return facts
+    return details
 
 
 def _check_is_run(folder: Path) -> None:
@@ -274,8 +274,8 @@ def _check_is_run(folder: Path) -> None:
             raise RunError(f"{folder} is not a run folder: it has no {name}")
 
 
-def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    write_whole(folder / RUN, (json.dumps(facts, indent=2) + "\n").encode())
+def _write_details(folder: Path, details: Mapping[str, Any]) -> None:
+    write_whole(folder / RUN, (json.dumps(details, indent=2) + "\n").encode())
 
 
 def _versions() -> dict[str, str]:

@@ -223,7 +223,7 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
     data = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
     recipe = replace(recipe, data=replace(recipe.data, trial=data.trial))
     begun = (folder / "run.json").exists()
-    if begun and runs.read_facts(folder)["finished"]:
+    if begun and runs.read_details(folder)["finished"]:
         runs.check_same(folder, recipe, {})
     else:
         learn(recipe, folder, resume=begun)
@@ -241,7 +241,7 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
 
 def _known_result(folder: Path, key: str) -> Scores | None:
     path = folder / "scores.json"
-    learnt = runs.read_facts(folder)["fingerprint"]
+    learnt = runs.read_details(folder)["fingerprint"]
     for result in results.read(path) if path.exists() else []:
         if (result.model.fingerprint, result.key) == (learnt, key):
             return result

@@ -345,7 +345,7 @@ class _Names:
         self._files: dict[str, dict[str, set[str] | None]] = {}
 
     def of(self, kind: str) -> set[str] | None:
-        """Return the names; None where torch was too old to list them: all its tensors."""
+        """Return the names; None where an older torch has not listed them, so all tensors count."""
         file, _, name = kind.rpartition(".")
         if file not in self._files:
             source = self._records.source(f"code/{file.replace('.', '/')}.py", self._room)

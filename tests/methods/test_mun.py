@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vireid import methods
 from vireid.backbones.auxiliary import CrossModality, LearntMixture, Mean, OneByOne
 from vireid.errors import VireidError
-from vireid.learning import start
+from vireid.learning import initial_weights
 from vireid.learning.loop import DivergedError, fit
 from vireid.method import Method, Stage
 from vireid.methods.agw import AGW
@@ -240,7 +240,7 @@ def test_it_goes_on_from_weights_that_know_two_spectra(
     settings = {"trunk": "resnet10t", "width": 0.5}
     method = mun(**settings)
     with caplog.at_level("INFO", "vireid"):
-        start.start_from(method, "small")
+        initial_weights.start_from(method, "small")
     known = load_file(SHIPPED / "small" / "model.safetensors")
     stems = method.trunk.stems
     for name in ("visible", "infrared", "auxiliary"):

@@ -94,29 +94,31 @@ def test_what_a_crowd_wears_is_said_as_it_is() -> None:
             blue = [dye.replace("indigo", "blue").removeprefix("dark ") for dye in dyes]
             assert [colour.removeprefix("dark ") for colour in thing.colours] == blue
             told += 1
-        assert ("sex=woman" in seen.facts) == (person.phenotype.gender < 0.5)
-        assert ("headgear=none" in seen.facts) == (person.headgear == "none")
-        assert ("bag=backpack" in seen.facts) == ("backpack" in person.bag)
-        assert ("hair=bald" in seen.facts) == (person.hair == "bald" and person.headgear == "none")
+        assert ("sex=woman" in seen.attributes) == (person.phenotype.gender < 0.5)
+        assert ("headgear=none" in seen.attributes) == (person.headgear == "none")
+        assert ("bag=backpack" in seen.attributes) == ("backpack" in person.bag)
+        assert ("hair=bald" in seen.attributes) == (
+            person.hair == "bald" and person.headgear == "none"
+        )
     assert told > 1200
 
 
-def test_a_sentence_says_facts_alone_and_in_plain_sight() -> None:
+def test_a_sentence_says_attributes_alone_and_in_plain_sight() -> None:
     said: set[str] = set()
     for seen in SEEN:
         for sentence in sentences(seen, 4):
-            assert sentence.is_true_of(seen.facts)
+            assert sentence.is_true_of(seen.attributes)
             said |= sentence.says
-            for fact in sentence.says:
-                about, _, what = fact.partition("=")
+            for attribute in sentence.says:
+                about, _, what = attribute.partition("=")
                 missing = {"outer": "jacket or coat", "bag": "bag", "headgear": "hat"}
                 word = missing[about] if what == "none" else PATTERNS.get(what, what)
-                assert re.search(rf"\b{word}", sentence.text), (fact, sentence.text)
+                assert re.search(rf"\b{word}", sentence.text), (attribute, sentence.text)
             assert not re.search(
                 r"glasses|beard|moustache|fringe|skin|left|right|none|\ba [aeio]|  ", sentence.text
             )
-    true_of = Counter(fact for seen in SEEN for fact in seen.facts)
-    assert {fact for fact, people in true_of.items() if people >= 12} <= said
+    true_of = Counter(attribute for seen in SEEN for attribute in seen.attributes)
+    assert {attribute for attribute, people in true_of.items() if people >= 12} <= said
 
 
 def wearing(**words: str) -> Appearance:
@@ -199,7 +201,7 @@ def test_words_are_numbered_as_open_clip_does() -> None:
 
 def test_every_question_has_an_answer_for_somebody_and_none_has_two() -> None:
     for answers in QUESTIONS.values():
-        true = [[answer.is_true_of(seen.facts) for answer in answers] for seen in SEEN]
+        true = [[answer.is_true_of(seen.attributes) for answer in answers] for seen in SEEN]
         assert all(any(of_answer) for of_answer in zip(*true, strict=True))
         assert max(map(sum, true)) == 1
 

@@ -96,7 +96,7 @@ class ImageTower(nn.Module, ABC):
 
     @abstractmethod
     def _features(self, maps: FeatureMaps) -> tuple[Seen, Projected]:
-        """Return both features from the output of the stems."""
+        """Return features before and in the space of texts, from the output of the stems."""
 
     def _normalised(self, images: Images) -> Images:
         if tuple(images.shape[2:]) != self.size:

@@ -14,7 +14,7 @@ class GeneralisedMean(nn.Module):
     """
 
     def __init__(self, power: float = 3.0, *, learn: bool = False) -> None:
-        """Pool with a fixed power, or with one that is learnt from this beginning."""
+        """Pool with a power that stays, or that is the first one of a power that is learnt."""
         super().__init__()
         if power <= 0:
             raise ValueError(f"the power of a generalised mean has to be positive, not {power}")

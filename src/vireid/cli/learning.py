@@ -67,9 +67,9 @@ def train(
     begin = {"weights": str(weights), "pretrained": True} if weights else {}
     wanted = recipes.read(recipe, (*overrides, *left_out), {"settings": begin})
     if dry_run:
-        from vireid.learning.rehearsal import rehearse
+        from vireid.learning.dry_run import try_out
 
-        console.say(str(rehearse(wanted)))
+        console.say(str(try_out(wanted)))
         return
     splits = recipes.numbers(trials) if trials else None
     folder = out or folder_for(recipe.stem, resume=resume)

@@ -107,8 +107,8 @@ def search(
     if answer.caveat:
         console.remark(f"vireid: {answer.caveat}", "yellow")
     if sheet:
-        drawn = contact_sheet.compose(answer.query, answer.hits, answer.title)
-        contact_sheet.save(drawn, sheet)
+        composed = contact_sheet.compose(answer.query, answer.hits, answer.title)
+        contact_sheet.save(composed, sheet)
     if as_json:
         console.answer(answer.as_dict())
     else:

@@ -211,7 +211,7 @@ def _records(text: str, separator: str) -> Iterator[tuple[int, list[str] | str]]
 
 
 SIDES = ("left", "top", "right", "bottom")
-"""Short words, like many others (light, stop): no typing error is looked for."""
+"""Columns of a box. Too many other words are like them (light, stop) to look for misspelt ones."""
 
 
 def _check_columns(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ class Tree:
     _stems: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
 
     def find(self, *parts: str) -> Path | None:
-        """A folder, or a file that is no picture; its spelling may differ (see `spelling_key`)."""
+        """Return a folder, or a file that is no picture; the spelling may differ."""
         place = self.root
         for part in parts:
             names = self._names_in(place)

@@ -45,8 +45,8 @@ from vireid.datasets._labels import (
     numbered_folders,
 )
 from vireid.datasets._listing import SUFFIXES, pictures_below
-from vireid.datasets._seen import Origin
-from vireid.datasets._seen import Seen as Seen
+from vireid.datasets._summary import Origin
+from vireid.datasets._summary import Seen as Seen
 from vireid.errors import VireidError, closest
 from vireid.records import MOST_IDENTITY, Box, ImageRecord, Modality, spelling_key
 
@@ -67,7 +67,7 @@ class Found:
     records: tuple[ImageRecord, ...]
     unusable: tuple[Unusable, ...]
     origins: tuple[Mapping[Origin, str], ...]
-    """What names the labels of each record, with the option, column or folder."""
+    """Origins of the labels of each record, with the option, column or folder."""
     notes: tuple[str, ...] = ()
     """Remarks on what was passed over, or read otherwise than it may have been meant."""
 

@@ -22,7 +22,7 @@ from vireid.datasets._files import (
     refuse,
     refuse_people_in_both,
 )
-from vireid.datasets._index import read_index, refuse_mixed_labels
+from vireid.datasets._idx_lists import read_idx_list, refuse_mixed_labels
 from vireid.records import ImageRecord, Modality
 
 CAMERAS = tuple(f"cam{number}" for number in range(1, 10))
@@ -70,7 +70,7 @@ def _train(tree: Tree) -> tuple[ImageRecord, ...]:
     listed = [
         each
         for modality, folder in FOLDERS.items()
-        for each in read_index(tree, f"idx/train_{folder}.txt", folder, modality)
+        for each in read_idx_list(tree, f"idx/train_{folder}.txt", folder, modality)
     ]
     refuse_mixed_labels(tree.root / "idx" / "train_vis.txt", listed)
     return tuple(each.record for each in listed)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vireid.datasets import Dataset
 from vireid.datasets._files import Tree, need, need_root, refuse, refuse_people_in_both
-from vireid.datasets._index import Listed, read_index, refuse_mixed_labels
+from vireid.datasets._idx_lists import Listed, read_idx_list, refuse_mixed_labels
 from vireid.records import ImageRecord, Modality
 
 TRIALS = range(1, 11)
@@ -62,7 +62,7 @@ def _half(tree: Tree, names: Mapping[Modality, str]) -> tuple[ImageRecord, ...]:
     """Return the records of one half of a split, in both spectra."""
     listed: list[Listed] = []
     for modality, name in names.items():
-        listed += read_index(tree, name, FOLDERS[modality], modality)
+        listed += read_idx_list(tree, name, FOLDERS[modality], modality)
     first = tree.root / names[Modality.VISIBLE]
     refuse_mixed_labels(first, listed)
     records = tuple(each.record for each in listed)

@@ -33,7 +33,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What somebody has said of a hit."""
+    """The word of somebody on a hit: it shows the person searched for, or another one."""
 
     query: Path
     """Picture that was searched with."""

@@ -23,7 +23,7 @@ def precision_for(wanted: Wanted, device: torch.device) -> Precision:
 
 
 def automatic(device: torch.device) -> Precision:
-    """Return what `auto` is: bfloat16 on a CUDA device that computes in it, float32 elsewhere.
+    """Return the precision for `auto`: bfloat16 on a CUDA device that has it, float32 elsewhere.
 
     Processors that compute in bfloat16 stay with float32, so that a recipe means the same on all.
     """

@@ -146,8 +146,8 @@ def _forget_lines_after(path: Path, begin: Position) -> None:
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if not line.endswith("\n"):
             break
-        facts = json.loads(line)
-        if Position(facts["stage_number"], facts["epoch"]) <= begin:
+        told = json.loads(line)
+        if Position(told["stage_number"], told["epoch"]) <= begin:
             kept.append(line)
     write_whole(path, "".join(kept).encode())
 

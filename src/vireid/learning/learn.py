@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 from vireid import datasets, records, runs, user_code
 from vireid import recipe as recipes
 from vireid.datasets import Dataset
-from vireid.learning import devices, preflight, start
+from vireid.learning import devices, initial_weights, preflight
 from vireid.learning.devices import Precision, Wanted, this_process
 from vireid.learning.loop import CHECKPOINT, fit
 from vireid.learning.run_log import logging_to
@@ -42,13 +42,13 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     process = this_process()
     recipes.check_can_be_read_back(recipe)
     recipe, dataset, data = opened(recipe)
-    facts = _facts(dataset, data)
+    details = _details(dataset, data)
     resume = resume and not runs.is_empty(folder)
     if resume:
-        runs.check_same(folder, recipe, facts)
+        runs.check_same(folder, recipe, details)
     precision = _precision(recipe, folder, process, resume=resume)
     if process.is_main_process and not resume:
-        runs.start(folder, recipe, {**facts, "learnt_in": precision})
+        runs.start(folder, recipe, {**details, "learnt_in": precision})
     process.wait_for_everyone()
     mine = process.is_main_process and not resume
     log_file = folder / "log.txt" if process.is_main_process else None
@@ -57,7 +57,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         if mine:
             _tell_of_bfloat16(recipe.precision, precision, process)
         anew = not (folder / CHECKPOINT).exists()
-        method = start.begin(recipe, data.num_identities, anew=anew)
+        method = initial_weights.build(recipe, data.num_identities, anew=anew)
         if anew:
             preflight.check(method, data)
         fit(
@@ -72,10 +72,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         )
         if process.is_main_process:
             runs.finish(folder, method, recipe)
-            options = " --validate" if recipe.data.learn_from == "train" else ""
-            options += " --trust-code" if user_code.kept_files(folder) else ""
-            way = f"vireid evaluate {folder}{options}"
-            log.info("%s has finished; score it with: %s", folder, way)
+            _tell_how_to_score(folder, recipe)
     return method
 
 
@@ -87,7 +84,7 @@ def opened(recipe: Recipe) -> tuple[Recipe, Dataset, PackedTrainingData]:
     """
     dataset = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
     recipe = _of_trial(recipe, dataset.trial)
-    start.check(recipe, dataset)
+    initial_weights.check(recipe, dataset)
     return recipe, dataset, _open(dataset, recipe, this_process())
 
 
@@ -122,7 +119,7 @@ def folder_for(name: str, *, resume: bool) -> Path:
 
 def _precision(recipe: Recipe, folder: Path, process: PartialState, *, resume: bool) -> Precision:
     """Return the precision of all processes: a run keeps the one it began in, on any device."""
-    begun = runs.read_facts(folder).get("learnt_in") if resume else None
+    begun = runs.read_details(folder).get("learnt_in") if resume else None
     of_all = [begun or devices.precision_for(recipe.precision, process.device)]
     precision: Precision = broadcast_object_list(of_all)[0]
     return precision
@@ -134,6 +131,12 @@ def _tell_of_bfloat16(wanted: Wanted, precision: Precision, process: PartialStat
             "this processor also computes in bfloat16, which rounds more and was 1.7 times as fast "
             "where it was measured: precision=bfloat16"
         )
+
+
+def _tell_how_to_score(folder: Path, recipe: Recipe) -> None:
+    options = " --validate" if recipe.data.learn_from == "train" else ""
+    options += " --trust-code" if user_code.kept_files(folder) else ""
+    log.info("%s has finished; score it with: vireid evaluate %s%s", folder, folder, options)
 
 
 def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
@@ -176,7 +179,7 @@ def _learnt_from(dataset: Dataset, recipe: Recipe) -> tuple[ImageRecord, ...]:
     return dataset.train
 
 
-def _facts(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
+def _details(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
     people, pictures = _sizes(data)
     return {
         "dataset": dataset.name,

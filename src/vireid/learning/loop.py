@@ -119,10 +119,10 @@ def take_step(
 
     Args:
         losses: The stage as a module, `StageLosses`, prepared by the accelerator.
-        stage: Whose optimizer steps.
-        batch: What it learns from.
-        epoch: Counted from 0.
-        accelerator: The device, and the other processes.
+        stage: Stage whose optimizer takes the step.
+        batch: Batch to learn from.
+        epoch: Number of the epoch, counted from 0.
+        accelerator: Device, and the other processes.
         dtype: Number format of the forward pass.
     """
     device = accelerator.device

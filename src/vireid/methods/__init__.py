@@ -26,7 +26,7 @@ def find(name: str) -> "type[Method]":
     """Return the method of a name.
 
     Args:
-        name: That of a file in `vireid/methods`, without `.py`; or user code, which this runs.
+        name: Name of a file in `vireid/methods`, without `.py`; or user code, which this runs.
 
     Raises:
         VireidError: There is no such method, or a file does not define exactly one.

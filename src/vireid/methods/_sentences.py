@@ -1,12 +1,12 @@
-"""Visible facts about a rendered person, and sentences that state some of them.
+"""Visible attributes of a rendered person, and sentences that state some of them.
 
-What NightWalk tells about a person (`vireid.datasets.nightwalk.people`) becomes facts such as `top
-colour=red`. A sentence keeps the facts that it states, so that one can check of whom else it is
-true: half of all people have two others who look the same in nearly everything.
+What NightWalk tells about a person (`vireid.datasets.nightwalk.people`) becomes attributes such as
+`top colour=red`. A sentence keeps the attributes that it states, so that one can check of whom else
+it is true: half of all people have two others who look the same in nearly everything.
 
-Facts leave out what clothes hide, what only a face shows (glasses, beard, fringe, skin), because
-half of all pictures show a person's back, and the side on which a bag hangs, because pictures are
-mirrored.
+Attributes leave out what clothes hide. They leave out what only a face shows (glasses, beard,
+fringe, skin), as half of all pictures show a person's back, and the side on which a bag hangs, as
+pictures are mirrored.
 """
 
 import random
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 Person = Mapping[str, str | float]
 """The looks of a person, in the words of `people.jsonl`."""
-Facts = frozenset[str]
-"""Facts, each of the form `about=what`."""
+Attributes = frozenset[str]
+"""Attributes, each of the form `about=what`."""
 
 HUES: Mapping[str, tuple[str, ...]] = {
     "black": (),
@@ -77,14 +77,14 @@ WORN = ("outer", "top", "bottom", "shoes", "scarf", "headgear", "gloves")
 
 @dataclass(frozen=True)
 class Sentence:
-    """A text with the facts that it states."""
+    """A text with the attributes that it states."""
 
     text: str
-    says: Facts
+    says: Attributes
 
-    def is_true_of(self, facts: Facts) -> bool:
-        """Whether the sentence describes a person of whom these facts hold."""
-        return self.says <= facts
+    def is_true_of(self, attributes: Attributes) -> bool:
+        """Whether the sentence describes a person of whom these attributes hold."""
+        return self.says <= attributes
 
 
 def _answers(about: str, *whats: str, words: str) -> tuple[Sentence, ...]:
@@ -163,8 +163,8 @@ class Garment:
             return self.noun, self.noun, "top"
         return ("jeans", "trousers") if self.denim and self.noun == "trousers" else (self.noun,)
 
-    def facts(self, about: str) -> Iterator[str]:
-        """Yield all facts about the garment."""
+    def attributes(self, about: str) -> Iterator[str]:
+        """Yield all attributes of the garment."""
         yield from (f"{about}={noun}" for noun in self.nouns)
         yield from (f"{about} cut={cut}" for cut in self.cuts)
         if self.pattern:
@@ -179,8 +179,8 @@ class Appearance:
 
     things: Mapping[str, Garment]
     """Things worn or carried that nothing else hides."""
-    facts: Facts
-    """All facts that a sentence could state."""
+    attributes: Attributes
+    """All attributes that a sentence could state."""
 
     @classmethod
     def of(cls, person: Person) -> "Appearance":
@@ -189,16 +189,16 @@ class Appearance:
         found = {f"{about}={person[about]}" for about in ("sex", "age", "build", "stature")}
         found -= {"age=middle-aged", "build=medium", "stature=medium"}
         for about, thing in things.items():
-            found |= set(thing.facts(about))
+            found |= set(thing.attributes(about))
         bare = ("outer", "bag", "headgear")
         found |= {f"{about}=none" for about in bare if person[about] == "none"}
         if person["headgear"] == "hood up":
             found.add("headgear=hood")
-        return cls(things, frozenset(found | set(_hair_facts(person))))
+        return cls(things, frozenset(found | set(_hair_attributes(person))))
 
 
 class _Teller:
-    """Chooses what is said of a person, and remembers the facts that this states."""
+    """Chooses what is said of a person, and remembers the attributes that this states."""
 
     def __init__(self, chance: random.Random | None) -> None:
         self.chance = chance
@@ -211,10 +211,10 @@ class _Teller:
     def one_of(self, words: tuple[str, ...]) -> str:
         return words[0] if self.chance is None else self.chance.choice(words)
 
-    def stating(self, fact: str) -> str:
-        """Return the words behind the equals sign, and remember the fact as said."""
-        self.said.add(fact)
-        return fact.partition("=")[2]
+    def stating(self, attribute: str) -> str:
+        """Return the words behind the equals sign, and remember the attribute as said."""
+        self.said.add(attribute)
+        return attribute.partition("=")[2]
 
     def garment(self, about: str, garment: Garment) -> str:
         """Return a garment with its article, e.g. "a long-sleeved red and white checked shirt"."""
@@ -235,23 +235,23 @@ class _Teller:
                 names.append(self.stating(f"{about} {which}={name}"))
         return " and ".join(names)
 
-    def subject(self, facts: Facts) -> str:
+    def subject(self, attributes: Attributes) -> str:
         """Return who it is, e.g. "a tall slim young man"."""
         words = [
             self.stating(f"{about}={word}")
             for about, share in (("stature", 0.3), ("build", 0.3), ("age", 0.3))
-            for word in _values(facts, about)
+            for word in _values(attributes, about)
             if self.says(share)
         ]
-        (sex,) = _values(facts, "sex")
+        (sex,) = _values(attributes, "sex")
         return with_article(" ".join([*words, self._noun(sex)]))
 
     def _noun(self, sex: str) -> str:
         return self.stating(f"sex={sex}") if self.says(0.75) else "person"
 
-    def hair(self, facts: Facts) -> str:
-        """Return e.g. "short grey hair", "brown hair in a bun", "a bald head"; empty if unsaid."""
-        cuts, colours = _values(facts, "hair"), _values(facts, "hair colour")
+    def hair(self, attributes: Attributes) -> str:
+        """Return the hair in words, e.g. "brown hair in a bun", "a bald head"; empty if unsaid."""
+        cuts, colours = _values(attributes, "hair"), _values(attributes, "hair colour")
         if not cuts or not self.says(0.5):
             return ""
         (cut,) = cuts
@@ -268,7 +268,7 @@ class _Teller:
 
 
 def describe(somebody: Appearance) -> str:
-    """Return one sentence with all facts, always the same."""
+    """Return one sentence with all attributes, always the same."""
     return _told(somebody, _Teller(None))
 
 
@@ -291,7 +291,7 @@ def with_article(words: str) -> str:
 
 
 def _told(somebody: Appearance, teller: _Teller) -> str:
-    who, hair = teller.subject(somebody.facts), teller.hair(somebody.facts)
+    who, hair = teller.subject(somebody.attributes), teller.hair(somebody.attributes)
     worn, carried = _worn(somebody, teller), _carried(somebody, teller)
     if teller.chance is None:
         return _as_clause(who, hair, worn, carried)
@@ -330,7 +330,7 @@ def _worn(somebody: Appearance, teller: _Teller) -> list[str]:
         for about in WORN
         if about in somebody.things and teller.says(shares.get(about, 0.6))
     ]
-    if "headgear=hood" in somebody.facts and teller.says(0.6):
+    if "headgear=hood" in somebody.attributes and teller.says(0.6):
         teller.said.add("headgear=hood")
         worn.append("the hood up")
     return worn
@@ -346,9 +346,9 @@ def _carried(somebody: Appearance, teller: _Teller) -> str:
     if held:
         return f"carrying {_enumerated(held)}"
     lacks = {"bag=none": "a bag", "headgear=none": "a hat", "outer=none": "a jacket or coat"}
-    missing = [f for f in lacks if f in somebody.facts and teller.chance and teller.says(0.2)]
+    missing = [a for a in lacks if a in somebody.attributes and teller.chance and teller.says(0.2)]
     teller.said |= set(missing)
-    return f"without {' or '.join(lacks[fact] for fact in missing)}" if missing else ""
+    return f"without {' or '.join(map(lacks.__getitem__, missing))}" if missing else ""
 
 
 def _things(person: Person) -> dict[str, Garment]:
@@ -375,8 +375,8 @@ def _hidden(person: Person) -> set[str]:
     return hidden
 
 
-def _hair_facts(person: Person) -> Iterator[str]:
-    """Yield facts about hair; none where a hood or hat hides too much of it."""
+def _hair_attributes(person: Person) -> Iterator[str]:
+    """Yield attributes of the hair; none where a hood or hat hides too much of it."""
     words = str(person["hair"]).removesuffix(" with a fringe")
     covered = person["headgear"] != "none" and words.startswith(("short", "bald"))
     if person["headgear"] == "hood up" or covered:
@@ -389,5 +389,5 @@ def _hair_facts(person: Person) -> Iterator[str]:
     yield f"hair colour={next(c for c in words.split() if c in HUES)}"
 
 
-def _values(facts: Facts, about: str) -> list[str]:
-    return sorted(fact.partition("=")[2] for fact in facts if fact.startswith(f"{about}="))
+def _values(attributes: Attributes, about: str) -> list[str]:
+    return sorted(each.partition("=")[2] for each in attributes if each.startswith(f"{about}="))

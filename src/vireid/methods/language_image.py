@@ -281,7 +281,9 @@ def _true(
     sentences: Sequence[Sentence], people: Sequence[Appearance]
 ) -> Bool[Tensor, "sentences people"]:
     """Return whether each sentence is true of each person."""
-    return torch.tensor([[s.is_true_of(somebody.facts) for somebody in people] for s in sentences])
+    return torch.tensor(
+        [[s.is_true_of(somebody.attributes) for somebody in people] for s in sentences]
+    )
 
 
 def _off_length(vectors: Projected, scale: Scalar) -> Scalar:

@@ -99,9 +99,9 @@ def _card(method: Method, recipe: Recipe) -> dict[str, Any]:
 
 
 def _origin(run: Path) -> dict[str, Any]:
-    known = runs.read_facts(run)
+    details = runs.read_details(run)
     told = ("dataset", "num_identities", "learnt_in")
-    return {name: known[name] for name in told if name in known}
+    return {name: details[name] for name in told if name in details}
 
 
 def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:

@@ -14,13 +14,13 @@ Reader = Callable[[Sequence[str]], Vectors]
 
 @dataclass(frozen=True)
 class Text:
-    """How a model compares sentences with pictures, if it does."""
+    """The reader of sentences of a model, if it has one."""
 
     embed: Reader | None = None
     refusal: str = (
         "{name} reads no text; search by sentences in a gallery that was indexed by a run of a "
         "method that does, such as clip4vi_reid"
     )
-    """Message for a model that does not."""
+    """Error message of a model without a reader."""
     caveat: str | None = None
     """What a person who searches by a sentence has to know."""

@@ -32,16 +32,16 @@ def open_run(
         VireidError: The run has not finished, its weights are damaged, or its code is not trusted.
     """
     method, recipe = runs.load_method(folder, trust_code=trust_code)
-    facts = runs.read_facts(folder)
+    details = runs.read_details(folder)
     card = ModelCard(
         name=folder.absolute().name,
         source=source,
-        fingerprint=facts["fingerprint"],
+        fingerprint=details["fingerprint"],
         precision="float32",
         height=recipe.data.height,
         width=recipe.data.width,
         embedding_dim=method.embedding_dim,
-        learnt_in=facts.get("learnt_in"),
+        learnt_in=details.get("learnt_in"),
     )
     network, read = _in_torch(method)
     if not isinstance(method, FromText):

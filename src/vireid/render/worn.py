@@ -37,7 +37,7 @@ class Slot(IntEnum):
     EYES = 14
     LIPS = 15
     ON_BODY = 16
-    """Not decided before the point is seen."""
+    """Skin or close-fitting cloth: `worn_at` decides where a ray meets it."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Look:
-    """What one picture's file told."""
+    """The result of looking at one picture's file."""
 
     content: str
     """Digest of its bytes, with the box; empty where there is a fault."""
@@ -72,7 +72,7 @@ class Check:
 
     @property
     def way_to_get_it(self) -> str | None:
-        """What to fetch where, if some of it is missing."""
+        """The place to get the data set, if some of it is missing; None otherwise."""
         lacks = any(finding.kind in ("layout", "counts", "unreadable") for finding in self.findings)
         if not (lacks and "url" in self.facts):
             return None
@@ -130,7 +130,7 @@ def check(name: str, root: Path | None = None, *, full: bool = False) -> Check:
 
     Args:
         name: One of `datasets.available()`.
-        root: Its folder.
+        root: Folder of the data set.
         full: Decode every picture; otherwise only those whose header or end is suspicious.
 
     Raises:

@@ -197,7 +197,7 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
 
 
 def _together(precisions: Sequence[str | None]) -> str | None:
-    """Return what several models were learnt or embedded in; None where no model says it."""
+    """Return the precisions of several models as one text; None where no model says any."""
     told = dict.fromkeys(each or "unknown precision" for each in precisions)
     return " and ".join(told) if any(precisions) else None
 
@@ -250,10 +250,10 @@ def dataset_of(
 
 
 def _check_is_there(root: str, model: str, recipe: Path) -> None:
-    """Refuse a data set's folder that was there when a model learnt, perhaps seen from elsewhere.
+    """Check that the data set of a model is still there; a relative path may lead elsewhere.
 
     Raises:
-        VireidError: It is not there now.
+        VireidError: It is not there.
     """
     if not Path(root).exists():
         seen_from = "" if Path(root).is_absolute() else f" from here ({Path.cwd()})"

@@ -39,7 +39,9 @@ def read_permutations(root: Path) -> Permutations:
     return _read(path, state.st_size, state.st_mtime_ns)
 
 
-@lru_cache(maxsize=2)  # the variants of a protocol read one file, one after the other
+# The variants of a protocol read one file, one after the other. Size and time are part of the key,
+# so that a file that has been replaced is read again.
+@lru_cache(maxsize=2)
 def _read(path: Path, _size: int, _mtime_ns: int) -> Permutations:
     return {
         (person, f"cam{camera}"): _checked_rows(path, camera, person, rows)
@@ -62,6 +64,7 @@ def _load_cells(path: Path) -> Sequence[np.ndarray]:
 def _checked_rows(
     path: Path, camera: int, person: int, rows: np.ndarray
 ) -> Integer[np.ndarray, "trials n"]:
+    # A damaged file would otherwise draw a picture twice, and scores would change unnoticed.
     if not (np.sort(rows, axis=1) == np.arange(1, rows.shape[1] + 1)).all():
         raise VireidError(
             f"{path}: the rows for person {person:04d} under cam{camera} are no permutations; "

@@ -232,6 +232,7 @@ class Protocol:
             return [(n, _choice(queries, n), _everything(gallery)) for n in self.trial_numbers]
         if self.draw == "split" and dataset.trial not in self.trial_numbers:
             raise VireidError(f"{self.id} needs a data set with splits; {dataset.name} has none")
+        # Nothing is drawn from here on: the split, or all there is, makes the one trial.
         number = dataset.trial if self.draw == "split" else self.trial_numbers[0]
         return [(number or 0, _everything(queries), _everything(gallery))]
 
@@ -319,5 +320,7 @@ def _everything(folders: Folders) -> tuple[ImageRecord, ...]:
 
 def _choice(folders: Folders, seed: int) -> tuple[ImageRecord, ...]:
     """Draw one picture a folder, all from one generator, in the order of the folders."""
+    # Published code seeds Python's generator once a trial and draws folder by folder: in another
+    # order, or with a generator for each, the same seed would draw another gallery.
     generator = random.Random(seed)
     return tuple(generator.choice(records) for records in folders.values())

@@ -166,7 +166,7 @@ class Comparison:
         return {row: next(iter(of.values())).model for row, of in self.rows.items()}
 
     def _matched(self) -> Iterator[str]:
-        """Columns in which some queries have no match, which count in no mean."""
+        """Yield remarks on columns in which some queries have no match."""
         for letter, result in self.columns.items():
             if told := matched(result):
                 yield f"{letter}: {told}" if len(self.columns) > 1 else told

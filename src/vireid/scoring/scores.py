@@ -48,7 +48,7 @@ class ScoredDataset:
     counts: Mapping[str, Mapping[str, Any]]
     """`Counts` of people and pictures, by group."""
     differences: tuple[str, ...]
-    """Where these counts are not the published ones."""
+    """Remarks where these counts are not the published ones."""
     trial: int | None = None
     """Number of the split, of several published ones; None where there is one."""
 

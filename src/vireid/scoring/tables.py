@@ -79,7 +79,7 @@ def matched(scores: Scores) -> str | None:
 
 
 def _matched(scores: Sequence[Scores]) -> list[str]:
-    """A line for every variant some of whose queries have no match; the others are not scored."""
+    """Return a line for every variant that has queries without a match."""
     told = {each.protocol.variant: of for each in scores if (of := matched(each))}
     return [f"{variant}: {of}" if variant else of for variant, of in told.items()]
 
@@ -100,7 +100,7 @@ def precisions(models: Mapping[str, ScoredModel]) -> str:
 
 
 def _done_in(done: str, precision_of: Mapping[str, str]) -> list[str]:
-    """Return one text, or none if there is no model."""
+    """Return the remark on one kind of precision; none if there is no model."""
     names = {p: [n for n, of in precision_of.items() if of == p] for p in precision_of.values()}
     if len(names) < 2:
         return [f"{done} in {precision}" for precision in names]

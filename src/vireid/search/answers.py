@@ -135,8 +135,8 @@ class Answer:
         for hit in self.hits:
             r = hit.record
             identity = "" if r.who is None else str(r.who)
-            facts = (identity, r.camera or "", r.modality.value, r.shown())
-            cells = (str(hit.rank), f"{hit.similarity:.3f}", *facts)
+            about = (identity, r.camera or "", r.modality.value, r.shown())
+            cells = (str(hit.rank), f"{hit.similarity:.3f}", *about)
             table.add_row(*map(Text, cells))
         return table
 

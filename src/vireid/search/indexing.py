@@ -101,7 +101,7 @@ def index(
 
 
 class _Plan:
-    """What has to be done with each record, found out before anything is changed."""
+    """The work to be done with each record, found out before anything is changed."""
 
     def __init__(
         self, gallery: Gallery, source: Source | None, records: Sequence[ImageRecord]

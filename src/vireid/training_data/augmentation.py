@@ -34,7 +34,7 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How pictures are changed in training. All zero: they are left as they are."""
+    """Settings of the changes of training pictures; if all are zero, nothing is changed."""
 
     pad: int = 10
     """Pixels of black around a picture, before a random part of the old size is cut out. AGW: 10 at
@@ -100,9 +100,9 @@ def draw_changes(
     """Draw the changes of n pictures of one modality.
 
     Args:
-        settings: How often and how strongly pictures are changed.
-        modality: Of all the pictures: colours are exchanged in visible ones, jitter is for infrared
-            ones.
+        settings: Probabilities and strengths of the changes.
+        modality: Modality of all the pictures. Colours are exchanged in visible ones, jitter is for
+            infrared ones.
         shape: Number of pictures, rows, columns.
         rng: Source of the random numbers.
     """

@@ -70,7 +70,7 @@ class PackedTrainingData:
         Args:
             records: Pictures to learn from; each has an identity.
             data: Size of the pictures, steps of an epoch, what is left out, threads.
-            augmentation: How pictures are changed.
+            augmentation: Settings of the changes of pictures.
             seed: Seed, 0 or more; another seed gives other batches.
             root: Folder of the data set; by default the one that all pictures share.
             descriptions: Returns how people look, by identity; None where the data set does not

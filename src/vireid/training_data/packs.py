@@ -50,7 +50,7 @@ RecordsOrPaths = Sequence[ImageRecord] | Sequence[Path]
 """Records, or files that each show one person whole."""
 
 BOXED = "\0"
-"""Stands between a file and the box in the name of a picture; no path holds it."""
+"""Separator of file and box in the name of a picture; no path holds it."""
 
 
 class PackError(VireidError):
@@ -338,6 +338,7 @@ def _find(shelf: Path, wanted: _Wanted) -> list[_Found]:
     """Return the packs that have some of the pictures wanted."""
     found = []
     for entry in sorted(shelf.glob(f"{wanted.height}x{wanted.width}-*")):
+        # A pack that was asked for in another folder leaves a file that says where it is.
         elsewhere = entry.suffix == ".path"
         pack = _read_pack(Path(os.fsdecode(entry.read_bytes())) if elsewhere else entry)
         if pack and (rows := _rows(pack, wanted)):
@@ -390,7 +391,7 @@ def _refuse_unreadable(wanted: _Wanted, reasons: dict[str, str], skip: bool) -> 
 
 
 def _shown(name: str) -> str:
-    """A picture's name as people read it."""
+    """Return a picture's name as people read it."""
     return name.replace(BOXED, " box ")
 
 
@@ -424,6 +425,7 @@ def _renew(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
         raise PackError(f"{place} holds something else than a pack; name another folder")
     old = _read_pack(place)
     if old and (old.height, old.width) == (wanted.height, wanted.width):
+        # Pictures that are not in the pack may have become readable since.
         unreadable = _read_in_vain(wanted.only(k for k in wanted.names if k not in old.states))
         if old.states == wanted.only(k for k in wanted.names if k not in unreadable).states:
             moved = replace(old, root=wanted.root)
@@ -445,11 +447,13 @@ def _build(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
     _check_room(place.parent, len(wanted.names) * wanted.height * wanted.width * 3)
     with new_folder(place) as building:
         unreadable = _write_pictures(building / PICTURES, wanted)
+        # A picture that has changed meanwhile would be taken for the one before for ever.
         _refuse_changed(wanted)
         packed = wanted.only(name for name in wanted.names if name not in unreadable)
         pack = Pack(building, wanted.height, wanted.width, wanted.root, packed.states)
         if packed.names:
             _write_contents(pack)
+            # The old pack stays until the new one is whole, which needs its name.
             shutil.rmtree(place, ignore_errors=True)
         else:
             (building / PICTURES).unlink()

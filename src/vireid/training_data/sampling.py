@@ -37,7 +37,7 @@ class Stream(IntEnum):
 
 
 def generator(seed: int, stream: Stream, epoch: int, step: int = 0) -> np.random.Generator:
-    """Return random numbers that depend on these four alone, on every machine alike."""
+    """Return a source of random numbers that depend on these four arguments alone."""
     key = np.random.SeedSequence((seed, epoch, step, int(stream)))
     return np.random.Generator(np.random.PCG64(key))
 

@@ -66,6 +66,7 @@ def _best_of(
 ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
     """Return the highest scores in any order."""
     if top < scores.shape[1]:
+        # Only the few that are left are sorted, at the end.
         chosen = np.argpartition(scores, -top, axis=1)[:, -top:]
         return np.take_along_axis(scores, chosen, axis=1), numbers[chosen]
     return scores, np.broadcast_to(numbers, scores.shape)

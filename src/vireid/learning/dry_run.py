@@ -1,4 +1,4 @@
-"""The rehearsal of `vireid train --dry-run`: all checks of a run, three steps, nothing kept."""
+"""What `vireid train --dry-run` does: all checks of a run, three steps, nothing kept."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from vireid import recipe as recipes
-from vireid.learning import devices, learn, preflight, start
+from vireid.learning import devices, initial_weights, learn, preflight
 from vireid.learning.loop import StageLosses, pictures_in, place, take_step
 from vireid.method import Method, Stage
 from vireid.recipe import Recipe
@@ -45,8 +45,8 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """The result of a rehearsal."""
+class DryRun:
+    """The result of a dry run."""
 
     recipe: Recipe
     label: str
@@ -72,7 +72,7 @@ class Rehearsal:
         return "\n".join([*lines, "no run was begun; the same command without --dry-run learns it"])
 
 
-def rehearse(recipe: Recipe) -> Rehearsal:
+def try_out(recipe: Recipe) -> DryRun:
     """Do all that `learn` does up to the first steps, in memory; pictures are packed as for a run.
 
     Steps of the first stage are timed. Later stages need what those before have learnt.
@@ -82,14 +82,14 @@ def rehearse(recipe: Recipe) -> Rehearsal:
     """
     recipes.check_can_be_read_back(recipe)
     recipe, dataset, data = learn.opened(recipe)
-    method = start.begin(recipe, data.num_identities)
+    method = initial_weights.build(recipe, data.num_identities)
     preflight.check(method, data)
     device = devices.this_process().device
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     precision = devices.precision_for(recipe.precision, accelerator.device)
     first, *later = place(method, accelerator).stages(data)
     timed = _timed(method, first, accelerator, getattr(torch, precision))
-    return Rehearsal(
+    return DryRun(
         recipe=recipe,
         label=dataset.label,
         people=data.num_identities,

@@ -20,7 +20,7 @@ class Listed:
     label: int
 
 
-def read_index(tree: Tree, name: str, folder: str, modality: Modality) -> list[Listed]:
+def read_idx_list(tree: Tree, name: str, folder: str, modality: Modality) -> list[Listed]:
     """Return the pictures that a list names by `folder/<identity>/<file>`, in its order.
 
     Args:

@@ -21,7 +21,7 @@ from vireid.runs import RunError
 log = logging.getLogger(__name__)
 
 
-def begin(recipe: Recipe, num_identities: int, *, anew: bool = True) -> Method:
+def build(recipe: Recipe, num_identities: int, *, anew: bool = True) -> Method:
     """Return the method before its first step; one with a checkpoint needs no other weights."""
     torch.manual_seed(seed_of(recipe.seed, "weights"))
     method = runs.build(recipe, num_identities, pretrained=anew)

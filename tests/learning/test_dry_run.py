@@ -8,7 +8,7 @@ from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
 from vireid import recipe as recipes
-from vireid.learning.rehearsal import rehearse
+from vireid.learning.dry_run import try_out
 
 Typed = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -43,7 +43,7 @@ def test_it_refuses_what_a_run_refuses(recipe: Path, run: Typed) -> None:
 
 
 def test_its_times_are_those_of_steps(recipe: Path) -> None:
-    found = rehearse(recipes.read(recipe))
+    found = try_out(recipes.read(recipe))
     (stage,) = found.stages
     assert (stage.epochs, stage.steps, stage.pictures) == (3, 5, 8)
     assert stage.seconds is not None
