@@ -90,3 +90,8 @@ def test_search_prints_names_as_they_are(run: Run, tmp_path: Path) -> None:
     assert (status, errors) == (0, "")
     assert f"{site}/cam1/0001/0001.jpg" in output
     assert "in g [x]" in output
+
+
+def test_a_plot_reads_no_formula_in_a_name(scores: Scores) -> None:
+    pictures = [sweep.plot([Row(name, {}, {0: scores})]) for name in ("$\\no{$ $", "$\\no{$ £")]
+    assert pictures[0] != pictures[1]

@@ -95,6 +95,7 @@ def test_an_override_wins(
         ("augmentation.erased_area=[0.1]", "has to be a list of 2, each a number, but is [0.1]"),
         ("data=3", "data has to be a table of settings, but is 3"),
         ("data.dataset=", "the recipe does not say data.dataset"),
+        ("precision=\udcff", 'precision has to be one of "auto", "float32", "bfloat16", but is'),
         ("seed=-1", "seed is -1; it has to be 0 or more"),
         ("data.height=0", "data.height is 0; it has to be 1 or more"),
         ("augmentation.flip=2", "augmentation.flip is 2.0; it has to be between 0 and 1"),
@@ -239,6 +240,7 @@ def test_what_is_wrong_inside_a_setting_is_said_by_name(given: Any, told: str) -
     [
         (Rich(anything=[1, None]), "settings.anything cannot be written to a recipe"),
         (Rich(anything=object()), "settings is .*, which no recipe can hold"),
+        (Rich(file=Path("a\udcff")), "settings.file cannot be written .*TOML is Unicode"),
         (Rich(limit=math.nan), "settings.limit is nan, read is nan"),
         (Rich(anything=(1, 2), file=Path("a")), None),
         (Rich(weights={"a": None}), "settings.weights"),  # type: ignore[dict-item]

@@ -3,11 +3,15 @@
 import copy
 import io
 import json
+import logging
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -17,6 +21,7 @@ from vireid.errors import VireidError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Column, Table
+    from rich.text import Text
 
 UNLIMITED = 10_000
 """Columns of a pipe or a file, where lines are as long as they need to be."""
@@ -24,6 +29,30 @@ NARROW = 12
 """Columns that a text is left before lines become longer than the terminal is wide."""
 CUT_OFF = 128 + 13
 """Exit status of a command whose output nobody reads to its end, as shells have it for SIGPIPE."""
+
+
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that steer a terminal or stand for no letter: controls, line breaks, marks that turn
+the direction of writing, and halves of characters."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text as one line that steers no terminal: names are printed that strangers gave.
+
+    Each character that does steer is replaced by what Python writes for it, such as `\x1b`, `\n` or
+    `\u202e`; a byte of a file's name that is not UTF-8 becomes `\xff`.
+
+    >>> print(printable("a\n\x1b[2Jb"))
+    a\n\x1b[2Jb
+    """
+    return STEERING.sub(_by_number, text)
+
+
+def _by_number(found: re.Match[str]) -> str:
+    character = found[0]
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return ascii(character)[1:-1]
 
 
 def take_any_text() -> None:
@@ -61,32 +90,55 @@ def flushed() -> Iterator[None]:
             sys.stdout.flush()
 
 
-def say(text: str) -> None:
-    """Print a text on standard output.
+def say(*lines: str) -> None:
+    """Print lines on standard output.
 
     Raises:
         SystemExit: Whoever read standard output has closed it, as `head` does.
         VireidError: Standard output cannot be written.
     """
     with _printing():
-        click.echo(text, sys.stdout)
+        click.echo("\n".join(map(printable, lines)), sys.stdout)
 
 
 def answer(value: object) -> None:
     """Print a value for programs, as JSON, on standard output."""
-    say(json.dumps(value, indent=2))
+    # JSON writes what steers a terminal by numbers, all but one character.
+    say(*json.dumps(value, indent=2).replace("\x7f", r"\u007f").split("\n"))
 
 
-def remark(text: str, colour: str | None = None) -> None:
-    """Print a text on standard error, in colour if that is a terminal.
+def remark(*lines: str, colour: str | None = None) -> None:
+    """Print lines on standard error, in colour if that is a terminal.
 
     Nothing rests on it: where standard error cannot be written, work goes on in silence.
     """
     try:
         # click would pass by a stream that says it is ASCII, but for one that it is given.
-        click.secho(text, sys.stderr, fg=colour)
+        click.secho("\n".join(map(printable, lines)), sys.stderr, fg=colour)
     except OSError:
         _discard(sys.stderr)
+
+
+class LogLines(logging.Handler):
+    """Prints one line for one message of vireid, above the bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        told = self.format(record)
+        remark(*([told] if record.name.startswith("vireid") else told.split("\n")))
+
+
+def show_all_by_lines() -> None:
+    """Have warnings that nobody logs, and tracebacks, printed by `remark`."""
+    logging.lastResort = LogLines(logging.WARNING)
+    sys.excepthook = _show_fault
+
+
+def _show_fault(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    told = "".join(traceback.format_exception(kind, error, trace))
+    remark(*told.rstrip("\n").split("\n"))
 
 
 @contextmanager
@@ -108,6 +160,13 @@ def _discard(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def plain(*lines: str, style: str = "") -> "Text":
+    """Return lines for a cell, a title or a caption of a table: no markup, and `printable`."""
+    from rich.text import Text
+
+    return Text("\n".join(map(printable, lines)), style)
 
 
 def show(*renderables: "RenderableType") -> None:

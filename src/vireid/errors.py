@@ -31,9 +31,25 @@ class VireidError(Exception):
     """An error that a person can fix.
 
     The message is one sentence that names the culprit (a file, a setting, a record) and the way
-    out. The command line shows it as it is, without a traceback; every error of this package that
-    is not a fault of the package itself is a subclass.
+    out. The command line shows it without a traceback; every error of this package that is not a
+    fault of the package itself is a subclass.
+
+    Args:
+        message: The sentence.
+        listed: Files, people or records that it is about, each shown on a line of its own.
     """
+
+    def __init__(self, *message: object, listed: Iterable[object] = ()) -> None:
+        super().__init__(*message)
+        self.listed = tuple(map(str, listed))
+
+    @property
+    def sentence(self) -> str:
+        """The message without what is listed."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return "\n  ".join((self.sentence, *self.listed))
 
 
 class MissingExtraError(VireidError):

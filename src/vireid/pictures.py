@@ -104,7 +104,9 @@ class PictureError(VireidError):
         super().__init__(path, reason, way_out)
         self.path, self.reason, self.way_out = path, reason, way_out
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """The path, the reason and the way out."""
         return f"{self.path}: {self.reason}; {self.way_out}"
 
 

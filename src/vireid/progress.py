@@ -17,6 +17,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from vireid.console import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -112,10 +114,10 @@ class _Bar:
             return
         if self._shown is None:
             self._what, self._shown = step.what, _bar()
-            self._shown.add_task(step.what, total=step.total, now="")
+            self._shown.add_task(printable(step.what), total=step.total, now="")
             self._shown.start()
         task = self._shown.task_ids[0]
-        self._shown.update(task, completed=step.done, total=step.total, now=step.now)
+        self._shown.update(task, completed=step.done, total=step.total, now=printable(step.now))
 
     def close(self) -> None:
         """Remove the bar."""
@@ -130,7 +132,10 @@ def _bar() -> "Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    what, now = TextColumn("{task.description}"), TextColumn("{task.fields[now]}", markup=False)
+    what, now = (
+        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.fields[now]}", markup=False),
+    )
     return Progress(
         *(what, BarColumn(bar_width=20), MofNCompleteColumn(), Remaining(), now),
         console=Console(stderr=True),

@@ -177,7 +177,7 @@ def as_toml(recipe: Recipe) -> str:
     """
     held = recipe.as_dict()
     try:
-        return tomli_w.dumps(held)
+        return _written(held)
     except (TypeError, ValueError) as error:
         culprits = [key for key, value in _flat(held).items() if not _can_be_written(value)]
         raise RecipeError(
@@ -201,9 +201,18 @@ def check_can_be_read_back(recipe: Recipe) -> None:
         raise RecipeError(f"this recipe would not be read as it is written: {told}")
 
 
+def _written(table: Mapping[str, Any]) -> str:
+    text = tomli_w.dumps(table)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("TOML is Unicode, and this name is not; rename it") from None
+    return text
+
+
 def _can_be_written(value: Any) -> bool:
     try:
-        tomli_w.dumps({"value": value})
+        _written({"value": value})
     except (TypeError, ValueError):
         return False
     return True
@@ -356,7 +365,7 @@ def _typed(value: Any, kind: Any, key: str) -> Any:
         return _typed(_meant(value, kind), kind, key)
     try:
         found = _converted(value, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         told = f"{key} has to be {_in_words(kind)}, but is {_shown(value)}"
         raise RecipeError(told) from error
     except TypeError as error:
@@ -380,7 +389,7 @@ def _meant(typed: _Typed, kind: Any) -> Any:
     for value in (typed.value, typed.text):
         try:
             _converted(value, kind)
-        except (msgspec.ValidationError, TypeError):
+        except (msgspec.ValidationError, UnicodeEncodeError, TypeError):
             continue
         return value
     return typed.value

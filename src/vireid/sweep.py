@@ -26,12 +26,11 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from vireid import datasets, runs
 from vireid import recipe as recipes
 from vireid import recipes as shipped
-from vireid.console import remark
+from vireid.console import plain, printable, remark
 from vireid.errors import VireidError
 from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
@@ -145,8 +144,8 @@ def run(
 def table(rows: Sequence[Row]) -> Table:
     """Return the table for people, in percent."""
     shown = Table(
-        title=Text(_title(rows), "table.title"),
-        caption=Text(_caption(rows), "table.caption"),
+        title=plain(_title(rows), style="table.title"),
+        caption=plain(_caption(rows), style="table.caption"),
         box=box.SIMPLE_HEAD,
         padding=0,
     )
@@ -156,7 +155,7 @@ def table(rows: Sequence[Row]) -> Table:
     shown.add_column("seeds", justify="right")
     for row in rows:
         cells = [row.cell(metric) for metric in SHOWN]
-        shown.add_row(Text(row.name), *cells, str(len(row.results)))
+        shown.add_row(plain(row.name), *cells, str(len(row.results)))
     return shown
 
 
@@ -266,8 +265,7 @@ def _write(sweep: Sweep, rows: Sequence[Row], folder: Path) -> None:
     write_whole(
         folder / "table.json", (json.dumps(_as_dict(sweep, rows), indent=1) + "\n").encode()
     )
-    plot = as_png(lambda figure: _plot(figure, rows), 9, 1.4 + 0.45 * len(rows))
-    write_whole(folder / "plot.png", plot)
+    write_whole(folder / "plot.png", plot(rows))
 
 
 def _title(rows: Sequence[Row]) -> str:
@@ -287,7 +285,11 @@ def _markdown(sweep: Sweep, rows: Sequence[Row]) -> str:
     lines = [f"# {sweep.name}", "", f"{_title(rows)}; {_caption(rows)}.", ""]
     lines += [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for row in rows:
-        cells = [row.name, *(row.cell(metric) for metric in SHOWN), str(len(row.results))]
+        cells = [
+            printable(row.name),
+            *(row.cell(metric) for metric in SHOWN),
+            str(len(row.results)),
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -308,12 +310,16 @@ def _seeds(row: Row) -> Iterator[tuple[str, Any]]:
         yield str(seed), {"model": result.model.fingerprint, "mean": result.mean}
 
 
+def plot(rows: Sequence[Row]) -> bytes:
+    """Return a PNG of mean and standard deviation of every row, its seeds as small dots below."""
+    return as_png(lambda figure: _plot(figure, rows), 9, 1.4 + 0.45 * len(rows))
+
+
 def _plot(figure: Any, rows: Sequence[Row]) -> None:
-    """Plot mean and standard deviation of every row, its seeds as small dots below."""
     parts = figure.subplots(1, len(PLOTTED), sharey=True)
     for axes, (metric, colour) in zip(parts, PLOTTED.items(), strict=True):
         _plot_metric(axes, rows, metric, colour)
-    figure.suptitle(_title(rows), fontsize=10)
+    figure.suptitle(printable(_title(rows)), fontsize=10)
 
 
 def _plot_metric(axes: Any, rows: Sequence[Row], metric: str, colour: str) -> None:
@@ -326,6 +332,6 @@ def _plot_metric(axes: Any, rows: Sequence[Row], metric: str, colour: str) -> No
         axes.errorbar(fmean(values), place, xerr=spread, color=colour, **style)
         axes.scatter(values, [place + 0.22] * len(values), s=12, color=colour, alpha=0.5)
     axes.grid(axis="x", alpha=0.3)
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.set_yticks(range(len(rows)), [printable(row.name) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{metric}, %")

@@ -62,7 +62,7 @@ def render(out: Path, size: str, layout: str, processes: int | None, **asked: An
         for _ in rendered:  # a person has been rendered
             pass
     except KeyboardInterrupt:
-        console.remark(f"vireid: {out} is not finished; the same command goes on", "yellow")
+        console.remark(f"vireid: {out} is not finished; the same command goes on", colour="yellow")
         sys.exit(130)
     console.say(f"{out}: {total} pictures; train with data.root={out}")
 
@@ -138,7 +138,7 @@ def pack(dataset: str, root: Path | None, trial: int | None, out: Path | None, *
             packed = packs.pack_group(data, group, out, **how)
             left_out = f", {len(packed.unreadable)} left out" if packed.unreadable else ""
             lines.append(f"{group}: {len(packed)} pictures packed{left_out}")
-    console.say("\n".join(lines))
+    console.say(*lines)
 
 
 @data.command(

@@ -69,7 +69,7 @@ def train(
     if dry_run:
         from vireid.learning.dry_run import try_out
 
-        console.say(str(try_out(wanted)))
+        console.say(*try_out(wanted).lines())
         return
     splits = recipes.numbers(trials) if trials else None
     folder = out or folder_for(recipe.stem, resume=resume)
@@ -79,7 +79,7 @@ def train(
         else:
             learn(wanted, folder, resume=resume)
     except Interrupted as stopped:
-        console.remark(f"vireid: {stopped}", "yellow")
+        console.remark(f"vireid: {stopped}", colour="yellow")
         sys.exit(130)
 
 
@@ -109,6 +109,6 @@ def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: b
     try:
         rows = sweeps.run(wanted, folder, overrides, validate=validate)
     except Interrupted as stopped:
-        console.remark(f"vireid: {stopped}; the same sweep goes on", "yellow")
+        console.remark(f"vireid: {stopped}; the same sweep goes on", colour="yellow")
         sys.exit(130)
     console.show(sweeps.table(rows))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vireid.cli.options import examples
-from vireid.console import answer, say, show
+from vireid.console import answer, plain, say, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,7 +55,7 @@ def show_lines(found: "Mapping[str, Sequence[Entry]]") -> None:
     for kind, entries in found.items():
         table = _grid()
         for entry in entries:
-            table.add_row(f"  {entry.name}", Text(entry.description))
+            table.add_row(plain(f"  {entry.name}"), plain(entry.description))
         show(Text(kind, "bold"), table, "")
 
 
@@ -66,8 +66,10 @@ def show_in_full(entries: "Iterable[Entry]") -> None:
     for entry in entries:
         details = _grid()
         for heading, text in entry.details.items():
-            details.add_row(f"  {heading}", Text(text))
-        show(Text.assemble((entry.name, "bold"), f"  {entry.description}"), details)
+            details.add_row(plain(f"  {heading}"), plain(text))
+        show(
+            Text.assemble(plain(entry.name, style="bold"), plain(f"  {entry.description}")), details
+        )
         if entry.settings:
             show(_settings(entry.settings))
         show("")
@@ -85,12 +87,11 @@ def _grid() -> "Table":
 def _settings(settings: "Sequence[Setting]") -> "Table":
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("setting", no_wrap=True)
     for heading in ("default", "type", "meaning"):
         table.add_column(heading)
     for each in settings:
-        table.add_row(*(Text(t) for t in (each.name, each.default, each.kind, each.meaning)))
+        table.add_row(*map(plain, (each.name, each.default, each.kind, each.meaning)))
     return table

@@ -3,8 +3,8 @@
 A command imports what it needs when it runs, so that `vireid --help` answers at once.
 """
 
-import io
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -51,19 +51,18 @@ for command in (
 def main() -> None:
     """Run the command line; what a person can put right is shown as one line."""
     console.take_any_text()
+    console.show_all_by_lines()
     try:
         # Standing alone, click would call an interruption "Aborted!" and end with 1.
         with console.flushed(), on_terminal():
             sys.exit(vireid(prog_name="vireid", standalone_mode=False) or 0)
     except click.ClickException as error:
-        told = io.StringIO()
-        error.show(told)
-        console.remark(told.getvalue().rstrip("\n"))
+        console.remark(*_lines(error))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        stop("interrupted", 130)
+        stop("interrupted", status=130)
     except VireidError as error:
-        stop(str(error))
+        stop(error.sentence, *error.listed)
     except ModuleNotFoundError as error:
         explained = explain_missing_module(error)
         if explained is None:
@@ -77,7 +76,17 @@ def main() -> None:
         )
 
 
-def stop(why: str, status: int = 1) -> None:
-    """End with one line on standard error and an exit status."""
-    console.remark(f"vireid: {why}", "red")
+def _lines(error: click.ClickException) -> Iterator[str]:
+    """Return what click itself would print, but for line breaks in what was typed."""
+    if isinstance(error, click.UsageError) and error.ctx:
+        yield from error.ctx.get_usage().split("\n")
+        yield f"Try '{error.ctx.command_path} --help' for help."
+        yield ""
+    told = error.format_message().replace(error.message, console.printable(error.message))
+    yield from f"Error: {told}".expandtabs().split("\n")
+
+
+def stop(why: str, *listed: str, status: int = 1) -> None:
+    """End with one line on standard error, what it is about below, and an exit status."""
+    console.remark(f"vireid: {why}", *(f"  {each}" for each in listed), colour="red")
     sys.exit(status)

@@ -22,9 +22,11 @@ def export(run: Path, out: Path, trust_code: bool) -> None:
     export.export(run, out, trust_code=trust_code)
     networks = ("visible.onnx", "infrared.onnx", "weights.bin")
     size = sum((out / name).stat().st_size for name in networks) / 1e6
-    console.say(f"{out}: {', '.join(networks)}, {size:.1f} MB together")
-    console.say(f"use it with: vireid index FOLDER --out site.gallery --model {out}")
-    console.say(f'in Python:   vireid.Embedder.open("{out}")')
+    console.say(
+        f"{out}: {', '.join(networks)}, {size:.1f} MB together",
+        f"use it with: vireid index FOLDER --out site.gallery --model {out}",
+        f'in Python:   vireid.Embedder.open("{out}")',
+    )
 
 
 @click.command(

@@ -43,7 +43,7 @@ def show(name: str) -> None:
     """Print the recipe NAME."""
     from vireid import recipes as shipped
 
-    say(shipped.shipped(name).text.rstrip("\n"))
+    say(*shipped.shipped(name).text.rstrip("\n").split("\n"))
 
 
 @recipes.command()

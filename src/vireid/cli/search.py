@@ -60,7 +60,7 @@ def index(
     if as_json:
         console.answer(report.as_dict())
     else:
-        console.say(report.as_text())
+        console.say(*report.as_text().split("\n"))
     if not any(report.pictures.values()):
         raise VireidError(f"no picture could be used, {out} is empty; mend them and do it again")
     if strict and report.skipped:
@@ -105,7 +105,7 @@ def search(
 
     answer = answers.search(gallery, picture, **asked)
     if answer.caveat:
-        console.remark(f"vireid: {answer.caveat}", "yellow")
+        console.remark(f"vireid: {answer.caveat}", colour="yellow")
     if sheet:
         composed = contact_sheet.compose(answer.query, answer.hits, answer.title)
         contact_sheet.save(composed, sheet)

@@ -161,9 +161,11 @@ def refuse(culprit: Path, what: str, listed: Sequence[object], way_out: str) -> 
         VireidError: Something is listed.
     """
     if listed:
-        shown = "".join(f"\n  {each}" for each in islice(listed, SHOWN))
-        more = f"\n  and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-        raise VireidError(f"{culprit}: {len(listed)} {what}; {way_out}:{shown}{more}")
+        more = [f"and {len(listed) - SHOWN} more"] if len(listed) > SHOWN else []
+        raise VireidError(
+            f"{culprit}: {len(listed)} {what}; {way_out}:",
+            listed=[*islice(listed, SHOWN), *more],
+        )
 
 
 def refuse_people_in_both(

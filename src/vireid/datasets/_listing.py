@@ -122,7 +122,7 @@ class _Walk:
                     folders += [e.path for e in entries if self._is_folder_to_enter(e)]
             except OSError as error:
                 reason = f"this folder cannot be read ({error.strerror})"
-                self.unusable.append(Unusable(_told(folder), reason))
+                self.unusable.append(Unusable(folder, reason))
 
     def follow_links(self) -> None:
         """List the targets of links that are not listed yet; outer folders before inner ones."""
@@ -197,24 +197,24 @@ class _Walk:
         suffix = _suffix(path)
         if suffix in NOT_READ:
             way_out = "save it as JPEG or PNG"
-            self.unusable.append(Unusable(_told(path), f"{suffix} is not read; {way_out}"))
+            self.unusable.append(Unusable(path, f"{suffix} is not read; {way_out}"))
         elif suffix not in SUFFIXES:
             self._take_other(path, is_file=is_file)
         elif not is_file:
             what = "it is a pipe or a device, no file"
-            self.unusable.append(Unusable(_told(path), f"{what}; leave it out"))
-        elif _told(path) != path:
+            self.unusable.append(Unusable(path, f"{what}; leave it out"))
+        elif not _is_unicode(path):
             reason = "its name is not valid Unicode; rename it"
-            self.unusable.append(Unusable(_told(path), reason))
+            self.unusable.append(Unusable(path, reason))
         else:
             self.pictures.append(Path(path))
 
     def _take_other(self, path: str, *, is_file: bool) -> None:
         if is_file and _begins_as_picture(path):
             reason = "it begins as a picture does, but its name does not end as one's; rename it"
-            self.unusable.append(Unusable(_told(path), reason))
+            self.unusable.append(Unusable(path, reason))
         else:
-            self._others.append(_told(path))
+            self._others.append(path)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -240,10 +240,8 @@ def _begins_as_picture(path: str) -> bool:
     return begin.startswith(SIGNATURES) or (begin[:4] == b"RIFF" and begin[8:12] == b"WEBP")
 
 
-def _told(path: str) -> str:
-    """Return a path that can be printed and stored: a name that is not Unicode in ASCII."""
-    is_text = path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
-    return path if is_text else ascii(path)
+def _is_unicode(path: str) -> bool:
+    return path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def _place_in_order(path: Path) -> tuple[tuple[bool, str], ...]:

@@ -59,7 +59,8 @@ class DryRun:
     peak: int | None
     """Largest number of bytes of GPU memory; None on a processor."""
 
-    def __str__(self) -> str:
+    def lines(self) -> list[str]:
+        """Return the result for people, line by line."""
         lines = [
             f"{self.recipe.method}: {self.people} people, "
             f"{self.pictures:,} pictures of {self.label}",
@@ -69,7 +70,7 @@ class DryRun:
         ]
         if self.peak is not None:
             lines.append(f"{self.peak / 2**30:.1f} GiB of GPU memory at most")
-        return "\n".join([*lines, "no run was begun; the same command without --dry-run learns it"])
+        return [*lines, "no run was begun; the same command without --dry-run learns it"]
 
 
 def try_out(recipe: Recipe) -> DryRun:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vireid.console import remark
+from vireid.console import LogLines, printable
 from vireid.whole_files import writing_to
 
 
@@ -13,10 +13,10 @@ from vireid.whole_files import writing_to
 def logging_to(path: Path | None) -> Iterator[None]:
     """Show log messages on the console and append them to a file; without one, warnings only."""
     logger = logging.getLogger("vireid")
-    handlers: list[logging.Handler] = [_ToConsole(logging.INFO if path else logging.WARNING)]
+    handlers: list[logging.Handler] = [LogLines(logging.INFO if path else logging.WARNING)]
     if path is not None:
         file = _ToFile(path, encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+        file.setFormatter(_OneLine("%(asctime)s  %(message)s"))
         handlers.append(file)
     before = logger.level
     logger.setLevel(logging.INFO)
@@ -44,8 +44,9 @@ class _ToFile(logging.FileHandler):
             super().close()
 
 
-class _ToConsole(logging.Handler):
-    """Prints one line for one message, above the bar where there is one."""
+class _OneLine(logging.Formatter):
+    """Writes a message in one line, whatever names it holds."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        remark(self.format(record))
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return printable(super().format(record))

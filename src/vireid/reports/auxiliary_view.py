@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 
 from vireid import datasets, runs
+from vireid.console import printable
 from vireid.errors import VireidError
 from vireid.learning import initial_weights
 from vireid.methods.mun import AUXILIARY, MUN
@@ -137,7 +138,7 @@ def _points(method: MUN, pairs: Pairs) -> Points:
 def _plot(
     figure: Any, title: str, columns: Mapping[str, Shown], spreads: Mapping[str, Points]
 ) -> None:
-    figure.suptitle(title)
+    figure.suptitle(printable(title))
     above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1], squeeze=False)[:, 0]
     _show_pictures(above, columns)
     for axes, (when, points) in zip(below.subplots(1, 2), spreads.items(), strict=True):

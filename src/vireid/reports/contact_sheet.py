@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from vireid.console import printable
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.gallery import Hit
@@ -59,6 +60,7 @@ def compose(
     """
     if isinstance(query, ImageRecord):
         picture_of(query)
+    title = printable(title)
     cells = [_hit_cell(hit, query.identity) for hit in hits]
     columns = max(1, min(len(cells), IN_A_ROW))
     rows = max(1, -(-len(cells) // IN_A_ROW))
@@ -119,6 +121,7 @@ def compose_people(
         VireidError: Someone is on none of the records.
     """
     _refuse_absent(records, identities)
+    title = printable(title)
     columns = sorted({_column(record) for record in records}, key=_natural)
     step = (SMALL[0] + GAP, SMALL[1] + LINE + GAP)
     left, top = MARGIN + NAMES, MARGIN + 30 + HEADING
@@ -164,7 +167,7 @@ def _words(query: TextQuery | VectorQuery) -> str:
 
 
 def _detail(record: ImageRecord) -> str:
-    return "  ".join(filter(None, [record.camera, str(record.modality)]))
+    return printable("  ".join(filter(None, [record.camera, str(record.modality)])))
 
 
 def _refuse_absent(records: Sequence[ImageRecord], identities: Sequence[int]) -> None:
@@ -197,7 +200,7 @@ def _by_column(records: Iterable[ImageRecord]) -> dict[Column, list[ImageRecord]
 
 def _add_heading(pen: ImageDraw.ImageDraw, column: Column, x: int, top: int) -> None:
     camera, modality = column
-    shown = _shortened(pen, camera or str(modality), SMALL[0], 15)
+    shown = _shortened(pen, printable(camera or str(modality)), SMALL[0], 15)
     pen.text((x, top - 52), shown, INK, _font(15))
     if camera:
         pen.text((x, top - 32), str(modality), SPECTRUM[modality], _font(12))
@@ -282,7 +285,7 @@ def _add_sentence(pen: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
 
 def _lines(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> list[str]:
     lines: list[str] = []
-    for word in text.split():
+    for word in map(printable, text.split()):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and pen.textlength(longer, _font(size)) <= width:
             lines[-1] = longer

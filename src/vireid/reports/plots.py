@@ -19,7 +19,13 @@ def as_png(plot: Callable[[Any], None], width: float, height: float) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+    with mpl.rc_context(
+        {
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "text.parse_math": False,  # a dollar sign in a name begins no formula
+        }
+    ):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
         plot(figure)
         written = io.BytesIO()

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vireid import datasets
+from vireid.console import plain
 from vireid.datasets import Counts, Dataset, in_one_table
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, picture_of
@@ -98,22 +99,22 @@ class Check:
             yield self._table()
         yield from map(_in_words, self.findings)
         if self.way_to_get_it:
-            yield Text(self.way_to_get_it)
+            yield plain(self.way_to_get_it)
         yield self._verdict()
 
     def _table(self) -> Table:
         how = "decoded" if self.decoded else "headers looked at"
         title = f"{self.facts.get('title', self.dataset)}: {self.pictures:,} pictures, {how}"
-        shown = Text(title, "table.title")
+        shown = plain(title, style="table.title")
         table = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
         found = {group: in_one_table(counts) for group, counts in self.counts.items()}
         what = list(dict.fromkeys(key for counts in found.values() for key in counts))
         table.add_column("")
         for _, heading in what:
-            table.add_column(Text(heading), justify="right", no_wrap=True)
+            table.add_column(plain(heading), justify="right", no_wrap=True)
         for group, counts in found.items():
             published = in_one_table(self.facts.get("counts", {}).get(group.partition(" ")[0], {}))
-            table.add_row(Text(group), *(_cell(counts.get(k, 0), published.get(k)) for k in what))
+            table.add_row(plain(group), *(_cell(counts.get(k, 0), published.get(k)) for k in what))
         return table
 
     def _verdict(self) -> Text:
@@ -164,8 +165,7 @@ def _read_trials(name: str, root: Path | None) -> tuple[list[Dataset], list[Find
         try:
             found.append(datasets.read(name, root, trial))
         except VireidError as error:
-            what, *where = str(error).split("\n  ")
-            refused.append(Finding("layout", True, what, tuple(where)))
+            refused.append(Finding("layout", True, error.sentence, error.listed))
             if not found:  # the others would say the same
                 break
     return found, refused
@@ -312,5 +312,5 @@ def _in_words(finding: Finding) -> Text:
     lines = [*finding.where[:SHOWN]]
     if len(finding.where) > SHOWN:
         lines.append(f"and {len(finding.where) - SHOWN} more; --json lists them all")
-    shown = "".join(f"\n    {line}" for line in lines)
-    return Text.assemble((f"{sign} ", style), finding.what, shown)
+    told = plain(finding.what, *(f"    {line}" for line in lines))
+    return Text.assemble((f"{sign} ", style), told)

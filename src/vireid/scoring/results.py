@@ -21,8 +21,8 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from vireid.console import plain
 from vireid.errors import VireidError
 from vireid.models.opening import folder_of
 from vireid.scoring import METRICS
@@ -136,9 +136,9 @@ class Comparison:
         told = ["percent, mean ± standard deviation over the trials", self.precisions, *self.notes]
         titles = [f"{letter}  {r.key}" for letter, r in self.columns.items()]
         shown = Table(
-            title=Text("\n".join(titles) if several else titles[0][3:], "table.title"),
+            title=plain(*(titles if several else (titles[0][3:],)), style="table.title"),
             title_justify="left" if several else "center",
-            caption=Text("\n".join(told), "table.caption"),
+            caption=plain(*told, style="table.caption"),
             caption_justify="left",
             box=box.SIMPLE_HEAD,
             padding=0,
@@ -150,7 +150,7 @@ class Comparison:
                 shown.add_column(head, justify="right", no_wrap=True)
         for model, name in self._names().items():
             cells = (_cell(self.rows[model].get(c), m) for c in self.columns for m in metrics)
-            shown.add_row(Text(name), *cells)
+            shown.add_row(plain(name), *cells)
         return shown
 
     def _names(self) -> dict[str, str]:
@@ -255,9 +255,7 @@ def check_one_column(comparison: Comparison) -> None:
     first, *others = comparison.columns.values()
     told = [f"{r.key}: {'; '.join(differences(first, r))}" for r in others]
     if told:
-        raise ResultsError(
-            f"these do not belong into one column with {first.key}:\n  " + "\n  ".join(told)
-        )
+        raise ResultsError(f"these do not belong into one column with {first.key}:", listed=told)
 
 
 def differences(one: Scores, other: Scores) -> list[str]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from vireid.console import plain
 from vireid.scoring import METRICS
 from vireid.scoring.scores import ScoredModel, Scores
 
@@ -24,8 +24,8 @@ def table(scores: Sequence[Scores]) -> Table:
     names = list(dict.fromkeys(name for head in heads for name in head))
     common = [name for name in names if len({head.get(name) for head in heads}) == 1]
     shown = Table(
-        title=Text(", ".join(heads[0][name] for name in common), "table.title"),
-        caption=Text(_caption(scores), "table.caption"),
+        title=plain(", ".join(heads[0][name] for name in common), style="table.title"),
+        caption=plain(*_caption(scores), style="table.caption"),
         box=box.SIMPLE_HEAD,
         padding=0,
     )
@@ -35,7 +35,7 @@ def table(scores: Sequence[Scores]) -> Table:
     for name in METRICS:
         shown.add_column(name, justify="right", no_wrap=True)
     for each, head in zip(scores, heads, strict=True):
-        shown.add_row(*(Text(head.get(name, "")) for name in differing), *_cells(each))
+        shown.add_row(*(plain(head.get(name, "")) for name in differing), *_cells(each))
     return shown
 
 
@@ -107,18 +107,16 @@ def _done_in(done: str, precision_of: Mapping[str, str]) -> list[str]:
     return [f"{done} in " + ", in ".join(f"{p} ({', '.join(of)})" for p, of in names.items())]
 
 
-def _caption(scores: Sequence[Scores]) -> str:
+def _caption(scores: Sequence[Scores]) -> list[str]:
     trials = sorted({len(each.trials) for each in scores})
     of_several = f"mean ± standard deviation over {' or '.join(map(str, trials))} trials"
     checkpoints = ", ".join(sorted({each.model.checkpoint for each in scores}))
     differences = sorted({line for each in scores for line in each.dataset.differences})
     notes = sorted({note for each in scores for note in each.protocol.notes} | _learnt(scores))
-    return "\n".join(
-        [
-            f"percent, {'one trial' if trials == [1] else of_several}; {checkpoints}",
-            precisions({each.model.name: each.model for each in scores}),
-            *_matched(scores),
-            *notes,
-            *differences,
-        ]
-    )
+    return [
+        f"percent, {'one trial' if trials == [1] else of_several}; {checkpoints}",
+        precisions({each.model.name: each.model for each in scores}),
+        *_matched(scores),
+        *notes,
+        *differences,
+    ]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
+from vireid.console import plain, printable
 from vireid.datasets import folder
 from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import VireidError
@@ -67,7 +67,8 @@ class IndexReport:
         lines += [f"  skipped {bad.where}: {bad.reason}" for bad in self.skipped]
         lines += [f"  {line}" for line in (*self._told(), *self.notes, *self.seen.lines())]
         held = ", ".join(f"{count} {modality}" for modality, count in self.pictures.items())
-        return "\n".join([*lines, f"it holds {held} pictures, embedded by model {self.model.name}"])
+        lines.append(f"it holds {held} pictures, embedded by model {self.model.name}")
+        return "\n".join(map(printable, lines))
 
     def _done(self) -> str:
         indexed = self.indexed
@@ -127,7 +128,7 @@ class Answer:
 
     def as_table(self) -> Table:
         """Return the table for people."""
-        table = Table(title=Text(self.title, "table.title"), title_justify="left")
+        table = Table(title=plain(self.title, style="table.title"), title_justify="left")
         for heading in ("rank", "similarity", "identity"):
             table.add_column(heading, justify="right")
         for heading in ("camera", "spectrum", "picture"):
@@ -137,7 +138,7 @@ class Answer:
             identity = "" if r.who is None else str(r.who)
             about = (identity, r.camera or "", r.modality.value, r.shown())
             cells = (str(hit.rank), f"{hit.similarity:.3f}", *about)
-            table.add_row(*map(Text, cells))
+            table.add_row(*map(plain, cells))
         return table
 
     @property

@@ -61,12 +61,13 @@ class UnreadablePicturesError(VireidError):
     """Some pictures of a data set cannot be read."""
 
     def __init__(self, reasons: dict[Path, str]) -> None:
-        listed = [f"  {path}: {reason}" for path, reason in islice(reasons.items(), 20)]
+        listed = [f"{path}: {reason}" for path, reason in islice(reasons.items(), 20)]
         if len(reasons) > 20:
-            listed.append(f"  and {len(reasons) - 20} more")
+            listed.append(f"and {len(reasons) - 20} more")
         super().__init__(
             f"{len(reasons)} pictures cannot be read; restore them, or train without them by "
-            "setting data.unreadable to 'skip':\n" + "\n".join(listed)
+            "setting data.unreadable to 'skip':",
+            listed=listed,
         )
 
 

@@ -496,7 +496,7 @@ class Catalogue:
 
 def _address(gallery: Path) -> str:
     """Return the address for SQLite; on read-only media, without the files that it locks by."""
-    there = f"file:{quote(str((gallery / FILE).absolute()))}"
+    there = f"file:{quote(os.fsencode((gallery / FILE).absolute()))}"
     return f"{there}?mode=ro&immutable=1" if _is_read_only(gallery) else f"{there}?mode=rw"
 
 
