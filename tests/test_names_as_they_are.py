@@ -58,7 +58,7 @@ def test_hits_show_names_as_they_are(name: str, tmp_path: Path) -> None:
     query = ImageRecord(Path("b.jpg"), Modality.INFRARED)
     card = Embedder.open(write_model(tmp_path / "model")).card
     filters = Filters(cameras=[name])
-    answer = Answer(query, (Hit(1, 0.5, record),), "g", card, filters)
+    answer = Answer((query,), (Hit(1, 0.5, record),), "g", card, filters)
     text = printed(answer.as_table())
     assert f"of {name} in g" in text
     assert f"{name}/a.jpg" in text

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def gallery(run: Run, site: Path, model: Path, tmp_path: Path) -> Path:
     return path
 
 
-def told(run: Run, *words: object) -> dict[str, object]:
+def told(run: Run, *words: object) -> dict[str, Any]:
     status, output, errors = run(*words, "--json")
     assert status == 0, errors
     answer = json.loads(output)
@@ -77,7 +78,7 @@ def test_indexing_says_who_was_seen_and_what_named_them(
         "example": "site/cam1",
         "pictures": 22,
     }
-    assert len(report["notes"]) == 1  # type: ignore[arg-type]
+    assert len(report["notes"]) == 1
 
 
 def test_indexing_again_embeds_only_what_is_new_or_has_changed(
@@ -97,7 +98,7 @@ def test_new_labels_of_old_pictures_are_taken_over(run: Run, site: Path, gallery
     table.write_text("path,modality,identity\nsite/cam1/0001/0001.jpg,visible,500\n")
     assert told(run, "index", table, "--out", gallery)["relabelled"] == 1
     answer = told(run, "search", gallery, site / "cam3/0001/0001.jpg", "--top", 12)
-    assert 500 in [hit["identity"] for hit in answer["hits"]]  # type: ignore[attr-defined]
+    assert 500 in [hit["identity"] for hit in answer["hits"]]
 
 
 def test_an_index_that_was_broken_off_goes_on(
@@ -137,7 +138,7 @@ def test_bad_pictures_are_listed_and_the_rest_indexed(
     spoil(site)
     report = told(run, "index", site, "--out", tmp_path / "a.gallery", "--model", model)
     assert report["pictures"] == {"visible": 12, "infrared": 12}
-    reasons = {Path(s["where"]).name: s["reason"] for s in report["skipped"]}  # type: ignore[attr-defined]
+    reasons = {Path(s["where"]).name: s["reason"] for s in report["skipped"]}
     assert sorted(reasons) == [
         *(f"001{i}.{'png' if i == 3 else 'jpg'}" for i in range(5)),
         "unknown.jpg",
@@ -212,10 +213,90 @@ def test_an_empty_gallery_says_how_to_fill_it(
     assert f"g is empty; fill it with `vireid index FOLDER --out {tmp_path / 'g'}`" in errors
 
 
-def test_a_folder_is_no_query(run: Run, site: Path, gallery: Path) -> None:
-    status, _, errors = run("search", gallery, site / "cam3")
-    assert status == 2
-    assert "is a directory" in errors
+def test_every_picture_of_a_folder_is_a_question(run: Run, site: Path, gallery: Path) -> None:
+    answers = told(run, "search", gallery, site / "cam3", "--top", 1)["answers"]
+    assert len(answers) == 12
+    assert {len(answer["hits"]) for answer in answers} == {1}
+    assert len({answer["query"]["path"] for answer in answers}) == 12
+    status, _, _ = run("search", gallery, site / "cam3", "--sheet", site.parent / "sheets")
+    assert status == 0
+    assert len(list((site.parent / "sheets").glob("*.png"))) == 12
+    for words, why in (
+        ((site / "cam3", site / "cam1"), "is a folder; give one folder alone"),
+        ((site / "cam3", "--text", "x"), "one of them"),
+        ((site / "nothing.jpg",), "is no file, and no filter"),
+    ):
+        status, _, errors = run("search", gallery, *words)
+        assert status != 0
+        assert why in errors
+
+
+def test_filters_narrow_a_search(run: Run, site: Path, gallery: Path) -> None:
+    query = site / "cam3/0004/0001.jpg"
+    answer = told(run, "search", gallery, query, "person:4", "--top", 50)
+    assert [hit["identity"] for hit in answer["hits"]] == [4, 4]
+    assert answer["filters"] == {"modality": "visible", "identity": 4}
+    _, _, errors = run("search", gallery, query, "camera:cam9")
+    assert "has no camera 'cam9'; did you mean 'cam" in errors
+    _, _, errors = run("search", gallery, query, "persn:4")
+    assert "'persn:4' is no filter; did you mean 'person'?" in errors
+
+
+def test_nobody_is_an_answer_where_a_least_similarity_is_asked_for(
+    run: Run, site: Path, gallery: Path
+) -> None:
+    query = site / "cam3/0004/0001.jpg"
+    strangers = ("person:1", "similarity:0.99999")
+    assert told(run, "search", gallery, query, *strangers)["hits"] == []
+    status, output, _ = run("search", gallery, query, "person:1", "--min-similarity", 0.99999)
+    assert status == 0
+    assert "nobody is 0.99999 similar or more" in output
+    every = told(run, "search", gallery, query, "--top", 50)["hits"]
+    least = (every[3]["similarity"] + every[4]["similarity"]) / 2
+    some = told(run, "search", gallery, query, f"similarity:>{least}", "--top", 50)["hits"]
+    assert some == every[:4]
+
+
+def test_several_pictures_count_together(run: Run, site: Path, gallery: Path) -> None:
+    one, other = site / "cam3/0004/0001.jpg", site / "cam3/0002/0001.jpg"
+
+    def similarities(*words: object) -> dict[str, float]:
+        hits = told(run, "search", gallery, *words, "--top", 50)["hits"]
+        return {hit["path"]: hit["similarity"] for hit in hits}
+
+    first, second = similarities(one), similarities(other)
+    best = similarities(one, other, "--combine", "best")
+    assert best == {path: max(first[path], second[path]) for path in first}
+    mean = similarities(one, other)
+    sums = {path: first[path] + second[path] for path in first}
+    ratios = [mean[path] / sums[path] for path in mean if abs(sums[path]) > 0.05]
+    assert max(ratios) == pytest.approx(min(ratios), rel=1e-3)
+    assert len(told(run, "search", gallery, one, other)["queries"]) == 2
+
+
+def test_only_the_best_hit_of_each_person_is_shown(run: Run, site: Path, gallery: Path) -> None:
+    query = site / "cam3/0004/0001.jpg"
+    every = told(run, "search", gallery, query, "--top", 50)["hits"]
+    best = told(run, "search", gallery, query, "--top", 4, "--by", "person")["hits"]
+    people = list(dict.fromkeys(hit["identity"] for hit in every))
+    assert [hit["identity"] for hit in best] == people[:4]
+    assert [hit["rank"] for hit in best] == [1, 2, 3, 4]
+    for hit in best:
+        first = next(each for each in every if each["identity"] == hit["identity"])
+        assert {**hit, "rank": 0} == {**first, "rank": 0}
+
+
+def test_two_pictures_are_compared(run: Run, site: Path, gallery: Path, model: Path) -> None:
+    one, other = site / "cam3/0004/0001.jpg", site / "cam1/0004/0001.jpg"
+    spectra = ("--modality", "infrared", "--modality", "visible")
+    answer = told(run, "verify", one, other, "--model", model, *spectra)
+    hits = told(run, "search", gallery, one, "--top", 50)["hits"]
+    (hit,) = [hit for hit in hits if hit["path"] == str(other)]
+    assert answer["similarity"] == pytest.approx(hit["similarity"], abs=2e-6)
+    assert answer["modalities"] == ["infrared", "visible"]
+    status, output, _ = run("verify", one, other, "--model", model, "--modality", "visible")
+    assert status == 0
+    assert "no probability" in output
 
 
 def test_indexing_bad_pictures_alone_fails(run: Run, model: Path, tmp_path: Path) -> None:
@@ -232,7 +313,7 @@ def test_search_looks_in_the_other_spectrum_and_finds_the_person(
     run: Run, site: Path, gallery: Path
 ) -> None:
     answer = told(run, "search", gallery, site / "cam3/0004/0001.jpg", "--top", 2)
-    assert answer["query"]["modality"] == "infrared"  # type: ignore[index]
+    assert answer["query"]["modality"] == "infrared"
     assert answer["modality"] == "visible"
     hits = answer["hits"]
     assert isinstance(hits, list)
@@ -247,9 +328,9 @@ def test_search_looks_in_the_other_spectrum_and_finds_the_person(
 def test_search_obeys_its_filters(run: Run, site: Path, gallery: Path) -> None:
     query = site / "cam3/0004/0001.jpg"
     both = told(run, "search", gallery, query, "--modality", "both", "--top", 24)
-    assert {h["modality"] for h in both["hits"]} == {"visible", "infrared"}  # type: ignore[attr-defined]
+    assert {h["modality"] for h in both["hits"]} == {"visible", "infrared"}
     near = told(run, "search", gallery, query, "--modality", "infrared", "--camera", "cam3")
-    assert {h["camera"] for h in near["hits"]} == {"cam3"}  # type: ignore[attr-defined]
+    assert {h["camera"] for h in near["hits"]} == {"cam3"}
     status, _, errors = run("search", gallery, query, "--camera", "cam3")
     assert status == 1
     assert "has no visible pictures of cam3" in errors
@@ -265,7 +346,7 @@ def test_a_query_of_unknown_spectrum_has_to_be_told(
     assert status == 1
     assert "--query-modality" in errors
     answer = told(run, "search", gallery, tmp_path / "who.png", "--query-modality", "visible")
-    assert answer["hits"][0]["identity"] == 2  # type: ignore[index]
+    assert answer["hits"][0]["identity"] == 2
 
 
 def test_a_bad_query_is_one_line_and_no_traceback(run: Run, gallery: Path, tmp_path: Path) -> None:
@@ -282,7 +363,7 @@ def test_the_table_names_every_hit_in_full(run: Run, site: Path, gallery: Path) 
     status, output, _ = run("search", gallery, site / "cam3/0004/0001.jpg", "--top", 3)
     assert status == 0
     assert str(site / "cam1/0004/0002.jpg") in output
-    assert "infrared query among visible pictures in site.gallery" in output
+    assert "infrared query 0001.jpg among visible pictures in site.gallery" in output
 
 
 def share(sheet: Image.Image, colour: str) -> float:

@@ -56,7 +56,7 @@ def info(gallery: Path, as_json: bool) -> None:
     if as_json:
         console.answer(summary.as_dict())
     else:
-        console.say("\n".join(summary.lines()))
+        console.say(*summary.lines())
 
 
 @gallery.command("list")
@@ -82,7 +82,6 @@ def list_(gallery: Path, filters: tuple[str, ...], top: int, as_json: bool) -> N
 
 def _table(entries: "list[Entry]") -> "Table":
     from rich.table import Table
-    from rich.text import Text
 
     table = Table()
     for heading in ("person", "camera", "spectrum", "time", "picture"):
@@ -92,7 +91,7 @@ def _table(entries: "list[Entry]") -> "Table":
         time = f"{record.time:%Y-%m-%d %H:%M:%S}" if record.time else ""
         who = "" if record.who is None else str(record.who)
         cells = (who, record.camera or "", record.modality.value, time, record.shown())
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(console.plain, cells))
     return table
 
 
@@ -227,7 +226,8 @@ def check(gallery: Path, files: bool, as_json: bool) -> None:
     if as_json:
         console.answer(health.as_dict())
     else:
-        console.say("\n".join(health.lines()) or f"{gallery}: all {count} pictures are sound")
+        sound = f"{gallery}: all {count} pictures are sound"
+        console.say(*(health.lines() if not health.is_sound else [sound]))
     if health.damage:
         raise VireidError(f"{gallery} is damaged; restore a backup or index into another gallery")
     if not health.is_sound:

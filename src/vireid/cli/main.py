@@ -40,6 +40,7 @@ for command in (
     models.export,
     search.index,
     search.search,
+    search.verify,
     gallery.gallery,
     recipes.recipes,
     listing.list_,

@@ -1,13 +1,17 @@
 """Commands that search: index, search."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from vireid import console
 from vireid.cli.options import EXISTING, EXISTING_FILE, MODALITIES, TO_WRITE, TRUST_CODE, examples
 from vireid.errors import VireidError
+
+if TYPE_CHECKING:
+    from vireid.search.answers import Answer
 
 
 @click.command(
@@ -70,13 +74,14 @@ def index(
 @click.command(
     epilog=examples(
         "vireid search site.gallery night.jpg --query-modality infrared --top 5",
-        "vireid search site.gallery infrared/night.jpg --sheet hits.png",
-        "vireid search site.gallery visible/day.jpg --modality both --camera gate --json",
+        "vireid search site.gallery infrared/night.jpg camera:gate after:2026-11-24",
+        "vireid search site.gallery infrared/a.jpg infrared/b.jpg --combine best --sheet hits.png",
+        "vireid search site.gallery infrared/unknown --by person --sheet sheets   a folder",
         'vireid search site.gallery --text "a person with a backpack"    if its model reads text',
     ),
 )
 @click.argument("gallery", type=EXISTING)
-@click.argument("picture", type=EXISTING_FILE, required=False)
+@click.argument("pictures", metavar="[PICTURE|FILTER]...", nargs=-1)
 @click.option("--text", help="A sentence in English in place of PICTURE, if the model reads text.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Answers.")
 @click.option("--query-modality", type=MODALITIES, help="Spectrum of PICTURE.")
@@ -87,29 +92,128 @@ def index(
     help="Spectrum to search in.  [default: the one that PICTURE is not of; for --text both]",
 )
 @click.option("--camera", help="Only hits of this camera.")
+@click.option(
+    "--min-similarity",
+    type=click.FloatRange(-1, 1),
+    help="Only hits at least so similar; none may be left.",
+)
+@click.option(
+    "--combine",
+    "combined",
+    type=click.Choice(["mean", "best"]),
+    default="mean",
+    show_default=True,
+    help="What counts of several PICTURES: their mean, or the best similarity.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["person", "tracklet"]),
+    help="Show only the best hit of each.",
+)
 @click.option("--model", help="Model to embed with.  [default: the gallery's]")
 @TRUST_CODE
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
-@click.option("--sheet", type=TO_WRITE, help="Contact sheet (PNG) to write.")
+@click.option("--sheet", type=TO_WRITE, help="Contact sheet (PNG) to write; a folder for many.")
 def search(
-    gallery: Path, picture: Path | None, as_json: bool, sheet: Path | None, **asked: Any
+    gallery: Path,
+    pictures: tuple[str, ...],
+    min_similarity: float | None,
+    as_json: bool,
+    sheet: Path | None,
+    **asked: Any,
 ) -> None:
-    """Find the person of PICTURE in GALLERY, or whoever a sentence describes.
+    """Find the person of PICTURES in GALLERY, or whoever a sentence describes.
 
-    The spectrum of PICTURE is taken from the names of folders it lies in, or from the option.
+    Several PICTURES are of one person and count together. Of a folder, each picture is a question
+    of its own. The spectrum of PICTURE is taken from the names of folders it lies in, or from the
+    option. FILTERs are words such as camera:gate, after:2026-11-01, before:, on:, person:anna,
+    tag:backpack, tracklet:, in:FOLDER, source:FOLDER.
     """
-    if (picture is None) == (asked["text"] is None):
+    from vireid.gallery import Filters
+    from vireid.gallery.filters import is_filter
+
+    words = [word for word in pictures if not Path(word).exists() and is_filter(word)]
+    paths = [Path(word) for word in pictures if word not in words]
+    if absent := [path for path in paths if not path.exists()]:
+        raise click.UsageError(f"{absent[0]} is no file, and no filter such as camera:gate.")
+    if bool(paths) == (asked["text"] is not None):
         raise click.UsageError("Give a PICTURE or a sentence (--text), one of them.")
-    from vireid.reports import contact_sheet
+    filters = Filters.from_words(words)
+    if min_similarity is not None:
+        filters = replace(filters, min_similarity=min_similarity)
     from vireid.search import answers
 
-    answer = answers.search(gallery, picture, **asked)
-    if answer.caveat:
-        console.remark(f"vireid: {answer.caveat}", colour="yellow")
+    found = answers.search(gallery, paths, filters=filters, **asked)
     if sheet:
-        composed = contact_sheet.compose(answer.query, answer.hits, answer.title)
-        contact_sheet.save(composed, sheet)
+        _write_sheets(found, sheet, one=len(paths) != 1 or not paths[0].is_dir())
+    if found[0].caveat:
+        console.remark(f"vireid: {found[0].caveat}", colour="yellow")
     if as_json:
-        console.answer(answer.as_dict())
+        whole = [answer.as_dict() for answer in found]
+        one = len(paths) != 1 or not paths[0].is_dir()
+        console.answer(whole[0] if one else {"schema": answers.SCHEMA, "answers": whole})
     else:
-        console.show(answer.as_table())
+        console.show(*(answer.as_table() for answer in found))
+
+
+def _write_sheets(found: "list[Answer]", path: Path, *, one: bool) -> None:
+    from vireid.records import ImageRecord
+    from vireid.reports import contact_sheet
+
+    for number, answer in enumerate(found, 1):
+        note = f"similarities of model {answer.model.name}; a hit is no identification: look at it"
+        drawn = contact_sheet.compose(answer.query, answer.hits, answer.title, note)
+        asked = answer.query
+        name = asked.path.stem if isinstance(asked, ImageRecord) else "query"
+        contact_sheet.save(drawn, path if one else path / f"{number:04}-{name}.png")
+
+
+@click.command(
+    epilog=examples(
+        "vireid verify visible/day.jpg infrared/night.jpg",
+        "vireid verify a.jpg b.jpg --modality visible --modality infrared --model runs/mun-1",
+    ),
+)
+@click.argument("first", type=EXISTING_FILE)
+@click.argument("second", type=EXISTING_FILE)
+@click.option("--model", default="small", show_default=True, help="Model to embed with.")
+@click.option(
+    "--modality",
+    "modalities",
+    type=MODALITIES,
+    multiple=True,
+    help="Spectrum of both, or given twice, of FIRST and of SECOND.  [default: as folders say]",
+)
+@TRUST_CODE
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def verify(
+    first: Path,
+    second: Path,
+    model: str,
+    modalities: tuple[str, ...],
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Say how similar the people on two pictures are.
+
+    The number is a similarity from -1 to 1, not a probability. Compare it with similarities of the
+    same model between the same two spectra.
+    """
+    from vireid.models.embedder import Embedder
+    from vireid.records import ImageRecord
+    from vireid.search.queries import embedded, understood
+
+    if len(modalities) > 2:
+        raise click.UsageError("Give --modality once or twice.")
+    spectra = modalities * 2 if len(modalities) == 1 else modalities or (None, None)
+    pairs = zip((first, second), spectra, strict=True)
+    queries = [cast(ImageRecord, understood(*pair)) for pair in pairs]
+    embedder = Embedder.open(model, trust_code=trust_code)
+    one, other = (embedded(query, query.path, embedder) for query in queries)
+    similarity = float((one @ other.T).item())
+    shown = [query.modality.value for query in queries]
+    if as_json:
+        about = {"name": embedder.card.name, "fingerprint": embedder.card.fingerprint}
+        console.answer({"similarity": round(similarity, 6), "modalities": shown, "model": about})
+    else:
+        console.say(f"similarity {similarity:.3f} by model {embedder.card.name}; no probability")

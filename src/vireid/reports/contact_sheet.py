@@ -6,23 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageStat
 
 from vireid.console import printable
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.gallery import Hit
 from vireid.pictures import PictureError, PictureQuery, as_rgb, picture_of
-from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery
+from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery, spelling_key
 from vireid.whole_files import write_whole
 
 PICTURE = (112, 224)
 """Width and height into which every picture is fitted, in its own proportions."""
-FRAME, GAP, MARGIN, CAPTION, IN_A_ROW = 5, 14, 28, 44, 10
+FRAME, GAP, MARGIN, CAPTION, IN_A_ROW = 5, 14, 28, 78, 10
 PAPER, INK, PALE, BACKING = "#ffffff", "#1a1a1a", "#767676", "#ececec"
 SAME, OTHER, UNKNOWN, QUERY = "#1a9850", "#d73027", "#b4b4b4", "#1a1a1a"
 LEGEND = {SAME: "same person", OTHER: "another person", UNKNOWN: "identity unknown"}
 LEGEND_WIDTH = 420
+DARK = 60
+"""Mean brightness, of 255, below which a picture is brightened."""
 CELL = (PICTURE[0] + 2 * FRAME, PICTURE[1] + 2 * FRAME + CAPTION)
 SPECTRUM = {Modality.VISIBLE: "#1f78b4", Modality.INFRARED: "#c2570c"}
 SMALL, NAMES, HEADING, LINE = (84, 168), 104, 62, 18
@@ -31,29 +33,32 @@ SMALL, NAMES, HEADING, LINE = (84, 168), 104, 62, 18
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture with its frame, and two lines of text below."""
+    """One picture with its frame, and lines of text below."""
 
     shown: ImageRecord | Image.Image
     colour: str
     title: str
-    detail: str
+    details: tuple[str, ...]
 
 
 def compose(
     query: ImageRecord | PictureQuery | TextQuery | VectorQuery,
     hits: Sequence[Hit],
     title: str = "",
+    note: str = "",
 ) -> Image.Image:
     """Compose a sheet of a query and its hits.
 
-    A hit is framed green when it shows the person of the query, red when it shows another, and grey
-    when the identity of either is unknown. A hit whose file is gone is left blank.
+    A hit is framed green and ticked when it shows the person of the query, red and crossed when it
+    shows another, and grey when the identity of either is unknown. Below it stand camera, spectrum,
+    time and file. Dark pictures are brightened for the eye. A hit whose file is gone is left blank.
 
     Args:
         query: A record, whose identity may be None, or a picture. A sentence, or the word vector,
             stands where else the picture does.
         hits: Hits in the order in which they are shown, ten in a row.
         title: Title above the sheet.
+        note: Line below it, for instance of which model the similarities are.
 
     Raises:
         PictureError: The query cannot be read.
@@ -61,21 +66,23 @@ def compose(
     if isinstance(query, ImageRecord):
         picture_of(query)
     title = printable(title)
-    cells = [_hit_cell(hit, query.identity) for hit in hits]
+    cells = [_hit_cell(hit, query) for hit in hits]
     columns = max(1, min(len(cells), IN_A_ROW))
     rows = max(1, -(-len(cells) // IN_A_ROW))
     left, top = MARGIN + CELL[0] + 3 * GAP, MARGIN + 34
     width = left + columns * (CELL[0] + GAP) - GAP + MARGIN
-    height = top + rows * (CELL[1] + GAP) - GAP + MARGIN
+    height = top + rows * (CELL[1] + GAP) - GAP + MARGIN + (LINE if note else 0)
     least = 2 * MARGIN + round(_font(17).getlength(title)) + LEGEND_WIDTH
+    least = max(least, 2 * MARGIN + round(_font(12).getlength(printable(note))))
     sheet = Image.new("RGB", (max(width, least), height), PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
+    pen.text((MARGIN, height - MARGIN), printable(note), PALE, _font(12))
     _add_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
     if isinstance(query, ImageRecord):
-        _add_cell(sheet, Cell(query, QUERY, "query", _detail(query)), MARGIN, top)
+        _add_cell(sheet, Cell(query, QUERY, "query", _details(query)), MARGIN, top)
     elif isinstance(query, PictureQuery):
-        _add_cell(sheet, Cell(query.picture, QUERY, "query", query.modality), MARGIN, top)
+        _add_cell(sheet, Cell(query.picture, QUERY, "query", (query.modality,)), MARGIN, top)
     else:
         _add_sentence(pen, _words(query), MARGIN, top)
     for i, cell in enumerate(cells):
@@ -153,21 +160,32 @@ def save(sheet: Image.Image, path: Path) -> None:
     write_whole(path, written.getvalue())
 
 
-def _hit_cell(hit: Hit, identity: int | None) -> Cell:
-    record = hit.record
-    if identity is None or record.identity is None:
-        colour = UNKNOWN
-    else:
-        colour = SAME if record.identity == identity else OTHER
-    return Cell(record, colour, f"{hit.rank}.  {hit.similarity:.3f}", _detail(record))
+def _hit_cell(hit: Hit, query: ImageRecord | PictureQuery | TextQuery | VectorQuery) -> Cell:
+    colour = {None: UNKNOWN, True: SAME, False: OTHER}[_is_same(hit.record, query)]
+    return Cell(hit.record, colour, f"{hit.rank}.  {hit.similarity:.3f}", _details(hit.record))
+
+
+def _is_same(
+    record: ImageRecord, query: ImageRecord | PictureQuery | TextQuery | VectorQuery
+) -> bool | None:
+    """Whether a hit shows the person of the query; None where nobody knows."""
+    if isinstance(query, ImageRecord) and query.person and record.person:
+        return spelling_key(query.person) == spelling_key(record.person)
+    if query.identity is None or record.identity is None:
+        return None
+    return query.identity == record.identity
 
 
 def _words(query: TextQuery | VectorQuery) -> str:
     return query.text if isinstance(query, TextQuery) else "vector"
 
 
-def _detail(record: ImageRecord) -> str:
-    return printable("  ".join(filter(None, [record.camera, str(record.modality)])))
+def _details(record: ImageRecord) -> tuple[str, ...]:
+    where = "  ".join(filter(None, [record.camera, str(record.modality)]))
+    time = f"{record.time:%Y-%m-%d %H:%M:%S}" if record.time else ""
+    # The end of a file's name tells more than its beginning, and so do the folders above it.
+    file = "/".join(record.path.parts[-2:])
+    return tuple(printable(line) for line in (where, time, file) if line)
 
 
 def _refuse_absent(records: Sequence[ImageRecord], identities: Sequence[int]) -> None:
@@ -249,7 +267,7 @@ def _add_picture(
             picture = picture_of(shown, enough_for=size[::-1])
         else:
             picture = as_rgb(shown)
-        picture = ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
+        picture = ImageOps.contain(_brightened(picture), size, Image.Resampling.LANCZOS)
         place = [(space - taken) // 2 for space, taken in zip(size, picture.size, strict=True)]
         sheet.paste(picture, (corner[0] + place[0], corner[1] + place[1]))
     except PictureError:
@@ -259,6 +277,13 @@ def _add_picture(
         pen.text(middle, why, PALE, _font(13), "mm", align="center")
 
 
+def _brightened(picture: Image.Image) -> Image.Image:
+    """Return a dark picture with its brightness spread over the whole range, for viewing only."""
+    if ImageStat.Stat(picture.convert("L")).mean[0] >= DARK:
+        return picture
+    return ImageOps.autocontrast(picture, cutoff=1, preserve_tone=True)
+
+
 def _add_cell(sheet: Image.Image, cell: Cell, x: int, y: int) -> None:
     pen = ImageDraw.Draw(sheet)
     frame = (x, y, x + PICTURE[0] + 2 * FRAME - 1, y + PICTURE[1] + 2 * FRAME - 1)
@@ -266,7 +291,20 @@ def _add_cell(sheet: Image.Image, cell: Cell, x: int, y: int) -> None:
     _add_picture(sheet, cell.shown, (x + FRAME, y + FRAME), PICTURE)
     below = y + PICTURE[1] + 2 * FRAME
     pen.text((x + 1, below + 6), cell.title, INK, _font(15))
-    pen.text((x + 1, below + 25), _shortened(pen, cell.detail, CELL[0], 12), PALE, _font(12))
+    _add_sign(pen, cell.colour, (x + CELL[0] - 13, below + 10))
+    for i, line in enumerate(cell.details):
+        shown = _shortened(pen, line, CELL[0], 12, from_end="/" in line)
+        pen.text((x + 1, below + 25 + 16 * i), shown, PALE, _font(12))
+
+
+def _add_sign(pen: ImageDraw.ImageDraw, colour: str, corner: tuple[int, int]) -> None:
+    """Draw a tick or a cross, for eyes that do not tell green from red."""
+    x, y = corner
+    if colour == SAME:
+        pen.line((x, y + 5, x + 4, y + 9, x + 11, y), colour, 2)
+    if colour == OTHER:
+        pen.line((x + 1, y, x + 10, y + 9), colour, 2)
+        pen.line((x + 10, y, x + 1, y + 9), colour, 2)
 
 
 def _add_sentence(pen: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
@@ -302,9 +340,13 @@ def _add_legend(pen: ImageDraw.ImageDraw, right: int, y: int, colours: set[str])
         right -= 36
 
 
-def _shortened(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
-    """Return as much of a text as fits."""
-    kept = text
+def _shortened(
+    pen: ImageDraw.ImageDraw, text: str, width: int, size: int, *, from_end: bool = False
+) -> str:
+    """Return as much of a text as fits: its beginning, or its end."""
+    if from_end:
+        return _shortened(pen, text[:300][::-1], width, size)[::-1]
+    kept = text[:300]
     while pen.textlength(kept, _font(size)) > width and len(kept) > 1:
         kept = kept.removesuffix("…")[:-1] + "…"
     return kept

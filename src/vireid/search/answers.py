@@ -1,15 +1,17 @@
 """Indexing and searching as `vireid index` and `vireid search` do it, with their reports."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 from rich.table import Table
 
 from vireid.console import plain, printable
 from vireid.datasets import folder
+from vireid.datasets._listing import pictures_below
 from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
@@ -20,8 +22,12 @@ from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
+from vireid.search.hits import Combination, Grouping, found
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
+
+SCHEMA = 2
+"""Version of the answer for programs. Later ones may add fields; a change of one counts as new."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +104,10 @@ class IndexReport:
 
 @dataclass(frozen=True)
 class Answer:
-    """The hits of one query in one gallery."""
+    """The hits of one question in one gallery."""
 
-    query: Query
+    queries: tuple[Query, ...]
+    """What was searched with; several pictures of one person count together."""
     hits: tuple[Hit, ...]
     gallery: str
     """Address of the gallery."""
@@ -109,17 +116,33 @@ class Answer:
     """Conditions on the pictures that were searched."""
     caveat: str | None = None
     """Remark that a person needs to judge hits of a sentence."""
+    combined: Combination = "mean"
+    """How several queries count together."""
+    by: Grouping | None = None
+    """Groups of pictures of which only the best hit is shown."""
+
+    @property
+    def query(self) -> Query:
+        """The first query."""
+        return self.queries[0]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer for programs."""
         modality, cameras = self.filters.modality, sorted(self.filters.cameras)
+        several: dict[str, Any] = {}
+        if len(self.queries) > 1:
+            asked = [_query_as_dict(query, None)["query"] for query in self.queries]
+            several = {"queries": asked, "combined": self.combined}
         return {
+            "schema": SCHEMA,
             **_query_as_dict(self.query, self.caveat),
+            **several,
             "gallery": self.gallery,
             "model": _model_as_dict(self.model),
             "modality": modality and modality.value,
             "camera": cameras[0] if len(cameras) == 1 else None,
             "filters": _filters_as_dict(self.filters),
+            "grouped_by": self.by,
             "hits": [
                 {"rank": h.rank, "similarity": round(h.similarity, 6), **h.record.as_dict()}
                 for h in self.hits
@@ -129,23 +152,31 @@ class Answer:
     def as_table(self) -> Table:
         """Return the table for people."""
         table = Table(title=plain(self.title, style="table.title"), title_justify="left")
-        for heading in ("rank", "similarity", "identity"):
+        for heading in ("rank", "similarity", "person"):
             table.add_column(heading, justify="right")
-        for heading in ("camera", "spectrum", "picture"):
+        has_times = any(hit.record.time for hit in self.hits)
+        for heading in ("camera", "spectrum", *(["time"] if has_times else []), "picture"):
             table.add_column(heading, overflow="fold")
         for hit in self.hits:
             r = hit.record
-            identity = "" if r.who is None else str(r.who)
-            about = (identity, r.camera or "", r.modality.value, r.shown())
+            time = [f"{r.time:%Y-%m-%d %H:%M:%S}" if r.time else ""] if has_times else []
+            who = "" if r.who is None else str(r.who)
+            about = (who, r.camera or "", r.modality.value, *time, r.shown())
             cells = (str(hit.rank), f"{hit.similarity:.3f}", *about)
             table.add_row(*map(plain, cells))
+        if not self.hits:
+            table.caption = plain(f"nobody is {self.filters.min_similarity} similar or more")
         return table
 
     @property
     def title(self) -> str:
         """One line that says what was searched for, and where."""
         among = _searched_for(self.filters)
-        return f"{_named(self.query)} among {among} in {Path(self.gallery).name}"
+        asked = _named(self.query)
+        if len(self.queries) > 1:
+            asked = f"{len(self.queries)} pictures of one person ({self.combined})"
+        best = f", the best of each {self.by}" if self.by else ""
+        return f"{asked} among {among} in {Path(self.gallery).name}{best}"
 
 
 def index(
@@ -240,19 +271,22 @@ class Searcher:
 
     def search(
         self,
-        query: Asked,
+        query: Asked | Sequence[Asked],
         top: int = 10,
         filters: Filters | None = None,
         *,
         modality: Modality | str | None = None,
         query_modality: Modality | str | None = None,
         identity: int | None = None,
+        combined: Combination = "mean",
+        by: Grouping | None = None,
     ) -> Answer:
         """Find a person.
 
         Args:
             query: The path of a picture, a picture in memory (PIL or an array), a record (its box
-                is cut out), a `TextQuery`, or a vector of the gallery's model.
+                is cut out), a `TextQuery`, or a vector of the gallery's model; or a list of those,
+                all of one person.
             top: Largest number of hits.
             filters: Conditions on the pictures to search.
             modality: Spectrum to search in, or `both`. By default that of the filters, or else the
@@ -261,19 +295,29 @@ class Searcher:
                 name.
             identity: Identity of the person, if you know it; of a file, by default the one that its
                 folders name.
+            combined: What counts of several queries: their `mean` vector, or for each picture of
+                the gallery the `best` of its similarities.
+            by: Show only the best hit of each `person` or `tracklet`; pictures of which nobody
+                knows that stand for themselves.
 
         Raises:
             VireidError: Something is missing or does not fit; the message says what to do.
         """
-        known = understood(query, query_modality, identity)
-        searched = _searched(known, filters or Filters(), modality)
-        vector = embedded(known, query, self.embedder)
-        hits = self.gallery.search(vector, top, searched)[0]
-        if not hits:
+        asked = cast(list[Asked], [*query] if isinstance(query, list | tuple) else [query])
+        if not asked:
+            raise VireidError("there is no query; give at least one picture")
+        known = tuple(understood(each, query_modality, identity) for each in asked)
+        searched = _searched(known[0], filters or Filters(), modality)
+        vectors = np.concatenate(
+            [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
+        )
+        hits = found(self.gallery, vectors, top, searched, combined, by)
+        if not hits and searched.min_similarity is None:
             raise VireidError(self._why_nothing(searched))
-        caveat = self.embedder.text_caveat if isinstance(known, TextQuery) else None
-        address = self.gallery.address
-        return Answer(known, tuple(hits), address, self.embedder.card, searched, caveat)
+        is_text = isinstance(known[0], TextQuery)
+        caveat = self.embedder.text_caveat if is_text else None
+        about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by)
+        return Answer(known, hits, *about)
 
     def _why_nothing(self, filters: Filters) -> str:
         address = self.gallery.address
@@ -284,7 +328,7 @@ class Searcher:
 
 def search(
     gallery: Address,
-    picture: Path | None = None,
+    pictures: Path | Sequence[Path] = (),
     top: int = 10,
     *,
     text: str | None = None,
@@ -292,36 +336,67 @@ def search(
     identity: int | None = None,
     modality: Modality | str | None = None,
     camera: str | None = None,
+    filters: Filters | None = None,
+    combined: Combination = "mean",
+    by: Grouping | None = None,
     model: str | None = None,
     trust_code: bool = False,
-) -> Answer:
-    """Find the person of a picture or of a sentence; opens gallery and model.
+) -> list[Answer]:
+    """Find the person of pictures or of a sentence; opens gallery and model.
 
     Args:
         gallery: Address of the gallery.
-        picture: Picture of one person.
+        pictures: Pictures of one person; or one folder, each picture of which is a question of its
+            own.
         top: Largest number of hits.
         text: A sentence in English in place of a picture, if the gallery's model reads text.
         query_modality: Spectrum of the picture; see `Searcher.search`, also for the parameters
             below.
         identity: Identity of the person, if you know it.
         modality: Spectrum to search in, or `both`.
-        camera: Camera whose pictures are searched.
+        camera: Camera whose pictures are searched; short for a filter.
+        filters: Conditions on the pictures to search.
+        combined: What counts of several pictures.
+        by: Show only the best hit of each person or tracklet.
         model: Name of a model; by default the one that filled the gallery.
         trust_code: See `Embedder.open`.
+
+    Returns:
+        One answer, or for a folder one for each picture in it.
 
     Raises:
         VireidError: Something is missing or does not fit; the message says what to do.
     """
-    asked = TextQuery(text) if text is not None else picture
-    if asked is None or (picture is not None and text is not None):
-        raise VireidError("say who is looked for: by a picture or by a sentence, not by both")
-    # What is wrong with the query is told before a model is opened for nothing.
-    understood(asked, query_modality, identity)
-    filters = Filters(cameras=() if camera is None else (camera,))
-    about = {"modality": modality, "query_modality": query_modality}
+    given = [pictures] if isinstance(pictures, Path) else list(pictures)
+    if bool(given) == (text is not None):
+        raise VireidError("say who is looked for: by pictures or by a sentence, not by both")
+    questions = _questions([TextQuery(text)] if text is not None else given)
+    # What is wrong with a query is told before a model is opened for nothing.
+    for question in questions:
+        for each in question:
+            understood(each, query_modality, identity)
+    filters = filters or Filters()
+    if camera is not None:
+        filters = replace(filters, cameras={*filters.cameras, camera})
+    about = {"modality": modality, "query_modality": query_modality, "identity": identity}
     with Searcher.open(gallery, model, trust_code=trust_code) as searcher:
-        return searcher.search(asked, top, filters, identity=identity, **about)
+        return [
+            searcher.search(question, top, filters, combined=combined, by=by, **about)  # type: ignore[arg-type]
+            for question in questions
+        ]
+
+
+def _questions(given: list[Any]) -> list[list[Asked]]:
+    """Return the questions: pictures that count together, or each picture of a folder alone."""
+    if len(given) != 1 or not isinstance(given[0], Path) or not given[0].is_dir():
+        folders = [each for each in given if isinstance(each, Path) and each.is_dir()]
+        if folders:
+            raise VireidError(f"{folders[0]} is a folder; give one folder alone, or pictures")
+        return [given]
+    listed = pictures_below(given[0]).pictures
+    if not listed:
+        raise VireidError(f"{given[0]} holds no picture; give a folder of pictures")
+    return [[path] for path in listed]
 
 
 def _searched(query: Query, filters: Filters, asked: Modality | str | None) -> Filters:
@@ -364,14 +439,15 @@ def _searched_for(filters: Filters) -> str:
     among = f"{filters.modality} pictures" if filters.modality else "pictures"
     if filters.cameras:
         among += f" of {' or '.join(sorted(filters.cameras))}"
-    others = replace(filters, modality=None, cameras=())
+    others = replace(filters, modality=None, cameras=(), min_similarity=None)
     return among if others == Filters() else f"{among} that the filters let pass"
 
 
 def _named(query: Query) -> str:
     if isinstance(query, TextQuery):
         return f"“{query.text if len(query.text) <= 60 else query.text[:59] + '…'}”"
-    return f"{query.modality} query" if query.modality else "vector"
+    name = f" {query.path.name}" if isinstance(query, ImageRecord) else ""
+    return f"{query.modality} query{name}" if query.modality else "vector"
 
 
 def _model_as_dict(model: ModelCard) -> dict[str, str]:
@@ -397,5 +473,9 @@ def _filters_as_dict(filters: Filters) -> dict[str, Any]:
         "tracklet": filters.tracklet,
         "tags": sorted(filters.tags),
         "identity": filters.identity,
+        "person": filters.person,
+        "source": filters.source and str(filters.source),
+        "below": filters.below and str(filters.below),
+        "min_similarity": filters.min_similarity,
     }
     return {name: value for name, value in every.items() if value not in (None, [])}
