@@ -1,11 +1,17 @@
+import contextlib
 import os
+import pty
+import socket
+import subprocess
+import sys
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from tests.full_disk import full_disk
 
 from vireid.errors import VireidError
-from vireid.whole_files import new_folder, write_whole
+from vireid.whole_files import new_folder, whole_file, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -75,3 +81,109 @@ def test_what_killed_processes_left_is_removed_in_time_and_nothing_else(tmp_path
     with new_folder(tmp_path / "a") as new:
         (new / "b").write_text("b")
     assert names(tmp_path) == sorted(["a", young.name, other.name])
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced_or_made(tmp_path: Path) -> None:
+    link, target = tmp_path / "link", tmp_path / "new" / "facts.json"
+    link.symlink_to("new/facts.json")
+    for content in (b"first", b"second"):
+        write_whole(link, content)
+        assert link.is_symlink()
+        assert not target.is_symlink()
+        assert target.read_bytes() == content
+    assert names(target.parent) == ["facts.json"]
+    (tmp_path / "models").symlink_to("new/model")
+    with new_folder(tmp_path / "models") as folder:
+        (folder / "a").write_text("a")
+    assert names(tmp_path / "new" / "model") == ["a"]
+    assert names(tmp_path) == ["link", "models", "new"]
+
+
+def test_links_in_a_circle_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+    with pytest.raises(VireidError, match=r"a could not be written \(.*links"):
+        write_whole(tmp_path / "a", b"")
+    assert names(tmp_path) == ["a"]
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+
+
+@posix
+def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            write_whole(path, b"content")
+            assert os.read(reader, 100) == b"content"
+        finally:
+            os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    assert names(tmp_path) == ["link", "pipe"]
+
+
+@posix
+def test_a_device_gets_the_content_and_stays_a_device() -> None:
+    controller, terminal = pty.openpty()
+    try:
+        path = Path(os.ttyname(terminal))
+        write_whole(path, b"content")
+        assert os.read(controller, 100) == b"content"
+        assert path.is_char_device()
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
+@posix
+def test_what_is_broken_off_writes_nothing_to_a_device() -> None:
+    controller, terminal = pty.openpty()
+    try:
+        with suppress(ZeroDivisionError), whole_file(Path(os.ttyname(terminal))) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+        os.set_blocking(controller, False)
+        with pytest.raises(BlockingIOError):
+            os.read(controller, 100)
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
+@posix
+def test_a_socket_and_a_folder_are_refused_and_stay(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with closing(socket.socket(socket.AF_UNIX)) as there, contextlib.chdir(tmp_path):
+        there.bind("socket")  # the whole path may be too long for an address
+        for name in ("socket", "folder", ".", "/"):
+            with pytest.raises(
+                VireidError, match=r"could not be written \([iI](t is no file|s a directory)"
+            ):
+                write_whole(Path(name), b"content")
+        assert (tmp_path / "socket").is_socket()
+    assert names(tmp_path) == ["folder", "socket"]
+
+
+WRITES = """
+import sys
+from pathlib import Path
+from vireid.whole_files import write_whole
+
+print("before", flush=True)
+write_whole(Path(sys.argv[1]), b"content")
+print(" after")
+"""
+
+
+@posix
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "printed"])
+def test_what_is_printed_stays_in_the_file_that_it_goes_to(path: str, tmp_path: Path) -> None:
+    if path.startswith("/") and not Path(path).exists():
+        pytest.skip(f"there is no {path}")
+    with (tmp_path / "printed").open("wb") as file:
+        command = [sys.executable, "-c", WRITES, path]
+        subprocess.run(command, cwd=tmp_path, stdout=file, check=True)
+    assert (tmp_path / "printed").read_text() == "before\ncontent after\n"
+    assert names(tmp_path) == ["printed"]

@@ -1,12 +1,19 @@
-"""Files and folders written whole or not at all, with an error that says what to do."""
+"""Files and folders written whole or not at all, with an error that says what to do.
 
+A link stays a link: what it leads to is replaced, or made. What is no file is never replaced: a
+pipe or a character device such as `/dev/stdout` gets the content, anything else is refused.
+"""
+
+import errno
 import glob
+import io
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -57,11 +64,19 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that replaces the one at a path once the block has ended without an error.
 
     Args:
-        path: File to write; folders above it are made.
+        path: File to write; folders above it are made. A pipe or a character device is written to
+            at the end of the block.
 
     Raises:
         OSError: As the system tells it; what was there before is as it was.
     """
+    if _is_stream(path):
+        content = io.BytesIO()
+        yield content
+        with os.fdopen(_stream(path), "wb") as stream:
+            stream.write(content.getvalue())
+        return
+    path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     try:
@@ -90,6 +105,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: As the system tells it; then there is no folder.
     """
+    path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in _abandoned(path, "folder"):
         shutil.rmtree(left, ignore_errors=True)
@@ -114,6 +130,50 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _target(path: Path) -> Path:
+    """Return the place of a file or a folder behind all links, where it does not exist too."""
+    return Path(os.path.realpath(path))
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path is written to as it is; False for a file, or where there is nothing.
+
+    Raises:
+        OSError: It is a folder, a socket or a disk, or links lead round in a circle.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    if stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode):
+        return True
+    if _standard_stream(found) is not None:
+        return True
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return False
+
+
+def _stream(path: Path) -> int:
+    """Open what is written to as it is."""
+    own = _standard_stream(path.stat())
+    return os.open(path, os.O_WRONLY) if own is None else os.dup(own)
+
+
+def _standard_stream(found: os.stat_result) -> int | None:
+    """Return the number of the standard stream that something is, if it is one.
+
+    `/dev/stdout` leads to the file that output was sent to, where what was printed has to stay.
+    """
+    for number in (1, 2):
+        with suppress(OSError):  # it is closed
+            if os.path.samestat(found, os.fstat(number)):
+                return number
+    return None
 
 
 def _partial(path: Path) -> Path:

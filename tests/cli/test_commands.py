@@ -107,3 +107,18 @@ def test_faults_of_the_package_keep_their_traceback(
 ) -> None:
     with pytest.raises(ModuleNotFoundError, match="nonsense"):
         command_that_fails(ModuleNotFoundError("nonsense", name="vireid.nonsense"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["recipes", "copy", "agw_sysu", ""],
+        ["render", "--out", ""],
+        ["data", "show", "nightwalk", "--out", ""],
+        ["evaluate", "small", "--out", ""],
+    ],
+)
+def test_what_is_to_be_written_has_a_name(words: list[str]) -> None:
+    answer = CliRunner().invoke(cli.vireid, words)
+    assert answer.exit_code == 2
+    assert answer.output.endswith("it is empty; name a file or a folder\n")

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -261,6 +262,18 @@ def test_a_file_that_holds_no_results_is_named_and_not_written_over(
     assert path.read_text(encoding="utf-8") == content
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_has_no_results_and_gets_new_ones(chance: Scores, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        results.keep([chance], tmp_path / "pipe")
+        (kept,) = json.loads(os.read(reader, 2**16))["scores"]
+    finally:
+        os.close(reader)
+    assert Scores.from_dict(kept) == as_results([chance])[0]
+
+
 def test_a_file_of_the_format_before_is_read(chance: Scores, tmp_path: Path) -> None:
     old = chance.as_dict()
     old["dataset"]["people"] = old["dataset"].pop("group")
@@ -317,5 +330,8 @@ def test_a_file_in_the_way_is_refused_before_the_work(dataset: Dataset, tmp_path
     (model / "scores.json").write_text('{"format": 1}', encoding="utf-8")
     empty = tmp_path / "empty"
     empty.mkdir()
+    asked = ("evaluate", str(model), "--dataset", "sysu_mm01", "--root", str(empty))
     with pytest.raises(ResultsError, match="has format 1"):
-        run("evaluate", str(model), "--dataset", "sysu_mm01", "--root", str(empty))
+        run(*asked)
+    with pytest.raises(ResultsError, match=r"empty is a folder; name a file in it"):
+        run(*asked, "--out", str(empty))

@@ -1,6 +1,7 @@
 """Arguments, options and help that several commands share."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,7 +9,21 @@ from vireid.errors import VireidError
 
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-TO_WRITE = click.Path(path_type=Path)
+
+
+class _PathToWrite(click.Path):
+    """The path of what is to be written, which has a name."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        """Return the path."""
+        if not value:
+            self.fail("it is empty; name a file or a folder", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+TO_WRITE = _PathToWrite(path_type=Path)
 TRUST_CODE = click.option(
     "--trust-code",
     is_flag=True,

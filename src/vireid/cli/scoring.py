@@ -71,8 +71,8 @@ def evaluate(
     from vireid.scoring import evaluation, offered, results, tables
 
     out = out or evaluation.scores_file(models)
-    if out and out.exists():
-        results.read(out)  # what it cannot be put beside is refused before the work
+    if out:
+        results.kept_in(out)  # what it cannot be put beside is refused before the work
     name = asked.pop("protocol")
     scores = evaluation.score_models(
         models,

@@ -78,6 +78,17 @@ def find(source: str) -> list[Scores]:
     return read(path)
 
 
+def kept_in(path: Path) -> list[Scores]:
+    """Return the results that new ones will stand beside; none where there is no file yet.
+
+    Raises:
+        ResultsError: There is a folder, or a file that holds no results, or another version's.
+    """
+    if path.is_dir():
+        raise ResultsError(f"{path} is a folder; name a file in it, such as {path / 'scores.json'}")
+    return read(path) if path.is_file() else []
+
+
 def keep(results: Sequence[Scores], path: Path) -> None:
     """Add results to a file; the whole file is written, or nothing.
 
@@ -88,7 +99,7 @@ def keep(results: Sequence[Scores], path: Path) -> None:
     Raises:
         ResultsError: There is a file that holds no results, or another version's.
     """
-    kept = read(path) if path.exists() else []
+    kept = kept_in(path)
     told = {_identity(result): result for result in [*kept, *results]}
     content = {"format": FORMAT, "scores": [result.as_dict() for result in told.values()]}
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
