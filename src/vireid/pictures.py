@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -481,3 +482,20 @@ def _explained(path: Path, error: Exception) -> PictureError:
 
 def _is_empty(path: Path) -> bool:
     return path.exists() and path.stat().st_size == 0
+
+
+def taken_at(path: Path) -> datetime | None:
+    """Return the time when a picture was taken, as the camera has written into it (EXIF).
+
+    None where it does not say, or says nonsense. A camera that tells its zone gives a time in it.
+    """
+    try:
+        with Image.open(BytesIO(_content(path)), formats=_formats()) as picture:
+            exif = picture.getexif()
+            told = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+        taken = told.get(ExifTags.Base.DateTimeOriginal) or told.get(ExifTags.Base.DateTime)
+        time = datetime.strptime(str(taken).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+        zone = str(told.get(ExifTags.Base.OffsetTimeOriginal) or "").strip("\0 ")
+        return datetime.fromisoformat(f"{time.isoformat()}{zone}") if zone else time
+    except Exception:  # damaged EXIF says nothing about the pixels, which are sound
+        return None

@@ -195,12 +195,26 @@ def test_bad_lines_of_a_csv_file_are_listed_with_their_number_and_the_rest_kept(
     ]
     table.write_text("\n".join(lines))
     found = find(table)
-    assert [r.path.name for r in found.records] == ["a.jpg", "f.jpg"]
+    assert [r.path.name for r in found.records] == ["a.jpg", "c.jpg", "f.jpg"]
+    assert [r.who for r in found.records] == [1, "Bob", 5]
     told = {bad.where: bad.reason for bad in found.unusable}
-    expected = {3: "no path", 4: "'ultraviolet'", 5: "'Bob' is not an integer", 6: "in line 2"}
+    expected = {3: "no path", 4: "'ultraviolet'", 6: "in line 2"}
     for line, reason in (expected | {7: "more values"}).items():
         assert reason in told[f"{table}, line {line}"]
     assert "nothing says its spectrum" in told[str(tmp_path / "e.jpg")]
+
+
+def test_people_with_names_are_learnt_from_by_numbers(tmp_path: Path) -> None:
+    lines = ["path,modality,identity", "a.jpg,visible,7", "b.jpg,visible,Bob", "c.jpg,ir,anna"]
+    lines += ["d.jpg,visible,ANNA", "e.jpg,visible,-1", "f.jpg,visible,3.5"]
+    (tmp_path / "people.csv").write_text("\n".join(lines))
+    for name in "abcdef":
+        (tmp_path / f"{name}.jpg").touch()
+    dataset = datasets.read("folder", tmp_path / "people.csv")
+    assert {r.path.stem: r.identity for r in dataset.test} == {"a": 7, "b": 8, "c": 9, "d": 9}
+    remarks = str(dataset.facts["remarks"])
+    assert "person anna is spelt in 2 ways" in remarks
+    assert "unknown" in remarks
 
 
 def test_a_folder_is_a_data_set_split_by_its_folders(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ExifTags
 from tests.onnx_model import person, write_model, write_site
 
 from vireid.datasets import folder
@@ -16,6 +17,7 @@ from vireid.gallery import Filters, Gallery
 from vireid.gallery.notes import Source
 from vireid.models.embedder import Embedded, Embedder
 from vireid.records import Box, ImageRecord, Modality
+from vireid.search import answers
 from vireid.search.indexing import Indexed, index
 
 Sync = Callable[..., Indexed]
@@ -283,3 +285,44 @@ def test_vectors_are_those_of_the_model_after_all_of_it(
     records = [entry.record for entry in gallery.entries()]
     hits = gallery.search(model.embed_records(records), 1)
     assert np.allclose([h[0].similarity for h in hits], 1, atol=1e-5)
+
+
+def test_times_come_from_the_list_the_name_or_the_picture(
+    site: Path, tmp_path: Path, model: Embedder
+) -> None:
+    names = {
+        "a_20261124_183000.jpg": None,
+        "b.jpg": "2026:11-",
+        "c.jpg": "2026:11:23 08:00:00",
+        "d.jpg": None,
+    }
+    for i, (name, taken) in enumerate(names.items()):
+        picture, path = person(500 + i), site / "visible" / name
+        path.parent.mkdir(exist_ok=True)
+        exif = picture.getexif()
+        if taken:
+            exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = taken
+            exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.OffsetTimeOriginal] = "+01:00"
+        picture.save(path, exif=exif)
+    out = tmp_path / "times.gallery"
+    for _ in range(2):  # again it is remembered, and nothing is forgotten
+        pattern = None if out.exists() else "%Y%m%d_%H%M%S"
+        report = answers.index(site, out, model.card.source, time_pattern=pattern)
+        assert report.indexed.relabelled == 0
+        with Gallery.open(out) as gallery:
+            times = {e.record.path.name: e.record.time for e in gallery.entries() if e.record.time}
+    hour = timezone(timedelta(hours=1))
+    assert times == {
+        "a_20261124_183000.jpg": datetime(2026, 11, 24, 18, 30),
+        "c.jpg": datetime(2026, 11, 23, 8, tzinfo=hour),
+    }
+    found = answers.search(
+        out, site / "cam3/0001/0001.jpg", 50, filters=Filters.from_words(["on:2026-11-24"])
+    )
+    assert [hit.record.path.name for hit in found[0].hits] == ["a_20261124_183000.jpg"]
+    table = tmp_path / "people.csv"
+    table.write_text("path,modality,time\nsite/visible/c.jpg,visible,2001-01-01\n")
+    answers.index(table, out)
+    with Gallery.open(out) as gallery:
+        (entry,) = gallery.entries(Filters.from_words(["on:2001-01-01"]))
+        assert entry.record.path.name == "c.jpg"

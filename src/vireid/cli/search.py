@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 @click.option("--modality", type=MODALITIES, help="Spectrum of all pictures in SOURCE.")
 @click.option("--camera", help="Camera of all pictures in SOURCE.")
 @click.option(
+    "--time-pattern",
+    help="Times in the names of files, such as %Y%m%d_%H%M%S; remembered for SOURCE.  [default: "
+    "what the list or the picture says]",
+)
+@click.option(
     "--prune",
     is_flag=True,
     help="Remove the pictures that are gone even if that is more than half of SOURCE.",
@@ -43,6 +48,7 @@ def index(
     model: str | None,
     modality: str | None,
     camera: str | None,
+    time_pattern: str | None,
     prune: bool,
     trust_code: bool,
     strict: bool,
@@ -56,11 +62,23 @@ def index(
     SOURCE is a folder or a CSV file. Spectrum, camera and identity are taken from the names of
     folders (visible, infrared, cam1, 0012) or from columns; the options above all of these.
     """
+    from vireid.datasets.times import TimePattern
     from vireid.records import Modality
     from vireid.search import answers
 
     spectrum = Modality(modality) if modality else None
-    report = answers.index(source, out, model, spectrum, camera, prune=prune, trust_code=trust_code)
+    if time_pattern is not None:
+        TimePattern(time_pattern)  # what is wrong with it is told before a model is opened
+    report = answers.index(
+        source,
+        out,
+        model,
+        spectrum,
+        camera,
+        time_pattern=time_pattern,
+        prune=prune,
+        trust_code=trust_code,
+    )
     if as_json:
         console.answer(report.as_dict())
     else:

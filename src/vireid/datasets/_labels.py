@@ -55,6 +55,8 @@ class Labels:
     tracklet: str | None = None
     box: Box | None = None
     tags: frozenset[str] = frozenset()
+    person: str | None = None
+    """Name of the person, where the identity is given in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Seen:
         for each in said:
             counts.update(each.keys())
             examples = {**each, **examples} if each.keys() - examples.keys() else examples
-        people = {record.identity for record in records} - {None}
+        people = {record.who for record in records} - {None}
         cameras = {record.camera for record in records if record.camera is not None}
         return cls(len(people), tuple(sorted(cameras)), counts, examples)
 

@@ -14,7 +14,8 @@ What is known of a picture is taken from the names of the folders it lies in; th
 Only the folder that is given and those in it count, never those above it. A CSV file has a column
 `path` (relative paths start at the CSV file) and may have
 
-    modality, identity, camera    where blank, folders say it; identity -1: nobody has named them
+    modality, identity, camera    where blank, folders say it; an identity is a number or a name,
+                                  and -1 stands for people whom nobody has named
     time                          when it was taken: 2026-11-22T20:15:00 (ISO 8601)
     tracklet                      frames of one person that one camera saw in a row
     tags                          labels to search by, separated by semicolons
@@ -148,8 +149,9 @@ def read(root: Path | None = None) -> Dataset:
     """Read a folder, or a CSV file, as a data set to learn from or to score on.
 
     People in its folders `train` and `validation`, in any of the usual spellings, are learnt from,
-    all others scored on. Pictures of unknown people and those that `find` cannot use are left out,
-    and told with every score.
+    all others scored on. People with names get numbers behind those that there are, in the order of
+    the names. Pictures of unknown people and those that `find` cannot use are left out, and told
+    with every score.
 
     Raises:
         VireidError: No folder is given, `find` finds nothing in it, a listed picture is not there,
@@ -164,7 +166,7 @@ def read(root: Path | None = None) -> Dataset:
     _files.refuse(root, "listed pictures are not there", missing, "correct their paths")
     groups = {picture.path: picture.group for picture in listed.pictures}
     splits: dict[str, list[ImageRecord]] = {"train": [], "validation": [], "test": []}
-    for record in found.records:
+    for record in _numbered(found.records):
         if record.identity is not None:
             splits[groups[record.path] or "test"].append(record)
     learnt, scored = splits["train"] + splits["validation"], splits["test"]
@@ -185,6 +187,16 @@ def read(root: Path | None = None) -> Dataset:
             "remarks": (*_left_out(found), *_other_folders(listed.pictures), *found.notes),
         },
     )
+
+
+def _numbered(records: Sequence[ImageRecord]) -> Iterator[ImageRecord]:
+    """Yield records in which people with names have numbers too."""
+    first = 1 + max((r.identity for r in records if r.identity is not None), default=-1)
+    names = sorted({record.person for record in records if record.person is not None})
+    numbers = {name: first + i for i, name in enumerate(names)}
+    for record in records:
+        name = record.person
+        yield record if name is None else replace(record, identity=numbers[name])
 
 
 def left_out(root: Path) -> list[str]:
@@ -264,6 +276,8 @@ def _in_row(row: Row, beside: Beside) -> _Picture | Unusable:
                 said[column] = read_cell(row.cells[column])
             except ValueError:
                 return Unusable(row.where, _wrong(column, row.cells[column]))
+    if isinstance(name := said.get("identity"), str):
+        said |= {"identity": None, "person": name}
     box = _box([row.cells.get(side, "") for side in BOX])
     if isinstance(box, str):
         return Unusable(row.where, box)
@@ -294,7 +308,7 @@ def _other_tracklet(
     if said.tracklet is None:
         return None
     first, line = tracklets.setdefault(said.tracklet, (said, where))
-    for name in LABELS:
+    for name in (*LABELS, "person"):
         if getattr(first, name) != getattr(said, name):
             return (
                 f"tracklet {said.tracklet!r} has another {name} in {line.rpartition(', ')[2]}; the "
@@ -313,11 +327,22 @@ def _modality(cell: str) -> Modality:
     return MODALITIES[cell.lower()]
 
 
-def _identity(cell: str) -> int | None:
+def _identity(cell: str) -> int | str | None:
+    """Return a person's number or name; None for a negative number, which stands for nobody."""
     number = whole_number(cell)
-    if number is None:
+    if number is not None:
+        return number if number >= 0 else None
+    if _is_number(cell):
         raise ValueError(cell)
-    return number if number >= 0 else None
+    return cell
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 READ_CELL: dict[str, Callable[[str], object]] = {
@@ -344,7 +369,8 @@ def _wrong(column: str, cell: str) -> str:
 def _found(source: Path, listed: _Listed, asked: Labels) -> Found:
     """Label every picture: by what was asked for, by columns, or else by folders."""
     places = {picture.names for picture in listed.pictures}
-    reader, spellings = Reader(numbered_folders(places)), _Spellings()
+    reader = Reader(numbered_folders(places))
+    cameras, people = _Spellings("camera"), _Spellings("person")
     records, unusable = list[ImageRecord](), list(listed.unusable)
     said = list[Mapping[Origin, str]]()
     for picture in listed.pictures:
@@ -353,45 +379,46 @@ def _found(source: Path, listed: _Listed, asked: Labels) -> Found:
         if labels.modality is None:
             unusable.append(Unusable(str(picture.path), NO_MODALITY))
             continue
-        camera = spellings.first(labels.camera)
         record = ImageRecord(
             picture.path,
             labels.modality,
             labels.identity,
-            camera,
+            cameras.first(labels.camera),
             tracklet=labels.tracklet,
             time=labels.time,
             box=labels.box,
             tags=labels.tags,
+            person=people.first(labels.person),
         )
         records.append(record)
         said.append(dict(_origins(picture, record, by_folders, asked)))
     if not records:
         raise VireidError(f"{source}: {_why_nothing(unusable)}")
-    notes = (*listed.notes, *_dates(places, reader), *spellings.told())
+    notes = (*listed.notes, *_dates(places, reader), *cameras.told(), *people.told())
     return Found(tuple(records), tuple(unusable), tuple(said), notes)
 
 
 class _Spellings:
-    """Names of cameras, each spelt as it was first."""
+    """Names of cameras or people, each spelt as it was first."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._met: dict[str, dict[str, None]] = {}
 
-    def first(self, camera: str | None) -> str | None:
+    def first(self, name: str | None) -> str | None:
         """Return the spelling that was met first."""
-        if camera is None:
+        if name is None:
             return None
-        of_one = self._met.setdefault(spelling_key(camera), {})
-        of_one[camera] = None
+        of_one = self._met.setdefault(spelling_key(name), {})
+        of_one[name] = None
         return next(iter(of_one))
 
     def told(self) -> Iterator[str]:
-        """Return a line for each camera with several spellings."""
+        """Return a line for each name with several spellings."""
         for of_one in self._met.values():
             if len(of_one) > 1:
-                first = next(iter(of_one))
-                yield f"camera {first} is spelt in {len(of_one)} ways, which are taken for one"
+                named = f"{self._what} {next(iter(of_one))}"
+                yield f"{named} is spelt in {len(of_one)} ways, which are taken for one"
 
 
 def _origins(
@@ -437,7 +464,7 @@ def _other_folders(pictures: Sequence[_Picture]) -> Iterator[str]:
 
 def _left_out(found: Found) -> tuple[str, ...]:
     """Return remarks: a line for pictures that cannot be used, one for unknown people."""
-    unknown = sum(record.identity is None for record in found.records)
+    unknown = sum(record.who is None for record in found.records)
     lines = [f"{unknown} pictures of unknown people are left out"] if unknown else []
     if found.unusable:
         first = found.unusable[0]

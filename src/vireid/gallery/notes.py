@@ -29,6 +29,8 @@ class Source:
     """Spectrum of all its pictures, where that was said when it was indexed."""
     camera: str | None = None
     """Camera of all its pictures, where that was said when it was indexed."""
+    time_pattern: str | None = None
+    """Pattern of the times in the names of its files, see `datasets.times`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,19 @@ def content_key(entry: Entry) -> str:
 
 def source_note(source: Source) -> tuple[Place, Any]:
     """Return the note of a source."""
-    about = {"modality": source.modality and source.modality.value, "camera": source.camera}
+    about = {
+        "modality": source.modality and source.modality.value,
+        "camera": source.camera,
+        "time_pattern": source.time_pattern,
+    }
     return (SOURCE, str(source.path)), about
 
 
 def source_from(key: str, value: Any) -> Source:
     """Return the source of a note."""
     modality = value.get("modality")
-    return Source(Path(key), Modality(modality) if modality else None, value.get("camera"))
+    spectrum = Modality(modality) if modality else None
+    return Source(Path(key), spectrum, value.get("camera"), value.get("time_pattern"))
 
 
 def judgement_note(judgement: Judgement) -> tuple[Place, Any]:

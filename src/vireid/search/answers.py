@@ -13,6 +13,7 @@ from vireid.console import plain, printable
 from vireid.datasets import folder
 from vireid.datasets._listing import pictures_below
 from vireid.datasets.folder import Seen, Unusable
+from vireid.datasets.times import TimePattern
 from vireid.errors import VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import Address, exists
@@ -186,6 +187,7 @@ def index(
     modality: Modality | None = None,
     camera: str | None = None,
     *,
+    time_pattern: str | None = None,
     prune: bool = False,
     trust_code: bool = False,
 ) -> IndexReport:
@@ -197,6 +199,9 @@ def index(
         model: Name of a model; by default the one that filled the gallery, or `small`.
         modality: Modality of all pictures.
         camera: Camera of all pictures.
+        time_pattern: Pattern of the times in the names of files, see `datasets.times`; by default
+            the one that was given for this source before. What a list says comes first, and what
+            the pictures themselves tell (EXIF) last.
         prune: Remove what is gone even if that is more than half of the source.
         trust_code: See `Embedder.open`.
 
@@ -207,13 +212,11 @@ def index(
     embedder, gallery = _open_or_create(out, model, trust_code)
     with gallery:
         try:
-            indexed = indexing.index(
-                found.records,
-                embedder,
-                gallery,
-                Source(Path(os.path.abspath(source)), modality, camera),  # noqa: PTH100
-                prune=prune,
-            )
+            path = Path(os.path.abspath(source))  # noqa: PTH100  links keep their names
+            pattern = time_pattern or _pattern_of(gallery, path)
+            about = Source(path, modality, camera, pattern)
+            records = _with_times(found.records, pattern)
+            indexed = indexing.index(records, embedder, gallery, about, prune=prune)
         except KeyboardInterrupt:
             safe = f"{len(gallery)} pictures are safe in {out}"
             raise VireidError(f"interrupted; {safe}, the same command goes on from there") from None
@@ -224,6 +227,18 @@ def index(
     return IndexReport(
         str(out), str(source), embedder.card, counts, indexed, skipped, seen, found.notes
     )
+
+
+def _pattern_of(gallery: Gallery, source: Path) -> str | None:
+    return next((s.time_pattern for s in gallery.sources() if s.path == source), None)
+
+
+def _with_times(records: Sequence[ImageRecord], pattern: str | None) -> list[ImageRecord]:
+    """Return records with the times that the names of their files tell, where nothing else does."""
+    if pattern is None:
+        return list(records)
+    times = TimePattern(pattern)
+    return [r if r.time else replace(r, time=times.read(r.path.stem)) for r in records]
 
 
 class Searcher:

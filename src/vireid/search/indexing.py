@@ -11,7 +11,7 @@ from vireid.gallery.gallery import key_of
 from vireid.gallery.notes import Source, content_key
 from vireid.gallery.store import Entry, with_contents
 from vireid.models.embedder import Embedder
-from vireid.pictures import PictureError
+from vireid.pictures import PictureError, taken_at
 from vireid.progress import counted
 from vireid.records import ImageRecord, Key
 
@@ -149,6 +149,8 @@ class _Plan:
                 now.record, identity=before.record.identity, person=before.record.person
             )
             now = replace(now, record=named, by_hand=True)
+        if now.record.time is None:  # what the picture itself said when it was read
+            now = replace(now, record=replace(now.record, time=before.record.time))
         key = key_of(now.record)
         if key != before.record.key:
             self.moved += 1
@@ -232,9 +234,17 @@ def _add(todo: Sequence[Entry], embedder: Embedder, gallery: Gallery) -> list[Pi
     entries = {entry.record.key: entry for entry in todo}
     batches = embedder.in_batches([entry.record for entry in todo])
     for batch in counted(batches, "indexing pictures", len(todo), lambda batch: batch.read):
-        gallery.put(batch.embeddings, with_contents([entries[r.key] for r in batch.records]))
+        added = with_contents([_with_time(entries[r.key]) for r in batch.records])
+        gallery.put(batch.embeddings, added)
         skipped += batch.skipped
     return skipped
+
+
+def _with_time(entry: Entry) -> Entry:
+    """Return an entry with the time that the picture itself tells, where nothing else does."""
+    if entry.record.time is not None:
+        return entry
+    return replace(entry, record=replace(entry.record, time=taken_at(entry.record.path)))
 
 
 def _has_changed(entry: Entry, before: Entry) -> bool:
