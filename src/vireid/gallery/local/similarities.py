@@ -6,6 +6,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vireid.arrays import Queries, Vectors
+from vireid.threads import processors
+
+try:
+    import simsimd
+except ImportError:  # there is no wheel for this machine
+    simsimd = None
 
 Rows = Int[np.ndarray, " r"]
 
@@ -14,6 +20,13 @@ MOST_SCORES = 2**24
 gallery."""
 HALF_ROWS = 1024
 """Number of rows of half precision converted at once, which stay in the processor's cache."""
+FEW_QUERIES = 4
+"""Number of queries up to which SimSIMD, which reads the vectors once, is faster than a product of
+matrices, which is made for many (benchmarks/gallery_search.py)."""
+
+if simsimd:
+    # This kernel adds up in half precision, at ten times the error; no other one does.
+    simsimd.disable_capability("sapphire")
 
 
 @runtime_checkable
@@ -85,6 +98,10 @@ def _scores(
 
 
 def _products(stored: Vectors, queries: Queries) -> Float[np.ndarray, "q n"]:
+    if simsimd and len(queries) <= FEW_QUERIES and len(stored):
+        numbers = np.ascontiguousarray(queries, stored.dtype)
+        products = simsimd.cdist(numbers, stored, "dot", threads=processors())
+        return np.asarray(products, np.float32)
     if stored.dtype == np.float32:
         return np.asarray(queries @ stored.T)
     products = np.empty((len(queries), len(stored)), np.float32)
