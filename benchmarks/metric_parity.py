@@ -40,7 +40,7 @@ from scipy.io import loadmat, savemat
 from vireid.datasets import Dataset
 from vireid.datasets._sysu_layout import MODALITIES
 from vireid.records import ImageRecord
-from vireid.scoring import METRICS, offered, permutations
+from vireid.scoring import METRICS, named_protocols, permutations
 from vireid.scoring.metrics import CmcVariant, score_ranking
 from vireid.scoring.protocols import Protocol, Trial
 
@@ -274,7 +274,7 @@ def compare_sysu(asked: argparse.Namespace) -> Iterator[tuple[str, str, Scores, 
         (root / "exp" / "rand_perm_cam.mat").write_bytes(source.read_bytes())
         dataset = replace(dataset, root=root)
         for mode, shot in map(str.split, asked.variant or VARIANTS):
-            protocol = offered.find("sysu/official", mode, shot)
+            protocol = named_protocols.find("sysu/official", mode, shot)
             what = f"SYSU-MM01 {mode} {shot}, ten trials"
             mine, rankings = our_means(protocol, dataset, features)
             if asked.agw:

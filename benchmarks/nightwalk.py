@@ -34,7 +34,7 @@ from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.pictures import read_picture, read_resized
 from vireid.records import ImageRecord
-from vireid.scoring import baselines, evaluation, offered
+from vireid.scoring import baselines, evaluation, named_protocols
 from vireid.scoring.baselines import Baseline
 from vireid.scoring.metrics import score_ranking
 from vireid.whole_files import write_whole
@@ -84,7 +84,7 @@ class _Remembered:
 def three_tests(embedder: Any, dataset: Dataset) -> Scores:
     """Mean and standard deviation of R1 and mAP, in percent, of each test."""
     remembered = _Remembered(embedder)
-    protocol = offered.find("sysu/official", mode="all", shot="single")
+    protocol = named_protocols.find("sysu/official", mode="all", shot="single")
     across = evaluation.score(remembered, dataset, protocol)
     trials = [trial.metrics for trial in across.trials]
     scores = {"across": _summary([(m["R1"], m["mAP"]) for m in trials])}

@@ -14,7 +14,7 @@ import numpy as np
 
 from vireid import Embedder, datasets
 from vireid.scoring.metrics import score_ranking
-from vireid.scoring.offered import find
+from vireid.scoring.named_protocols import find
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from vireid.progress import on_terminal
 from vireid.reports import contact_sheet
 from vireid.scoring import baselines
 from vireid.scoring.evaluation import EmbedsRecords, score
-from vireid.scoring.offered import find
+from vireid.scoring.named_protocols import find
 from vireid.scoring.scores import Scores
 from vireid.scoring.tables import table
 from vireid.search.indexing import index

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,8 @@ def test_files_in_documents_have_the_right_types(shown_files: Path) -> None:
 
 
 def test_recipes_that_documents_and_help_name_exist() -> None:
-    texts = [path.read_text() for path in [*DOCUMENTS, *PROJECT.glob("src/vireid/**/*.[pt]*")]]
+    sources = PROJECT.glob("src/vireid/**/*.py"), PROJECT.glob("src/vireid/**/*.toml")
+    texts = [path.read_text() for path in [*DOCUMENTS, *chain(*sources)]]
     typed = [
         name
         for text in texts

@@ -20,7 +20,7 @@ from vireid.errors import VireidError
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import baselines, evaluation, offered
+from vireid.scoring import baselines, evaluation, named_protocols
 from vireid.scoring.baselines import Baseline
 from vireid.scoring.metrics import score_ranking
 from vireid.scoring.protocols import Protocol
@@ -88,15 +88,17 @@ def test_swapped_roles_of_llcm_have_another_name_and_another_signature(
     https://github.com/ZYK100/LLCM/issues/34 https://github.com/ZYK100/LLCM/issues/35
     """
     for direction in ("visible-to-infrared", "infrared-to-visible"):
-        rank1, mean_ap = scores_of(offered.find("llcm/two-way", direction=direction), features)
+        rank1, mean_ap = scores_of(
+            named_protocols.find("llcm/two-way", direction=direction), features
+        )
         assert mean_ap >= rank1
-    swapped = offered.find("llcm/legacy-swapped")
+    swapped = named_protocols.find("llcm/legacy-swapped")
     rank1, mean_ap = scores_of(swapped, features)
     assert rank1 > mean_ap + 0.05
     assert {r.modality for t in swapped.trials(features[0]) for r in t.queries} == {INFRARED}
     assert swapped.notes
     with pytest.raises(VireidError, match="llcm/legacy-swapped has no direction to choose"):
-        offered.find("llcm/legacy-swapped", direction="visible-to-infrared")
+        named_protocols.find("llcm/legacy-swapped", direction="visible-to-infrared")
 
 
 def test_both_directions_are_one_word_apart_and_differ(trees: Path) -> None:
@@ -112,7 +114,7 @@ def test_both_directions_are_one_word_apart_and_differ(trees: Path) -> None:
         return np.asarray(axes[number] + mistaken * 2 * axes[(number + 1) % len(people)])
 
     found = {}
-    for protocol in offered.choose(dataset):
+    for protocol in named_protocols.choose(dataset):
         (trial,) = protocol.trials(dataset)
         query, gallery = protocol.modalities
         assert protocol.direction == f"{query}-to-{gallery}"
@@ -141,7 +143,7 @@ def test_every_picture_passes_the_stem_of_its_own_spectrum(tmp_path: Path) -> No
     card = ModelCard("marked stems", "here", "0" * 16, "float32", 32, 16, 4)
     embedder = Embedder(card, network, "regdb trial 1")
     dataset = datasets.read("regdb", root)
-    evaluation.score_all(embedder, dataset, offered.choose(dataset))
+    evaluation.score_all(embedder, dataset, named_protocols.choose(dataset))
     assert seen == {(VISIBLE, True), (INFRARED, False)}
 
 
@@ -152,25 +154,28 @@ def test_a_model_of_another_or_unknown_split_of_regdb_is_refused(
     """https://github.com/mangye16/Cross-Modal-Re-ID-baseline/issues/19: absurdly high scores."""
     dataset = datasets.read("regdb", trees / "regdb", trial=2)
     wrong = Baseline("model", lambda record: np.ones(2), learnt_on=learnt_on)
-    for protocol in offered.choose(dataset):
+    for protocol in named_protocols.choose(dataset):
         with pytest.raises(VireidError, match="cannot be scored on regdb trial 2"):
             evaluation.score(wrong, dataset, protocol)
     right = Baseline("model", lambda record: np.ones(2), learnt_on="regdb trial 2")
-    assert evaluation.score(right, dataset, offered.find("regdb/10-trial")).trials[0].number == 2
+    assert (
+        evaluation.score(right, dataset, named_protocols.find("regdb/10-trial")).trials[0].number
+        == 2
+    )
     with pytest.raises(VireidError, match="not a protocol of regdb; there are: regdb/10-trial"):
-        offered.choose(dataset, "folder/cross-spectrum")
+        named_protocols.choose(dataset, "folder/cross-spectrum")
 
 
 def test_splits_of_regdb_that_do_not_exist_are_not_made_up(trees: Path) -> None:
     stills = datasets.read("sysu_mm01", trees / "sysu_mm01")
     with pytest.raises(VireidError, match="needs a data set with splits; sysu_mm01 has none"):
-        offered.find("regdb/10-trial").trials(stills)
+        named_protocols.find("regdb/10-trial").trials(stills)
 
 
 def test_camera_2_is_hidden_from_camera_3_and_from_no_other(trees: Path) -> None:
     """They stand in one room: mangye16/Visible-Thermal-Person-Re-Identification/issues/5."""
     dataset = datasets.read("sysu_mm01", trees / "sysu_mm01")
-    protocol = offered.find("sysu/py-seed", "indoor")
+    protocol = named_protocols.find("sysu/py-seed", "indoor")
     with_rule = evaluation.score(baselines.raw_pixels(), dataset, protocol)
     trial = protocol.trials(dataset)[0]
     hidden = protocol.hidden(trial)
@@ -186,7 +191,7 @@ def test_an_empty_camera_folder_is_accepted_where_it_is_documented(trees: Path) 
     dataset = datasets.read("llcm", trees / "llcm")
     assert not any((trees / "llcm" / "test_nir" / "cam3").iterdir())
     for name in ("llcm/two-way", "llcm/full-gallery", "llcm/legacy-swapped"):
-        for protocol in offered.choose(dataset, name):
+        for protocol in named_protocols.choose(dataset, name):
             assert protocol.trials(dataset)
 
 
@@ -198,7 +203,7 @@ def test_nothing_is_dumped_beside_the_pictures(trees: Path) -> None:
         dataset.train, Data("x", height=32, width=16, workers=0), Augmentation(pad=2), seed=0
     )
     assert next(iter(data.paired(2, 2)(0))).visible.shape == (4, 3, 32, 16)
-    evaluation.score(baselines.raw_pixels(), dataset, offered.find("sysu/py-seed"))
+    evaluation.score(baselines.raw_pixels(), dataset, named_protocols.find("sysu/py-seed"))
     assert sorted(dataset.root.rglob("*")) == before
     assert not [path for path in before if path.suffix == ".npy"]
 
@@ -206,9 +211,9 @@ def test_nothing_is_dumped_beside_the_pictures(trees: Path) -> None:
 def test_multi_shot_galleries_are_the_published_ones_or_none(trees: Path) -> None:
     """Several forks draw them with a generator that nobody has seeded."""
     with pytest.raises(VireidError, match="no published code draws several pictures reproducibly"):
-        offered.find("sysu/py-seed", "all", "multi")
+        named_protocols.find("sysu/py-seed", "all", "multi")
     dataset = datasets.read("sysu_mm01", trees / "sysu_mm01")
-    protocol = offered.find("sysu/official", "all", "multi")
+    protocol = named_protocols.find("sysu/official", "all", "multi")
     drawn = []
     for seed in (1, 2):
         random.seed(seed)
@@ -220,7 +225,9 @@ def test_multi_shot_galleries_are_the_published_ones_or_none(trees: Path) -> Non
 @pytest.mark.parametrize("name", ["sysu_mm01", "llcm"])
 def test_seeded_galleries_do_not_depend_on_what_was_drawn_before(name: str, trees: Path) -> None:
     dataset = datasets.read(name, trees / name)
-    for protocol in offered.choose(dataset, "sysu/py-seed" if name == "sysu_mm01" else None):
+    for protocol in named_protocols.choose(
+        dataset, "sysu/py-seed" if name == "sysu_mm01" else None
+    ):
         whole = protocol.trials(dataset)
         alone = Protocol(**{**vars(protocol), "trial_numbers": (7,)}).trials(dataset)
         assert alone[0].gallery == whole[7].gallery
@@ -252,11 +259,11 @@ def test_queries_without_a_match_are_counted_or_explained(trees: Path) -> None:
     )
     strangers = Dataset("mine", dataset.root, (), (), others, {})
     with pytest.raises(VireidError, match="do both number the same people the same way"):
-        evaluation.score(baselines.chance(), strangers, offered.choose(strangers)[0])
+        evaluation.score(baselines.chance(), strangers, named_protocols.choose(strangers)[0])
 
 
 def test_nothing_is_averaged_or_re_ranked_unless_it_is_asked_for(trees: Path) -> None:
     """https://github.com/1KK077/IDKL/issues/4: re-ranking was always on."""
-    for name in offered.OFFERED:
-        protocol = offered.find(name)
+    for name in named_protocols.OFFERED:
+        protocol = named_protocols.find(name)
         assert (protocol.test_time_flip, protocol.re_ranking) == ("none", None)

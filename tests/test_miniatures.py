@@ -20,7 +20,7 @@ from vireid.errors import VireidError
 from vireid.learning import learn
 from vireid.models.embedder import Embedder
 from vireid.runs import RunError
-from vireid.scoring import evaluation, offered
+from vireid.scoring import evaluation, named_protocols
 from vireid.training_data.loading import PackedTrainingData
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -162,7 +162,7 @@ def test_the_trials_of_the_result_are_those_of_the_models_alone(
 ) -> None:
     """By hand: a model, its own split, nothing shared with the way through the folder."""
     forth = ten_scored[0]
-    protocol = offered.find("regdb/10-trial")
+    protocol = named_protocols.find("regdb/10-trial")
     for number in (1, 7):
         dataset = datasets.read("regdb", ten.parent / "regdb", number)
         alone = evaluation.score(Embedder.open(ten / f"trial-{number}"), dataset, protocol)

@@ -14,7 +14,7 @@ from vireid import console, datasets, sweep
 from vireid.gallery import Filters, Hit
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import baselines, data_check, evaluation, offered, results, tables
+from vireid.scoring import baselines, data_check, evaluation, named_protocols, results, tables
 from vireid.scoring.scores import Scores
 from vireid.search.answers import Answer
 from vireid.sweep import Row
@@ -33,7 +33,7 @@ def printed(shown: RenderableType) -> str:
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> Scores:
     dataset = datasets.read("sysu_mm01", sysu_layout.write(tmp_path_factory.mktemp("data") / "s"))
-    return evaluation.score(baselines.chance(), dataset, offered.choose(dataset)[0])
+    return evaluation.score(baselines.chance(), dataset, named_protocols.choose(dataset)[0])
 
 
 def named(scores: Scores, name: str, said: str = "") -> Scores:

@@ -214,6 +214,18 @@ def test_settings_of_every_kind_are_read() -> None:
 
 
 @pytest.mark.usefixtures("rich")
+def test_what_is_typed_below_a_table_is_read_as_the_table_has_it(path: Path) -> None:
+    path.write_text('method = "x"\n[data]\ndataset = "x"\n[settings.weights]\nfar = 1.0\n')
+    typed = ("settings.weights.near=0.5", "settings.named.b.name=3", "settings.anything.a.b=[1]")
+    settings = recipes.read(path, typed).settings
+    assert settings.weights == {"far": 1.0, "near": 0.5}
+    assert settings.named == {"b": Part("3")}
+    assert settings.anything == {"a": {"b": [1]}}
+    with pytest.raises(RecipeError, match="weights has to be a table, each value a number, but"):
+        recipes.read(path, ("settings.weights.near=much",))
+
+
+@pytest.mark.usefixtures("rich")
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -15,6 +15,7 @@ EXTRA_OF_MODULE = {
     "onnxscript": "export",
     "open_clip": "train",
     "pyarrow": "parquet",
+    "pytorch_metric_learning": "metric-learning",
     "safetensors": "train",
     "scipy": "render",
     "sklearn": "report",

@@ -361,8 +361,7 @@ def _build(kind: type, table: Any, prefix: str, kinds: Mapping[str, type]) -> An
 
 def _typed(value: Any, kind: Any, key: str) -> Any:
     """Return the value in the setting's type, or raise an error that names that type."""
-    if isinstance(value, _Typed):
-        return _typed(_meant(value, kind), kind, key)
+    value = _with_meaning(value, kind)
     try:
         found = _converted(value, kind)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
@@ -382,6 +381,25 @@ def _custom(kind: type, value: Any) -> Any:
     if issubclass(kind, Path) and isinstance(value, str):
         return Path(value)
     raise NotImplementedError(f"it cannot be read as {kind.__name__}")
+
+
+def _with_meaning(value: Any, kind: Any) -> Any:
+    """Return a value without typed texts, be they below a table: `settings.weights.near=0.5`."""
+    if isinstance(value, _Typed):
+        return _meant(value, kind)
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _with_meaning(each, _kind_below(kind, name)) for name, each in value.items()}
+
+
+def _kind_below(kind: Any, name: str) -> Any:
+    """Return the type of what a table, or one of the alternatives of its type, has under a name."""
+    for each in (kind, *get_args(kind)):
+        if get_origin(each) is dict:
+            return get_args(each)[1]
+        if dataclasses.is_dataclass(each):
+            return get_type_hints(each).get(name, Any)
+    return Any
 
 
 def _meant(typed: _Typed, kind: Any) -> Any:

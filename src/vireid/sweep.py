@@ -36,7 +36,7 @@ from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
 from vireid.recipe import Recipe
 from vireid.reports.plots import as_png
-from vireid.scoring import evaluation, offered, results
+from vireid.scoring import evaluation, named_protocols, results
 from vireid.scoring.scores import Group, Scores
 from vireid.whole_files import write_whole
 
@@ -226,7 +226,7 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
         runs.check_same(folder, recipe, {})
     else:
         learn(recipe, folder, resume=begun)
-    wanted = offered.choose(data, protocol)[0]
+    wanted = named_protocols.choose(data, protocol)[0]
     group: Group = "validation" if validate else "test"
     known = _known_result(folder, f"{data.name} {group}: {wanted.title}")
     if known:

@@ -14,7 +14,7 @@ from tests import documents
 from vireid import datasets, methods, recipes
 from vireid.cli import inventory
 from vireid.errors import VireidError
-from vireid.scoring.offered import OFFERED
+from vireid.scoring.named_protocols import OFFERED
 
 Run = Callable[..., tuple[int, str, str]]
 

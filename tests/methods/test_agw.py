@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import pytorch_metric_learning.losses
 import torch
 from tests.toy import PEOPLE, ToyData, small
 from torch import nn
@@ -193,6 +194,47 @@ def losses_of(**settings: Any) -> dict[str, torch.Tensor]:
     (stage,) = method.stages(ToyData())
     with torch.no_grad():
         return dict(stage.losses(next(iter(ToyData().paired(4, 2)(0))), 0))
+
+
+@pytest.mark.parametrize(("name", "settings"), [("CircleLoss", {"gamma": 64}), ("NCALoss", {})])
+def test_a_loss_of_another_library_is_added_by_its_name(
+    name: str, settings: dict[str, Any]
+) -> None:
+    asked: dict[str, Any] = {
+        "extra_loss": name,
+        "extra_loss_weight": 0.5,
+        "extra_loss_settings": settings,
+    }
+    method = AGW(AGW.Config(**TINY, **asked), PEOPLE).eval()
+    (stage,) = method.stages(ToyData())
+    batch = next(iter(ToyData().paired(4, 2)(0)))
+    seen: list[torch.Tensor] = []
+    method.neck.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    found = stage.losses(batch, 0)
+    theirs = getattr(pytorch_metric_learning.losses, name)(**settings)
+    expected = theirs(seen[0], batch.identities_of_both)
+    assert list(found) == ["identity", "triplet", name]
+    assert found[name].item() == pytest.approx(0.5 * expected.item())
+    found[name].backward()  # type: ignore[no-untyped-call]
+    assert any(weight.grad is not None for weight in method.trunk.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("CircelLoss", {}, "has no loss 'CircelLoss'; did you mean 'CircleLoss'"),
+        ("BaseMetricLossFunction", {}, "has no loss 'BaseMetricLossFunction'"),
+        ("CircleLoss", {"gama": 64}, "CircleLoss does not take the settings.*gama"),
+        ("ArcFaceLoss", {}, "ArcFaceLoss does not take the settings.*num_classes"),
+        ("ArcFaceLoss", {"num_classes": 4, "embedding_size": 8}, "ArcFaceLoss has weights"),
+    ],
+)
+def test_a_loss_that_cannot_be_added_is_refused(
+    name: str, settings: dict[str, Any], told: str
+) -> None:
+    config = AGW.Config(**TINY, extra_loss=name, extra_loss_settings=settings)
+    with pytest.raises(VireidError, match=told):
+        AGW(config, PEOPLE).stages(ToyData())
 
 
 def test_two_images_of_each_person_are_enough_one_of_either_spectrum() -> None:

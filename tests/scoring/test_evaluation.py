@@ -30,7 +30,7 @@ from vireid.scoring import (
     baselines,
     evaluation,
     mat_cells,
-    offered,
+    named_protocols,
     permutations,
     protocols,
     results,
@@ -50,7 +50,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def scores(dataset: Dataset) -> list[Scores]:
-    return evaluation.score_all(baselines.chance(), dataset, offered.choose(dataset))
+    return evaluation.score_all(baselines.chance(), dataset, named_protocols.choose(dataset))
 
 
 def shown(scores: Sequence[Scores], width: int = 100) -> str:
@@ -60,14 +60,14 @@ def shown(scores: Sequence[Scores], width: int = 100) -> str:
 
 
 def test_who_knows_everyone_scores_everything(dataset: Dataset) -> None:
-    for protocol in offered.choose(dataset):
+    for protocol in named_protocols.choose(dataset):
         mean = evaluation.score(KNOWS_EVERYONE, dataset, protocol).mean
         assert {name: mean[name] for name in METRICS} == dict.fromkeys(METRICS, 1.0)
 
 
 def test_a_trial_is_scored_on_its_own_gallery_and_what_is_hidden_from_it(dataset: Dataset) -> None:
     """By hand, for the seeded draw: every query, every picture, nothing shared with the code."""
-    protocol = offered.find("sysu/py-seed")
+    protocol = named_protocols.find("sysu/py-seed")
     embedder = baselines.chance(3)
     scores = evaluation.score(embedder, dataset, protocol)
     for trial, drawn in zip(scores.trials, protocol.trials(dataset), strict=True):
@@ -99,7 +99,9 @@ def test_every_picture_is_embedded_once_and_no_other(dataset: Dataset) -> None:
         return np.ones(4)
 
     evaluation.score_all(
-        Baseline("counts", embed), dataset, offered.choose(dataset, "sysu/py-seed", "indoor")
+        Baseline("counts", embed),
+        dataset,
+        named_protocols.choose(dataset, "sysu/py-seed", "indoor"),
     )
     assert len(seen) == len(set(seen))
     assert {record.camera for record in seen} == {"cam1", "cam2", "cam3", "cam6"}
@@ -123,7 +125,7 @@ def test_galleries_are_drawn_once_and_permutations_parsed_once(
     monkeypatch.setattr(Protocol, "trials", counting_draw)
     monkeypatch.setattr(mat_cells, "read", counting_parse)
     permutations._read.cache_clear()
-    protocols = offered.choose(dataset, "sysu/official")
+    protocols = named_protocols.choose(dataset, "sysu/official")
     evaluation.score_all(baselines.chance(), dataset, protocols)
     assert drawn == [protocol.title for protocol in protocols]
     assert len(drawn) == 4
@@ -235,12 +237,12 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:200])
     broken = datasets.read("sysu_mm01", root)
     with pytest.raises(VireidError, match=r"cam6/0004/0001\.jpg"):
-        evaluation.score(baselines.raw_pixels(), broken, offered.find("sysu/py-seed"))
+        evaluation.score(baselines.raw_pixels(), broken, named_protocols.find("sysu/py-seed"))
 
 
 def test_colours_and_pixels_find_people_who_differ_in_them(dataset: Dataset) -> None:
     """Everybody has one colour here, in both spectra."""
-    protocol = offered.find("sysu/official")
+    protocol = named_protocols.find("sysu/official")
     chance = evaluation.score(baselines.chance(), dataset, protocol).mean["R1"]
     colours = evaluation.score(baselines.colour_histograms(), dataset, protocol).mean["R1"]
     assert colours > chance + 0.2
@@ -248,7 +250,7 @@ def test_colours_and_pixels_find_people_who_differ_in_them(dataset: Dataset) -> 
 
 def test_chance_scores_what_lots_would(dataset: Dataset) -> None:
     """Of an indoor gallery with one picture of each person per camera, any picture is first."""
-    protocol = offered.find("sysu/py-seed", "indoor")
+    protocol = named_protocols.find("sysu/py-seed", "indoor")
     trial = protocol.trials(dataset)[0]
     chances = [share_of_matches(query, trial.gallery) for query in trial.queries]
     expected = fmean(chance for chance in chances if chance)
@@ -294,7 +296,7 @@ def test_queries_without_a_match_are_told_in_every_table(tmp_path: Path) -> None
     write_site(tmp_path / "site", people=3)
     shutil.rmtree(tmp_path / "site/cam1/0001")
     data = datasets.read("folder", tmp_path / "site")
-    scored = evaluation.score_all(baselines.chance(), data, offered.choose(data))
+    scored = evaluation.score_all(baselines.chance(), data, named_protocols.choose(data))
     counts = {(each.valid_queries, each.queries) for s in scored for each in s.trials}
     assert counts == {(4, 4), (4, 6)}
     told = " ".join(shown(scored, width=300).split())
@@ -350,7 +352,7 @@ def test_people_who_share_their_frames_are_scored_one_by_one(tmp_path: Path) -> 
         frame.save(tmp_path / f"{modality}.png")
     (tmp_path / "people.csv").write_text("\n".join(lines))
     seen = datasets.read("folder", tmp_path / "people.csv")
-    protocol = offered.find("folder/cross-spectrum")
+    protocol = named_protocols.find("folder/cross-spectrum")
     scores = evaluation.score(baselines.colour_histograms(), seen, protocol)
     assert (scores.mean["R1"], scores.trials[0].gallery_pictures) == (1.0, 4)
     backwards = replace(seen, test=seen.test[::-1])

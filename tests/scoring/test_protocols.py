@@ -22,7 +22,7 @@ from vireid import datasets
 from vireid.datasets._sysu_layout import MODALITIES
 from vireid.errors import VireidError
 from vireid.records import ImageRecord
-from vireid.scoring import offered, permutations, protocols
+from vireid.scoring import named_protocols, permutations, protocols
 from vireid.scoring.metrics import CmcVariant, score_ranking
 from vireid.scoring.permutations import read_permutations
 from vireid.scoring.protocols import Protocol, Trial
@@ -59,7 +59,7 @@ def sysu(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
 
 
 def protocol_of(name: str) -> Protocol:
-    return offered.find(*name.split())
+    return named_protocols.find(*name.split())
 
 
 SEEDED = [name for name in PUBLISHED["galleries"] if "py-seed" in name]
@@ -134,7 +134,7 @@ def test_scores_are_those_of_the_published_evaluation_and_of_its_wrong_variants(
     name: str, sysu: datasets.Dataset
 ) -> None:
     *protocol_name, number = name.split()
-    protocol = replace(offered.find(*protocol_name), trial_numbers=(int(number),))
+    protocol = replace(named_protocols.find(*protocol_name), trial_numbers=(int(number),))
     (trial,) = protocol.trials(sysu)
     check_scores(protocol, trial, PUBLISHED["scores"][name])
 
@@ -154,10 +154,10 @@ def test_draws_leave_the_global_generator_alone(dataset: datasets.Dataset) -> No
 import random
 from pathlib import Path
 from vireid import datasets
-from vireid.scoring import offered, permutations, protocols
+from vireid.scoring import named_protocols, permutations, protocols
 dataset = datasets.read("sysu_mm01", Path({str(dataset.root)!r}))
 before = random.getstate()
-drawn = offered.find("sysu/py-seed").trials(dataset)
+drawn = named_protocols.find("sysu/py-seed").trials(dataset)
 print(len(drawn), random.getstate() == before)
 """
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -165,7 +165,7 @@ print(len(drawn), random.getstate() == before)
 
 
 def test_only_the_pictures_of_one_room_are_hidden(dataset: datasets.Dataset) -> None:
-    protocol = offered.find("sysu/py-seed")
+    protocol = named_protocols.find("sysu/py-seed")
     trial = protocol.trials(dataset)[0]
     hidden = protocol.hidden(trial)
     for q, query in enumerate(trial.queries):
@@ -178,7 +178,7 @@ def test_official_galleries_are_the_first_entries_of_each_permutation(
     dataset: datasets.Dataset,
 ) -> None:
     orders = read_permutations(dataset.root)
-    trials = offered.find("sysu/official", "all", "single").trials(dataset)
+    trials = named_protocols.find("sysu/official", "all", "single").trials(dataset)
     for trial in trials:
         keys = [(record.camera, record.identity) for record in trial.gallery]
         assert keys == sorted(keys)
@@ -194,7 +194,8 @@ def test_official_indoor_galleries_are_part_of_those_of_all_cameras(
     shot: str, dataset: datasets.Dataset
 ) -> None:
     everywhere, indoors = (
-        offered.find("sysu/official", mode, shot).trials(dataset) for mode in ("all", "indoor")
+        named_protocols.find("sysu/official", mode, shot).trials(dataset)
+        for mode in ("all", "indoor")
     )
     for large, small in zip(everywhere, indoors, strict=True):
         assert set(small.gallery) < set(large.gallery)
@@ -202,7 +203,7 @@ def test_official_indoor_galleries_are_part_of_those_of_all_cameras(
 
 
 def test_multi_shot_takes_everything_where_there_are_not_ten(dataset: datasets.Dataset) -> None:
-    trial = offered.find("sysu/official", "all", "multi").trials(dataset)[0]
+    trial = named_protocols.find("sysu/official", "all", "multi").trials(dataset)[0]
     visible = {record for record in dataset.test if record.modality == "visible"}
     assert set(trial.gallery) == visible
     assert len(trial.gallery) == len(visible)
@@ -219,7 +220,7 @@ def test_missing_permutations_say_where_to_get_them(dataset: datasets.Dataset) -
     with pytest.raises(
         VireidError, match=r"rand_perm_cam.mat is missing; .* download it from https"
     ):
-        offered.find("sysu/official").trials(dataset)
+        named_protocols.find("sysu/official").trials(dataset)
 
 
 def test_permutations_are_read_without_scipy(
@@ -245,17 +246,17 @@ def test_damaged_permutations_are_refused(dataset: datasets.Dataset) -> None:
 def test_permutations_of_other_pictures_are_refused(dataset: datasets.Dataset) -> None:
     fewer = only(dataset, lambda r: r.path.parts[-3:] != ("cam4", "0012", "0001.jpg"))
     with pytest.raises(VireidError, match=r"cam4/0012 has 2 pictures, but .* permutes 3"):
-        offered.find("sysu/official").trials(fewer)
+        named_protocols.find("sysu/official").trials(fewer)
     nobody = only(dataset, lambda r: (r.camera, r.identity) != ("cam5", 4))
     with pytest.raises(VireidError, match="cam5/0004 has 0 pictures"):
-        offered.find("sysu/official").trials(nobody)
+        named_protocols.find("sysu/official").trials(nobody)
     sysu_layout.write_permutations(dataset.root, sysu_layout.COUNTS, trials=9)
     with pytest.raises(VireidError, match="9 rows for cam1/0004, trial 9 needs one more"):
-        offered.find("sysu/official").trials(dataset)
+        named_protocols.find("sysu/official").trials(dataset)
 
 
 def test_a_set_without_queries_or_gallery_is_refused(dataset: datasets.Dataset) -> None:
-    protocol = offered.find("sysu/py-seed")
+    protocol = named_protocols.find("sysu/py-seed")
     for modality, cameras in (("visible", "cam3 or cam6"), ("infrared", "cam1 or cam2")):
         one_spectrum = only(dataset, lambda r: r.modality == modality)  # noqa: B023
         with pytest.raises(VireidError, match=f"no test picture of {cameras}"):
@@ -265,7 +266,7 @@ def test_a_set_without_queries_or_gallery_is_refused(dataset: datasets.Dataset) 
 def test_pictures_of_nobody_are_refused(dataset: datasets.Dataset) -> None:
     records = (*dataset.test, replace(dataset.test[0], identity=None))
     with pytest.raises(VireidError, match="needs an identity and a camera"):
-        offered.find("sysu/py-seed").trials(replace(dataset, test=records))
+        named_protocols.find("sysu/py-seed").trials(replace(dataset, test=records))
 
 
 @pytest.mark.parametrize(
@@ -279,12 +280,12 @@ def test_pictures_of_nobody_are_refused(dataset: datasets.Dataset) -> None:
 )
 def test_what_is_not_offered_is_refused(asked: tuple[str, ...], why: str) -> None:
     with pytest.raises(VireidError, match=why):
-        offered.find(*asked)
+        named_protocols.find(*asked)
 
 
 def test_all_modes_and_shots_on_offer_are_chosen_by_default(dataset: datasets.Dataset) -> None:
     def titles(*asked: str) -> list[str]:
-        return [protocol.title for protocol in offered.choose(dataset, *asked)]
+        return [protocol.title for protocol in named_protocols.choose(dataset, *asked)]
 
     modes = ("all", "indoor")
     official = [f"sysu/official {m} {s}-shot" for m in modes for s in ("single", "multi")]
@@ -293,9 +294,9 @@ def test_all_modes_and_shots_on_offer_are_chosen_by_default(dataset: datasets.Da
     assert titles("sysu/py-seed") == seeded
     assert titles("sysu/official", "indoor", "multi") == official[-1:]
     permutations.permutations_path(dataset.root).unlink()
-    assert [protocol.title for protocol in offered.choose(dataset)] == seeded
+    assert [protocol.title for protocol in named_protocols.choose(dataset)] == seeded
 
 
 def test_the_worked_examples_hold() -> None:
-    result = doctest.testmod(offered)
+    result = doctest.testmod(named_protocols)
     assert result.attempted > result.failed == 0

@@ -14,7 +14,7 @@ from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import evaluation, offered
+from vireid.scoring import evaluation, named_protocols
 from vireid.scoring.baselines import Baseline
 from vireid.scoring.protocols import Trial
 
@@ -57,7 +57,7 @@ def test_all_of_one_spectrum_is_searched_for_among_all_of_the_other(
         ("llcm/full-gallery", sets["llcm"]),
         ("folder/cross-spectrum", sets["folder"]),
     ):
-        (trial,) = offered.find(name, direction=direction).trials(dataset)
+        (trial,) = named_protocols.find(name, direction=direction).trials(dataset)
         assert set(trial.queries) == of(dataset, query)
         assert set(trial.gallery) == of(dataset, gallery)
         assert len(trial.queries) == len(set(trial.queries))
@@ -71,7 +71,7 @@ def test_galleries_of_llcm_are_one_seeded_picture_a_person_and_camera(
     """By hand, from the folders: persons outside, cameras inside, files by name."""
     query, gallery = WAYS[direction]
     root = sets["llcm"].root / ("test_vis" if gallery is VISIBLE else "test_nir")
-    for trial in offered.find("llcm/two-way", direction=direction).trials(sets["llcm"]):
+    for trial in named_protocols.find("llcm/two-way", direction=direction).trials(sets["llcm"]):
         rng = random.Random(trial.number)
         expected = []
         for identity in (5, 6, 7, 8):
@@ -86,8 +86,10 @@ def test_galleries_of_llcm_are_one_seeded_picture_a_person_and_camera(
 def test_swapped_roles_draw_the_infrared_gallery_and_search_with_it(
     sets: dict[str, Dataset],
 ) -> None:
-    swapped = offered.find("llcm/legacy-swapped").trials(sets["llcm"])
-    usual = offered.find("llcm/two-way", direction="visible-to-infrared").trials(sets["llcm"])
+    swapped = named_protocols.find("llcm/legacy-swapped").trials(sets["llcm"])
+    usual = named_protocols.find("llcm/two-way", direction="visible-to-infrared").trials(
+        sets["llcm"]
+    )
     for one, other in zip(swapped, usual, strict=True):
         assert one.queries == other.gallery
         assert set(one.gallery) == set(other.queries)
@@ -95,21 +97,21 @@ def test_swapped_roles_draw_the_infrared_gallery_and_search_with_it(
 
 def test_the_same_person_under_the_same_camera_is_hidden_in_llcm(sets: dict[str, Dataset]) -> None:
     for name in ("llcm/two-way", "llcm/full-gallery", "llcm/legacy-swapped"):
-        for protocol in offered.choose(sets["llcm"], name):
+        for protocol in named_protocols.choose(sets["llcm"], name):
             trial = protocol.trials(sets["llcm"])[0]
             expected = hidden_by_hand(trial)
             assert expected.any()
             np.testing.assert_array_equal(protocol.hidden(trial), expected)
-    nothing = offered.find("llcm/full-gallery", removal="none")
+    nothing = named_protocols.find("llcm/full-gallery", removal="none")
     assert not nothing.hidden(nothing.trials(sets["llcm"])[0]).any()
     assert nothing.title == "llcm/full-gallery visible-to-infrared, nothing hidden"
 
 
 def test_nothing_is_hidden_in_regdb_and_ranks_count_pictures(sets: dict[str, Dataset]) -> None:
-    protocol = offered.find("regdb/10-trial")
+    protocol = named_protocols.find("regdb/10-trial")
     (trial,) = protocol.trials(sets["regdb"])
     assert not protocol.hidden(trial).any()
-    kinds = {name: offer.usual.cmc for name, offer in offered.OFFERED.items()}
+    kinds = {name: offer.usual.cmc for name, offer in named_protocols.OFFERED.items()}
     assert {name for name, cmc in kinds.items() if cmc == "plain"} == {
         "regdb/10-trial",
         "vcm/tracklets",
@@ -121,7 +123,7 @@ def test_pictures_of_unknown_cameras_are_never_hidden(sets: dict[str, Dataset]) 
     without = tuple(replace(record, camera=None) for record in sets["folder"].test)
     dataset = replace(sets["folder"], test=without)
     for removal, anything in (("none", False), ("same-id-and-camera", True)):
-        protocol = offered.find("folder/cross-spectrum", removal=removal)
+        protocol = named_protocols.find("folder/cross-spectrum", removal=removal)
         assert not protocol.hidden(protocol.trials(dataset)[0]).any()
         trial = protocol.trials(sets["folder"])[0]
         assert protocol.hidden(trial).any() == anything
@@ -134,7 +136,7 @@ def test_tracklets_are_searched_for_among_tracklets(
     query, gallery = WAYS[direction]
     for name, family in (("hitsz_vcm", "vcm"), ("bupt_campus", "bupt-campus")):
         dataset = sets[name]
-        protocol = offered.find(f"{family}/tracklets", direction=direction)
+        protocol = named_protocols.find(f"{family}/tracklets", direction=direction)
         (trial,) = protocol.trials(dataset)
         searching = dataset.test if dataset.test_queries is None else dataset.test_queries
         assert {r.tracklet for r in trial.queries} == {
@@ -149,7 +151,7 @@ def test_tracklets_are_searched_for_among_tracklets(
         expected = hidden_by_hand(trial) * (name == "hitsz_vcm")
         np.testing.assert_array_equal(protocol.hidden(trial), expected)
     assert hidden_by_hand(trial).any()
-    removing = offered.find("bupt-campus/tracklets", removal="same-id-and-camera")
+    removing = named_protocols.find("bupt-campus/tracklets", removal="same-id-and-camera")
     assert removing.hidden(removing.trials(sets["bupt_campus"])[0]).any()
 
 
@@ -160,7 +162,7 @@ def test_frames_are_taken_evenly_from_the_first_on(
     count: int, places: list[int] | range, sets: dict[str, Dataset]
 ) -> None:
     dataset = sets["hitsz_vcm"]
-    protocol = offered.find("vcm/tracklets", frames=count)
+    protocol = named_protocols.find("vcm/tracklets", frames=count)
     (trial,) = protocol.trials(dataset)
     frames = [r for r in dataset.test if r.tracklet == trial.queries[0].tracklet]
     assert list(trial.frames_of(trial.queries[0])) == [frames[place] for place in places]
@@ -178,7 +180,7 @@ def test_a_tracklet_is_the_mean_of_its_frames_of_unit_length_again(
         return np.random.default_rng(seed).standard_normal(3)
 
     vectors = {r: v / np.linalg.norm(v) for r in dataset.test for v in [embed(r)]}
-    protocol = offered.find("vcm/tracklets")
+    protocol = named_protocols.find("vcm/tracklets")
     scores = evaluation.score(Baseline("toy", embed), dataset, protocol)
     (trial,) = protocol.trials(dataset)
 
@@ -208,7 +210,7 @@ def test_trials_do_not_depend_on_the_order_of_the_records(
         random.Random(1).shuffle(mixed)
     else:
         mixed.sort(key=lambda record: str(record.tracklet), reverse=True)
-    for protocol in offered.choose(dataset):
+    for protocol in named_protocols.choose(dataset):
         assert protocol.trials(replace(dataset, test=tuple(mixed))) == protocol.trials(dataset)
 
 
@@ -227,23 +229,23 @@ def test_trials_do_not_depend_on_the_order_of_the_records(
 )
 def test_what_is_not_on_offer_is_refused(name: str, options: dict[str, object], why: str) -> None:
     with pytest.raises(VireidError, match=why):
-        offered.find(name, **options)  # type: ignore[arg-type]
+        named_protocols.find(name, **options)  # type: ignore[arg-type]
 
 
 def test_protocols_of_another_data_set_are_refused(sets: dict[str, Dataset]) -> None:
     with pytest.raises(VireidError, match="sysu/official is not a protocol of llcm; there are: ll"):
-        offered.choose(sets["llcm"], "sysu/official")
+        named_protocols.choose(sets["llcm"], "sysu/official")
     for name in ("llcm", "hitsz_vcm", "bupt_campus", "regdb", "folder"):
-        usual = offered.choose(sets[name])
+        usual = named_protocols.choose(sets[name])
         assert [protocol.direction for protocol in usual] == list(WAYS)
     mine = replace(sets["folder"], name="corridor")
-    assert {protocol.id for protocol in offered.choose(mine)} == {"folder/cross-spectrum"}
-    assert offered.choose(replace(mine, root=Path()), "llcm/full-gallery", removal="none")
+    assert {protocol.id for protocol in named_protocols.choose(mine)} == {"folder/cross-spectrum"}
+    assert named_protocols.choose(replace(mine, root=Path()), "llcm/full-gallery", removal="none")
 
 
-@pytest.mark.parametrize("name", offered.OFFERED)
+@pytest.mark.parametrize("name", named_protocols.OFFERED)
 def test_a_record_of_a_protocol_has_every_field(name: str) -> None:
-    assert set(asdict(offered.find(name))) >= {
+    assert set(asdict(named_protocols.find(name))) >= {
         "id",
         "dataset",
         "mode",
@@ -265,10 +267,10 @@ def test_a_record_of_a_protocol_has_every_field(name: str) -> None:
 def test_no_two_variants_have_one_title(sets: dict[str, Dataset]) -> None:
     def titles() -> Iterator[str]:
         for dataset in sets.values():
-            family = offered.FAMILIES[dataset.name]
-            for name in offered.OFFERED:
+            family = named_protocols.FAMILIES[dataset.name]
+            for name in named_protocols.OFFERED:
                 if name.startswith(f"{family}/"):
-                    yield from (each.title for each in offered.choose(dataset, name))
+                    yield from (each.title for each in named_protocols.choose(dataset, name))
 
     listed = list(titles())
     assert len(set(listed)) == len(listed) == 4 + 2 + 2 + 2 + 2 + 1 + 2 + 2 + 2

@@ -19,13 +19,13 @@ from vireid import datasets
 from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.scoring import METRICS, baselines, evaluation, offered, results
+from vireid.scoring import METRICS, baselines, evaluation, named_protocols, results
 from vireid.scoring.re_ranking import KReciprocal
 from vireid.scoring.results import ResultsError
 from vireid.scoring.scores import Scores
 
-SEEDED = offered.find("sysu/py-seed")
-OFFICIAL = offered.find("sysu/official")
+SEEDED = named_protocols.find("sysu/py-seed")
+OFFICIAL = named_protocols.find("sysu/official")
 
 
 @pytest.fixture(scope="module")

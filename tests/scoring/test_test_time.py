@@ -15,12 +15,12 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import baselines, evaluation, offered, tables
+from vireid.scoring import baselines, evaluation, named_protocols, tables
 from vireid.scoring.metrics import score_ranking
 from vireid.scoring.protocols import Flip, Protocol, Trial
 from vireid.scoring.re_ranking import KReciprocal, re_rank
 
-PLAIN = offered.find("sysu/official")
+PLAIN = named_protocols.find("sysu/official")
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_re_ranking_does_not_learn_who_is_seen_from_what_identities_hide() -> No
         ]
         return Trial(0, tuple(records[::2]), tuple(records[1::2]))
 
-    protocol = replace(offered.find("llcm/two-way"), re_ranking=KReciprocal(4, 2))
+    protocol = replace(named_protocols.find("llcm/two-way"), re_ranking=KReciprocal(4, 2))
     one, other = trial([i // 4 for i in range(24)]), trial([i // 6 for i in range(24)])
     assert (protocol.hidden(one) != protocol.hidden(other)).any()
     np.testing.assert_array_equal(
@@ -172,7 +172,7 @@ def test_re_ranking_does_not_learn_who_is_seen_from_what_identities_hide() -> No
 def test_scores_do_not_depend_on_the_order_in_which_pictures_are_listed(
     dataset: Dataset, embedder: Embedder
 ) -> None:
-    wanted = offered.beside_plain([PLAIN], "concatenation", "k-reciprocal")
+    wanted = named_protocols.beside_plain([PLAIN], "concatenation", "k-reciprocal")
     turned = replace(dataset, test=dataset.test[::-1])
     for one, other in zip(
         evaluation.score_all(embedder, dataset, wanted),
@@ -183,11 +183,11 @@ def test_scores_do_not_depend_on_the_order_in_which_pictures_are_listed(
 
 
 def test_what_is_done_at_test_time_has_to_be_offered() -> None:
-    assert offered.beside_plain([PLAIN]) == [PLAIN]
+    assert named_protocols.beside_plain([PLAIN]) == [PLAIN]
     with pytest.raises(VireidError, match="no flip 'summ'; did you mean 'sum'"):
-        offered.beside_plain([PLAIN], "summ")
+        named_protocols.beside_plain([PLAIN], "summ")
     with pytest.raises(VireidError, match="no re-ranking 'gnn'"):
-        offered.beside_plain([PLAIN], "none", "gnn")
+        named_protocols.beside_plain([PLAIN], "none", "gnn")
 
 
 def test_baselines_have_no_mirror_images(dataset: Dataset) -> None:

@@ -20,7 +20,7 @@ from vireid.errors import VireidError
 from vireid.models.card import Training
 from vireid.models.embedder import Embedder
 from vireid.runs import RunError
-from vireid.scoring import baselines, evaluation, offered, protocols, results
+from vireid.scoring import baselines, evaluation, named_protocols, protocols, results
 from vireid.scoring.scores import Group
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -77,7 +77,7 @@ def test_it_is_scored_on_them_with_galleries_drawn_by_the_same_rule(
     assert single.dataset.group == "validation"
     assert single.key.startswith("sysu_mm01 validation: sysu/official")
     moved = replace(dataset, test=dataset.validation)
-    trials = offered.find("sysu/official").trials(moved)
+    trials = named_protocols.find("sysu/official").trials(moved)
     assert {record.identity for trial in trials for record in (*trial.queries, *trial.gallery)} == {
         3
     }
@@ -115,7 +115,9 @@ def test_scores_say_the_precisions(
 
 def test_validation_and_test_people_are_different_columns(dataset: Dataset) -> None:
     scores = [
-        evaluation.score(baselines.chance(), dataset, offered.find("sysu/py-seed"), group=group)
+        evaluation.score(
+            baselines.chance(), dataset, named_protocols.find("sysu/py-seed"), group=group
+        )
         for group in GROUPS
     ]
     comparison = results.compare(scores)
@@ -141,7 +143,7 @@ def test_data_without_validation_people_cannot_validate(dataset: Dataset) -> Non
     without = replace(dataset, validation=())
     with pytest.raises(VireidError, match="sysu_mm01 has no validation people; choose settings on"):
         evaluation.score(
-            baselines.chance(), without, offered.find("sysu/py-seed"), group="validation"
+            baselines.chance(), without, named_protocols.find("sysu/py-seed"), group="validation"
         )
 
 

@@ -302,7 +302,7 @@ def export(
     judgements: bool,
     as_json: bool,
 ) -> None:
-    """Write facts and vectors to TABLE: .csv, .parquet, .npz.
+    """Write records and vectors to TABLE: .csv, .parquet, .npz.
 
     `vireid index` reads the CSV file again.
     """

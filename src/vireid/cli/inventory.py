@@ -13,7 +13,7 @@ from pathlib import Path
 from vireid import datasets, methods, recipes, user_code
 from vireid.errors import VireidError, suggestion
 from vireid.models import opening
-from vireid.scoring.offered import OFFERED
+from vireid.scoring.named_protocols import OFFERED
 
 FACTS = ("title", "licence", "obtain", "url")
 """Facts of a data set that are listed."""

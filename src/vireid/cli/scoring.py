@@ -68,7 +68,7 @@ def evaluate(
     MODEL is a run folder, an exported model or `small`; or the models of the splits of a data set,
     one by one or as the folder that `train --trials` has left, which make one result.
     """
-    from vireid.scoring import evaluation, offered, results, tables
+    from vireid.scoring import evaluation, named_protocols, results, tables
 
     out = out or evaluation.scores_file(models)
     if out:
@@ -78,8 +78,8 @@ def evaluate(
         models,
         dataset,
         root,
-        choose=lambda data: offered.beside_plain(
-            offered.choose(data, name, **asked), flip, re_rank
+        choose=lambda data: named_protocols.beside_plain(
+            named_protocols.choose(data, name, **asked), flip, re_rank
         ),
         group="validation" if validate else "test",
         trust_code=trust_code,

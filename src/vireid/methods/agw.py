@@ -20,6 +20,7 @@ from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
 from vireid.errors import check_settings, is_rising
 from vireid.losses.identity import identity_loss
+from vireid.losses.metric_learning import NamedLoss, named_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor, make_optimizer
@@ -105,6 +106,13 @@ class AGW(Method):
         """Epochs from which the learning rate is a tenth of what it was before."""
         label_smoothing: float = 0.0
         """Share of the target spread over all identities."""
+        extra_loss: str | None = None
+        """Loss of pytorch-metric-learning to add, by its name, such as `CircleLoss`; needs `pip
+        install 'vireid[metric-learning]'`. vireid's own setting, as the next two."""
+        extra_loss_weight: float = 1.0
+        """Weight of the extra loss."""
+        extra_loss_settings: dict[str, Any] | None = None
+        """Settings of the extra loss, by the names that pytorch-metric-learning gives them."""
         identity_weight: float = 1.0
         """Weight of the cross-entropy over identities."""
         triplet_weight: float = 1.0
@@ -137,6 +145,7 @@ class AGW(Method):
         self.embedding_dim = self.trunk.channels
         self.neck = batch_norm_neck(self.embedding_dim)
         self.classifier = identity_classifier(self.embedding_dim, num_identities)
+        self._extra_loss: NamedLoss | None = None
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
         """Return features after the neck, at length one."""
@@ -145,6 +154,8 @@ class AGW(Method):
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains everything."""
         config = self.config
+        if config.extra_loss:  # made here: whoever only embeds needs no pytorch-metric-learning
+            self._extra_loss = named_loss(config.extra_loss, config.extra_loss_settings or {})
         optimizer = self._optimizer()
         stage = Stage(
             "both spectra",
@@ -176,7 +187,15 @@ class AGW(Method):
             * identity_loss(logits, identities, config.label_smoothing),
             "triplet": config.triplet_weight * weighted_triplet(pooled, identities),
             **self.extra_losses(Outputs(pooled, logits, identities, batch, epoch)),
+            **self._named_loss(pooled, identities),
         }
+
+    def _named_loss(self, pooled: Embeddings, identities: Identities) -> Losses:
+        """Return the loss that `extra_loss` names, if it names one."""
+        if self._extra_loss is None:
+            return {}
+        weighted = self.config.extra_loss_weight * self._extra_loss(pooled, identities)
+        return {str(self.config.extra_loss): weighted}
 
     def _pooled(self, images: Mapping[Modality, Images]) -> Float[Tensor, "stacked d"]:
         features: Embeddings = self.pool(self.trunk(images))

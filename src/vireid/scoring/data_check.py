@@ -17,7 +17,7 @@ from vireid.datasets import Counts, Dataset, in_one_table
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, picture_of
 from vireid.records import ImageRecord
-from vireid.scoring import offered, permutations
+from vireid.scoring import named_protocols, permutations
 from vireid.threads import in_threads
 from vireid.training_data.sampling import seen_in_one_spectrum
 
@@ -228,7 +228,7 @@ def _official_draw(dataset: Dataset) -> Iterator[Finding]:
             yield Finding("protocol", True, remark)
     if path.is_file():
         try:
-            for protocol in offered.choose(dataset, "sysu/official"):
+            for protocol in named_protocols.choose(dataset, "sysu/official"):
                 protocol.trials(dataset)
         except MissingExtraError as error:
             yield Finding("protocol", False, f"{path} was not looked at: {error}")

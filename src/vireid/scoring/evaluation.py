@@ -28,7 +28,7 @@ from vireid.models.opening import folder_of, is_shipped
 from vireid.recipe import data_of
 from vireid.records import ImageRecord, pictures_fingerprint
 from vireid.scoring.metrics import RankingScores, score_ranking
-from vireid.scoring.offered import choose
+from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
 from vireid.scoring.re_ranking import re_rank
 from vireid.scoring.scores import Group, ScoredDataset, ScoredModel, Scores, TrialScores

@@ -1,7 +1,7 @@
 """Protocols as data: queries, gallery, what is hidden, and how ranks are counted.
 
-`Protocol.trials` draws queries and galleries from the test pictures of a data set. `offered` has
-the protocols by name; the sources of each are below.
+`Protocol.trials` draws queries and galleries from the test pictures of a data set.
+`named_protocols` has the protocols by name; the sources of each are below.
 
 SYSU-MM01. Two draws of its galleries are in use; both sample the same distribution, so that means
 over ten trials compare, single trials do not:
