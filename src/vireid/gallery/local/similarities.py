@@ -1,6 +1,6 @@
 """Exact search: the similarities of queries to every vector, and the highest of them."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,7 +11,7 @@ from vireid.threads import processors
 try:
     import simsimd
 except ImportError:  # there is no wheel for this machine
-    simsimd = None
+    simsimd = None  # type: ignore[assignment]
 
 Rows = Int[np.ndarray, " r"]
 
@@ -98,10 +98,10 @@ def _scores(
 
 
 def _products(stored: Vectors, queries: Queries) -> Float[np.ndarray, "q n"]:
-    if simsimd and len(queries) <= FEW_QUERIES and len(stored):
-        numbers = np.ascontiguousarray(queries, stored.dtype)
-        products = simsimd.cdist(numbers, stored, "dot", threads=processors())
-        return np.asarray(products, np.float32)
+    if simsimd and 0 < len(queries) <= FEW_QUERIES and len(stored):
+        asked = np.ascontiguousarray(queries, stored.dtype)
+        found: Any = simsimd.cdist(asked, stored, "dot", threads=processors())
+        return np.asarray(found, np.float32).reshape(len(queries), len(stored))
     if stored.dtype == np.float32:
         return np.asarray(queries @ stored.T)
     products = np.empty((len(queries), len(stored)), np.float32)
