@@ -285,3 +285,15 @@ def test_differences_are_named_by_their_dotted_keys() -> None:
     old = {"seed": 0, "data": {"height": 3, "root": "a"}, "settings": {"rates": (1, 2)}}
     new = {"seed": 0, "data": {"height": 4}, "settings": {"rates": [1, 2]}}
     assert recipes.differences(old, new) == {"data.height": (3, 4), "data.root": ("a", None)}
+
+
+@pytest.mark.parametrize("text", ["1-100000000", f"1-{'9' * 18}", "1-5001,6000-11000"])
+def test_more_numbers_than_anybody_means_are_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match=r"names more than 10,000 numbers$"):
+        recipes.numbers(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1-9x30", "9" * 5000, "1-" + "9" * 30, "²", "1,,2"])
+def test_what_is_no_list_of_numbers_is_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match=r"is not a list of numbers such as 1-10 or 1,3,5$"):
+        recipes.numbers(text)

@@ -19,7 +19,9 @@ import msgspec
 import tomli_w
 
 from vireid import user_code
+from vireid.console import shortened
 from vireid.errors import VireidError, check_settings, closest
+from vireid.records import is_number
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data as Data
 
@@ -36,6 +38,8 @@ EXAMPLES = {
     "data.dataset": 'dataset = "nightwalk" to the table [data]',
 }
 """Example of each setting that has no default."""
+MOST_NUMBERS = 10_000
+"""Numbers that a text may state: more than any data set has people in a group, or trials."""
 LISTS = (list, tuple, set, frozenset)
 TIMES = (datetime, date, time)
 """Types that TOML has and JSON has not."""
@@ -132,10 +136,10 @@ def data_of(path: Path) -> dict[str, Any]:
 
 
 def numbers(text: str) -> list[int]:
-    """Return the numbers of trials that a text states.
+    """Return the numbers of trials or people that a text states.
 
     Raises:
-        RecipeError: Something else.
+        RecipeError: Something else, or more numbers than `MOST_NUMBERS`.
 
     >>> numbers("1-3,7")
     [1, 2, 3, 7]
@@ -143,11 +147,16 @@ def numbers(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()):
-            raise RecipeError(f"'{text}' is not a list of numbers such as 1-10 or 1,3,5")
-        found += range(int(first), int(last or first) + 1)
+        if not (is_number(first) and is_number(last or first)):
+            raise RecipeError(f"'{shortened(text)}' is not a list of numbers such as 1-10 or 1,3,5")
+        wanted = range(int(first), int(last or first) + 1)
+        if len(found) + len(wanted) > MOST_NUMBERS:
+            raise RecipeError(f"'{shortened(text)}' names more than {MOST_NUMBERS:,} numbers")
+        found += wanted
     if not found or len(set(found)) < len(found):
-        raise RecipeError(f"'{text}' names a number twice, or none; write for example 1-10")
+        raise RecipeError(
+            f"'{shortened(text)}' names a number twice, or none; write for example 1-10"
+        )
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vireid.arrays import Queries, Vectors
+from vireid.console import shortened
 from vireid.errors import suggestion
 from vireid.gallery.addresses import Address, create_store, open_store, restore_store
 from vireid.gallery.filters import Filters
@@ -503,8 +504,9 @@ class Gallery:
         here = self._store.names(what)
         found = [name for name in here if spelling_key(name) == spelling_key(asked)]
         if not found:
-            hint = suggestion(asked, here, f"it has {', '.join(here[:20]) or 'none'}")
-            raise GalleryError(f"{self.address} has no {what} {asked!r}; {hint}")
+            some = ", ".join(map(shortened, here[:20])) or "none"
+            hint = suggestion(asked, here, f"it has {some}")
+            raise GalleryError(f"{self.address} has no {what} {shortened(asked)!r}; {hint}")
         return [asked] if asked in found and what == "person" else found
 
 
