@@ -153,6 +153,28 @@ def test_a_gallery_may_have_a_name_that_is_not_utf_8(run: Run, site: Path, tmp_p
         assert rf"g\xe9\xff: {added} pictures added" in output
 
 
+def test_names_as_long_as_a_book_are_shown_in_part(run: Run, tmp_path: Path) -> None:
+    long, shown = "c" * 5_000, "c" * 59 + "…"
+    for spectrum in ("visible", "infrared"):
+        (tmp_path / spectrum).mkdir()
+        person(1).save(tmp_path / spectrum / "a.jpg")
+    rows = [f"{spectrum}/a.jpg,{long},1" for spectrum in ("visible", "infrared")]
+    (tmp_path / "list.csv").write_text("\n".join(["path,camera,identity", *rows]))
+    gallery, model = tmp_path / "g", write_model(tmp_path / "model")
+    for words in (
+        ("index", tmp_path / "list.csv", "--out", gallery, "--model", model),
+        ("search", gallery, tmp_path / "infrared" / "a.jpg", "--camera", long),
+        ("search", gallery, tmp_path / "infrared" / "a.jpg"),
+        ("data", "check", "folder", tmp_path / "list.csv"),
+    ):
+        status, output, _ = run(*words)
+        assert status == 0
+        assert shown in output
+        assert long not in output
+    (hit,) = json.loads(run("search", gallery, tmp_path / "infrared/a.jpg", "--json")[1])["hits"]
+    assert hit["camera"] == long
+
+
 def ended_by(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     def fail() -> None:

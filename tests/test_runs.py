@@ -389,3 +389,14 @@ def test_a_folder_of_something_else_is_not_taken_for_a_run(recipe: Path, tmp_pat
     with pytest.raises(RunError, match="not a run folder"):
         learn.learn(recipes.read(recipe), folder, resume=True)
     assert (folder / "a.jpg").read_text() == "a picture"
+
+
+def test_a_split_that_is_not_there_is_told_before_the_first_one_is_learnt(
+    recipe: Path, tmp_path: Path
+) -> None:
+    regdb = ("data.dataset=regdb", "--out", tmp_path / "runs")
+    result = train(recipe, *regdb, "--trials", "1-11")
+    assert "no trial 11 of regdb; it has trials 1 to 10" in str(result.exception)
+    result = train(recipe, *regdb, "--trials", "")
+    assert "'' is not a list of numbers" in str(result.exception)
+    assert not (tmp_path / "runs").exists()

@@ -27,6 +27,8 @@ UNLIMITED = 10_000
 """Columns of a pipe or a file, where lines are as long as they need to be."""
 NARROW = 12
 """Columns that a text is left before lines become longer than the terminal is wide."""
+MOST_LETTERS = 60
+"""Letters that are shown of a name or a value, which a stranger may have made as long as a book."""
 CUT_OFF = 128 + 13
 """Exit status of a command whose output nobody reads to its end, as shells have it for SIGPIPE."""
 
@@ -46,6 +48,11 @@ def printable(text: str) -> str:
     a\n\x1b[2Jb
     """
     return STEERING.sub(_by_number, text)
+
+
+def shortened(text: str, most: int = MOST_LETTERS) -> str:
+    """Return the beginning of a text that is longer than people read."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _by_number(found: re.Match[str]) -> str:

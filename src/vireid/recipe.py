@@ -19,7 +19,10 @@ import msgspec
 import tomli_w
 
 from vireid import user_code
-from vireid.errors import VireidError, check_settings, closest
+from vireid.console import shortened
+from vireid.errors import VireidError, closest
+from vireid.ranges import NotNegative, Seed, check_ranges
+from vireid.records import is_number
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data as Data
 
@@ -36,6 +39,8 @@ EXAMPLES = {
     "data.dataset": 'dataset = "nightwalk" to the table [data]',
 }
 """Example of each setting that has no default."""
+MOST_NUMBERS = 10_000
+"""Numbers that a text may state: more than any data set has people in a group, or trials."""
 LISTS = (list, tuple, set, frozenset)
 TIMES = (datetime, date, time)
 """Types that TOML has and JSON has not."""
@@ -52,14 +57,14 @@ class Recipe:
     method: str
     """Name of a file in `vireid/methods`; or user code, `mine.py` or `package.module:Mine`."""
     data: Data
-    seed: int = 0
+    seed: Seed = 0
     """Seed of all chance in a run, 0 or more."""
     start_from: str | None = None
     """Weights to start from: `small`, a run folder or an exported model. What does not fit,
     such as the classifier of other people, is left fresh."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the forward pass; `auto` chooses by device (docs/training.md)."""
-    save_minutes: float = 10.0
+    save_minutes: NotNegative = 10.0
     """Minutes between two checkpoints within an epoch; there is one after each epoch too."""
     tensorboard: bool = False
     """Write losses for TensorBoard too: `pip install 'vireid[tensorboard]'`."""
@@ -69,8 +74,7 @@ class Recipe:
     """Settings of the method, its `Config`."""
 
     def __post_init__(self) -> None:
-        names = ("seed", "save_minutes")
-        check_settings(self, names, lambda value: value >= 0, "0 or more", table="")
+        check_ranges(self, table="")  # with all tables, also that of a method of one's own
 
     def as_dict(self) -> dict[str, Any]:
         """Return all settings, defaults too, as a TOML file holds them: what is None is left out.
@@ -99,7 +103,7 @@ def read(
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     table = _laid_over(table, changes or {})
     table = _with_user_code_from(path.parent, table)
@@ -121,7 +125,7 @@ def table_of(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
 
 
@@ -132,10 +136,10 @@ def data_of(path: Path) -> dict[str, Any]:
 
 
 def numbers(text: str) -> list[int]:
-    """Return the numbers of trials that a text states.
+    """Return the numbers of trials or people that a text states.
 
     Raises:
-        RecipeError: Something else.
+        RecipeError: Something else, or more numbers than `MOST_NUMBERS`.
 
     >>> numbers("1-3,7")
     [1, 2, 3, 7]
@@ -143,11 +147,16 @@ def numbers(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()):
-            raise RecipeError(f"'{text}' is not a list of numbers such as 1-10 or 1,3,5")
-        found += range(int(first), int(last or first) + 1)
+        if not (is_number(first) and is_number(last or first)):
+            raise RecipeError(f"'{shortened(text)}' is not a list of numbers such as 1-10 or 1,3,5")
+        wanted = range(int(first), int(last or first) + 1)
+        if len(found) + len(wanted) > MOST_NUMBERS:
+            raise RecipeError(f"'{shortened(text)}' names more than {MOST_NUMBERS:,} numbers")
+        found += wanted
     if not found or len(set(found)) < len(found):
-        raise RecipeError(f"'{text}' names a number twice, or none; write for example 1-10")
+        raise RecipeError(
+            f"'{shortened(text)}' names a number twice, or none; write for example 1-10"
+        )
     return found
 
 
@@ -263,7 +272,7 @@ class _Typed:
         """The text read as TOML; the text itself where it is none."""
         try:
             return tomllib.loads(f"value = {self.text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except ValueError:  # no TOML, or a number of thousands of digits
             return self.text
 
     def __str__(self) -> str:
@@ -447,7 +456,7 @@ def _in_words(kind: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return shortened(json.dumps(value, default=str, ensure_ascii=False), 200)
 
 
 def _tables(recipe: Recipe) -> dict[str, Any]:

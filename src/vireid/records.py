@@ -15,6 +15,8 @@ from vireid.errors import VireidError
 
 MOST_IDENTITY = 2**63 - 1
 """Largest identity that a gallery's catalogue holds."""
+MOST_DIGITS = 18
+"""Digits of numbers in lists: none of so many is too large to be kept."""
 
 
 class RecordError(VireidError, TypeError):
@@ -197,6 +199,11 @@ class VectorQuery:
     """Spectrum of the picture that it was made from, where that is known."""
     identity: int | None = None
     """Identity of the person, where that is known."""
+
+
+def is_number(word: str) -> bool:
+    """Return whether a word is the number of a person, a camera, a frame or a trial, in digits."""
+    return word.isascii() and word.isdigit() and len(word) <= MOST_DIGITS
 
 
 def spelling_key(name: str) -> str:

@@ -95,7 +95,7 @@ def read(path: Path) -> Sweep:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise SweepError(f"{path} is not TOML: {error}") from error
     unknown = sorted(table.keys() - KEYS)
     if unknown:

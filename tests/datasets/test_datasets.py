@@ -121,6 +121,7 @@ def test_missing_parts_are_named(root: Path) -> None:
     ("line", "why"),
     [
         ("4,6,x12", r"test_id.txt: 'x12' is not an identity"),
+        ("4,6," + "9" * 5000, r"test_id.txt: '9{59}…' is not an identity.* at most 18 digits"),
         ("4,6,12,2", r"identity 2 is in train_id.txt and in test_id.txt"),
         ("4,6,12,11,13", r"2 of the 5 people in exp/test_id.txt have no picture .* first 0011"),
     ],

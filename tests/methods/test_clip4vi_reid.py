@@ -398,8 +398,8 @@ def test_every_picture_comes_once_and_unchanged(
         ({"images_each": 1}, r"settings\.images_each is 1; .* or enhancement_weight 0"),
         ({"hsa_milestones": (3, 2)}, "has to be rising"),
         ({"tokens": 0}, "there are no tokens, or all weights of text are 0; set it to 'frozen'"),
-        ({"tsg_learning_rate": 0.0}, "has to be positive"),
-        ({"ife_visible_replay": 1.0}, "0 or more and below 1"),
+        ({"tsg_learning_rate": 0.0}, "has to be more than 0"),
+        ({"ife_visible_replay": 1.0}, "has to be below 1"),
         ({"ife_loss": "bank, identity, triplet", "ife_visible_replay": 0.5}, "set one of them"),
     ],
 )

@@ -348,7 +348,7 @@ def test_it_asks_for_people_who_are_known() -> None:
     [
         ({"held_out": 3}, r"held_out is 3, which leaves 1 of 4 people"),
         ({"batch": 1}, r"settings\.batch is 1; it has to be 2 or more"),
-        ({"learning_rate": 0.0}, "has to be positive"),
+        ({"learning_rate": 0.0}, "has to be more than 0"),
         ({"length_weight": -1.0}, "0 or more"),
         ({"picture": (30, 16)}, r"settings\.picture is 30 x 16"),
     ],

@@ -2,24 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageFont
 from tests import sysu_layout
 
 from vireid.cli import main as cli
 from vireid.datasets import read
 from vireid.errors import VireidError
+from vireid.gallery import Hit
 from vireid.pictures import read_picture
-from vireid.records import Box, ImageRecord, Modality
+from vireid.records import Box, ImageRecord, Modality, TextQuery
 from vireid.reports.contact_sheet import (
     GAP,
     HEADING,
     MARGIN,
     NAMES,
     SMALL,
+    compose,
     compose_people,
     some_people,
 )
@@ -45,6 +48,39 @@ def records(tmp_path: Path, seen: Sequence[tuple[int, str, Modality]]) -> list[I
 
 
 V, I = Modality.VISIBLE, Modality.INFRARED  # noqa: E741
+
+
+def test_names_as_long_as_a_book_are_shortened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+    measure = ImageFont.FreeTypeFont.getlength
+
+    def counted(self: ImageFont.FreeTypeFont, text: str, *rest: Any) -> float:
+        measured.append(text)
+        return measure(self, text, *rest)
+
+    monkeypatch.setattr(ImageFont.FreeTypeFont, "getlength", counted)
+    names = ["c" * 3_000, "cam" + "9" * 5_000, "cam10", "cam9"]
+    seen = records(tmp_path, [(1, name, V) for name in names])
+    sheet = compose_people(seen, [1])
+    assert sheet.width == 2 * MARGIN + NAMES + 4 * STEP[0] - GAP
+    assert [middle(sheet, 0, i)[0] for i in range(4)] == [40] * 4
+    hits = [Hit(i, 0.5, record) for i, record in enumerate(seen, 1)]
+    for title in ("a title", "t" * 3_000):
+        sheet = compose(TextQuery("word " * 3_000), hits, title)
+        assert sheet.width < 2_000
+    # Ten halvings find where a name has to end.
+    assert max(map(len, measured)) <= 1_201
+    assert len(measured) < 1_000
+
+
+def test_a_sheet_larger_than_any_picture_is_refused(tmp_path: Path) -> None:
+    seen = records(tmp_path, [(1, "cam1", V)])
+    with pytest.raises(VireidError, match=r"pixels, 89,478,485 are the most; show fewer people"):
+        compose_people(seen, [1] * 10_000)
+    with pytest.raises(VireidError, match="show fewer people or hits"):
+        compose(TextQuery("a person"), [Hit(1, 0.5, seen[0])] * 10_000)
 
 
 def test_rows_are_people_and_columns_cameras_in_the_order_of_their_numbers(tmp_path: Path) -> None:

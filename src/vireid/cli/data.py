@@ -174,7 +174,7 @@ def show(
     from vireid import recipe as recipes
     from vireid.reports import contact_sheet
 
-    who = recipes.numbers(identities) if identities else None
+    who = None if identities is None else recipes.numbers(identities)
     data = datasets.read(dataset, root, trial)
     sheet = contact_sheet.compose_group(data, group, people, who)
     contact_sheet.save(sheet, out)

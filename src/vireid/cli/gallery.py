@@ -89,8 +89,14 @@ def _table(entries: "list[Entry]") -> "Table":
     for entry in entries:
         record = entry.record
         time = f"{record.time:%Y-%m-%d %H:%M:%S}" if record.time else ""
-        who = "" if record.who is None else str(record.who)
-        cells = (who, record.camera or "", record.modality.value, time, record.shown())
+        who = console.shortened("" if record.who is None else str(record.who))
+        cells = (
+            who,
+            console.shortened(record.camera or ""),
+            record.modality.value,
+            time,
+            record.shown(),
+        )
         table.add_row(*map(console.plain, cells))
     return table
 
@@ -128,7 +134,9 @@ def remove(
         records = [entry.record for entry in opened.entries(asked)]
         if records and not yes:
             cameras = Counter(record.camera or "no camera" for record in records)
-            of = ", ".join(f"{count} of {name}" for name, count in cameras.most_common(5))
+            of = ", ".join(
+                f"{count} of {console.shortened(name)}" for name, count in cameras.most_common(5)
+            )
             what = f"all {len(records)}" if len(records) == len(opened) else str(len(records))
             for record in records[:5]:
                 console.remark(f"  {record.shown()}")
@@ -144,8 +152,10 @@ def remove(
 
 def _confirm(question: str) -> None:
     try:
-        sure = click.confirm(question, err=True)
-    except click.Abort:
+        sure = click.confirm(console.printable(question), err=True)
+    except click.Abort as aborted:
+        if isinstance(aborted.__context__, KeyboardInterrupt):
+            raise
         raise VireidError("nothing was removed; say --yes where nobody can be asked") from None
     if not sure:
         raise VireidError("nothing was removed")

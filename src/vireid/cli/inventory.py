@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from vireid import datasets, methods, recipes, user_code
+from vireid import datasets, methods, ranges, recipes, user_code
 from vireid.errors import VireidError, suggestion
 from vireid.models import opening
 from vireid.scoring.named_protocols import OFFERED
@@ -104,7 +104,7 @@ def _settings(module: ast.Module, wanted: str | None) -> Iterator[Setting]:
         for line, after in zip(config.body, [*config.body[1:], None], strict=True):
             if isinstance(line, ast.AnnAssign):
                 default = ast.unparse(line.value) if line.value else ""
-                kind = ast.unparse(line.annotation)
+                kind = ranges.in_symbols(ast.unparse(line.annotation))
                 yield Setting(ast.unparse(line.target), kind, default, _text(after))
 
 

@@ -71,7 +71,7 @@ def train(
 
         console.say(*try_out(wanted).lines())
         return
-    splits = recipes.numbers(trials) if trials else None
+    splits = None if trials is None else recipes.numbers(trials)
     folder = out or folder_for(recipe.stem, resume=resume)
     try:
         if splits:

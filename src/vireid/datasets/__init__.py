@@ -132,10 +132,8 @@ def read(name: str, root: Path | str | None = None, trial: int | None = None) ->
         VireidError: there is no such data set or split, or its folder is not as it should be.
     """
     module = _module(name)
-    splits = trials(name)
-    if trial is not None and trial not in splits:
-        there = f"trials {splits[0]} to {splits[-1]}" if splits else "one split, without a number"
-        raise VireidError(f"there is no trial {trial} of {name}; it has {there}")
+    if trial is not None:
+        check_trial(name, trial)
     place = None if root is None else Path(root)
     read = _reader(name, module)
     dataset = read(place) if trial is None else read(place, trial)
@@ -177,6 +175,18 @@ def description(name: str) -> str:
         VireidError: there is no such data set.
     """
     return (_module(name).__doc__ or "").strip().partition("\n")[0]
+
+
+def check_trial(name: str, trial: int) -> None:
+    """Check that a data set has a split of this number.
+
+    Raises:
+        VireidError: It has none.
+    """
+    splits = trials(name)
+    if trial not in splits:
+        there = f"trials {splits[0]} to {splits[-1]}" if splits else "one split, without a number"
+        raise VireidError(f"there is no trial {trial} of {name}; it has {there}")
 
 
 def trials(name: str) -> Sequence[int]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from vireid.console import shortened
 from vireid.errors import VireidError
-from vireid.records import spelling_key
+from vireid.records import MOST_DIGITS, is_number, spelling_key
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes of pictures. Other files (Thumbs.db, .DS_Store) are ignored: one more would change every
@@ -149,8 +150,9 @@ def identity_of(word: str, where: str) -> int:
     Raises:
         VireidError: It is none.
     """
-    if not (word.isascii() and word.isdigit()):
-        raise VireidError(f"{where}: '{word}' is not an identity, which is a whole number")
+    if not is_number(word):
+        what = f"'{shortened(word)}' is not an identity, which is a whole number"
+        raise VireidError(f"{where}: {what} of at most {MOST_DIGITS} digits")
     return int(word)
 
 

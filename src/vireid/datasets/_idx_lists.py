@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vireid.datasets._files import Tree, identity_of, lines_of, parts_of, refuse
 from vireid.errors import VireidError
-from vireid.records import ImageRecord, Modality
+from vireid.records import ImageRecord, Modality, is_number
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def refuse_mixed_labels(path: Path, listed: Iterable[Listed]) -> None:
 def _parsed(line: str, folder: str, where: str) -> tuple[tuple[str, ...], int]:
     path, _, label = line.replace("\t", " ").rpartition(" ")
     parts = parts_of(path.strip())
-    if not label.isdecimal() or len(parts) != 3:
+    if not is_number(label) or len(parts) != 3:
         raise VireidError(
             f"{where}: '{line}' is not '{folder}/<identity>/<file> <label>'; "
             "take the published list"
@@ -92,5 +92,5 @@ def _parsed(line: str, folder: str, where: str) -> tuple[tuple[str, ...], int]:
 def _camera(parts: tuple[str, ...]) -> str:
     """Return LLCM's camera from a file name, `0001_c3_s1_f1_vis.jpg`; for RegDB, the folder."""
     words = parts[-1].casefold().split("_")
-    numbers = [word[1:] for word in words[1:] if word[:1] == "c" and word[1:].isdecimal()]
+    numbers = [word[1:] for word in words[1:] if word[:1] == "c" and is_number(word[1:])]
     return f"cam{int(numbers[0])}" if numbers else parts[0]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from vireid.console import shortened
 from vireid.datasets._files import SHOWN
 from vireid.records import ImageRecord
 
@@ -62,7 +63,9 @@ class Seen:
 
     def lines(self) -> Iterator[str]:
         """Return the summary for people: a line for persons, one for cameras, one for spectra."""
-        shown = ", ".join(self.cameras[:SHOWN]) + (", .." if len(self.cameras) > SHOWN else "")
+        shown = ", ".join(map(shortened, self.cameras[:SHOWN])) + (
+            ", .." if len(self.cameras) > SHOWN else ""
+        )
         cameras = f"{len(self.cameras)} ({shown})" if self.cameras else "none known"
         yield f"people: {self.people or 'none known'}{self._named_by('identity')}"
         yield f"cameras: {cameras}{self._named_by('camera')}"

@@ -31,6 +31,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from vireid.console import shortened
 from vireid.datasets import Dataset, _files
 from vireid.datasets._csv import Beside, Row, read_table, whole_number
 from vireid.datasets._files import Unusable as Unusable
@@ -294,7 +295,7 @@ def _box(sides: Sequence[str]) -> Box | str | None:
     numbers = [whole_number(side) for side in sides]
     if None in numbers:
         said = ",".join(sides)
-        return f"box {said!r} is not four integers: {', '.join(BOX)}, in pixels"
+        return f"box {shortened(said)!r} is not four integers: {', '.join(BOX)}, in pixels"
     try:
         return Box(*(number or 0 for number in numbers))
     except VireidError as error:
@@ -310,8 +311,9 @@ def _other_tracklet(
     first, line = tracklets.setdefault(said.tracklet, (said, where))
     for name in (*LABELS, "person"):
         if getattr(first, name) != getattr(said, name):
+            first_line = line.rpartition(", ")[2]
             return (
-                f"tracklet {said.tracklet!r} has another {name} in {line.rpartition(', ')[2]}; the "
+                f"tracklet {shortened(said.tracklet)!r} has another {name} in {first_line}; the "
                 "name of a tracklet stands for one person before one camera"
             )
     return None
@@ -362,8 +364,7 @@ WANTED = {
 
 
 def _wrong(column: str, cell: str) -> str:
-    shown = cell if len(cell) <= 60 else f"{cell[:59]}…"
-    return f"{column} {shown!r} {WANTED[column]}"
+    return f"{column} {shortened(cell)!r} {WANTED[column]}"
 
 
 def _found(source: Path, listed: _Listed, asked: Labels) -> Found:
@@ -417,7 +418,7 @@ class _Spellings:
         """Return a line for each name with several spellings."""
         for of_one in self._met.values():
             if len(of_one) > 1:
-                named = f"{self._what} {next(iter(of_one))}"
+                named = f"{self._what} {shortened(next(iter(of_one)))}"
                 yield f"{named} is spelt in {len(of_one)} ways, which are taken for one"
 
 

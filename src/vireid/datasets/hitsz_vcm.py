@@ -29,12 +29,14 @@ from vireid.datasets._files import (
     refuse_people_in_both,
 )
 from vireid.errors import VireidError
-from vireid.records import ImageRecord, Modality
+from vireid.records import ImageRecord, Modality, is_number
 
 LEAST_FRAMES = 12
 MODALITIES = {1: Modality.INFRARED, 2: Modality.VISIBLE}
 FOLDERS = {Modality.INFRARED: "ir", Modality.VISIBLE: "rgb"}
-NAME = re.compile(r"(?P<identity>\d+)M(?P<modality>[12])D(?P<camera>\d+)T\d+F(?P<file>.+)", re.I)
+NAME = re.compile(
+    r"(?P<identity>\d{1,18})M(?P<modality>[12])D(?P<camera>\d{1,18})T\d+F(?P<file>.+)", re.I | re.A
+)
 FACTS = {
     "title": "HITSZ-VCM",
     "url": "https://github.com/VCM-project233/HITSZ-VCM-data",
@@ -110,7 +112,7 @@ def _info(tree: Tree, name: str) -> Path:
 
 def _track(number: int, line: str, where: str) -> Track:
     words = line.split()
-    if len(words) != 5 or not all(map(str.isdecimal, words)) or int(words[0]) not in MODALITIES:
+    if len(words) != 5 or not all(map(is_number, words)) or int(words[0]) not in MODALITIES:
         raise VireidError(
             f"{where}: '{line}' is not 'modality first last identity camera'; unpack it again"
         )

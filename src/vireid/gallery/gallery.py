@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vireid.arrays import Queries, Vectors
+from vireid.console import shortened
 from vireid.errors import suggestion
 from vireid.gallery.addresses import Address, create_store, open_store, restore_store
 from vireid.gallery.filters import Filters
@@ -125,7 +126,7 @@ class Gallery:
         return gallery
 
     @classmethod
-    def restore(cls, archive: Path, path: Address) -> "Gallery":
+    def restore(cls, archive: Path | str, path: Address) -> "Gallery":
         """Make the gallery that `backup` has copied into an archive.
 
         Args:
@@ -136,7 +137,7 @@ class Gallery:
             GalleryError: Something is there already, the archive is damaged or none of a gallery,
                 or the disk is full.
         """
-        restore_store(archive, path)
+        restore_store(Path(archive), path)
         return cls.open(path)
 
     def check(self, model: Embedder | ModelCard) -> None:
@@ -334,7 +335,7 @@ class Gallery:
         """
         self._store.note({})
 
-    def backup(self, archive: Path) -> int:
+    def backup(self, archive: Path | str) -> int:
         """Copy the gallery, as of one moment, into an archive, while others may write to it.
 
         Args:
@@ -346,7 +347,7 @@ class Gallery:
         Raises:
             VireidError: The gallery is damaged, or the disk is full. Nothing is left then.
         """
-        return self._store.backup(archive)
+        return self._store.backup(Path(archive))
 
     def damage(self) -> list[str]:
         """Compare everything with its checksums; return one line for each thing that is wrong.
@@ -503,8 +504,9 @@ class Gallery:
         here = self._store.names(what)
         found = [name for name in here if spelling_key(name) == spelling_key(asked)]
         if not found:
-            hint = suggestion(asked, here, f"it has {', '.join(here[:20]) or 'none'}")
-            raise GalleryError(f"{self.address} has no {what} {asked!r}; {hint}")
+            some = ", ".join(map(shortened, here[:20])) or "none"
+            hint = suggestion(asked, here, f"it has {some}")
+            raise GalleryError(f"{self.address} has no {what} {shortened(asked)!r}; {hint}")
         return [asked] if asked in found and what == "person" else found
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from vireid.console import shortened
 from vireid.gallery.gallery import Gallery
 from vireid.gallery.notes import Source
 from vireid.gallery.store import Counted, Stamp
@@ -99,7 +100,7 @@ class Summary:
 
     def _most(self, what: Counted) -> str:
         counts = sorted(self.counts[what].items(), key=lambda pair: -pair[1])
-        shown = ", ".join(f"{name} ({count:,})" for name, count in counts[:8])
+        shown = ", ".join(f"{shortened(str(name))} ({count:,})" for name, count in counts[:8])
         more = f" and {len(counts) - 8:,} more" if len(counts) > 8 else ""
         plural = {"person": "named people", "identity": "identities"}.get(what, f"{what}s")
         return f"  {len(counts):,} {plural}: {shown}{more}" if counts else ""

@@ -102,6 +102,8 @@ def learn_trials(
     Raises:
         VireidError: What `learn` raises.
     """
+    for trial in trials:  # before the first of them is learnt
+        datasets.check_trial(recipe.data.dataset, trial)
     folders = {trial: folder / f"trial-{trial}" for trial in trials}
     begun = {trial for trial in trials if resume and (folders[trial] / "run.json").exists()}
     this_process().wait_for_everyone()

@@ -25,7 +25,7 @@ def make_optimizer(
     own = [dict(group) for group in groups]
     if kind == "adamw":
         return optim.AdamW(own, weight_decay=weight_decay)
-    return optim.SGD(own, momentum=momentum, weight_decay=weight_decay, nesterov=True)
+    return optim.SGD(own, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0)
 
 
 def lr_factor(

@@ -24,6 +24,7 @@ from vireid.losses.metric_learning import NamedLoss, named_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor, make_optimizer
+from vireid.ranges import Count, Factor, NotNegative, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Identities, Images, Logits, Modalities
 from vireid.training_data.batches import PairedBatch
@@ -68,7 +69,7 @@ class AGW(Method):
 
         trunk: str = "resnet50.tv_in1k"
         """timm's name of a ResNet. The code takes torchvision's ResNet-50, which is this one."""
-        width: float = 1.0
+        width: Factor = 1.0
         """Factor of the trunk's channels; small values suit a CPU. vireid's own setting."""
         pretrained: bool = True
         """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
@@ -76,51 +77,50 @@ class AGW(Method):
         """Stride of the trunk's last layer; 2 is faster and coarser."""
         non_local: bool = True
         """Non-local attention after the last 2 blocks of layer2 and the last 3 of layer3."""
-        pooling_power: float = 3.0
+        pooling_power: Positive = 3.0
         """Power of the generalised mean over each feature map."""
         learn_pooling_power: bool = False
         """Let training change the power; the paper does, the code keeps it."""
-        people: int = 8
+        people: Count = 8
         """Identities in a batch."""
-        images_each: int = 4
+        images_each: Count = 4
         """Images of each identity in a batch, in each spectrum."""
-        epochs: int = 81
+        epochs: Count = 81
         """Epochs of training; the code counts from 0 to 80."""
         optimizer: Literal["sgd", "adamw"] = "sgd"
         """Optimizer: `sgd` has Nesterov momentum; `adamw` is vireid's own and needs a learning rate
         near 1e-3."""
-        learning_rate: float = 0.1
+        learning_rate: Positive = 0.1
         """Learning rate of neck and classifier at its peak."""
-        trunk_lr_factor: float = 0.1
+        trunk_lr_factor: NotNegative = 0.1
         """The trunk's learning rate as a share of `learning_rate`."""
-        momentum: float = 0.9
+        momentum: ShareBelowOne = 0.9
         """Momentum of `sgd`."""
-        weight_decay: float = 5e-4
+        weight_decay: NotNegative = 5e-4
         """Weight decay of all parameters."""
         schedule: Literal["steps", "cosine"] = "steps"
         """Learning rate after warming up: lowered at `milestones`, or along half a cosine to zero
         (vireid's own)."""
-        warm_up: int = 10
+        warm_up: Whole = 10
         """Epochs over which the learning rate grows to its peak."""
-        milestones: tuple[int, ...] = (20, 50)
+        milestones: tuple[Whole, ...] = (20, 50)
         """Epochs from which the learning rate is a tenth of what it was before."""
-        label_smoothing: float = 0.0
+        label_smoothing: ShareBelowOne = 0.0
         """Share of the target spread over all identities."""
         extra_loss: str | None = None
         """Loss of pytorch-metric-learning to add, by its name, such as `CircleLoss`; needs `pip
         install 'vireid[metric-learning]'`. vireid's own setting, as the next two."""
-        extra_loss_weight: float = 1.0
+        extra_loss_weight: NotNegative = 1.0
         """Weight of the extra loss."""
         extra_loss_settings: dict[str, Any] | None = None
         """Settings of the extra loss, by the names that pytorch-metric-learning gives them."""
-        identity_weight: float = 1.0
+        identity_weight: NotNegative = 1.0
         """Weight of the cross-entropy over identities."""
-        triplet_weight: float = 1.0
+        triplet_weight: NotNegative = 1.0
         """Weight of the weighted triplet loss."""
 
         def __post_init__(self) -> None:
-            positive = ("width", "images_each", "epochs", "learning_rate", "pooling_power")
-            check_settings(self, positive, lambda value: value > 0, "positive")
+            check_ranges(self)
             rule = "2 or more, as a triplet needs two identities"
             check_settings(self, ["people"], lambda people: people >= 2, rule)
             check_settings(self, ["milestones"], is_rising, "rising")

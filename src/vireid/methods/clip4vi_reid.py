@@ -31,6 +31,7 @@ from vireid.losses.image_text import contrast, text_logits
 from vireid.losses.shared_enhancement import shared_enhancement
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.ranges import Count, NotNegative, Pixels, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Identities, Images, Scalar
 from vireid.training_data.batches import EpochOfBatches, ImageBatch, PairedBatch, Tensors
@@ -69,43 +70,43 @@ class CLIP4VIReID(Method):
         pixels: Normalisation = "imagenet"
         """Mean and deviation by which pixels are normalised: ImageNet's (CSDN, CLIP-ReID's RN50),
         0.5 (`half`, CLIP-ReID's ViT) or CLIP's own."""
-        picture: tuple[int, int] = (288, 144)
+        picture: tuple[Pixels, Pixels] = (288, 144)
         """Rows and columns of a picture, the same as in [data]: position embeddings are made for
         it."""
         last_stride: Literal[1, 2] = 1
         """Stride of a ResNet's last layer."""
         stems: Stems = "dual"
         """A stem for each spectrum (`dual`), or one encoder for both (`shared`)."""
-        tokens: int = 4
+        tokens: Whole = 4
         """Learnt words in each person's description. With 0 all people have the same description,
         so the first two stages have nothing to learn and are left out."""
-        people: int = 8
+        people: Count = 8
         """Identities in a paired batch."""
-        images_each: int = 4
+        images_each: Count = 4
         """Images of each identity in a paired batch, in each spectrum."""
         visible_views: Literal[1, 2] = 2
         """Copies of each visible image in a paired batch: the image itself, and one in which a
         random colour replaces all three. With 2, set `augmentation.channel_exchange` to 0."""
-        label_smoothing: float = 0.0
+        label_smoothing: ShareBelowOne = 0.0
         """Share of the target spread over all identities (CLIP-ReID: 0.1)."""
         tsg_images: Literal["visible", "visible and infrared"] = "visible"
         """Images that texts are learnt from. With both, each spectrum has its own descriptions,
         which are learnt from all images, as in CSDN."""
-        tsg_epochs: int = 60
+        tsg_epochs: Whole = 60
         """Epochs of the first stage; 0 leaves texts as random as they begin."""
-        tsg_batch: int = 64
+        tsg_batch: Count = 64
         """Features in a batch of the first stage."""
-        tsg_learning_rate: float = 3.5e-4
+        tsg_learning_rate: Positive = 3.5e-4
         """Learning rate of the first stage at its peak; it begins at 1e-5 and ends at 1e-6."""
-        tsg_weight_decay: float = 1e-4
+        tsg_weight_decay: NotNegative = 1e-4
         """Weight decay of the tokens in the first stage."""
-        tsg_warm_up: int = 5
+        tsg_warm_up: Whole = 5
         """Epochs of the first stage over which the learning rate grows to its peak."""
         ife: bool = True
         """Whether there is a second stage."""
-        ife_epochs: int = 20
+        ife_epochs: Count = 20
         """Epochs of the second stage; the default is vireid's own."""
-        ife_batch: int = 64
+        ife_batch: Count = 64
         """Images in a batch of the second stage."""
         ife_trains: Literal["stem", "stem and trunk"] = "stem and trunk"
         """Parts of the image tower that the second stage trains: the infrared stem, or also all
@@ -114,34 +115,34 @@ class CLIP4VIReID(Method):
         """Losses of the second stage. `contrast`: both directions within a batch. `bank`: images
         against the texts of all people, and texts against the batch. The third adds the identity
         and triplet losses of the last stage, on the infrared halves of paired batches."""
-        ife_visible_replay: float = 0.0
+        ife_visible_replay: ShareBelowOne = 0.0
         """Share of visible images in a batch, so that visible images stay close to their texts."""
-        ife_learning_rate: float = 3e-4
+        ife_learning_rate: Positive = 3e-4
         """Learning rate of the second stage at its peak (a ViT: 5e-6)."""
-        ife_weight_decay: float = 5e-4
+        ife_weight_decay: NotNegative = 5e-4
         """Weight decay in the second stage."""
-        ife_warm_up: int = 10
+        ife_warm_up: Whole = 10
         """Epochs of the second stage over which the learning rate grows, from a hundredth."""
-        hsa_epochs: int = 120
+        hsa_epochs: Count = 120
         """Epochs of the last stage."""
-        hsa_learning_rate: float = 3e-4
+        hsa_learning_rate: Positive = 3e-4
         """Learning rate of the last stage at its peak (a ViT: 5e-6)."""
-        hsa_classifier_lr_factor: float = 2.0
+        hsa_classifier_lr_factor: NotNegative = 2.0
         """Learning rate of the classifiers as a multiple of `hsa_learning_rate`."""
-        hsa_weight_decay: float = 5e-4
+        hsa_weight_decay: NotNegative = 5e-4
         """Weight decay of everything but the texts in the last stage."""
-        hsa_warm_up: int = 10
+        hsa_warm_up: Whole = 10
         """Epochs of the last stage over which the learning rate grows, from a hundredth."""
-        hsa_milestones: tuple[int, ...] = (40, 70)
+        hsa_milestones: tuple[Whole, ...] = (40, 70)
         """Epochs from which the learning rate is a tenth of what it was before."""
         hsa_text: Literal["frozen", "tokens", "tokens, projection", "tokens, projection, block"] = (
             "tokens"
         )
         """Parts of the text that the last stage refines: none, the tokens, also the projection, or
         also the last block of the text tower."""
-        hsa_token_learning_rate: float = 3.5e-4
+        hsa_token_learning_rate: NotNegative = 3.5e-4
         """Learning rate of the refined parts of the text, at its peak."""
-        hsa_token_weight_decay: float = 1e-4
+        hsa_token_weight_decay: NotNegative = 1e-4
         """Weight decay of the refined parts of the text."""
         hsa_reads: Literal["all", "batch"] = "all"
         """Descriptions that are read anew in every step: everyone's, or those of the people in the
@@ -149,17 +150,17 @@ class CLIP4VIReID(Method):
         hsa_detach: bool = False
         """Images learn from texts without a gradient to the texts, and texts from images likewise
         (ICPL)."""
-        identity_weight: float = 1.0
+        identity_weight: NotNegative = 1.0
         """Weight of the cross-entropies over identities."""
-        triplet_weight: float = 0.15
+        triplet_weight: NotNegative = 0.15
         """Weight of the weighted triplet losses."""
-        visible_text_weight: float = 0.05
+        visible_text_weight: NotNegative = 0.05
         """Weight of the loss of visible images against the texts of all people."""
-        infrared_text_weight: float = 0.1
+        infrared_text_weight: NotNegative = 0.1
         """Weight of the loss of infrared images against the texts of all people."""
-        text_image_weight: float = 0.05
+        text_image_weight: NotNegative = 0.05
         """Weight of the loss of texts against a batch's images, in both spectra. vireid's own."""
-        enhancement_weight: float = 1.0
+        enhancement_weight: NotNegative = 1.0
         """Weight of the modality-shared enhancement."""
 
         def __post_init__(self) -> None:
@@ -662,17 +663,9 @@ def _stepped(epoch: int, warm_up: int, milestones: tuple[int, ...]) -> float:
 
 
 def _check_numbers(config: CLIP4VIReID.Config) -> None:
-    rates = ("tsg_learning_rate", "ife_learning_rate", "hsa_learning_rate")
-    check_settings(config, rates, lambda value: value > 0, "positive")
-    counts = ("tsg_batch", "ife_batch", "ife_epochs", "hsa_epochs", "images_each")
-    check_settings(config, counts, lambda value: value >= 1, "1 or more")
+    check_ranges(config)
     rule = "2 or more, as a triplet needs two identities"
     check_settings(config, ["people"], lambda people: people >= 2, rule)
-    weights = [name for name in vars(config) if name.endswith(("_weight", "_decay", "warm_up"))]
-    not_negative = (*weights, "tokens", "tsg_epochs", "hsa_token_learning_rate")
-    check_settings(config, not_negative, lambda value: value >= 0, "0 or more")
-    shares = ("label_smoothing", "ife_visible_replay")
-    check_settings(config, shares, lambda value: 0 <= value < 1, "0 or more and below 1")
     check_settings(config, ["hsa_milestones"], is_rising, "rising")
     if config.enhancement_weight:
         rule = "2 or more, or enhancement_weight 0"

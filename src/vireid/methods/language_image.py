@@ -29,6 +29,7 @@ from vireid.losses.image_text import matching
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor
 from vireid.methods._sentences import QUESTIONS, Appearance, Sentence, describe, draw_sentence
+from vireid.ranges import Count, NotNegative, Pixels, Positive, Whole, check_ranges
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Identities, Images, Scalar
 from vireid.training_data.batches import ImageBatch
@@ -62,38 +63,35 @@ class LanguageImage(Method):
         pixels: Normalisation = "imagenet"
         """Mean and deviation by which pixels are normalised. A method that takes the weights needs
         the same setting."""
-        picture: tuple[int, int] = (128, 64)
+        picture: tuple[Pixels, Pixels] = (128, 64)
         """Rows and columns of a picture, the same as in [data]. The weights fit any other size
         too."""
         last_stride: Literal[1, 2] = 1
         """Stride of a ResNet's last layer."""
-        held_out: int = 60
+        held_out: Count = 60
         """Number of people, the last ones, who are left out of training; all measures are taken on
         them."""
-        batch: int = 32
+        batch: Count = 32
         """Pictures in a batch, each with a sentence."""
-        epochs: int = 8
+        epochs: Count = 8
         """Epochs over all visible pictures."""
-        learning_rate: float = 2e-3
+        learning_rate: Positive = 2e-3
         """Learning rate at its peak; it falls along half a cosine."""
-        first_scale: float = 4.0
+        first_scale: Positive = 4.0
         """Factor of cosines at first (CLIP: 1 / 0.07). At 14, tiny towers begin by making all
         pictures alike, as this is the quickest way to a smaller loss."""
-        scale_lr_factor: float = 5.0
+        scale_lr_factor: Positive = 5.0
         """Learning rate of the scale's logarithm as a multiple of `learning_rate` (CLIP: 1)."""
-        weight_decay: float = 0.1
+        weight_decay: NotNegative = 0.1
         """Weight decay of matrices; gains and biases have none (CLIP: 0.2)."""
-        warm_up: int = 1
+        warm_up: Whole = 1
         """Epochs over which the learning rate grows to its peak."""
-        length_weight: float = 0.1
+        length_weight: NotNegative = 0.1
         """Weight of a loss on the lengths of vectors. At the right length plain dot products, which
         CLIP4VI-ReID compares, are the cosines at the learnt temperature. vireid's own."""
 
         def __post_init__(self) -> None:
-            positive = ("held_out", "epochs", "learning_rate", "first_scale", "scale_lr_factor")
-            check_settings(self, positive, lambda value: value > 0, "positive")
-            not_negative = ("weight_decay", "warm_up", "length_weight")
-            check_settings(self, not_negative, lambda value: value >= 0, "0 or more")
+            check_ranges(self)
             rule = "2 or more, as there is nothing else to find"
             check_settings(self, ["batch"], lambda pictures: pictures >= 2, rule)
 

@@ -28,6 +28,7 @@ from vireid.losses.modality_confusion import modality_confusion
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor, make_optimizer
+from vireid.ranges import Count, Factor, NotNegative, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
 from vireid.shapes import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
 from vireid.training_data.batches import PairedBatch
@@ -49,7 +50,7 @@ class MUN(Method):
 
         trunk: str = "resnet50.tv_in1k"
         """timm's name of a ResNet."""
-        width: float = 1.0
+        width: Factor = 1.0
         """Factor of the trunk's channels."""
         pretrained: bool = True
         """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
@@ -59,7 +60,7 @@ class MUN(Method):
         """Whether to use AGW's non-local attention; vireid's own default is not to."""
         share_from: Literal["layer1", "layer2", "layer3"] = "layer1"
         """Layers before this one are each modality's own (AGW: layer1; DNS: layer3)."""
-        pooling_power: float = 3.0
+        pooling_power: Positive = 3.0
         """Power of the generalised mean over each feature map."""
         aux_level: Literal["image", "stem"] = "image"
         """Where the auxiliary modality is made: from pictures, as pictures with a stem of their
@@ -69,76 +70,77 @@ class MUN(Method):
         mean, `mmn` 1x1 convolutions after MMN, `iml_only` has the learners within modalities alone,
         `cml_only` the one across alone. With `none` there is no auxiliary modality, and without
         alignments that is AGW."""
-        generator_kernels: tuple[int, ...] = (1, 3, 5, 7)
+        generator_kernels: tuple[Count, ...] = (1, 3, 5, 7)
         """Kernel sizes, all odd, of the learners within modalities."""
-        generator_channels: int | None = None
+        generator_channels: Count | None = None
         """Channels within the generator; by default 32 for pictures and 64 after the stem, times
         `width`."""
-        generator_stride: int | None = None
+        generator_stride: Count | None = None
         """Rows and columns of the squares whose means the generator's learners see; by default 2
         for pictures, which takes a quarter of the work, and 1 after the stem."""
         base_mix: bool = True
         """Begin with the mean of the pair and learn what to add to it."""
-        people: int = 8
+        people: Count = 8
         """Identities in a batch."""
-        images_each: int = 4
+        images_each: Count = 4
         """Images of each identity in a batch, in each spectrum."""
-        epochs: int = 100
+        epochs: Count = 100
         """Epochs of training, as in CAJ."""
         optimizer: Literal["sgd", "adamw"] = "sgd"
         """Optimizer: `sgd` has Nesterov momentum; `adamw` needs a learning rate near 1e-3."""
-        learning_rate: float = 0.1
+        learning_rate: Positive = 0.1
         """Learning rate of neck and classifier at its peak."""
-        trunk_lr_factor: float = 0.1
+        trunk_lr_factor: NotNegative = 0.1
         """The trunk's learning rate as a share of `learning_rate`."""
-        generator_lr_factor: float = 1.0
+        generator_lr_factor: NotNegative = 1.0
         """The generator's learning rate as a share of `learning_rate`; it begins with random
         weights."""
-        momentum: float = 0.9
+        momentum: ShareBelowOne = 0.9
         """Momentum of `sgd`."""
-        weight_decay: float = 5e-4
+        weight_decay: NotNegative = 5e-4
         """Weight decay of all parameters."""
         schedule: Literal["steps", "cosine"] = "steps"
         """Learning rate after warming up: lowered at `milestones`, or along half a cosine to
         zero."""
-        warm_up: int = 10
+        warm_up: Whole = 10
         """Epochs over which the learning rate grows to its peak."""
-        milestones: tuple[int, ...] = (20, 50)
+        milestones: tuple[Whole, ...] = (20, 50)
         """Epochs from which the learning rate is a tenth of what it was before."""
-        label_smoothing: float = 0.0
+        label_smoothing: ShareBelowOne = 0.0
         """Share of the target spread over all identities."""
-        identity_weight: float = 1.0
+        identity_weight: NotNegative = 1.0
         """Weight of the cross-entropy over identities, in which auxiliary images take part."""
-        triplet_weight: float = 1.0
+        triplet_weight: NotNegative = 1.0
         """Weight of the triplet loss."""
         triplet_form: Literal["weighted", "hard"] = "weighted"
         """Form of the triplet: AGW's weighted one, or the hardest pairs with a margin of 0.3."""
         triplet_auxiliary: bool = False
         """Whether auxiliary images take part in the triplet."""
-        identity_alignment_weight: float = 1.0
+        identity_alignment_weight: NotNegative = 1.0
         """Weight lambda 1 of the identity alignment: 1 on SYSU-MM01 and 2 on RegDB, after the
         hetero-centre triplet."""
         identity_alignment_form: Literal["triplet", "pull", "aux_anchor"] = "triplet"
         """Formula of the identity alignment, see `vireid.losses.identity_alignment`."""
-        margin: float = 0.3
+        margin: NotNegative = 0.3
         """Margin rho of the identity alignment."""
-        modality_alignment_weight: float = 0.5
+        modality_alignment_weight: NotNegative = 0.5
         """Weight lambda 2 of the modality alignment."""
         modality_alignment_auxiliary: bool = True
         """Whether the auxiliary prototype takes part, or only those of the two spectra."""
-        prototype_momentum: float = 0.9
+        prototype_momentum: ShareBelowOne = 0.9
         """Share mu of a modality's prototype that stays from step to step; use 0.95 at most."""
-        confusion_weight: float = 0.0
+        confusion_weight: NotNegative = 0.0
         """Weight of a loss that makes modalities hard to tell apart; off, as no publication has
         it."""
-        confusion_temperature: float = 0.1
+        confusion_temperature: Positive = 0.1
         """Temperature tau of the confusion loss."""
-        ramp: int = 10
+        ramp: Whole = 10
         """Epochs over which the weights of the alignments grow to their full values."""
 
         def __post_init__(self) -> None:
+            check_ranges(self)
+            check_settings(self, ["milestones"], is_rising, "rising")
             _check_batch(self)
-            _check_numbers(self)
             _check_generator(self)
 
     def __init__(self, config: Config, num_identities: int) -> None:
@@ -337,18 +339,6 @@ def _check_batch(config: MUN.Config) -> None:
             f"settings.images_each is {config.images_each}; the centre of an identity needs at "
             "least 2 images of either spectrum, or set settings.identity_alignment_weight to 0"
         )
-
-
-def _check_numbers(config: MUN.Config) -> None:
-    positive = ("width", "images_each", "epochs", "learning_rate", "pooling_power")
-    of_mun = ("confusion_temperature", "generator_channels", "generator_stride")
-    check_settings(config, (*positive, *of_mun), lambda value: value > 0, "positive")
-    weights = [name for name in vars(config) if name.endswith("_weight")]
-    not_negative = (*weights, "margin", "ramp", "warm_up", "generator_lr_factor")
-    check_settings(config, not_negative, lambda value: value >= 0, "0 or more")
-    below_one = "0 or more and below 1"
-    check_settings(config, ["prototype_momentum"], lambda value: 0 <= value < 1, below_one)
-    check_settings(config, ["milestones"], is_rising, "rising")
 
 
 def _check_generator(config: MUN.Config) -> None:

@@ -2,20 +2,24 @@
 
 import io
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageStat
 
-from vireid.console import printable
+from vireid.console import printable, shortened
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.gallery import Hit
-from vireid.pictures import PictureError, PictureQuery, as_rgb, picture_of
+from vireid.pictures import MOST_PIXELS, PictureError, PictureQuery, as_rgb, picture_of
 from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery, spelling_key
 from vireid.whole_files import write_whole
 
+WIDEST_TITLE = 1200
+"""Pixels of a title; a longer one is shortened, as it makes the sheet as wide."""
 PICTURE = (112, 224)
 """Width and height into which every picture is fitted, in its own proportions."""
 FRAME, GAP, MARGIN, CAPTION, IN_A_ROW = 5, 14, 28, 78, 10
@@ -65,7 +69,8 @@ def compose(
     """
     if isinstance(query, ImageRecord):
         picture_of(query)
-    title = printable(title)
+    title = _fitting(printable(title), WIDEST_TITLE, 17)
+    note = _fitting(printable(note), WIDEST_TITLE, 12)
     cells = [_hit_cell(hit, query) for hit in hits]
     columns = max(1, min(len(cells), IN_A_ROW))
     rows = max(1, -(-len(cells) // IN_A_ROW))
@@ -73,11 +78,11 @@ def compose(
     width = left + columns * (CELL[0] + GAP) - GAP + MARGIN
     height = top + rows * (CELL[1] + GAP) - GAP + MARGIN + (LINE if note else 0)
     least = 2 * MARGIN + round(_font(17).getlength(title)) + LEGEND_WIDTH
-    least = max(least, 2 * MARGIN + round(_font(12).getlength(printable(note))))
-    sheet = Image.new("RGB", (max(width, least), height), PAPER)
+    least = max(least, 2 * MARGIN + round(_font(12).getlength(note)))
+    sheet = _paper(max(width, least), height)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
-    pen.text((MARGIN, height - MARGIN), printable(note), PALE, _font(12))
+    pen.text((MARGIN, height - MARGIN), note, PALE, _font(12))
     _add_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
     if isinstance(query, ImageRecord):
         _add_cell(sheet, Cell(query, QUERY, "query", _details(query)), MARGIN, top)
@@ -128,14 +133,14 @@ def compose_people(
         VireidError: Someone is on none of the records.
     """
     _refuse_absent(records, identities)
-    title = printable(title)
+    title = _fitting(printable(title), WIDEST_TITLE, 17)
     columns = sorted({_column(record) for record in records}, key=_natural)
     step = (SMALL[0] + GAP, SMALL[1] + LINE + GAP)
     left, top = MARGIN + NAMES, MARGIN + 30 + HEADING
     width = left + len(columns) * step[0] - GAP + MARGIN
     least = 2 * MARGIN + round(_font(17).getlength(title))
     height = top + len(identities) * step[1] - GAP + MARGIN
-    sheet = Image.new("RGB", (max(width, least), height), PAPER)
+    sheet = _paper(max(width, least), height)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
     for i, column in enumerate(columns):
@@ -158,6 +163,18 @@ def save(sheet: Image.Image, path: Path) -> None:
     written = io.BytesIO()
     sheet.save(written, "PNG", optimize=True)
     write_whole(path, written.getvalue())
+
+
+def _paper(width: int, height: int) -> Image.Image:
+    """Return an empty sheet.
+
+    Raises:
+        VireidError: It would be larger than any picture that is read.
+    """
+    if width * height > MOST_PIXELS:
+        what = f"the sheet would have {width:,} x {height:,} pixels"
+        raise VireidError(f"{what}, {MOST_PIXELS:,} are the most; show fewer people or hits")
+    return Image.new("RGB", (width, height), PAPER)
 
 
 def _hit_cell(hit: Hit, query: ImageRecord | PictureQuery | TextQuery | VectorQuery) -> Cell:
@@ -205,7 +222,8 @@ def _column(record: ImageRecord) -> Column:
 def _natural(column: Column) -> tuple[list[tuple[int, str]], bool]:
     """Return a sorting key: camera 10 comes after camera 9, infrared after visible."""
     words = re.findall(r"\d+|\D+", column[0])
-    parts = [(int(word), "") if word.isdecimal() else (-1, word) for word in words]
+    numbers = {word: word.lstrip("0") for word in words if word.isdecimal()}
+    parts = [(len(numbers[w]), numbers[w]) if w in numbers else (-1, w) for w in words]
     return parts, column[1] is Modality.INFRARED
 
 
@@ -218,7 +236,7 @@ def _by_column(records: Iterable[ImageRecord]) -> dict[Column, list[ImageRecord]
 
 def _add_heading(pen: ImageDraw.ImageDraw, column: Column, x: int, top: int) -> None:
     camera, modality = column
-    shown = _shortened(pen, printable(camera or str(modality)), SMALL[0], 15)
+    shown = _fitting(printable(camera or str(modality)), SMALL[0], 15)
     pen.text((x, top - 52), shown, INK, _font(15))
     if camera:
         pen.text((x, top - 32), str(modality), SPECTRUM[modality], _font(12))
@@ -293,7 +311,7 @@ def _add_cell(sheet: Image.Image, cell: Cell, x: int, y: int) -> None:
     pen.text((x + 1, below + 6), cell.title, INK, _font(15))
     _add_sign(pen, cell.colour, (x + CELL[0] - 13, below + 10))
     for i, line in enumerate(cell.details):
-        shown = _shortened(pen, line, CELL[0], 12, from_end="/" in line)
+        shown = _fitting(line, CELL[0], 12, from_end="/" in line)
         pen.text((x + 1, below + 25 + 16 * i), shown, PALE, _font(12))
 
 
@@ -312,7 +330,7 @@ def _add_sentence(pen: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
     frame = (x, y, x + PICTURE[0] + 2 * FRAME - 1, y + PICTURE[1] + 2 * FRAME - 1)
     pen.rectangle(frame, BACKING, QUERY, FRAME)
     inner, step = PICTURE[0] - 2 * FRAME, 17
-    lines = _lines(pen, text, inner, 13)
+    lines = _lines(pen, shortened(text, 1000), inner, 13)
     most = (PICTURE[1] - 2 * FRAME) // step
     if len(lines) > most:
         lines = [*lines[: most - 1], "…"]
@@ -328,7 +346,7 @@ def _lines(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> list[s
         if lines and pen.textlength(longer, _font(size)) <= width:
             lines[-1] = longer
         else:
-            lines.append(_shortened(pen, word, width, size))
+            lines.append(_fitting(word, width, size))
     return lines
 
 
@@ -340,17 +358,23 @@ def _add_legend(pen: ImageDraw.ImageDraw, right: int, y: int, colours: set[str])
         right -= 36
 
 
-def _shortened(
-    pen: ImageDraw.ImageDraw, text: str, width: int, size: int, *, from_end: bool = False
-) -> str:
-    """Return as much of a text as fits: its beginning, or its end."""
+def _fitting(text: str, width: int, size: int, *, from_end: bool = False) -> str:
+    """Return as much of a printable text as fits: its beginning, or its end.
+
+    A letter takes a pixel at least.
+    """
     if from_end:
-        return _shortened(pen, text[:300][::-1], width, size)[::-1]
-    kept = text[:300]
-    while pen.textlength(kept, _font(size)) > width and len(kept) > 1:
-        kept = kept.removesuffix("…")[:-1] + "…"
-    return kept
+        return _fitting(text[::-1], width, size)[::-1]
+
+    def is_too_wide(shown: str) -> bool:
+        return len(shown) > width or _font(size).getlength(shown) > width
+
+    if not is_too_wide(text):
+        return text
+    kept = bisect_left(range(1, width), True, key=lambda count: is_too_wide(f"{text[:count]}…"))
+    return f"{text[:kept]}…"
 
 
+@cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vireid import datasets
-from vireid.console import plain
+from vireid.console import plain, shortened
 from vireid.datasets import Counts, Dataset, in_one_table
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, picture_of
@@ -111,7 +111,7 @@ class Check:
         what = list(dict.fromkeys(key for counts in found.values() for key in counts))
         table.add_column("")
         for _, heading in what:
-            table.add_column(plain(heading), justify="right", no_wrap=True)
+            table.add_column(plain(shortened(heading)), justify="right", no_wrap=True)
         for group, counts in found.items():
             published = in_one_table(self.facts.get("counts", {}).get(group.partition(" ")[0], {}))
             table.add_row(plain(group), *(_cell(counts.get(k, 0), published.get(k)) for k in what))

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from rich.table import Table
 
-from vireid.console import plain, printable
+from vireid.console import plain, printable, shortened
 from vireid.datasets import folder
 from vireid.datasets._listing import pictures_below
 from vireid.datasets.folder import Seen, Unusable
@@ -162,7 +162,7 @@ class Answer:
             r = hit.record
             time = [f"{r.time:%Y-%m-%d %H:%M:%S}" if r.time else ""] if has_times else []
             who = "" if r.who is None else str(r.who)
-            about = (who, r.camera or "", r.modality.value, *time, r.shown())
+            about = (shortened(who), shortened(r.camera or ""), r.modality.value, *time, r.shown())
             cells = (str(hit.rank), f"{hit.similarity:.3f}", *about)
             table.add_row(*map(plain, cells))
         if not self.hits:
@@ -453,14 +453,14 @@ def _searched_for(filters: Filters) -> str:
     """Return a description of the pictures that are searched."""
     among = f"{filters.modality} pictures" if filters.modality else "pictures"
     if filters.cameras:
-        among += f" of {' or '.join(sorted(filters.cameras))}"
+        among += f" of {' or '.join(map(shortened, sorted(filters.cameras)))}"
     others = replace(filters, modality=None, cameras=(), min_similarity=None)
     return among if others == Filters() else f"{among} that the filters let pass"
 
 
 def _named(query: Query) -> str:
     if isinstance(query, TextQuery):
-        return f"“{query.text if len(query.text) <= 60 else query.text[:59] + '…'}”"
+        return f"“{shortened(query.text)}”"
     name = f" {query.path.name}" if isinstance(query, ImageRecord) else ""
     return f"{query.modality} query{name}" if query.modality else "vector"
 

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from vireid.arrays import Pictures, Pixels
 from vireid.errors import check_settings
+from vireid.ranges import Positive, Share, Whole, check_ranges
 from vireid.records import Modality
 
 ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
@@ -36,32 +37,30 @@ ATTEMPTS = 10
 class Augmentation:
     """Settings of the changes of training pictures; if all are zero, nothing is changed."""
 
-    pad: int = 10
+    pad: Whole = 10
     """Pixels of black around a picture, before a random part of the old size is cut out. AGW: 10 at
     288 x 144; 4 or 5 go with 128 x 64."""
-    flip: float = 0.5
+    flip: Share = 0.5
     """Probability that a picture is mirrored (AGW: 0.5)."""
-    channel_exchange: float = 0.5
+    channel_exchange: Share = 0.5
     """Probability that one colour of a visible picture, drawn at random, replaces all three
     (AGW: 0; CAJ: always, on a second copy of the batch; DNS: 2/3 with `grey=0.25`)."""
-    grey: float = 0.0
+    grey: Share = 0.0
     """Share of the exchanged pictures that get their luminance instead of one colour (CAJ's gray
     parameter: 2 is 0 here, 3 is 0.25)."""
-    random_erasing: float = 0.5
+    random_erasing: Share = 0.5
     """Probability that a box is blanked out (AGW: 0; CAJ: 0.5)."""
-    erased_area: tuple[float, float] = (0.02, 0.4)
+    erased_area: tuple[Share, Share] = (0.02, 0.4)
     """Smallest and largest share of the picture that is blanked out (CAJ)."""
-    erased_shape: tuple[float, float] = (0.3, 1 / 0.3)
+    erased_shape: tuple[Positive, Positive] = (0.3, 1 / 0.3)
     """Smallest and largest height / width of the erased box (CAJ)."""
-    infrared_jitter: float = 0.0
+    infrared_jitter: Share = 0.0
     """Brightness and contrast of infrared pictures are each multiplied by a factor drawn between 1
     - this value and 1 + this value."""
 
     def __post_init__(self) -> None:
-        shares = ("flip", "channel_exchange", "grey", "random_erasing", "infrared_jitter")
+        check_ranges(self, "augmentation.")
         check = partial(check_settings, self, table="augmentation.")
-        check(shares, lambda share: 0 <= share <= 1, "between 0 and 1")
-        check(["pad"], lambda pad: pad >= 0, "0 or more")
         check(["erased_area"], lambda of: 0 < of[0] <= of[1] < 1, "rising, between 0 and 1")
         check(["erased_shape"], lambda of: 0 < of[0] <= of[1], "rising, above 0")
 

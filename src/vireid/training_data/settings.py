@@ -1,9 +1,9 @@
 """Settings of the training data: the table `[data]` of a recipe."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from vireid.errors import check_settings
+from vireid.ranges import Count, Pixels, Range, check_ranges
 
 
 @dataclass(frozen=True)
@@ -14,18 +14,18 @@ class Data:
     """Name of a file in `vireid/datasets`, e.g. `sysu_mm01` or `nightwalk`; or user code."""
     root: str | None = None
     """Folder of the data set. NightWalk mini comes with the package and needs none."""
-    trial: int | None = None
+    trial: Count | None = None
     """Number of the split, of several published ones (RegDB: 1 to 10); by default 1."""
     learn_from: Literal["train and validation", "train"] = "train and validation"
     """Groups of people to learn from. `train` leaves the validation people for choosing settings;
     `vireid train --validate` sets it."""
-    height: int = 288
+    height: Pixels = 288
     """Rows of a picture as the method sees it (AGW's code: 288)."""
-    width: int = 144
+    width: Pixels = 144
     """Columns of a picture as the method sees it (AGW's code: 144)."""
-    workers: int = 2
+    workers: Annotated[int, Range(0, 1_000)] = 2
     """Threads that make batches; the batches are the same with any number."""
-    steps_per_epoch: int | None = None
+    steps_per_epoch: Count | None = None
     """Paired batches in an epoch; by default as many as it takes to draw as many pictures as the
     larger modality has."""
     unpaired: Literal["error", "drop"] = "error"
@@ -34,6 +34,4 @@ class Data:
     """Pictures that cannot be read: refuse them, or learn from the others."""
 
     def __post_init__(self) -> None:
-        counts = ("height", "width", "steps_per_epoch")
-        check_settings(self, counts, lambda count: count >= 1, "1 or more", table="data.")
-        check_settings(self, ["workers"], lambda count: count >= 0, "0 or more", table="data.")
+        check_ranges(self, "data.")
