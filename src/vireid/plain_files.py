@@ -10,7 +10,7 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-MOST_OF_A_CARD = 2**26
+MOST_OF_A_CARD = 2**24
 """Bytes of a file that describes something (model.json, run.json, scores.json)."""
 NO_FILE = "it is no regular file but a pipe, a socket, a device or a folder"
 FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)

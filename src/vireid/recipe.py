@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import tomli_w
 
-from vireid import user_code
+from vireid import documents, user_code
 from vireid.errors import VireidError
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data as Data
@@ -38,6 +38,7 @@ EXAMPLES = {
     "data.dataset": 'dataset = "nightwalk" to the table [data]',
 }
 """Example of each setting that has no default."""
+WAY_OUT = "mend it, or put a sound copy in its place"
 LISTS = (list, tuple, set, frozenset)
 TIMES = (datetime, date, time)
 """Types that TOML has and JSON has not."""
@@ -83,6 +84,26 @@ class Recipe:
         return held
 
 
+@dataclass(frozen=True)
+class DataOutline:
+    """What the table `[data]` says about whom a model has learnt from."""
+
+    dataset: str | None = None
+    root: str | None = None
+    trial: int | None = None
+    learn_from: Literal["train and validation", "train"] = "train and validation"
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a recipe says about a model's origin; read without its method, and so without torch."""
+
+    method: str | None = None
+    data: DataOutline | None = None
+    seed: int = 0
+    start_from: str | None = None
+
+
 def read(
     path: Path, overrides: Sequence[str] = (), changes: Mapping[str, Any] | None = None
 ) -> Recipe:
@@ -98,38 +119,25 @@ def read(
     Raises:
         RecipeError: Unknown settings, wrong types, not TOML.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
-    table = _laid_over(table, changes or {})
+    table = _laid_over(documents.read_toml(path, dict, WAY_OUT, RecipeError), changes or {})
     table = _with_user_code_from(path.parent, table)
     for override in overrides:
         _override(table, override)
     try:
         return _with_absolute_paths(from_dict(table))
-    except RecipeError as error:
+    except VireidError as error:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def table_of(path: Path) -> dict[str, Any]:
-    """Return a recipe's tables, unchecked: read without its method, and so without torch.
+def outline_of(path: Path) -> Outline:
+    """Return what a recipe says about a model's origin.
 
     Raises:
-        RecipeError: Not TOML. A file that is not there is an empty recipe.
+        RecipeError: Not TOML, or of wrong types. A file that is not there is an empty recipe.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
-
-
-def data_of(path: Path) -> dict[str, Any]:
-    """Return the table `[data]` of a recipe, unchecked."""
-    data: dict[str, Any] = table_of(path).get("data", {})
-    return data
+    if not path.exists():
+        return Outline()
+    return documents.read_toml(path, Outline, WAY_OUT, RecipeError)
 
 
 def numbers(text: str) -> list[int]:
@@ -255,7 +263,7 @@ class _Typed:
         """The text read as TOML; the text itself where it is none."""
         try:
             return tomllib.loads(f"value = {self.text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             return self.text
 
     def __str__(self) -> str:

@@ -20,27 +20,69 @@ import platform
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vireid import __version__, methods, user_code
+from vireid import __version__, documents, methods, user_code
 from vireid import recipe as recipes
+from vireid.documents import Count
 from vireid.errors import VireidError
 from vireid.method import FromText, Method
+from vireid.plain_files import open_plain
 from vireid.recipe import Recipe
 from vireid.whole_files import new_folder, write_whole, writing_to
 
 FORMAT = 1
 RUN = "run.json"
+WEIGHTS = "model.safetensors"
+WAY_OUT = "copy the whole folder again, or learn it anew"
+MOST_PEOPLE = 1_000_000
+"""Largest number of people that a run has learnt from; each takes a row of weights."""
 
 
 class RunError(VireidError):
     """A folder that is no run, a run that has not finished, or one of another recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """The content of `run.json`: what a run was begun with, and what came of it."""
+
+    format: int = FORMAT
+    vireid: str | None = None
+    python: str | None = None
+    torch: str | None = None
+    platform: str | None = None
+    """Versions of vireid, Python, torch and the operating system that began it."""
+    dataset: str | None = None
+    trial: int | None = None
+    data: str | None = None
+    """Fingerprint of the pictures learnt from."""
+    num_identities: Annotated[int, Meta(ge=1, le=MOST_PEOPLE)]
+    pictures: Count | None = None
+    """Number of the pictures learnt from."""
+    learnt_in: str | None = None
+    """Precision of the forward passes."""
+    finished: bool = False
+    fingerprint: str | None = None
+    """Fingerprint of what was learnt; None before the run has finished."""
+
+    def __post_init__(self) -> None:
+        if self.finished and self.fingerprint is None:
+            raise ValueError("it says that the run has finished, but not its fingerprint")
+
+    @property
+    def learnt(self) -> str:
+        """Fingerprint of what was learnt; the run has to have finished."""
+        assert self.fingerprint is not None
+        return self.fingerprint
 
 
 def model_fingerprint(
@@ -57,13 +99,13 @@ def model_fingerprint(
     """
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
-    facts = {
+    details = {
         "method": user_code.identity(method),
         "settings": settings,
         "height": height,
         "width": width,
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(details, sort_keys=True).encode())
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
@@ -94,7 +136,7 @@ def _numbers(name: str, below: Path) -> list[int]:
     return [int(match[1]) for match in found if match]
 
 
-def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+def start(folder: Path, recipe: Recipe, details: Details) -> None:
     """Make the folder of a new run.
 
     A folder that does not exist appears whole, so a process that is killed meanwhile leaves none.
@@ -103,7 +145,7 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     Args:
         folder: Folder that does not exist, or is empty.
         recipe: Recipe to write into it.
-        facts: For run.json: `dataset`, `num_identities`, `learnt_in` and whatever else is known.
+        details: What is known of it, to write into it; its versions are filled in.
 
     Raises:
         RunError: There is something already, be it a single file of the user's.
@@ -117,7 +159,7 @@ def start(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
     with writing_to(folder), nullcontext(folder) if folder.exists() else new_folder(folder) as new:
         user_code.keep(_named(recipe), new)
         write_whole(new / "recipe.toml", recipes.as_toml(_beside_code(recipe)).encode())
-        _write_facts(new, {"format": FORMAT, **_versions(), **facts, "finished": False})
+        documents.write_json(new / RUN, _with_versions(details))
 
 
 def is_empty(folder: Path) -> bool:
@@ -125,22 +167,28 @@ def is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+def check_same(folder: Path, recipe: Recipe, details: Details | None = None) -> None:
     """Refuse to resume a run under another recipe or on other data.
+
+    Args:
+        folder: Of the run.
+        recipe: Under which it is to be resumed.
+        details: About the data that it is to be resumed on; None if they do not matter any more.
 
     Raises:
         RunError: It differs; the message says in what.
     """
-    old_facts = read_facts(folder)
+    old_details = read_details(folder)
     _check_same_code(folder, recipe)
     old_recipe = read_recipe(folder, trust_code=True)
     old, new = (_beside_code(each).as_dict() for each in (old_recipe, recipe))
     changed = recipes.differences(old, new)
     for harmless in HARMLESS:
         changed.pop(harmless, None)
-    for name, now in facts.items():
-        if old_facts.get(name) != now:
-            changed[name] = (old_facts.get(name), now)
+    for name in OF_THE_DATA if details else ():
+        before, now = getattr(old_details, name), getattr(details, name)
+        if before != now:
+            changed[name] = (before, now)
     if changed:
         told = "; ".join(f"{k} was {was}, is now {now}" for k, (was, now) in changed.items())
         raise RunError(
@@ -159,6 +207,8 @@ def _check_same_code(folder: Path, recipe: Recipe) -> None:
         )
 
 
+OF_THE_DATA = ("dataset", "trial", "data", "num_identities", "pictures")
+"""Details in which a run may not change between its parts."""
 HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard")
 """Settings that may change between parts of a run: what is learnt does not depend on them."""
 
@@ -168,8 +218,8 @@ def finish(folder: Path, method: Method, recipe: Recipe) -> None:
     state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
     data = recipe.data
     mark = model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
-    write_whole(folder / "model.safetensors", save(state, {"fingerprint": mark}))
-    _write_facts(folder, {**read_facts(folder), "finished": True, "fingerprint": mark})
+    write_whole(folder / WEIGHTS, save(state, {"fingerprint": mark}))
+    documents.write_json(folder / RUN, replace(read_details(folder), finished=True, fingerprint=mark))
 
 
 def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Recipe]:
@@ -179,18 +229,36 @@ def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Reci
         RunError: No run folder, or it has not finished.
         VireidError: What `read_recipe` raises.
     """
-    recipe, facts = read_recipe(folder, trust_code=trust_code), read_facts(folder)
-    if not facts["finished"]:
+    recipe, details = read_recipe(folder, trust_code=trust_code), read_details(folder)
+    if not details.finished:
         raise RunError(
             f"the run in {folder} has not finished; "
             f"finish it with: vireid train {folder / 'recipe.toml'} --out {folder} --resume"
         )
-    method = build(recipe, facts["num_identities"], pretrained=False)
+    state = read_weights(folder / WEIGHTS)
     try:
-        method.load_state_dict(load_file(folder / "model.safetensors"))
-    except (RuntimeError, SafetensorError) as error:
-        raise RunError(f"the weights in {folder} are not those of its recipe: {error}") from error
+        method = build(recipe, details.num_identities, pretrained=False)
+        method.load_state_dict(state)
+    except (RuntimeError, MemoryError) as error:
+        reason = " ".join(str(error).splitlines()[:2])
+        raise RunError(
+            f"the weights in {folder} are not those of its recipe ({reason}); {WAY_OUT}"
+        ) from error
     return method.eval(), recipe
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors in a safetensors file.
+
+    Raises:
+        RunError: It is not there, or damaged.
+    """
+    try:
+        with open_plain(path):
+            return load_file(path)
+    except (SafetensorError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"{path} is damaged or cannot be read ({reason}); {WAY_OUT}") from error
 
 
 def load_original(folder: Path, *, trust_code: bool = False) -> tuple[Any, Recipe]:
@@ -239,8 +307,9 @@ def read_recipe(folder: Path, *, trust_code: bool = False) -> Recipe:
     """
     _check_is_run(folder)
     path = folder / "recipe.toml"
-    named = (recipes.table_of(path).get("method"), recipes.data_of(path).get("dataset"))
-    names = [name for name in named if isinstance(name, str)]
+    outline = recipes.outline_of(path)
+    named = (outline.method, outline.data.dataset if outline.data else None)
+    names = [name for name in named if name is not None]
     user_code.check_trusted(names, folder, trust_code=trust_code)
     return recipes.read(path)
 
@@ -256,16 +325,14 @@ def _beside_code(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, method=method, data=data)
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """Return the content of run.json."""
+def read_details(folder: Path) -> Details:
+    """Return the content of run.json.
+
+    Raises:
+        RunError: No run folder, or its run.json is damaged or of another version.
+    """
     _check_is_run(folder)
-    try:
-        facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{folder / 'run.json'} is damaged: {error}") from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise RunError(f"{folder} was written by another version of vireid")
-    return facts
+    return documents.read_json(folder / RUN, Details, WAY_OUT, RunError, formats=[FORMAT])
 
 
 def _check_is_run(folder: Path) -> None:
@@ -274,14 +341,11 @@ def _check_is_run(folder: Path) -> None:
             raise RunError(f"{folder} is not a run folder: it has no {name}")
 
 
-def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    write_whole(folder / RUN, (json.dumps(facts, indent=2) + "\n").encode())
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "vireid": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-    }
+def _with_versions(details: Details) -> Details:
+    return replace(
+        details,
+        vireid=__version__,
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        platform=platform.platform(),
+    )

@@ -4,7 +4,6 @@ Methods are read, not imported, so that they can be listed on a machine without 
 """
 
 import ast
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from pathlib import Path
 from vireid import datasets, methods, recipes, user_code
 from vireid.errors import VireidError
 from vireid.models import opening
+from vireid.models.card import read_exported
 from vireid.scoring.offered import OFFERED
 
 FACTS = ("title", "licence", "obtain", "url")
@@ -157,10 +157,10 @@ def _recipe(name: str) -> Entry:
 
 
 def _model(name: str) -> Entry:
-    card = json.loads((opening.folder_of(name) / "model.json").read_text(encoding="utf-8"))
-    size = f"{card['height']} x {card['width']} pixels"
-    what = f"{card['method']}: pictures of {size} to {card['embedding_dim']} numbers"
-    return Entry(name, what, {"fingerprint": card["fingerprint"]})
+    card = read_exported(opening.folder_of(name))
+    size = f"{card.height} x {card.width} pixels"
+    what = f"{card.method}: pictures of {size} to {card.embedding_dim} numbers"
+    return Entry(name, what, {"fingerprint": card.fingerprint})
 
 
 def _recipes_of(kind: str) -> Callable[[], list[str]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vireid.datasets import Dataset
-from vireid.datasets._files import PICTURES, lines_of
+from vireid.datasets._files import PICTURES, identity_of, lines_of
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
 
@@ -65,13 +65,7 @@ def _check_folders(name: str, root: Path) -> None:
 def _read_ids(path: Path) -> list[int]:
     """Return the identities in a file such as `6,10,17`, in rising order."""
     words = [word for _, line in lines_of(path) for word in line.replace(",", " ").split()]
-    strange = [word for word in words if not word.isdecimal()]
-    if strange:
-        raise VireidError(
-            f"{path}: '{strange[0]}' is not an identity; the file is one line of whole numbers "
-            "with commas between them"
-        )
-    return sorted({int(word) for word in words})
+    return sorted({identity_of(word, str(path)) for word in words})
 
 
 def _check_disjoint(root: Path, people: Mapping[str, list[int]]) -> None:

@@ -25,6 +25,7 @@ from vireid.datasets._files import (
     lines_of,
     need,
     need_root,
+    number_of,
     refuse,
     refuse_people_in_both,
 )
@@ -34,7 +35,9 @@ from vireid.records import ImageRecord, Modality
 LEAST_FRAMES = 12
 MODALITIES = {1: Modality.INFRARED, 2: Modality.VISIBLE}
 FOLDERS = {Modality.INFRARED: "ir", Modality.VISIBLE: "rgb"}
-NAME = re.compile(r"(?P<identity>\d+)M(?P<modality>[12])D(?P<camera>\d+)T\d+F(?P<file>.+)", re.I)
+NAME = re.compile(
+    r"(?P<identity>\d{1,18})M(?P<modality>[12])D(?P<camera>\d{1,18})T\d+F(?P<file>.+)", re.I
+)
 FACTS = {
     "title": "HITSZ-VCM",
     "url": "https://github.com/VCM-project233/HITSZ-VCM-data",
@@ -110,12 +113,12 @@ def _info(tree: Tree, name: str) -> Path:
 
 
 def _track(number: int, line: str, where: str) -> Track:
-    words = line.split()
-    if len(words) != 5 or not all(map(str.isdecimal, words)) or int(words[0]) not in MODALITIES:
+    numbers = [each for each in map(number_of, line.split()) if each is not None]
+    if len(numbers) != 5 or len(line.split()) != 5 or numbers[0] not in MODALITIES:
         raise VireidError(
             f"{where}: '{line}' is not 'modality first last identity camera'; unpack it again"
         )
-    modality, first, last, identity, camera = map(int, words)
+    modality, first, last, identity, camera = numbers
     return Track(number, MODALITIES[modality], first, last, identity, camera)
 
 

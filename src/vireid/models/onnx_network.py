@@ -1,13 +1,12 @@
 """Exported models: checked against their card and run by ONNX Runtime, without torch."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vireid.models.card import FORMAT, ModelCard, ModelError
+from vireid.models.card import CARD, Exported, ModelCard, ModelError
 from vireid.models.network import Pictures, Text, Vectors
 from vireid.records import Modality
 
@@ -17,32 +16,25 @@ EXPORTED = Text(
 )
 
 
-def open_exported(folder: Path, source: str, threads: int) -> tuple[ModelCard, "OnnxNetwork", Text]:
+def open_exported(
+    folder: Path, exported: Exported, source: str, threads: int
+) -> tuple[ModelCard, "OnnxNetwork", Text]:
     """Open a folder that `vireid export` has written.
 
     Args:
         folder: Holds `model.json`, a graph for each spectrum, and `weights.bin`.
+        exported: The content of `model.json`.
         source: Name that the model was opened by, for its card.
         threads: Number of threads of ONNX Runtime.
 
     Raises:
-        ModelError: The card is damaged or another version's, or a file is not the exported one.
+        ModelError: A file is not the exported one.
     """
-    described = _described(folder)
     graphs = [f"{modality}.onnx" for modality in Modality]
     for file in [*graphs, "weights.bin"]:
-        _check_file(folder / file, described["files"].get(file))
-    card = ModelCard(
-        name=described["name"],
-        source=source,
-        fingerprint=described["fingerprint"],
-        precision=described["precision"],
-        height=described["height"],
-        width=described["width"],
-        embedding_dim=described["embedding_dim"],
-        learnt_in=described.get("learnt_in"),
-    )
-    return card, OnnxNetwork(folder, threads), EXPORTED if described.get("reads_text") else Text()
+        _check_file(folder / file, exported.files.get(file))
+    text = EXPORTED if exported.reads_text else Text()
+    return exported.card(source), OnnxNetwork(folder, threads), text
 
 
 class OnnxNetwork:
@@ -68,25 +60,14 @@ class OnnxNetwork:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _described(folder: Path) -> dict[str, Any]:
-    path = folder / "model.json"
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        found = described["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is damaged ({error}); export the model again") from error
-    if found != FORMAT:
-        way_out = "export the model again with this version, or use the version that wrote it"
-        raise ModelError(f"{path} has format {found}, this vireid reads {FORMAT}; {way_out}")
-    return dict(described)
-
-
 def _check_file(path: Path, expected: str | None) -> None:
     if expected is None:
-        raise ModelError(f"{path.parent / 'model.json'} does not list {path.name}; export it again")
+        raise ModelError(f"{path.parent / CARD} does not list {path.name}; export it again")
     if not path.exists():
         raise ModelError(f"{path} is missing; copy the whole folder, or export the model again")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
-        raise ModelError(f"{path} is not the file that was exported; copy or export it again")
+        raise ModelError(
+            f"{path} is not the file that was exported, as {CARD} tells; copy or export it again"
+        )

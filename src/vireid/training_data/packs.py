@@ -29,16 +29,21 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Int, UInt8
 
+from vireid import documents
 from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.datasets import Dataset
+from vireid.documents import Count
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, Pixels, read_resized
+from vireid.plain_files import content_of
 from vireid.records import Box, ImageRecord, Key
 from vireid.threads import in_threads
 from vireid.whole_files import PARTIAL, new_folder, write_whole
 
 FORMAT = 3
 PICTURES, CONTENTS = "pictures.u8", "pack.json"
+MOST_CONTENTS = 2**30
+"""Largest size in bytes of a `pack.json`; ten million pictures have less."""
 PACKING = "packing pictures"
 log = logging.getLogger(__name__)
 
@@ -108,6 +113,18 @@ class Pack:
         pictures = np.memmap(self.folder / PICTURES, np.uint8, mode="r", shape=shape)
         # A plain array on the same memory: numpy slices it several times faster.
         return np.asarray(pictures)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """The content of `pack.json`."""
+
+    format: int
+    root: str
+    height: Count
+    width: Count
+    files: list[tuple[str, int, int]]
+    """Name, size and time of change of each picture, in the order of rows."""
 
 
 def open_packed(
@@ -347,14 +364,16 @@ def _find(shelf: Path, wanted: _Wanted) -> list[_Found]:
 def _read_pack(folder: Path) -> Pack | None:
     """Return the pack in a folder; None if there is none, or its pictures were cut off."""
     try:
-        contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+        # Names of files may be no Unicode, which only Python's own json takes as it is.
+        told = json.loads(content_of(folder / CONTENTS, MOST_CONTENTS))
+        contents = documents.typed(folder / CONTENTS, told, _Contents, "")
         size = (folder / PICTURES).stat().st_size
-        height, width, root, files = (contents[k] for k in ("height", "width", "root", "files"))
-        states = {name: (bytes_, changed) for name, bytes_, changed in files}
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+    except (VireidError, ValueError, RecursionError, FileNotFoundError, NotADirectoryError):
         return None
-    whole = contents.get("format") == FORMAT and size == len(states) * height * width * 3
-    return Pack(folder, height, width, root, states) if whole else None
+    states = {name: (bytes_, changed) for name, bytes_, changed in contents.files}
+    pack = Pack(folder, contents.height, contents.width, contents.root, states)
+    whole = contents.format == FORMAT and size == len(states) * pack.height * pack.width * 3
+    return pack if whole else None
 
 
 def _rows(pack: Pack, wanted: _Wanted) -> dict[str, int]:
@@ -512,9 +531,9 @@ def _refuse_changed(wanted: _Wanted) -> None:
 
 
 def _write_contents(pack: Pack) -> None:
-    head = {"format": FORMAT, "root": pack.root, "height": pack.height, "width": pack.width}
-    files = [[name, *state] for name, state in pack.states.items()]
-    write_whole(pack.folder / CONTENTS, json.dumps({**head, "files": files}).encode())
+    files = [(name, *state) for name, state in pack.states.items()]
+    contents = _Contents(FORMAT, pack.root, pack.height, pack.width, files)
+    write_whole(pack.folder / CONTENTS, json.dumps(vars(contents)).encode())
 
 
 def _read(wanted: _Wanted, name: str) -> Pixels | str:
