@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from vireid.errors import VireidError
-from vireid.plain_files import MOST_OF_A_CARD, content_of
+from vireid.plain_files import MOST_OF_A_CARD, content_of, what_is_wrong
 from vireid.whole_files import write_whole
 
 T = TypeVar("T")
@@ -168,5 +168,4 @@ def _content(path: Path, most: int, way_out: str, error: type[VireidError]) -> b
     try:
         return content_of(path, most)
     except OSError as reason:
-        why = reason.strerror or reason
-        raise error(f"{path} cannot be read ({why}); {way_out}") from reason
+        raise error(f"{path} {what_is_wrong(path, reason)}; {way_out}") from reason

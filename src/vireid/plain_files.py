@@ -25,6 +25,16 @@ def open_plain(path: Path) -> BufferedReader:
     return open(_descriptor(path), "rb")
 
 
+def what_is_wrong(path: Path, error: OSError) -> str:
+    """Say in words why a file cannot be opened: "is missing", ..."""
+    if path.is_symlink() and not path.exists():
+        fetch = "fetch that first, with git annex get, dvc pull or the like"
+        return f"is a link to {path.readlink()}, which is not there ({fetch})"
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return f"cannot be read ({error.strerror or error})"
+
+
 def content_of(path: Path, most: int = MOST_OF_A_CARD) -> bytes:
     """Return all of a regular file, in five calls of the system.
 

@@ -7,6 +7,7 @@ importing this module does not.
 import dataclasses
 import enum
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,7 +136,7 @@ def outline_of(path: Path) -> Outline:
     Raises:
         RecipeError: Not TOML, or of wrong types. A file that is not there is an empty recipe.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return Outline()
     return documents.read_toml(path, Outline, WAY_OUT, RecipeError)
 

@@ -16,6 +16,7 @@ scores.json        written by `vireid evaluate`
 import dataclasses
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ from vireid import recipe as recipes
 from vireid.documents import Count
 from vireid.errors import VireidError
 from vireid.method import FromText, Method
-from vireid.plain_files import open_plain
+from vireid.plain_files import open_plain, what_is_wrong
 from vireid.recipe import Recipe
 from vireid.whole_files import new_folder, write_whole, writing_to
 
@@ -256,9 +257,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         with open_plain(path):
             return load_file(path)
-    except (SafetensorError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"{path} is damaged or cannot be read ({reason}); {WAY_OUT}") from error
+    except OSError as error:
+        raise RunError(f"{path} {what_is_wrong(path, error)}; {WAY_OUT}") from error
+    except SafetensorError as error:
+        raise RunError(f"{path} is damaged ({error}); {WAY_OUT}") from error
 
 
 def load_original(folder: Path, *, trust_code: bool = False) -> tuple[Any, Recipe]:
@@ -337,7 +339,7 @@ def read_details(folder: Path) -> Details:
 
 def _check_is_run(folder: Path) -> None:
     for name in ("recipe.toml", RUN):
-        if not (folder / name).is_file():
+        if not os.path.lexists(folder / name):  # a link that leads nowhere is told when it is read
             raise RunError(f"{folder} is not a run folder: it has no {name}")
 
 

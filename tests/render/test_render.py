@@ -496,7 +496,7 @@ def test_masks_show_the_person_where_the_keypoints_are(rendered: Path) -> None:
 def test_missing_or_damaged_truth_names_the_file(rendered: Path, tmp_path: Path) -> None:
     with pytest.raises(VireidError, match="no folder truth"):
         list(reader.truth(tmp_path))
-    with pytest.raises(VireidError, match=r"people\.jsonl cannot be read"):
+    with pytest.raises(VireidError, match=r"people\.jsonl is missing"):
         reader.people(tmp_path)
     (tmp_path / "truth").mkdir()
     whole = (rendered / "truth" / "0001.jsonl.gz").read_bytes()

@@ -29,13 +29,13 @@ from vireid import __version__, documents, runs, user_code
 from vireid.errors import VireidError
 from vireid.method import Method, ReadsText
 from vireid.models.card import CARD, Exported
+from vireid.models.onnx_network import WEIGHTS
 from vireid.recipe import Recipe
 from vireid.records import Modality
 from vireid.runs import Details
 from vireid.shapes import images_of
 from vireid.whole_files import new_folder, writing_to
 
-WEIGHTS = "weights.bin"
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
 ALIGNMENT = 64
 """Bytes to whose multiples tensors are aligned in the file of weights, to be used where they

@@ -5,6 +5,7 @@ written with its path, `./small`.
 """
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,12 +83,12 @@ def open_model(
         return _open_original(Path(str(name).removeprefix(ORIGINAL)), trust_code)
     folder = folder_of(name)
     source = str(name) if is_shipped(name) else str(folder.absolute())
-    if (folder / CARD).exists():
+    if os.path.lexists(folder / CARD):  # a link that leads nowhere is told when it is read
         exported = read_exported(folder)
         opened = onnx_network.open_exported(folder, exported, source, threads or processors())
         people = exported.num_identities
         return OpenModel(*opened, learnt_on(folder), training_of(folder, people))
-    if (folder / "run.json").exists():
+    if os.path.lexists(folder / "run.json"):
         return _open_run(folder, source, trust_code)
     raise ModelError(
         f"there is no model {str(name)!r}; give a run folder, a folder written by "

@@ -1,6 +1,7 @@
 """Indexing and searching as `vireid index` and `vireid search` do it, with their reports."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -147,7 +148,7 @@ def index(
         VireidError: No picture can be used, the gallery is another model's, or the disk is full.
     """
     found = folder.find(source, modality, camera)
-    embedder, gallery = _open_or_create(out, model, trust_code)
+    embedder, gallery = _open_or_create(out, model, trust_code, found.records)
     with gallery:
         try:
             indexed = indexing.index(found.records, embedder, gallery)
@@ -304,9 +305,13 @@ def _searched(query: Query, filters: Filters, asked: Modality | str | None) -> F
     return replace(filters, modality=query.modality.other)
 
 
-def _open_or_create(path: Address, model: str | None, trust_code: bool) -> tuple[Embedder, Gallery]:
+def _open_or_create(
+    path: Address, model: str | None, trust_code: bool, records: Sequence[ImageRecord]
+) -> tuple[Embedder, Gallery]:
     if not exists(path):
         embedder = Embedder.open(model or "small", trust_code=trust_code)
+        # No empty gallery is left behind by a model that cannot embed.
+        embedder.check({record.modality for record in records})
         return embedder, Gallery.create(path, embedder)
     gallery = Gallery.open(path)
     return _embedder_of(gallery, model, trust_code), gallery
