@@ -195,6 +195,15 @@ def as_toml(recipe: Recipe) -> str:
         ) from error
 
 
+def read_back(recipe: Recipe) -> Recipe:
+    """Return the recipe as it is read once it has been written: 3 for a fraction is then 3.0.
+
+    Raises:
+        RecipeError: It cannot be written, or not be read.
+    """
+    return from_dict(tomllib.loads(as_toml(recipe)))
+
+
 def check_can_be_read_back(recipe: Recipe) -> None:
     """Make sure that a run of this recipe can be opened again.
 
@@ -202,8 +211,7 @@ def check_can_be_read_back(recipe: Recipe) -> None:
         RecipeError: What would be written is no TOML, or is read as something else; the message
             names the setting.
     """
-    again = from_dict(tomllib.loads(as_toml(recipe)))
-    changed = differences(_tables(recipe), _tables(again))
+    changed = differences(_tables(recipe), _tables(read_back(recipe)))
     if changed:
         told = "; ".join(
             f"{key} is {was!r}, read is {now!r}" for key, (was, now) in changed.items()

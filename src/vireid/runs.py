@@ -16,12 +16,13 @@ scores.json        written by `vireid evaluate`
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +41,7 @@ from vireid.plain_files import open_plain, what_is_wrong
 from vireid.recipe import Recipe
 from vireid.whole_files import new_folder, write_whole, writing_to
 
+log = logging.getLogger(__name__)
 FORMAT = 1
 RUN = "run.json"
 WEIGHTS = "model.safetensors"
@@ -74,6 +76,8 @@ class Details:
     finished: bool = False
     fingerprint: str | None = None
     """Fingerprint of what was learnt; None before the run has finished."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the weights' file, by its name; empty before the run has finished."""
 
     def __post_init__(self) -> None:
         if self.finished and self.fingerprint is None:
@@ -217,17 +221,20 @@ HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard")
 def finish(folder: Path, method: Method, recipe: Recipe) -> None:
     """Write the final weights of a run, and that it has finished."""
     state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
-    data = recipe.data
-    mark = model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
-    write_whole(folder / WEIGHTS, save(state, {"fingerprint": mark}))
-    documents.write_json(folder / RUN, replace(read_details(folder), finished=True, fingerprint=mark))
+    mark = _fingerprint(recipes.read_back(recipe), state)
+    weights = save(state, {"fingerprint": mark})
+    write_whole(folder / WEIGHTS, weights)
+    files = {WEIGHTS: hashlib.sha256(weights).hexdigest()}
+    details = replace(read_details(folder), finished=True, fingerprint=mark, files=files)
+    documents.write_json(folder / RUN, details)
 
 
 def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Recipe]:
     """Return the method that a run has learnt, on the CPU in eval mode, and its recipe.
 
     Raises:
-        RunError: No run folder, or it has not finished.
+        RunError: No run folder, it has not finished, or the fingerprint of what was loaded is not
+            that of what was learnt.
         VireidError: What `read_recipe` raises.
     """
     recipe, details = read_recipe(folder, trust_code=trust_code), read_details(folder)
@@ -236,7 +243,11 @@ def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Reci
             f"the run in {folder} has not finished; "
             f"finish it with: vireid train {folder / 'recipe.toml'} --out {folder} --resume"
         )
-    state = read_weights(folder / WEIGHTS)
+    # User code has a hash of its own, and settings that its class alone can read as they were.
+    own = user_code.parse(recipe.method) is None
+    state = read_weights(folder / WEIGHTS, None if own else details.files.get(WEIGHTS))
+    if own:
+        _check_fingerprint(folder, recipe, details, state)
     try:
         method = build(recipe, details.num_identities, pretrained=False)
         method.load_state_dict(state)
@@ -248,14 +259,40 @@ def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Reci
     return method.eval(), recipe
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def _check_fingerprint(
+    folder: Path, recipe: Recipe, details: Details, state: Mapping[str, Tensor]
+) -> None:
+    loaded = _fingerprint(recipe, state)
+    if loaded == details.fingerprint:
+        return
+    told = (
+        f"{folder / WEIGHTS}, recipe.toml or {RUN} is damaged or changed: they make a "
+        f"model of fingerprint {loaded}, and {details.learnt} was learnt; {WAY_OUT}"
+    )
+    if details.files:
+        raise RunError(told)
+    log.warning("%s (unless it was learnt from Python, by an older vireid)", told)
+
+
+def _fingerprint(recipe: Recipe, state: Mapping[str, Tensor]) -> str:
+    data = recipe.data
+    return model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
+
+
+def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     """Return the tensors in a safetensors file.
+
+    Args:
+        path: Of the file.
+        sha256: Of the file as it was written, to find damage; None where nothing tells it.
 
     Raises:
         RunError: It is not there, or damaged.
     """
     try:
-        with open_plain(path):
+        with open_plain(path) as file:
+            if sha256 and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise RunError(f"{path} is damaged: it is not the file that was written; {WAY_OUT}")
             return load_file(path)
     except OSError as error:
         raise RunError(f"{path} {what_is_wrong(path, error)}; {WAY_OUT}") from error

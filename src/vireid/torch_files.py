@@ -73,10 +73,10 @@ def read_from(file: BufferedReader | BytesIO) -> Any:
             records = _Records(archive, file.seek(0, os.SEEK_END))
             content = _Machine(records).run(records.instructions())
             return _state_of(content, records) if isinstance(content, _Module) else content
-    except (UnreadableError, OSError):
+    except UnreadableError:
         raise
     except Exception as error:
-        # Damaged archives and instructions lead anywhere: index, key, type and struct errors.
+        # Damaged archives and instructions lead anywhere: index, key, type and system errors.
         raise UnreadableError(str(error) or type(error).__name__) from error
 
 

@@ -63,7 +63,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         OSError: As the system tells it; what was there before is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
+    partial = partial_of(path)
     try:
         with partial.open("wb") as file:
             yield file
@@ -93,7 +93,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in _abandoned(path, "folder"):
         shutil.rmtree(left, ignore_errors=True)
-    building = _partial(path)
+    building = partial_of(path)
     building.mkdir()
     try:
         yield building
@@ -116,13 +116,19 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _partial(path: Path) -> Path:
+def partial_of(path: Path) -> Path:
+    """Return a new name beside a file or folder, for what is not yet whole or about to go."""
     # Not by the process's number: another container may have a process of that number.
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
+def partials_of(path: Path) -> list[Path]:
+    """Return what has such a name, because somebody is at work on it or was killed."""
+    return list(path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"))
+
+
 def _abandoned(path: Path, kind: Literal["file", "folder"]) -> list[Path]:
     """Return what killed processes have left of a file or a folder."""
-    partials = path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}")
+    partials = partials_of(path)
     old = [left for left in partials if time.time() - left.stat().st_mtime > ABANDONED[kind]]
     return [left for left in old if left.is_dir() == (kind == "folder")]

@@ -1,7 +1,7 @@
 """The weights that a run begins with, and whether it may begin with them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 import torch
@@ -12,6 +12,7 @@ from vireid import recipe as recipes
 from vireid.datasets import Dataset
 from vireid.learning.loop import seed_of
 from vireid.method import Method
+from vireid.models.card import CARD, read_exported
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipe import DataOutline, Recipe
 from vireid.runs import RunError
@@ -93,7 +94,13 @@ def _whole_parts(fresh: Iterable[str], known: Iterable[str]) -> list[str]:
 
 
 def _weights(source: str) -> dict[str, Tensor]:
-    path = folder_of(source) / "model.safetensors"
+    folder = folder_of(source)
+    path = folder / runs.WEIGHTS
     if not path.is_file():
         raise RunError(f"start_from is '{source}', but there is no {path}; is that run finished?")
-    return runs.read_weights(path)
+    files: Mapping[str, str] = {}
+    if (folder / CARD).exists():
+        files = read_exported(folder).files
+    elif (folder / runs.RUN).exists():
+        files = runs.read_details(folder).files
+    return runs.read_weights(path, files.get(runs.WEIGHTS))
