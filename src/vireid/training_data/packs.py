@@ -39,7 +39,14 @@ from vireid.pictures import PictureError, Pixels, read_resized
 from vireid.plain_files import content_of
 from vireid.records import Box, ImageRecord, Key
 from vireid.threads import in_threads
-from vireid.whole_files import PARTIAL, new_folder, partial_of, partials_of, write_whole
+from vireid.whole_files import (
+    PARTIAL,
+    new_folder,
+    partial_of,
+    partials_of,
+    remove_abandoned,
+    write_whole,
+)
 
 FORMAT = 3
 PICTURES, CONTENTS = "pictures.u8", "pack.json"
@@ -472,8 +479,7 @@ def _remove_outdated(shelf: Path, missing: _Wanted) -> None:
 
 
 def _remove_parts(shelf: Path, prefix: str) -> None:
-    for left in shelf.glob(f".{prefix}*{PARTIAL}"):
-        shutil.rmtree(left, ignore_errors=True)
+    remove_abandoned(shelf.glob(f".{prefix}*{PARTIAL}"))
 
 
 def _renew(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
