@@ -143,7 +143,7 @@ def test_ten_models_of_ten_splits_make_one_result(
     assert [s["protocol"]["direction"] for s in (forth, back)] == BOTH_WAYS
     assert forth["protocol"]["trial_numbers"] == list(range(1, 11))
     assert [trial["number"] for trial in forth["trials"]] == list(range(1, 11))
-    of_runs = [runs.read_details(ten / f"trial-{n}")["fingerprint"] for n in range(1, 11)]
+    of_runs = [runs.read_details(ten / f"trial-{n}").fingerprint for n in range(1, 11)]
     assert forth["model"]["fingerprint"].split() == of_runs
     of_trials = [trial["metrics"]["R1"] for trial in forth["trials"]]
     assert forth["mean"]["R1"] == pytest.approx(fmean(of_trials))
@@ -187,7 +187,7 @@ def test_a_run_knows_its_split_and_its_recipe_says_it(ten: Path) -> None:
     for number in (1, 10):
         run = ten / f"trial-{number}"
         assert recipes.read(run / "recipe.toml").data.trial == number
-        assert runs.read_details(run)["trial"] == number
+        assert runs.read_details(run).trial == number
         assert Embedder.open(run).learnt_on == f"regdb trial {number}"
 
 
@@ -213,7 +213,7 @@ def test_runs_of_all_trials_go_on_where_they_were_broken_off(
     done(*command, "--resume")
     for number in (1, 2, 3):
         runs_alike = [f / f"trial-{number}" for f in (folder, ten)]
-        marks = {runs.read_details(run)["fingerprint"] for run in runs_alike}
+        marks = {runs.read_details(run).fingerprint for run in runs_alike}
         assert len(marks) == 1
 
 

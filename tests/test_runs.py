@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
+from vireid import documents, runs
 from vireid import recipe as recipes
-from vireid import runs
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning import devices, initial_weights, learn, run_log
@@ -77,7 +77,7 @@ def test_what_was_learnt_is_loaded_again(run: Path) -> None:
     saved = torch.load(run / "checkpoint.pt", weights_only=True)["method"]
     assert all(torch.equal(state[name], saved[name]) for name in saved)
     mark = runs.model_fingerprint("agw", recipe.settings, 32, 16, state)
-    assert mark == runs.read_details(run)["fingerprint"]
+    assert mark == runs.read_details(run).fingerprint
 
 
 def test_a_fingerprint_depends_on_all_that_changes_an_embedding() -> None:
@@ -159,7 +159,7 @@ def test_a_run_keeps_the_precision_it_began_in(
     monkeypatch.undo()
     monkeypatch.setattr(devices, "automatic", lambda device: later)
     assert train(recipe, "precision=auto", "--out", broken, "--resume").exit_code == 0
-    assert runs.read_details(broken)["learnt_in"] == begun
+    assert runs.read_details(broken).learnt_in == begun
     assert f"in {later}, seed" not in (broken / "log.txt").read_text()
     one, other = (load_file(folder / "model.safetensors") for folder in (whole, broken))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -343,7 +343,7 @@ def test_a_run_may_begin_in_an_empty_folder(resume: bool, recipe: Path, tmp_path
     folder = tmp_path / "run"
     folder.mkdir()
     learn.learn(recipes.read(recipe), folder, resume=resume)
-    assert runs.read_details(folder)["finished"]
+    assert runs.read_details(folder).finished
 
 
 def test_a_run_that_is_killed_while_its_folder_is_made_leaves_none(
@@ -355,7 +355,7 @@ def test_a_run_that_is_killed_while_its_folder_is_made_leaves_none(
         assert not (tmp_path / "run").exists()
         raise SystemExit(9)
 
-    monkeypatch.setattr(runs, "_write_details", killed)
+    monkeypatch.setattr(documents, "write_json", killed)
     with pytest.raises(SystemExit):
         learn.learn(recipes.read(recipe), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -67,7 +67,7 @@ def test_every_row_is_learnt_with_every_seed(swept: Path) -> None:
         for seed in (0, 3):
             recipe = runs.read_recipe(swept / row / f"seed-{seed}")
             told[row, seed] = recipe.seed, recipe.settings.aux_level
-            assert runs.read_details(swept / row / f"seed-{seed}")["finished"]
+            assert runs.read_details(swept / row / f"seed-{seed}").finished
     assert told == {
         **{("as-it-is", seed): (seed, "image") for seed in (0, 3)},
         **{("stem", seed): (seed, "stem") for seed in (0, 3)},

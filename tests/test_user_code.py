@@ -153,7 +153,7 @@ def test_a_run_keeps_the_code_and_names_it_without_a_folder(folder: Path) -> Non
     run = folder / "run"
     for name in ("closer.py", "corridor.py"):
         assert (run / name).read_bytes() == (folder / name).read_bytes()
-    assert recipe.table_of(run / "recipe.toml")["method"] == "closer.py"
+    assert recipe.outline_of(run / "recipe.toml").method == "closer.py"
     assert json.loads((run / "user_code.json").read_text()).keys() == {"closer.py", "corridor.py"}
 
 

@@ -4,12 +4,14 @@ import pty
 import socket
 import subprocess
 import sys
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from tests.full_disk import full_disk
 
+from vireid import whole_files
 from vireid.errors import VireidError
 from vireid.whole_files import new_folder, whole_file, write_whole
 
@@ -67,20 +69,69 @@ def test_a_folder_that_is_there_is_not_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["model"]
 
 
-def test_what_killed_processes_left_is_removed_in_time_and_nothing_else(tmp_path: Path) -> None:
+WRITING = """
+import sys, time
+from pathlib import Path
+from vireid.whole_files import new_folder, whole_file
+kinds = {"file": whole_file, "folder": new_folder}
+with kinds[sys.argv[1]](Path(sys.argv[2])) as building:
+    print("begun", flush=True)
+    time.sleep(1000)
+"""
+WRITTEN: dict[str, Callable[[Path], None]] = {
+    "file": lambda path: write_whole(path, b"whole"),
+    "folder": lambda path: fill(path),
+}
+
+
+def fill(path: Path) -> None:
+    with new_folder(path) as folder:
+        (folder / "b").write_text("b")
+
+
+@contextmanager
+def somebody_writing(kind: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", WRITING, kind, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(
+    kind: str, tmp_path: Path
+) -> None:
+    other = tmp_path / ".b.0123.partial"
+    other.write_text("of another place")
+    with somebody_writing(kind, tmp_path / "a") as killed:
+        killed.kill()
+        killed.wait()
+        assert len(names(tmp_path)) == 2
+        with somebody_writing(kind, tmp_path / "a"):
+            (at_work,) = set(names(tmp_path)) - {other.name}
+            WRITTEN[kind](tmp_path / "a")
+            assert names(tmp_path) == sorted([at_work, other.name, "a"])
+            assert at_work.startswith(".a.")
+
+
+def test_where_there_are_no_locks_remains_are_removed_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old, young = tmp_path / ".a.0123.partial", tmp_path / ".a.4567.partial"
-    other, folder = tmp_path / ".b.0123.partial", tmp_path / ".a.89ab.partial"
-    for left in (old, young, other):
+    for left in (old, young):
         left.write_text("half")
-    folder.mkdir()
-    for left in (old, other, folder):
-        os.utime(left, (0, 0))
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(whole_files, "fcntl", None)
     write_whole(tmp_path / "a", b"whole")
-    assert names(tmp_path) == sorted(["a", young.name, other.name, folder.name])
+    assert names(tmp_path) == sorted(["a", young.name])
+    os.utime(young, (0, 0))
     (tmp_path / "a").unlink()
-    with new_folder(tmp_path / "a") as new:
-        (new / "b").write_text("b")
-    assert names(tmp_path) == sorted(["a", young.name, other.name])
+    fill(tmp_path / "a")
+    assert names(tmp_path) == ["a"]
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced_or_made(tmp_path: Path) -> None:

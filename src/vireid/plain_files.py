@@ -10,7 +10,7 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-MOST_OF_A_CARD = 2**26
+MOST_OF_A_CARD = 2**24
 """Bytes of a file that describes something (model.json, run.json, scores.json)."""
 NO_FILE = "it is no regular file but a pipe, a socket, a device or a folder"
 FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -23,6 +23,16 @@ def open_plain(path: Path) -> BufferedReader:
         OSError: It is not there, may not be read, or is no regular file (EINVAL).
     """
     return open(_descriptor(path), "rb")
+
+
+def what_is_wrong(path: Path, error: OSError) -> str:
+    """Say in words why a file cannot be opened: "is missing", ..."""
+    if path.is_symlink() and not path.exists():
+        fetch = "fetch that first, with git annex get, dvc pull or the like"
+        return f"is a link to {path.readlink()}, which is not there ({fetch})"
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return f"cannot be read ({error.strerror or error})"
 
 
 def content_of(path: Path, most: int = MOST_OF_A_CARD) -> bytes:

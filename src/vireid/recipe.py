@@ -7,6 +7,7 @@ importing this module does not.
 import dataclasses
 import enum
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import tomli_w
 
-from vireid import user_code
+from vireid import documents, user_code
 from vireid.console import shortened
 from vireid.errors import VireidError, closest
 from vireid.ranges import NotNegative, Seed, check_ranges
@@ -41,6 +42,7 @@ EXAMPLES = {
 """Example of each setting that has no default."""
 MOST_NUMBERS = 10_000
 """Numbers that a text may state: more than any data set has people in a group, or trials."""
+WAY_OUT = "mend it, or put a sound copy in its place"
 LISTS = (list, tuple, set, frozenset)
 TIMES = (datetime, date, time)
 """Types that TOML has and JSON has not."""
@@ -86,6 +88,26 @@ class Recipe:
         return held
 
 
+@dataclass(frozen=True)
+class DataOutline:
+    """What the table `[data]` says about whom a model has learnt from."""
+
+    dataset: str | None = None
+    root: str | None = None
+    trial: int | None = None
+    learn_from: Literal["train and validation", "train"] = "train and validation"
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a recipe says about a model's origin; read without its method, and so without torch."""
+
+    method: str | None = None
+    data: DataOutline | None = None
+    seed: int = 0
+    start_from: str | None = None
+
+
 def read(
     path: Path, overrides: Sequence[str] = (), changes: Mapping[str, Any] | None = None
 ) -> Recipe:
@@ -101,38 +123,25 @@ def read(
     Raises:
         RecipeError: Unknown settings, wrong types, not TOML.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
-    table = _laid_over(table, changes or {})
+    table = _laid_over(documents.read_toml(path, dict, WAY_OUT, RecipeError), changes or {})
     table = _with_user_code_from(path.parent, table)
     for override in overrides:
         _override(table, override)
     try:
         return _with_absolute_paths(from_dict(table))
-    except RecipeError as error:
+    except VireidError as error:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def table_of(path: Path) -> dict[str, Any]:
-    """Return a recipe's tables, unchecked: read without its method, and so without torch.
+def outline_of(path: Path) -> Outline:
+    """Return what a recipe says about a model's origin.
 
     Raises:
-        RecipeError: Not TOML. A file that is not there is an empty recipe.
+        RecipeError: Not TOML, or of wrong types. A file that is not there is an empty recipe.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
-
-
-def data_of(path: Path) -> dict[str, Any]:
-    """Return the table `[data]` of a recipe, unchecked."""
-    data: dict[str, Any] = table_of(path).get("data", {})
-    return data
+    if not os.path.lexists(path):
+        return Outline()
+    return documents.read_toml(path, Outline, WAY_OUT, RecipeError)
 
 
 def numbers(text: str) -> list[int]:
@@ -194,6 +203,15 @@ def as_toml(recipe: Recipe) -> str:
         ) from error
 
 
+def read_back(recipe: Recipe) -> Recipe:
+    """Return the recipe as it is read once it has been written: 3 for a fraction is then 3.0.
+
+    Raises:
+        RecipeError: It cannot be written, or not be read.
+    """
+    return from_dict(tomllib.loads(as_toml(recipe)))
+
+
 def check_can_be_read_back(recipe: Recipe) -> None:
     """Make sure that a run of this recipe can be opened again.
 
@@ -201,8 +219,7 @@ def check_can_be_read_back(recipe: Recipe) -> None:
         RecipeError: What would be written is no TOML, or is read as something else; the message
             names the setting.
     """
-    again = from_dict(tomllib.loads(as_toml(recipe)))
-    changed = differences(_tables(recipe), _tables(again))
+    changed = differences(_tables(recipe), _tables(read_back(recipe)))
     if changed:
         told = "; ".join(
             f"{key} is {was!r}, read is {now!r}" for key, (was, now) in changed.items()
@@ -272,7 +289,7 @@ class _Typed:
         """The text read as TOML; the text itself where it is none."""
         try:
             return tomllib.loads(f"value = {self.text}")["value"]
-        except ValueError:  # no TOML, or a number of thousands of digits
+        except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
             return self.text
 
     def __str__(self) -> str:

@@ -16,31 +16,78 @@ scores.json        written by `vireid evaluate`
 import dataclasses
 import hashlib
 import json
+import logging
+import os
 import platform
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vireid import __version__, methods, user_code
+from vireid import __version__, documents, methods, user_code
 from vireid import recipe as recipes
+from vireid.documents import Count
 from vireid.errors import VireidError
 from vireid.method import FromText, Method
+from vireid.plain_files import open_plain, what_is_wrong
 from vireid.recipe import Recipe
 from vireid.whole_files import new_folder, write_whole, writing_to
 
+log = logging.getLogger(__name__)
 FORMAT = 1
 RUN = "run.json"
+WEIGHTS = "model.safetensors"
+WAY_OUT = "copy the whole folder again, or learn it anew"
+MOST_PEOPLE = 1_000_000
+"""Largest number of people that a run has learnt from; each takes a row of weights."""
 
 
 class RunError(VireidError):
     """A folder that is no run, a run that has not finished, or one of another recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """The content of `run.json`: what a run was begun with, and what came of it."""
+
+    format: int = FORMAT
+    vireid: str | None = None
+    python: str | None = None
+    torch: str | None = None
+    platform: str | None = None
+    """Versions of vireid, Python, torch and the operating system that began it."""
+    dataset: str | None = None
+    trial: int | None = None
+    data: str | None = None
+    """Fingerprint of the pictures learnt from."""
+    num_identities: Annotated[int, Meta(ge=1, le=MOST_PEOPLE)]
+    pictures: Count | None = None
+    """Number of the pictures learnt from."""
+    learnt_in: str | None = None
+    """Precision of the forward passes."""
+    finished: bool = False
+    fingerprint: str | None = None
+    """Fingerprint of what was learnt; None before the run has finished."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the weights' file, by its name; empty before the run has finished."""
+
+    def __post_init__(self) -> None:
+        if self.finished and self.fingerprint is None:
+            raise ValueError("it says that the run has finished, but not its fingerprint")
+
+    @property
+    def learnt(self) -> str:
+        """Fingerprint of what was learnt; the run has to have finished."""
+        assert self.fingerprint is not None
+        return self.fingerprint
 
 
 def model_fingerprint(
@@ -57,13 +104,13 @@ def model_fingerprint(
     """
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
-    named = {
+    details = {
         "method": user_code.identity(method),
         "settings": settings,
         "height": height,
         "width": width,
     }
-    digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(details, sort_keys=True).encode())
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
@@ -94,7 +141,7 @@ def _numbers(name: str, below: Path) -> list[int]:
     return [int(match[1]) for match in found if match]
 
 
-def start(folder: Path, recipe: Recipe, details: Mapping[str, Any]) -> None:
+def start(folder: Path, recipe: Recipe, details: Details) -> None:
     """Make the folder of a new run.
 
     A folder that does not exist appears whole, so a process that is killed meanwhile leaves none.
@@ -103,7 +150,7 @@ def start(folder: Path, recipe: Recipe, details: Mapping[str, Any]) -> None:
     Args:
         folder: Folder that does not exist, or is empty.
         recipe: Recipe to write into it.
-        details: Content of run.json: `dataset`, `num_identities`, `learnt_in` and more.
+        details: What is known of it, to write into it; its versions are filled in.
 
     Raises:
         RunError: There is something already, be it a single file of the user's.
@@ -117,7 +164,7 @@ def start(folder: Path, recipe: Recipe, details: Mapping[str, Any]) -> None:
     with writing_to(folder), nullcontext(folder) if folder.exists() else new_folder(folder) as new:
         user_code.keep(_named(recipe), new)
         write_whole(new / "recipe.toml", recipes.as_toml(_beside_code(recipe)).encode())
-        _write_details(new, {"format": FORMAT, **_versions(), **details, "finished": False})
+        documents.write_json(new / RUN, _with_versions(details))
 
 
 def is_empty(folder: Path) -> bool:
@@ -125,8 +172,13 @@ def is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def check_same(folder: Path, recipe: Recipe, details: Mapping[str, Any]) -> None:
+def check_same(folder: Path, recipe: Recipe, details: Details | None = None) -> None:
     """Refuse to resume a run under another recipe or on other data.
+
+    Args:
+        folder: Of the run.
+        recipe: Under which it is to be resumed.
+        details: About the data that it is to be resumed on; None if they do not matter any more.
 
     Raises:
         RunError: It differs; the message says in what.
@@ -138,9 +190,10 @@ def check_same(folder: Path, recipe: Recipe, details: Mapping[str, Any]) -> None
     changed = recipes.differences(old, new)
     for harmless in HARMLESS:
         changed.pop(harmless, None)
-    for name, now in details.items():
-        if old_details.get(name) != now:
-            changed[name] = (old_details.get(name), now)
+    for name in OF_THE_DATA if details else ():
+        before, now = getattr(old_details, name), getattr(details, name)
+        if before != now:
+            changed[name] = (before, now)
     if changed:
         told = "; ".join(f"{k} was {was}, is now {now}" for k, (was, now) in changed.items())
         raise RunError(
@@ -159,6 +212,8 @@ def _check_same_code(folder: Path, recipe: Recipe) -> None:
         )
 
 
+OF_THE_DATA = ("dataset", "trial", "data", "num_identities", "pictures")
+"""Details in which a run may not change between its parts."""
 HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard")
 """Settings that may change between parts of a run: what is learnt does not depend on them."""
 
@@ -166,31 +221,83 @@ HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard")
 def finish(folder: Path, method: Method, recipe: Recipe) -> None:
     """Write the final weights of a run, and that it has finished."""
     state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
-    data = recipe.data
-    mark = model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
-    write_whole(folder / "model.safetensors", save(state, {"fingerprint": mark}))
-    _write_details(folder, {**read_details(folder), "finished": True, "fingerprint": mark})
+    mark = _fingerprint(recipes.read_back(recipe), state)
+    weights = save(state, {"fingerprint": mark})
+    write_whole(folder / WEIGHTS, weights)
+    files = {WEIGHTS: hashlib.sha256(weights).hexdigest()}
+    details = replace(read_details(folder), finished=True, fingerprint=mark, files=files)
+    documents.write_json(folder / RUN, details)
 
 
 def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Recipe]:
     """Return the method that a run has learnt, on the CPU in eval mode, and its recipe.
 
     Raises:
-        RunError: No run folder, or it has not finished.
+        RunError: No run folder, it has not finished, or the fingerprint of what was loaded is not
+            that of what was learnt.
         VireidError: What `read_recipe` raises.
     """
     recipe, details = read_recipe(folder, trust_code=trust_code), read_details(folder)
-    if not details["finished"]:
+    if not details.finished:
         raise RunError(
             f"the run in {folder} has not finished; "
             f"finish it with: vireid train {folder / 'recipe.toml'} --out {folder} --resume"
         )
-    method = build(recipe, details["num_identities"], pretrained=False)
+    # User code has a hash of its own, and settings that its class alone can read as they were.
+    own = user_code.parse(recipe.method) is None
+    state = read_weights(folder / WEIGHTS, None if own else details.files.get(WEIGHTS))
+    if own:
+        _check_fingerprint(folder, recipe, details, state)
     try:
-        method.load_state_dict(load_file(folder / "model.safetensors"))
-    except (RuntimeError, SafetensorError) as error:
-        raise RunError(f"the weights in {folder} are not those of its recipe: {error}") from error
+        method = build(recipe, details.num_identities, pretrained=False)
+        method.load_state_dict(state)
+    except (RuntimeError, MemoryError) as error:
+        reason = " ".join(str(error).splitlines()[:2])
+        raise RunError(
+            f"the weights in {folder} are not those of its recipe ({reason}); {WAY_OUT}"
+        ) from error
     return method.eval(), recipe
+
+
+def _check_fingerprint(
+    folder: Path, recipe: Recipe, details: Details, state: Mapping[str, Tensor]
+) -> None:
+    loaded = _fingerprint(recipe, state)
+    if loaded == details.fingerprint:
+        return
+    told = (
+        f"{folder / WEIGHTS}, recipe.toml or {RUN} is damaged or changed: they make a "
+        f"model of fingerprint {loaded}, and {details.learnt} was learnt; {WAY_OUT}"
+    )
+    if details.files:
+        raise RunError(told)
+    log.warning("%s (unless it was learnt from Python, by an older vireid)", told)
+
+
+def _fingerprint(recipe: Recipe, state: Mapping[str, Tensor]) -> str:
+    data = recipe.data
+    return model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
+
+
+def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """Return the tensors in a safetensors file.
+
+    Args:
+        path: Of the file.
+        sha256: Of the file as it was written, to find damage; None where nothing tells it.
+
+    Raises:
+        RunError: It is not there, or damaged.
+    """
+    try:
+        with open_plain(path) as file:
+            if sha256 and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise RunError(f"{path} is damaged: it is not the file that was written; {WAY_OUT}")
+            return load_file(path)
+    except OSError as error:
+        raise RunError(f"{path} {what_is_wrong(path, error)}; {WAY_OUT}") from error
+    except SafetensorError as error:
+        raise RunError(f"{path} is damaged ({error}); {WAY_OUT}") from error
 
 
 def load_original(folder: Path, *, trust_code: bool = False) -> tuple[Any, Recipe]:
@@ -239,8 +346,9 @@ def read_recipe(folder: Path, *, trust_code: bool = False) -> Recipe:
     """
     _check_is_run(folder)
     path = folder / "recipe.toml"
-    named = (recipes.table_of(path).get("method"), recipes.data_of(path).get("dataset"))
-    names = [name for name in named if isinstance(name, str)]
+    outline = recipes.outline_of(path)
+    named = (outline.method, outline.data.dataset if outline.data else None)
+    names = [name for name in named if name is not None]
     user_code.check_trusted(names, folder, trust_code=trust_code)
     return recipes.read(path)
 
@@ -256,32 +364,27 @@ def _beside_code(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, method=method, data=data)
 
 
-def read_details(folder: Path) -> dict[str, Any]:
-    """Return the content of run.json."""
+def read_details(folder: Path) -> Details:
+    """Return the content of run.json.
+
+    Raises:
+        RunError: No run folder, or its run.json is damaged or of another version.
+    """
     _check_is_run(folder)
-    try:
-        details = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{folder / 'run.json'} is damaged: {error}") from error
-    if not isinstance(details, dict) or details.get("format") != FORMAT:
-        raise RunError(f"{folder} was written by another version of vireid")
-    return details
+    return documents.read_json(folder / RUN, Details, WAY_OUT, RunError, formats=[FORMAT])
 
 
 def _check_is_run(folder: Path) -> None:
     for name in ("recipe.toml", RUN):
-        if not (folder / name).is_file():
+        if not os.path.lexists(folder / name):  # a link that leads nowhere is told when it is read
             raise RunError(f"{folder} is not a run folder: it has no {name}")
 
 
-def _write_details(folder: Path, details: Mapping[str, Any]) -> None:
-    write_whole(folder / RUN, (json.dumps(details, indent=2) + "\n").encode())
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "vireid": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-    }
+def _with_versions(details: Details) -> Details:
+    return replace(
+        details,
+        vireid=__version__,
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        platform=platform.platform(),
+    )

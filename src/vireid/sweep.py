@@ -17,7 +17,6 @@ again, so the same command goes on after an interruption and after rows were add
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from vireid import datasets, runs
+from vireid import datasets, documents, runs
 from vireid import recipe as recipes
 from vireid import recipes as shipped
 from vireid.console import plain, printable, remark
@@ -93,10 +92,7 @@ def read(path: Path) -> Sweep:
     Raises:
         SweepError: Not TOML, no recipe, seeds or rows, or something it has no place for.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SweepError(f"{path} is not TOML: {error}") from error
+    table = documents.read_toml(path, dict, recipes.WAY_OUT, SweepError)
     unknown = sorted(table.keys() - KEYS)
     if unknown:
         raise SweepError(f"{path} says '{unknown[0]}'; a sweep has {', '.join(sorted(KEYS))}")
@@ -169,6 +165,8 @@ def _check(path: Path, table: Mapping[str, Any]) -> None:
         raise SweepError(f"{path} has a seed twice: {seeds}")
     if not (isinstance(rows, dict) and rows and all(isinstance(r, dict) for r in rows.values())):
         raise SweepError(f'{path} has no rows; one begins with [rows."its name"]')
+    if not isinstance(table.get("protocol"), str | None):
+        raise SweepError(f'{path}: protocol is no name, e.g. protocol = "sysu/official"')
     names = [_as_file_name(row) for row in rows]
     for row, name in zip(rows, names, strict=True):
         if not name or names.count(name) > 1:
@@ -222,8 +220,8 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
     data = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
     recipe = replace(recipe, data=replace(recipe.data, trial=data.trial))
     begun = (folder / "run.json").exists()
-    if begun and runs.read_details(folder)["finished"]:
-        runs.check_same(folder, recipe, {})
+    if begun and runs.read_details(folder).finished:
+        runs.check_same(folder, recipe)
     else:
         learn(recipe, folder, resume=begun)
     wanted = named_protocols.choose(data, protocol)[0]
@@ -240,7 +238,7 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
 
 def _known_result(folder: Path, key: str) -> Scores | None:
     path = folder / "scores.json"
-    learnt = runs.read_details(folder)["fingerprint"]
+    learnt = runs.read_details(folder).fingerprint
     for result in results.read(path) if path.exists() else []:
         if (result.model.fingerprint, result.key) == (learnt, key):
             return result

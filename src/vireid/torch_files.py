@@ -8,11 +8,13 @@ lists of names. Reading takes no more memory than the file has bytes, and the ch
 record is checked.
 """
 
+import os
 import pickletools
 import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +62,21 @@ def read(path: Path) -> Any:
         UnreadableError: It is no such file, damaged, written before torch 1.6, or holds objects.
         OSError: It is not there, or may not be read.
     """
+    with open_plain(path) as file:
+        return read_from(file)
+
+
+def read_from(file: BufferedReader | BytesIO) -> Any:
+    """Read an open file; as `read`."""
     try:
-        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
-            records = _Records(archive, path.stat().st_size)
+        with zipfile.ZipFile(file) as archive:
+            records = _Records(archive, file.seek(0, os.SEEK_END))
             content = _Machine(records).run(records.instructions())
             return _state_of(content, records) if isinstance(content, _Module) else content
-    except (UnreadableError, OSError):
+    except UnreadableError:
         raise
     except Exception as error:
-        # Damaged archives and instructions lead anywhere: index, key, type and struct errors.
+        # Damaged archives and instructions lead anywhere: index, key, type and system errors.
         raise UnreadableError(str(error) or type(error).__name__) from error
 
 

@@ -8,17 +8,17 @@ original has changed, and the code of somebody else's run is run only by whoever
 """
 
 import hashlib
-import json
 import logging
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from vireid import documents
 from vireid.errors import VireidError, explain_missing_module
 from vireid.whole_files import write_whole
 
@@ -132,8 +132,8 @@ def keep(names: Iterable[str], folder: Path) -> None:
     if len({file.name for file in files}) < len(files):
         raise VireidError(f"{' and '.join(map(str, sorted(files)))} share a name; rename one")
     if codes:
-        kept = {code.shown: asdict(Kept(code.sum, str(code))) for code in codes}
-        write_whole(folder / KEPT, (json.dumps(kept, indent=2) + "\n").encode())
+        kept = {code.shown: Kept(code.sum, str(code)) for code in codes}
+        documents.write_json(folder / KEPT, kept)
     for file in files:
         write_whole(folder / file.name, file.read_bytes())
 
@@ -190,11 +190,7 @@ def _kept(folder: Path) -> dict[str, Kept]:
     path = folder / KEPT
     if not path.is_file():
         return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Kept(**known) for name, known in found.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise VireidError(f"{path} is damaged: {error}") from error
+    return documents.read_json(path, dict[str, Kept], "copy the whole folder again")
 
 
 def _codes(names: Iterable[str]) -> list[UserCode]:

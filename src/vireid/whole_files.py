@@ -1,5 +1,9 @@
 """Files and folders written whole or not at all, with an error that says what to do.
 
+What is not yet whole has a name of its own beside its final place, and whoever writes it holds a
+lock on it, which the system frees when the process ends, however it ends. So whoever comes to the
+same place next can tell what a killed process has left, and removes it before it takes room.
+
 A link stays a link: what it leads to is replaced, or made. What is no file is never replaced: a
 pipe or a character device such as `/dev/stdout` gets the content, anything else is refused.
 """
@@ -12,18 +16,23 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from vireid.errors import VireidError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 WAY_OUT = "make room or choose another place, then try again"
 PARTIAL = ".partial"
 """Suffix of files and folders that are not yet whole."""
-ABANDONED = {"file": 60 * 60, "folder": 24 * 60 * 60}
-"""Age in seconds at which the remains of a killed process may be removed."""
+ABANDONED = 24 * 60 * 60
+"""Age in seconds at which remains are removed where the file system, or Windows, has no locks."""
 
 
 @contextmanager
@@ -78,17 +87,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         return
     path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
-    try:
+    remove_abandoned(partials_of(path))
+    with _held(path, lambda partial: partial.touch(exist_ok=False)) as partial:
         with partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    for left in _abandoned(path, "file"):
-        left.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -96,7 +101,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to fill; it gets its name once the block has ended without an error.
 
     A folder that nothing was put into does not appear, and what a killed process left of an
-    earlier try is removed after a day.
+    earlier try is removed.
 
     Args:
         path: Path of the folder. There must be nothing, or an empty folder, at the end of the
@@ -107,18 +112,13 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in _abandoned(path, "folder"):
-        shutil.rmtree(left, ignore_errors=True)
-    building = _partial(path)
-    building.mkdir()
-    try:
+    remove_abandoned(partials_of(path))
+    with _held(path, Path.mkdir) as building:
         yield building
         if any(building.iterdir()):
             sync_folder(building)
             building.rename(path)
             sync_folder(path.parent)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -176,13 +176,82 @@ def _standard_stream(found: os.stat_result) -> int | None:
     return None
 
 
-def _partial(path: Path) -> Path:
+def partial_of(path: Path) -> Path:
+    """Return a new name beside a file or folder, for what is not yet whole or about to go."""
     # Not by the process's number: another container may have a process of that number.
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
-def _abandoned(path: Path, kind: Literal["file", "folder"]) -> list[Path]:
-    """Return what killed processes have left of a file or a folder."""
-    partials = path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}")
-    old = [left for left in partials if time.time() - left.stat().st_mtime > ABANDONED[kind]]
-    return [left for left in old if left.is_dir() == (kind == "folder")]
+def partials_of(path: Path) -> list[Path]:
+    """Return what has such a name, because somebody is at work on it or was killed."""
+    return list(path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"))
+
+
+def remove_abandoned(partials: Iterable[Path]) -> None:
+    """Remove those of some files and folders with such names that nobody is at work on."""
+    for left in partials:
+        with suppress(OSError):  # somebody else may have removed it
+            descriptor = _opened(left)
+            try:
+                if _is_abandoned(left, descriptor):
+                    _remove(left)
+            finally:
+                _close(descriptor)
+
+
+@contextmanager
+def _held(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make a file or folder beside a path and hold a lock on it; at the end it is gone."""
+    partial, descriptor = _made(path, make)
+    try:
+        yield partial
+    finally:
+        _remove(partial)
+        _close(descriptor)
+
+
+def _made(path: Path, make: Callable[[Path], None]) -> tuple[Path, int | None]:
+    while True:
+        partial = partial_of(path)
+        make(partial)
+        descriptor = None
+        try:
+            descriptor = _opened(partial)
+            if descriptor is not None:
+                with suppress(OSError):  # there are no locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            partial.stat()
+        except FileNotFoundError:  # it was taken for abandoned before the lock was held
+            _close(descriptor)
+            continue
+        return partial, descriptor
+
+
+def _is_abandoned(left: Path, descriptor: int | None) -> bool:
+    if descriptor is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # there are no locks
+            pass
+        else:
+            return True
+    return time.time() - left.stat().st_mtime > ABANDONED
+
+
+def _opened(partial: Path) -> int | None:
+    """Open a file or folder to lock it; None on Windows, where what is open cannot be renamed."""
+    return None if fcntl is None else os.open(partial, os.O_RDONLY | os.O_NONBLOCK)
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -323,5 +323,5 @@ def test_a_damaged_table_of_frames_is_refused(tree: Path) -> None:
     with pytest.raises(VireidError, match=r"data_paths\.json is damaged"):
         datasets.read("bupt_campus", tree)
     (tree / "data_paths.json").write_text(json.dumps(["1"]))
-    with pytest.raises(VireidError, match="is not a table of frames"):
+    with pytest.raises(VireidError, match=r"data_paths\.json is damaged or something else"):
         datasets.read("bupt_campus", tree)

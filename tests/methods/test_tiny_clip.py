@@ -283,7 +283,7 @@ def test_its_weights_are_a_start_for_clip4vi_reid(name: str, tmp_path: Path) -> 
         "settings": {"clip": name, "picture": [HEIGHT, WIDTH], "held_out": 1, "batch": 8},
     }
     recipe = recipes.from_dict(table)
-    runs.start(tmp_path / "run", recipe, {"dataset": "toy", "num_identities": PEOPLE})
+    runs.start(tmp_path / "run", recipe, runs.Details(dataset="toy", num_identities=PEOPLE))
     method = learner(clip=name)
     with torch.enable_grad():
         stage = method.stages(ToyData())[0]

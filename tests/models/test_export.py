@@ -23,7 +23,7 @@ from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED
 from vireid.records import Modality
 
-FACTS = {"dataset": {"name": "toy"}, "learnt_in": "bfloat16"}
+FACTS = runs.Details(dataset="toy", num_identities=PEOPLE, learnt_in="bfloat16")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "toy"
     data = {"dataset": "nightwalk", "height": HEIGHT, "width": WIDTH}
     wanted = recipe.from_dict({"method": "agw", "data": data, "settings": small_settings(AGW)})
-    runs.start(folder, wanted, {**FACTS, "num_identities": PEOPLE})
+    runs.start(folder, wanted, FACTS)
     torch.manual_seed(0)
     method = AGW(wanted.settings, PEOPLE)
     (stage,) = method.stages(ToyData())
@@ -116,7 +116,7 @@ def test_model_json_tells_what_the_files_are(model: Path) -> None:
     assert facts["method"] == "agw"
     assert facts["settings"]["trunk"] == SMALL["trunk"]
     assert (facts["height"], facts["width"]) == (HEIGHT, WIDTH)
-    assert facts["dataset"] == {"name": "toy"}
+    assert facts["dataset"] == "toy"
     files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in model.iterdir()}
     files.pop("model.json")
     assert facts["files"] == files

@@ -1,14 +1,19 @@
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.onnx_model import write_model
+from tests.onnx_model import person, write_model, write_site
 
-from vireid import Embedder
+from vireid import Embedder, Modality
 from vireid.models import opening
+from vireid.models.card import ModelError
 from vireid.scoring import evaluation, results
+from vireid.search import answers
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -65,3 +70,60 @@ def test_a_model_that_is_copied_under_the_shipped_name_opens_by_its_path(
     monkeypatch.chdir(tmp_path)
     card = json.loads((tmp_path / "small" / "model.json").read_text())
     assert Embedder.open(Path("small").absolute()).fingerprint == card["fingerprint"]
+
+
+def as_linked(model: Path, layout: str, place: Path) -> Path:
+    """The model as git-annex (or DVC), a cache of blobs, or somebody with two disks keeps it."""
+    linked = place / layout / "model"
+    linked.mkdir(parents=True)
+    for number, file in enumerate(sorted(model.iterdir())):
+        kept = {
+            "annex": place / layout / f"objects/{number}/{file.name}",
+            "blobs": place / layout / f"blobs/{number}",
+            "disk": place / layout / f"disk/{file.name}",
+        }[layout]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        if layout == "disk" and file.suffix != ".bin":
+            kept = linked / file.name
+        shutil.copy(file, kept)
+        if kept.parent != linked:
+            (linked / file.name).symlink_to(os.path.relpath(kept, linked))
+    return linked
+
+
+@pytest.mark.parametrize("layout", ["annex", "blobs", "disk"])
+def test_a_model_behind_links_embeds_as_it_does_elsewhere(layout: str, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "toy")
+    linked = as_linked(model, layout, tmp_path)
+    for modality in Modality:
+        expected = Embedder.open(model).embed([person(1)], modality)
+        assert np.array_equal(Embedder.open(linked).embed([person(1)], modality), expected)
+
+
+def test_a_link_that_leads_nowhere_is_told_with_what_fetches_it(tmp_path: Path) -> None:
+    linked = as_linked(write_model(tmp_path / "toy"), "annex", tmp_path)
+    for file in sorted(linked.iterdir()):
+        kept = file.resolve()
+        kept.rename(tmp_path / "away")
+        with pytest.raises(
+            ModelError, match=rf"^[^\n]*{file.name} is a link to .*fetch that first[^\n]*; "
+        ):
+            Embedder.open(linked)
+        (tmp_path / "away").rename(kept)
+    Embedder.open(linked)
+
+
+def test_no_gallery_is_left_behind_by_a_model_that_cannot_embed(tmp_path: Path) -> None:
+    site, out = write_site(tmp_path / "site", people=1), tmp_path / "g"
+    model = write_model(tmp_path / "toy")
+    graph = b"no network at all"
+    (model / "infrared.onnx").write_bytes(graph)
+    card = json.loads((model / "model.json").read_text())
+    card["files"]["infrared.onnx"] = hashlib.sha256(graph).hexdigest()
+    (model / "model.json").write_text(json.dumps(card))
+    with pytest.raises(
+        ModelError, match=r"^[^\n]*infrared\.onnx cannot be run by ONNX Runtime[^\n]*again[^\n]*$"
+    ):
+        answers.index(site, out, str(model))
+    assert not out.exists()
+    assert answers.index(site / "cam1", out, str(model)).pictures[Modality.VISIBLE] == 2

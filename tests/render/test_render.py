@@ -505,12 +505,12 @@ def test_people_of_a_set_rendered_before_groups_were_called_so_can_be_read(tmp_p
 def test_missing_or_damaged_truth_names_the_file(rendered: Path, tmp_path: Path) -> None:
     with pytest.raises(VireidError, match="no folder truth"):
         list(reader.truth(tmp_path))
-    with pytest.raises(VireidError, match=r"people\.jsonl cannot be read"):
+    with pytest.raises(VireidError, match=r"people\.jsonl is missing"):
         reader.people(tmp_path)
     (tmp_path / "truth").mkdir()
     whole = (rendered / "truth" / "0001.jsonl.gz").read_bytes()
     (tmp_path / "truth" / "0001.jsonl.gz").write_bytes(whole[:50])
-    with pytest.raises(VireidError, match=r"0001\.jsonl\.gz cannot be read"):
+    with pytest.raises(VireidError, match=r"0001\.jsonl\.gz is damaged"):
         list(reader.truth(tmp_path))
     with pytest.raises(VireidError, match="render with --masks"):
         reader.parts(tmp_path / "cam1" / "0001" / "0001.jpg", tmp_path)

@@ -22,7 +22,7 @@ def finished_run(folder: Path, method: str = "mun", **settings: Any) -> Path:
     settings = {**small_settings(methods.find(method)), **settings}
     told = {"method": method, "data": data, "settings": settings}
     wanted = recipe.from_dict(told)
-    runs.start(folder, wanted, {"dataset": "nightwalk", "num_identities": 4})
+    runs.start(folder, wanted, runs.Details(dataset="nightwalk", num_identities=4))
     learnt = runs.build(wanted, 4)
     with torch.no_grad():
         for name, weight in learnt.named_parameters():

@@ -1,6 +1,7 @@
 """What stages have measured can be looked at."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,16 @@ from PIL import Image
 
 from vireid.cli.main import vireid
 from vireid.errors import VireidError
+from vireid.learning.history import Measured
 from vireid.reports import measures_view
 
 
 def test_a_line_is_drawn_for_every_figure(tmp_path: Path) -> None:
     lines = [
-        {"stage": "TSG", "when": "before", "figures": {"up": 0.1, "down": 0.9}},
-        {"stage": "TSG", "when": "after", "figures": {"up": 0.8, "down": 0.2}},
+        Measured("TSG", 0, "before", {"up": 0.1, "down": 0.9}),
+        Measured("TSG", 0, "after", {"up": 0.8, "down": 0.2}),
     ]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
+    text = "".join(json.dumps(asdict(line)) + "\n" for line in lines)
     (tmp_path / "measures.jsonl").write_text(text)
     assert measures_view.measured(tmp_path) == lines
     out = tmp_path / "plot.png"

@@ -243,9 +243,9 @@ def test_results_are_kept_side_by_side_and_replaced_by_their_like(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no file of results, or damaged"),
-        ("[]", "is no file of results, or damaged"),
-        ('{"format": 3, "scores": [{"trials": 3}]}', "is no file of results, or damaged"),
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        ('{"format": 3, "scores": [{"trials": 3}]}', "is damaged"),
         (
             '{"format": 1, "scores": []}',
             "has format 1, this vireid reads 3; move it away and score",

@@ -22,10 +22,12 @@ from vireid.errors import VireidError
 from vireid.methods.agw import AGW
 from vireid.methods.clip4vi_reid import CLIP4VIReID
 from vireid.models import export
+from vireid.models.card import Exported
 from vireid.records import ImageRecord, TextQuery
 from vireid.reports import contact_sheet
 
 Run = Callable[..., tuple[int, str, str]]
+FACTS = runs.Details(dataset="toy", num_identities=PEOPLE)
 BACKPACK = "a person with a backpack"
 LONG = "a very " + "very " * 76 + "tall person"
 
@@ -45,7 +47,7 @@ def finished_run(path: Path, method: type[Any], **more: Any) -> Path:
     settings = {**small_settings(method), **more}
     name = method.__module__.rpartition(".")[2]
     wanted = recipe.from_dict({"method": name, "data": data, "settings": settings})
-    runs.start(path, wanted, {"dataset": {"name": "toy"}, "num_identities": PEOPLE})
+    runs.start(path, wanted, FACTS)
     torch.manual_seed(0)
     learnt = method(wanted.settings, PEOPLE)
     stage = learnt.stages(ToyData())[-1]
@@ -205,6 +207,11 @@ def test_the_original_is_asked_in_a_gallery_of_its_own(
     assert "not by original of clip4vi" in errors
 
 
+def described(run: Path) -> Exported:
+    """What an export of this run would say of itself."""
+    return export._described(*runs.load_method(run), runs.read_details(run), "exported", {})
+
+
 def refused(run: Run, *words: object) -> str:
     status, output, errors = run("search", *words)
     assert status == 1
@@ -215,8 +222,8 @@ def refused(run: Run, *words: object) -> str:
 
 def test_models_that_read_no_text_say_what_does(run: Run, site: Path, tmp_path: Path) -> None:
     write_model(tmp_path / "toy")
-    agw, wanted = runs.load_method(finished_run(tmp_path / "agw", AGW))
-    assert export._card(agw, wanted)["reads_text"] is False
+    agw = finished_run(tmp_path / "agw", AGW)
+    assert not described(agw).reads_text
     for name in ("toy", "agw"):
         path = filled(tmp_path / f"{name}.gallery", str(tmp_path / name), site)
         told = refused(run, path, "--text", BACKPACK)
@@ -239,8 +246,7 @@ def test_an_export_sends_to_its_run_whose_gallery_it_shares(
     assert "exported was exported, and an export holds nothing that reads text" in told
     assert "--model which run" in told
     # Such an export is written by runs that read text.
-    method, wanted = runs.load_method(learnt)
-    assert export._card(method, wanted)["reads_text"] is True
+    assert described(learnt).reads_text
 
 
 def test_random_weights_mean_nothing_and_it_is_said(run: Run, site: Path, tmp_path: Path) -> None:

@@ -415,3 +415,77 @@ def test_a_box_beyond_its_frame_is_told_with_the_box(paths: list[Path]) -> None:
     person = ImageRecord(paths[0], Modality.VISIBLE, box=Box(5, 0, 25, 40))
     with pytest.raises(UnreadablePicturesError, match=r"0000\.jpg box 5,0,25,40: .* beyond"):
         open_packed([person], *SIZE)
+
+
+def test_each_of_many_flipped_bits_is_noticed(paths: list[Path], tmp_path: Path) -> None:
+    made(paths, tmp_path)
+    file = tmp_path / "out/train/pictures.u8"
+    whole = file.read_bytes()
+    for bit in np.random.default_rng(0).integers(0, 8 * len(whole), 50).tolist():
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        row = bit // 8 // (24 * 12 * 3)
+        packed = open_packed(paths, *SIZE)
+        assert (packed[row - 1] == read([paths[row - 1]])[0]).all()
+        name = paths[row].relative_to(tmp_path / "set")
+        for _ in range(2):
+            with pytest.raises(
+                PackError, match=rf"^\S*pictures\.u8 is damaged where {name} .* remove the folder"
+            ):
+                packed[row]
+
+
+def test_making_a_damaged_pack_again_mends_it(paths: list[Path], tmp_path: Path) -> None:
+    made(paths, tmp_path)
+    file = tmp_path / "out/train/pictures.u8"
+    whole = bytearray(file.read_bytes())
+    whole[1000] ^= 4
+    file.write_bytes(whole)
+    assert (pixels(made(paths, tmp_path)) == read(paths)).all()
+
+
+def test_packs_without_checksums_are_still_read(paths: list[Path], tmp_path: Path) -> None:
+    made(paths, tmp_path)
+    file = tmp_path / "out/train/pack.json"
+    contents = json.loads(file.read_text())
+    del contents["sums"]
+    file.write_text(json.dumps(contents))
+    inode = (tmp_path / "out/train/pictures.u8").stat().st_ino
+    assert (pixels(open_packed(paths, *SIZE, root=tmp_path / "set")) == read(paths)).all()
+    made(paths, tmp_path)
+    assert (tmp_path / "out/train/pictures.u8").stat().st_ino == inode
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from vireid.training_data import packs
+rename, left = Path.rename, int(sys.argv[2])
+def renamed(path, target):
+    global left
+    if path.is_dir():
+        if not left:
+            os._exit(9)
+        left -= 1
+    return rename(path, target)
+Path.rename = renamed
+root = Path(sys.argv[1])
+packs.make_pack(
+    sorted((root / "set").glob("*/*.jpg")), 24, 12, root=root / "set", folder=root / "out/train"
+)
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_pack_is_never_lost_however_the_process_ends(
+    renames: int, paths: list[Path], tmp_path: Path, cache: Path
+) -> None:
+    made(paths[1:], tmp_path)
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(renames)]
+    assert subprocess.run(command).returncode == 9
+    assert (tmp_path / "out/train").exists() == (renames == 0)
+    assert (pixels(open_packed(paths[1:], *SIZE)) == read(paths[1:])).all()
+    assert packs_in(cache) == []
+    assert (pixels(made(paths, tmp_path)) == read(paths)).all()
+    assert names(tmp_path / "out") == ["train"]

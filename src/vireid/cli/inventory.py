@@ -4,7 +4,6 @@ Methods are read, not imported, so that they can be listed on a machine without 
 """
 
 import ast
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from pathlib import Path
 from vireid import datasets, methods, ranges, recipes, user_code
 from vireid.errors import VireidError, suggestion
 from vireid.models import opening
+from vireid.models.card import read_exported
 from vireid.scoring.named_protocols import OFFERED
 
 FACTS = ("title", "licence", "obtain", "url")
@@ -155,10 +155,10 @@ def _recipe(name: str) -> Entry:
 
 
 def _model(name: str) -> Entry:
-    card = json.loads((opening.folder_of(name) / "model.json").read_text(encoding="utf-8"))
-    size = f"{card['height']} x {card['width']} pixels"
-    what = f"{card['method']}: pictures of {size} to {card['embedding_dim']} numbers"
-    return Entry(name, what, {"fingerprint": card["fingerprint"]})
+    card = read_exported(opening.folder_of(name))
+    size = f"{card.height} x {card.width} pixels"
+    what = f"{card.method}: pictures of {size} to {card.embedding_dim} numbers"
+    return Entry(name, what, {"fingerprint": card.fingerprint})
 
 
 def _recipes_of(kind: str) -> Callable[[], list[str]]:

@@ -19,9 +19,10 @@ from io import StringIO
 from itertools import product
 from pathlib import Path, PureWindowsPath
 
-from vireid.datasets._files import Tree, Unusable
+from vireid.datasets._files import MOST_OF_A_LIST, Tree, Unusable
 from vireid.datasets._labels import Names, group_of
 from vireid.errors import VireidError, closest
+from vireid.plain_files import content_of
 from vireid.records import MOST_IDENTITY
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -170,7 +171,7 @@ def _with_slashes(cell: str) -> str:
 
 def _decoded(path: Path) -> tuple[str, str]:
     """Return the text of a file, and the name of its encoding."""
-    content = path.read_bytes()
+    content = content_of(path, MOST_OF_A_LIST)
     encoding = json.detect_encoding(content)  # by the first bytes: UTF-8, UTF-16 or UTF-32
     for tried in (encoding, "cp1252"):
         try:

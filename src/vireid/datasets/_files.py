@@ -13,11 +13,14 @@ from pathlib import Path
 
 from vireid.console import shortened
 from vireid.errors import VireidError
+from vireid.plain_files import content_of
 from vireid.records import MOST_DIGITS, is_number, spelling_key
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Suffixes of pictures. Other files (Thumbs.db, .DS_Store) are ignored: one more would change every
 seeded draw."""
+MOST_OF_A_LIST = 2**28
+"""Largest size in bytes of a list of pictures; it is read whole."""
 SHOWN = 20
 """Number of entries shown of a long list of missing files."""
 
@@ -137,7 +140,7 @@ def lines_of(path: Path) -> list[tuple[int, str]]:
         VireidError: Not a text in UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = content_of(path, MOST_OF_A_LIST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise VireidError(f"{path} is not a text in UTF-8 ({error}); unpack it again") from error
     numbered = enumerate((line.strip() for line in text.splitlines()), start=1)
@@ -150,10 +153,16 @@ def identity_of(word: str, where: str) -> int:
     Raises:
         VireidError: It is none.
     """
-    if not is_number(word):
+    identity = number_of(word)
+    if identity is None:
         what = f"'{shortened(word)}' is not an identity, which is a whole number"
         raise VireidError(f"{where}: {what} of at most {MOST_DIGITS} digits")
-    return int(word)
+    return identity
+
+
+def number_of(word: str) -> int | None:
+    """Return the whole number that a word states, if it is not too long for one; else None."""
+    return int(word) if is_number(word) else None
 
 
 def refuse(culprit: Path, what: str, listed: Sequence[object], way_out: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vireid.datasets._files import Tree, identity_of, lines_of, parts_of, refuse
+from vireid.datasets._files import Tree, identity_of, lines_of, number_of, parts_of, refuse
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality, is_number
 
@@ -76,7 +76,8 @@ def refuse_mixed_labels(path: Path, listed: Iterable[Listed]) -> None:
 def _parsed(line: str, folder: str, where: str) -> tuple[tuple[str, ...], int]:
     path, _, label = line.replace("\t", " ").rpartition(" ")
     parts = parts_of(path.strip())
-    if not is_number(label) or len(parts) != 3:
+    number = number_of(label)
+    if number is None or len(parts) != 3:
         raise VireidError(
             f"{where}: '{line}' is not '{folder}/<identity>/<file> <label>'; "
             "take the published list"
@@ -86,7 +87,7 @@ def _parsed(line: str, folder: str, where: str) -> tuple[tuple[str, ...], int]:
             f"{where} names a picture in '{parts[0]}', but this list is of '{folder}'; "
             "take the published list"
         )
-    return parts, int(label)
+    return parts, number
 
 
 def _camera(parts: tuple[str, ...]) -> str:

@@ -10,11 +10,11 @@ Query and gallery lists hold both spectra; a protocol's direction takes one of e
 (https://github.com/dyhBUPT/BUPTCampus).
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vireid import documents
 from vireid.datasets import Dataset
 from vireid.datasets._files import (
     Tree,
@@ -79,13 +79,7 @@ def read(root: Path | None = None) -> Dataset:
 
 
 def _paths(path: Path) -> Mapping[str, Any]:
-    try:
-        paths = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise VireidError(f"{path} is damaged ({error}); unpack the data set again") from error
-    if not isinstance(paths, dict):
-        raise VireidError(f"{path} is not a table of frames; unpack the data set again")
-    return paths
+    return documents.read_json(path, dict[str, Any], "unpack the data set again")
 
 
 def _listed(tree: Tree, name: str, paths: Mapping[str, Any]) -> Iterator[ImageRecord]:
@@ -126,7 +120,12 @@ def _frames(paths: Mapping[str, Any], track: Track, where: str) -> list[str]:
             f"{where}: data_paths.json has no frames of {'/'.join(track)}; "
             "take both files of one copy"
         )
-    return found
+    return documents.typed(
+        f"{where}: data_paths.json's entry {'/'.join(track)}",
+        found,
+        list[str],
+        "unpack the data set again",
+    )
 
 
 def _records(

@@ -25,11 +25,12 @@ from vireid.datasets._files import (
     lines_of,
     need,
     need_root,
+    number_of,
     refuse,
     refuse_people_in_both,
 )
 from vireid.errors import VireidError
-from vireid.records import ImageRecord, Modality, is_number
+from vireid.records import ImageRecord, Modality
 
 LEAST_FRAMES = 12
 MODALITIES = {1: Modality.INFRARED, 2: Modality.VISIBLE}
@@ -111,12 +112,12 @@ def _info(tree: Tree, name: str) -> Path:
 
 
 def _track(number: int, line: str, where: str) -> Track:
-    words = line.split()
-    if len(words) != 5 or not all(map(is_number, words)) or int(words[0]) not in MODALITIES:
+    numbers = [each for each in map(number_of, line.split()) if each is not None]
+    if len(numbers) != 5 or len(line.split()) != 5 or numbers[0] not in MODALITIES:
         raise VireidError(
             f"{where}: '{line}' is not 'modality first last identity camera'; unpack it again"
         )
-    modality, first, last, identity, camera = map(int, words)
+    modality, first, last, identity, camera = numbers
     return Track(number, MODALITIES[modality], first, last, identity, camera)
 
 

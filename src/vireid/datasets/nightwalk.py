@@ -4,9 +4,6 @@ Besides the pictures it has `people` (what they look like), `truth` (about each 
 (masks).
 """
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from vireid import documents
 from vireid.datasets import Dataset, _sysu_layout
 from vireid.errors import VireidError
 
@@ -27,6 +25,9 @@ FACTS = {
     "licence": "CC0-1.0",
     "citation": "none needed",
 }
+
+
+WAY_OUT = "render the set again"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,28 @@ class PictureTruth:
     """Figures of light and weather."""
 
 
+@dataclass(frozen=True)
+class _Somebody:
+    """What a line of `people.jsonl` begins with."""
+
+    identity: int
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a file in the folder `truth`."""
+
+    picture: str
+    identity: int
+    camera: str
+    spectrum: str
+    keypoints: Mapping[str, tuple[float, float, int]]
+    box: Mapping[str, float]
+    pose: Mapping[str, float]
+    view: Mapping[str, float]
+    light: Mapping[str, float]
+
+
 def read(root: Path | None = None) -> Dataset:
     """Read NightWalk from a folder that `vireid render` wrote; by default the mini edition."""
     return _sysu_layout.read_folder("nightwalk", MINI if root is None else root, FACTS)
@@ -69,8 +92,15 @@ def people(root: Path | None = None) -> dict[int, dict[str, Any]]:
     Raises:
         VireidError: It has no such file, or a damaged one.
     """
-    known = _lines((MINI if root is None else root) / "people.jsonl")
-    return {somebody.pop("identity"): _with_group(somebody) for somebody in known}
+    file = (MINI if root is None else root) / "people.jsonl"
+    numbers = documents.read_lines(file, _Somebody, WAY_OUT)
+    known = documents.read_lines(file, dict[str, int | float | str], WAY_OUT)
+    return {
+        somebody.identity: _with_group(
+            {name: value for name, value in facts.items() if name != "identity"}
+        )
+        for somebody, facts in zip(numbers, known, strict=True)
+    }
 
 
 def _with_group(somebody: dict[str, Any]) -> dict[str, Any]:
@@ -95,10 +125,18 @@ def truth(root: Path | None = None) -> Iterator[PictureTruth]:
     if not files:
         raise VireidError(f"{root} has no folder truth; was it written by `vireid render`?")
     for file in files:
-        for line in _lines(file):
-            points = {name: (x, y, bool(seen)) for name, (x, y, seen) in line["keypoints"].items()}
-            line |= {"keypoints": points, "path": root / line.pop("picture")}
-            yield PictureTruth(**line)
+        for line in documents.read_lines(file, _Line, WAY_OUT):
+            yield PictureTruth(
+                path=root / line.picture,
+                identity=line.identity,
+                camera=line.camera,
+                spectrum=line.spectrum,
+                keypoints={n: (x, y, bool(seen)) for n, (x, y, seen) in line.keypoints.items()},
+                box=line.box,
+                pose=line.pose,
+                view=line.view,
+                light=line.light,
+            )
 
 
 def parts(picture: Path, root: Path | None = None) -> UInt8[np.ndarray, "h w"]:
@@ -121,8 +159,9 @@ def parts(picture: Path, root: Path | None = None) -> UInt8[np.ndarray, "h w"]:
     try:
         with Image.open(mask) as opened:
             return np.asarray(opened, np.uint8)
-    except OSError as error:
-        raise _unreadable(mask, error, "render with --masks") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise VireidError(f"{mask} cannot be read ({reason}); render with --masks") from error
 
 
 def part_names(root: Path | None = None) -> dict[int, str]:
@@ -132,22 +171,4 @@ def part_names(root: Path | None = None) -> dict[int, str]:
         VireidError: The set was rendered without masks.
     """
     file = (MINI if root is None else root) / "parts" / "names.json"
-    try:
-        return {int(number): name for number, name in json.loads(file.read_bytes()).items()}
-    except (OSError, ValueError) as error:
-        raise _unreadable(file, error, "render with --masks") from error
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """Return the JSON objects of a file, one a line, perhaps compressed."""
-    try:
-        content = file.read_bytes()
-        text = gzip.decompress(content) if file.suffix == ".gz" else content
-        return [json.loads(line) for line in text.splitlines()]
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise _unreadable(file, error, "render the set again") from error
-
-
-def _unreadable(file: Path, error: Exception, way_out: str) -> VireidError:
-    reason = getattr(error, "strerror", None) or error
-    return VireidError(f"{file} cannot be read ({reason}); {way_out}")
+    return documents.read_json(file, dict[int, str], "render with --masks")

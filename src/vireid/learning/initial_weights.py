@@ -1,12 +1,10 @@
 """The weights that a run begins with, and whether it may begin with them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from vireid import datasets, runs
@@ -14,8 +12,9 @@ from vireid import recipe as recipes
 from vireid.datasets import Dataset
 from vireid.learning.loop import seed_of
 from vireid.method import Method
+from vireid.models.card import CARD, read_exported
 from vireid.models.opening import folder_of, is_shipped
-from vireid.recipe import Recipe
+from vireid.recipe import DataOutline, Recipe
 from vireid.runs import RunError
 
 log = logging.getLogger(__name__)
@@ -60,19 +59,19 @@ def check(recipe: Recipe, dataset: Dataset) -> None:
     """
     source, passed = recipe.start_from, set[str]()
     while source and source not in passed and not is_shipped(source):
-        earlier = recipes.table_of(folder_of(source) / "recipe.toml")
-        data = {"learn_from": "train and validation", **earlier.get("data", {})}
-        learnt_on = datasets.name_of(data.get("dataset", "unknown"))
-        if learnt_on == dataset.name and data.get("trial") != dataset.trial:
+        earlier = recipes.outline_of(folder_of(source) / "recipe.toml")
+        data = earlier.data or DataOutline()
+        learnt_on = datasets.name_of(data.dataset or "unknown")
+        if learnt_on == dataset.name and data.trial != dataset.trial:
             raise RunError(
-                f"start_from leads to {source}, which has learnt on trial {data.get('trial')} of "
+                f"start_from leads to {source}, which has learnt on trial {data.trial} of "
                 f"{dataset.name}, and with it from people that trial {dataset.trial} is scored on; "
                 "start from other weights"
             )
         if recipe.data.learn_from == "train" and learnt_on in ("unknown", dataset.name):
-            _check_left_out(source, data["learn_from"], dataset)
+            _check_left_out(source, data.learn_from, dataset)
         passed.add(source)
-        source = earlier.get("start_from")
+        source = earlier.start_from
 
 
 def _check_left_out(source: str, learnt_from: str, dataset: Dataset) -> None:
@@ -95,10 +94,13 @@ def _whole_parts(fresh: Iterable[str], known: Iterable[str]) -> list[str]:
 
 
 def _weights(source: str) -> dict[str, Tensor]:
-    path = folder_of(source) / "model.safetensors"
+    folder = folder_of(source)
+    path = folder / runs.WEIGHTS
     if not path.is_file():
         raise RunError(f"start_from is '{source}', but there is no {path}; is that run finished?")
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    files: Mapping[str, str] = {}
+    if (folder / CARD).exists():
+        files = read_exported(folder).files
+    elif (folder / runs.RUN).exists():
+        files = runs.read_details(folder).files
+    return runs.read_weights(path, files.get(runs.WEIGHTS))

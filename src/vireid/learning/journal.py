@@ -1,6 +1,5 @@
 """Reports of a run while it learns: progress, a line an epoch, losses.jsonl, TensorBoard."""
 
-import json
 import logging
 import math
 import time
@@ -9,7 +8,10 @@ from operator import mul
 from pathlib import Path
 from typing import Any, Self
 
+from vireid import documents
+from vireid.learning import history
 from vireid.learning.checkpoints import Position, Sums
+from vireid.learning.history import LOSSES, MEASURES, Epoch, Measured, When
 from vireid.method import Stage
 from vireid.progress import tell
 from vireid.whole_files import write_whole, writing_to
@@ -38,8 +40,8 @@ class Report:
         self._steps = [len(s.batches(0)) if s.epochs else 0 for s in stages]
         """Steps of an epoch, for each stage."""
         self._active = active
-        self._losses = folder / "losses.jsonl"
-        self._measures = folder / "measures.jsonl"
+        self._losses = folder / LOSSES
+        self._measures = folder / MEASURES
         self._board = _open_board(folder) if active and tensorboard else None
         self._pictures, self._since = 0, time.perf_counter()
         self._collapsed_epochs = 0
@@ -86,29 +88,34 @@ class Report:
             *(stage.name, position.epoch, stage.epochs, _in_words(sums.means)),
             *(self._speed_in_words(), seconds, "/".join(f"{rate:.3g}" for rate in rates)),
         )
-        line = {"stage": stage.name, "stage_number": position.stage, "epoch": position.epoch}
-        line |= {"steps": sums.steps, "losses": sums.means, "learning_rates": rates}
-        line |= {"seconds": round(seconds, 3), "pictures_per_second": round(self._speed, 1)}
+        line = Epoch(
+            stage=stage.name,
+            stage_number=position.stage,
+            epoch=position.epoch,
+            steps=sums.steps,
+            losses=sums.means,
+            learning_rates=tuple(rates),
+            seconds=round(seconds, 3),
+            pictures_per_second=round(self._speed, 1),
+        )
         way_out = "make room and go on with --resume"
-        with writing_to(self._losses, way_out), self._losses.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with writing_to(self._losses, way_out), self._losses.open("ab") as file:
+            file.write(documents.as_line(line))
         if self._board:
             for name, loss in sums.means.items():
                 self._board.add_scalar(f"{stage.name}/{name}", loss, position.epoch)
         self._watch_for_collapse(sums.means)
 
-    def measured(self, stage: int, when: str, figures: Mapping[str, float]) -> None:
+    def measured(self, stage: int, when: When, figures: Mapping[str, float]) -> None:
         """Write what was measured "before" or "after" a stage, in place of an earlier line."""
         if not self._active:
             return
         name = self._stages[stage].name
         log.info("%s %s  %s", when, name, _in_words(figures))
-        place = {"stage": name, "stage_number": stage, "when": when}
-        old = self._measures.read_text(encoding="utf-8") if self._measures.exists() else ""
-        lines = [json.loads(line) for line in old.splitlines()]
-        kept = [line for line in lines if not place.items() <= line.items()]
-        written = [json.dumps(line) + "\n" for line in [*kept, place | {"figures": dict(figures)}]]
-        write_whole(self._measures, "".join(written).encode())
+        old = history.read_measures(self._measures) if self._measures.exists() else []
+        kept = [line for line in old if (line.stage_number, line.when) != (stage, when)]
+        lines = [*kept, Measured(name, stage, when, figures)]
+        write_whole(self._measures, b"".join(map(documents.as_line, lines)))
 
     def _steps_before(self, position: Position) -> int:
         epochs = [*(stage.epochs for stage in self._stages[: position.stage]), position.epoch]
@@ -139,17 +146,12 @@ def _in_words(losses: Mapping[str, float]) -> str:
 
 
 def _forget_lines_after(path: Path, begin: Position) -> None:
-    """Drop the lines of epochs that will be run again, and one that was not finished."""
+    """Drop the lines of epochs that will be run again."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
-            break
-        told = json.loads(line)
-        if Position(told["stage_number"], told["epoch"]) <= begin:
-            kept.append(line)
-    write_whole(path, "".join(kept).encode())
+    lines = history.read_epochs(path)
+    kept = [line for line in lines if Position(line.stage_number, line.epoch) <= begin]
+    write_whole(path, b"".join(map(documents.as_line, kept)))
 
 
 def _open_board(folder: Path) -> Any:

@@ -1,10 +1,10 @@
 """Training from a recipe to a run folder, as `vireid train` does it."""
 
-import dataclasses
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from vireid import recipe as recipes
 from vireid.datasets import Dataset
 from vireid.learning import devices, initial_weights, preflight
 from vireid.learning.devices import Precision, Wanted, this_process
+from vireid.learning.history import LOSSES
 from vireid.learning.loop import CHECKPOINT, fit
 from vireid.learning.run_log import logging_to
 from vireid.method import Method
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord
-from vireid.runs import RunError
+from vireid.runs import Details, RunError
 from vireid.training_data.loading import PackedTrainingData
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
         runs.check_same(folder, recipe, details)
     precision = _precision(recipe, folder, process, resume=resume)
     if process.is_main_process and not resume:
-        runs.start(folder, recipe, {**details, "learnt_in": precision})
+        runs.start(folder, recipe, replace(details, learnt_in=precision))
     process.wait_for_everyone()
     mine = process.is_main_process and not resume
     log_file = folder / "log.txt" if process.is_main_process else None
@@ -121,7 +122,7 @@ def folder_for(name: str, *, resume: bool) -> Path:
 
 def _precision(recipe: Recipe, folder: Path, process: PartialState, *, resume: bool) -> Precision:
     """Return the precision of all processes: a run keeps the one it began in, on any device."""
-    begun = runs.read_details(folder).get("learnt_in") if resume else None
+    begun = runs.read_details(folder).learnt_in if resume else None
     of_all = [begun or devices.precision_for(recipe.precision, process.device)]
     precision: Precision = broadcast_object_list(of_all)[0]
     return precision
@@ -143,7 +144,7 @@ def _tell_how_to_score(folder: Path, recipe: Recipe) -> None:
 
 def _of_trial(recipe: Recipe, trial: int | None) -> Recipe:
     """Return the recipe with the number of the split, so that the run knows its people."""
-    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, trial=trial))
+    return replace(recipe, data=replace(recipe.data, trial=trial))
 
 
 @contextmanager
@@ -152,7 +153,7 @@ def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not any((folder / name).exists() for name in (CHECKPOINT, "losses.jsonl")):
+        if not any((folder / name).exists() for name in (CHECKPOINT, LOSSES)):
             shutil.rmtree(folder)
         raise
 
@@ -181,15 +182,15 @@ def _learnt_from(dataset: Dataset, recipe: Recipe) -> tuple[ImageRecord, ...]:
     return dataset.train
 
 
-def _details(dataset: Dataset, data: PackedTrainingData) -> dict[str, Any]:
+def _details(dataset: Dataset, data: PackedTrainingData) -> Details:
     people, pictures = _sizes(data)
-    return {
-        "dataset": dataset.name,
-        "trial": dataset.trial,
-        "data": records.pictures_fingerprint(data.records, dataset.root),
-        "num_identities": people,
-        "pictures": pictures,
-    }
+    return Details(
+        dataset=dataset.name,
+        trial=dataset.trial,
+        data=records.pictures_fingerprint(data.records, dataset.root),
+        num_identities=people,
+        pictures=pictures,
+    )
 
 
 def _sizes(data: PackedTrainingData) -> tuple[int, int]:

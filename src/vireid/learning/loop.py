@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +18,7 @@ from vireid.errors import VireidError
 from vireid.learning import checkpoints, devices
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.learning.devices import Wanted
+from vireid.learning.history import When
 from vireid.learning.journal import Report
 from vireid.learning.stop_requests import Interrupted, StopRequests
 from vireid.method import Losses, Method, Stage, TrainingData
@@ -67,6 +68,8 @@ def fit(
     if saved:
         saved.restore_method(method)
     stages = place(method, accelerator).stages(data)
+    if saved:
+        saved.check_position(stages)
     begin = saved.position if saved else Position()
     passes = devices.precision_for(precision, accelerator.device)
     log.info("on %s in %s, seed %d", devices.described(accelerator), passes, seed)
@@ -176,7 +179,7 @@ class _Fitting:
             torch.manual_seed(seed_of(self.seed, number, "prepare"))
             prepare()
 
-    def _measure(self, number: int, when: Literal["before", "after"]) -> None:
+    def _measure(self, number: int, when: When) -> None:
         stage = self.stages[number]
         if stage.measure:
             self.method.eval()

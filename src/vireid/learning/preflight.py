@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vireid import torch_files
 from vireid.errors import VireidError
-from vireid.learning import checkpoints
-from vireid.learning.checkpoints import Position, Sums
+from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.method import Method, TrainingData
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Images
@@ -115,9 +115,8 @@ def _check_checkpoint(method: Method, data: TrainingData) -> None:
     stage = method.stages(data)[0]
     written = io.BytesIO()
     try:
-        torch.save(checkpoints.content_of(method, stage, Position(), Sums()), written)
-        written.seek(0)
-        torch.load(written, map_location="cpu", weights_only=True)
+        torch.save(Checkpoint.of(method, stage, Position(), Sums()).content(), written)
+        torch_files.read_from(written)
     except Exception as error:  # pickle tells in many ways that it cannot
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PreflightError(

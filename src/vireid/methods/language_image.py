@@ -8,7 +8,7 @@ count as right, because what people look like is known. Only visible pictures ar
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
@@ -133,7 +133,7 @@ class LanguageImage(Method):
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains both towers."""
-        config, people = self.config, [Appearance.of(person) for person in data.described()]
+        config, people = self.config, list(map(_appearance, data.described()))
         # With Adam's usual eps weights whose gradient is nothing but rounding would wander.
         optimizer = optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98), eps=1e-5)
         stage = Stage(
@@ -289,6 +289,16 @@ def _off_length(vectors: Projected, scale: Scalar) -> Scalar:
     lengths = torch.linalg.vector_norm(vectors, dim=1)
     off: Scalar = (lengths / scale.detach().sqrt() - 1).square().mean()
     return off
+
+
+def _appearance(person: Mapping[str, Any]) -> Appearance:
+    try:
+        return Appearance.of(person)
+    except (KeyError, StopIteration, TypeError, AttributeError) as error:
+        raise VireidError(
+            f"what the data set tells about the looks of a person cannot be said in words "
+            f"({error!r}): {dict(person)}; render the set again"
+        ) from error
 
 
 def _lr_factor(config: LanguageImage.Config, epoch: int) -> float:

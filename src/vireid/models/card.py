@@ -1,15 +1,24 @@
 """A model's card, and what it has learnt from."""
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
-from vireid import datasets
+import msgspec
+
+from vireid import datasets, documents
+from vireid.documents import Count
 from vireid.errors import VireidError
-from vireid.recipe import data_of, table_of
+from vireid.recipe import outline_of
 
+CARD = "model.json"
 FORMAT = 1
 """Format of `model.json`, the card of an exported model."""
+Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+"""Rows or columns of the pictures that a model is given."""
+Dim = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+"""Length of an embedding."""
 
 
 class ModelError(VireidError):
@@ -27,9 +36,9 @@ class ModelCard:
     """Hash of weights, settings and picture size: vectors of equal fingerprints can be compared."""
     precision: str
     """Number format in which the network embeds, e.g. `float32`."""
-    height: int
-    width: int
-    embedding_dim: int
+    height: Side
+    width: Side
+    embedding_dim: Dim
     learnt_in: str | None = None
     """Precision of the forward passes by which it was learnt; None where nothing says it."""
 
@@ -49,23 +58,69 @@ class Training:
         return f"the {counted}people of {self.learnt_from}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """The content of `model.json`: what an exported model says of itself."""
+
+    format: int = FORMAT
+    vireid: str | None = None
+    """Version of vireid that exported it."""
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the method."""
+    height: Side
+    width: Side
+    embedding_dim: Dim
+    reads_text: bool = False
+    """Whether the run that it was exported from embeds sentences."""
+    precision: str
+    fingerprint: str
+    dataset: str | None = None
+    num_identities: Count | None = None
+    learnt_in: str | None = None
+    name: str
+    files: Mapping[str, str]
+    """SHA-256 of the other files of the folder, by name."""
+
+    def card(self, source: str) -> ModelCard:
+        """Return the card, for a model that was opened by a name."""
+        return ModelCard(
+            name=self.name,
+            source=source,
+            fingerprint=self.fingerprint,
+            precision=self.precision,
+            height=self.height,
+            width=self.width,
+            embedding_dim=self.embedding_dim,
+            learnt_in=self.learnt_in,
+        )
+
+
+def read_exported(folder: Path) -> Exported:
+    """Read the `model.json` of an exported or shipped model.
+
+    Raises:
+        ModelError: It is damaged, or another version's.
+    """
+    way_out = "export the model again, or copy the whole folder again"
+    return documents.read_json(folder / CARD, Exported, way_out, ModelError, formats=[FORMAT])
+
+
 def learnt_on(folder: Path) -> str:
     """Return the label of the data set that a run or an exported model has learnt on."""
-    data = data_of(folder / "recipe.toml")
-    name, trial = datasets.name_of(data.get("dataset", "unknown")), data.get("trial")
-    return name if trial is None else f"{name} trial {trial}"
+    data = outline_of(folder / "recipe.toml").data
+    if data is None or data.dataset is None:
+        return "unknown"
+    name = datasets.name_of(data.dataset)
+    return name if data.trial is None else f"{name} trial {data.trial}"
 
 
-def training_of(folder: Path, card: str) -> Training | None:
+def training_of(folder: Path, people: int | None) -> Training | None:
     """Return what a model has learnt from; None where no recipe tells.
 
     Args:
         folder: A run or an exported model.
-        card: The file in it that counts the people, `run.json` or `model.json`.
+        people: Number of people that it has learnt from, if its card tells.
     """
-    recipe = table_of(folder / "recipe.toml")
-    if "data" not in recipe:
-        return None
-    people = json.loads((folder / card).read_text(encoding="utf-8")).get("num_identities")
-    groups = recipe["data"].get("learn_from", "train and validation")
-    return Training(groups, people, recipe.get("seed", 0))
+    recipe = outline_of(folder / "recipe.toml")
+    return Training(recipe.data.learn_from, people, recipe.seed) if recipe.data else None

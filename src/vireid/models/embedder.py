@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from vireid.arrays import Pixels, Vectors
+from vireid.arrays import Pictures, Pixels, Vectors
 from vireid.errors import VireidError
 from vireid.models.card import ModelCard, ModelError, Training
 from vireid.models.network import Network, Text
@@ -99,6 +99,19 @@ class Embedder:
         opened = open_model(model, threads, trust_code=trust_code)
         return cls(opened.card, opened.network, opened.learnt_on, opened.training, opened.text)
 
+    def check(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
+        """Embed noise, so that a model which opens but cannot embed is found before it is needed.
+
+        Args:
+            modalities: Spectra of the pictures that it will be asked to embed.
+
+        Raises:
+            ModelError: It cannot.
+        """
+        noise = np.random.default_rng(0).integers(0, 256, (1, self.height, self.width, 3), np.uint8)
+        for modality in modalities:
+            self._through(noise, modality)
+
     def embed(self, pictures: Sequence[Picture], modality: Modality | str) -> Vectors:
         """Embed pictures of one spectrum, given as files or as PIL images.
 
@@ -117,7 +130,7 @@ class Embedder:
         if isinstance(pictures, str):
             raise TypeError("embed takes a list of pictures; put the one into a list")
         batches = (
-            self._network(np.stack([_sound(pixels) for _, pixels in batch]), spectrum)
+            self._through(np.stack([_sound(pixels) for _, pixels in batch]), spectrum)
             for batch in self._read_ahead(pictures, self._pixels)
         )
         return self._joined(list(batches))
@@ -137,8 +150,9 @@ class Embedder:
             raise TypeError("embed_text takes a list of sentences; put the one into a list")
         if self._text.embed is None:
             raise ModelError(f"model {self._text.refusal.format(name=self.name)}")
-        empty = np.zeros((0, self.embedding_dim), np.float32)
-        return self._checked(self._text.embed(sentences) if sentences else empty)
+        if not sentences:
+            return self._joined([])
+        return self._checked(self._text.embed(sentences), len(sentences))
 
     def embed_records(self, records: Sequence[ImageRecord], *, mirrored: bool = False) -> Vectors:
         """Embed the pictures of records, whatever their spectra.
@@ -179,17 +193,26 @@ class Embedder:
             if rows:
                 pictures = np.stack([read[i][1] for i in rows])
                 seen = np.ascontiguousarray(pictures[:, :, ::-1]) if mirrored else pictures
-                embeddings[rows] = self._network(seen, modality)
-        return self._checked(embeddings)
+                embeddings[rows] = self._through(seen, modality)
+        return embeddings
 
     def _joined(self, batches: list[Float[np.ndarray, "_ d"]]) -> Vectors:
-        empty = np.zeros((0, self.embedding_dim), np.float32)
-        return self._checked(np.concatenate([empty, *batches]))
+        return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *batches])
 
-    def _checked(self, embeddings: Vectors) -> Vectors:
-        if embeddings.shape[1] != self.embedding_dim or not np.isfinite(embeddings).all():
-            raise ModelError(f"model {self.name} gives broken vectors; export or train it anew")
-        return embeddings
+    def _through(self, pictures: Pictures, modality: Modality) -> Vectors:
+        return self._checked(self._network(pictures, modality), len(pictures))
+
+    def _checked(self, embeddings: np.ndarray, count: int) -> Vectors:
+        """Refuse all but a vector of finite numbers for everything that was embedded."""
+        wrong = "numbers that are not finite"
+        if embeddings.shape != (count, self.embedding_dim) or embeddings.dtype != np.float32:
+            wrong = f"{embeddings.dtype} of shape {embeddings.shape}"
+        elif np.isfinite(embeddings).all():
+            return embeddings
+        raise ModelError(
+            f"model {self.name} ({self.card.source}) gives broken vectors, {wrong}; export it "
+            "again, or train it anew"
+        )
 
     def _read_ahead(
         self, items: Iterable[T], read: Callable[[T], Pixels]

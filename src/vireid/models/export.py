@@ -11,9 +11,9 @@ recipe.toml, ...      files of the run that tell how the model was learnt
 import copy
 import dataclasses
 import hashlib
-import json
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,17 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vireid import __version__, runs, user_code
+from vireid import __version__, documents, runs, user_code
 from vireid.errors import VireidError
 from vireid.method import Method, ReadsText
-from vireid.models.card import FORMAT
+from vireid.models.card import CARD, Exported
+from vireid.models.onnx_network import WEIGHTS
 from vireid.recipe import Recipe
 from vireid.records import Modality
+from vireid.runs import Details
 from vireid.shapes import images_of
 from vireid.whole_files import new_folder, writing_to
 
-WEIGHTS = "weights.bin"
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
 ALIGNMENT = 64
 """Bytes to whose multiples tensors are aligned in the file of weights, to be used where they
@@ -77,31 +78,29 @@ def export(run: Path, out: Path, *, trust_code: bool = False) -> None:
         weights = _needed_to_embed(method, recipe.data.height, recipe.data.width)
         (folder / "model.safetensors").write_bytes(save(weights))
         files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
-        card = {**_card(method, recipe), **_origin(run), "name": out.name, "files": files}
-        (folder / "model.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        exported = _described(method, recipe, runs.read_details(run), out.name, files)
+        documents.write_json(folder / CARD, exported)
 
 
-def _card(method: Method, recipe: Recipe) -> dict[str, Any]:
-    height, width, settings = recipe.data.height, recipe.data.width, recipe.settings
-    state = method.state_dict()
-    return {
-        "format": FORMAT,
-        "vireid": __version__,
-        "method": user_code.shown(recipe.method),
-        "settings": dataclasses.asdict(settings),
-        "height": height,
-        "width": width,
-        "embedding_dim": method.embedding_dim,
-        "reads_text": isinstance(method, ReadsText),
-        "precision": "float32",
-        "fingerprint": runs.model_fingerprint(recipe.method, settings, height, width, state),
-    }
-
-
-def _origin(run: Path) -> dict[str, Any]:
-    details = runs.read_details(run)
-    told = ("dataset", "num_identities", "learnt_in")
-    return {name: details[name] for name in told if name in details}
+def _described(
+    method: Method, recipe: Recipe, details: Details, name: str, files: Mapping[str, str]
+) -> Exported:
+    return Exported(
+        vireid=__version__,
+        method=user_code.shown(recipe.method),
+        settings=dataclasses.asdict(recipe.settings),
+        height=recipe.data.height,
+        width=recipe.data.width,
+        embedding_dim=method.embedding_dim,
+        reads_text=isinstance(method, ReadsText),
+        precision="float32",
+        fingerprint=details.learnt,
+        dataset=details.dataset,
+        num_identities=details.num_identities,
+        learnt_in=details.learnt_in,
+        name=name,
+        files=files,
+    )
 
 
 def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:

@@ -1,93 +1,119 @@
 """Exported models: checked against their card and run by ONNX Runtime, without torch."""
 
 import hashlib
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vireid.arrays import Pictures, Vectors
-from vireid.models.card import FORMAT, ModelCard, ModelError
+from vireid.models.card import CARD, Exported, ModelCard, ModelError
 from vireid.models.network import Text
+from vireid.plain_files import open_plain, what_is_wrong
 from vireid.records import Modality
 
+WEIGHTS = "weights.bin"
 EXPORTED = Text(
     refusal="{name} was exported, and an export holds nothing that reads text; say by --model "
     "which run it was exported from"
 )
 
 
-def open_exported(folder: Path, source: str, threads: int) -> tuple[ModelCard, "OnnxNetwork", Text]:
+def open_exported(
+    folder: Path, exported: Exported, source: str, threads: int
+) -> tuple[ModelCard, "OnnxNetwork", Text]:
     """Open a folder that `vireid export` has written.
 
     Args:
         folder: Holds `model.json`, a graph for each spectrum, and `weights.bin`.
+        exported: The content of `model.json`.
         source: Name that the model was opened by, for its card.
         threads: Number of threads of ONNX Runtime.
 
     Raises:
-        ModelError: The card is damaged or another version's, or a file is not the exported one.
+        ModelError: A file is not the exported one.
     """
-    described = _described(folder)
-    graphs = [f"{modality}.onnx" for modality in Modality]
-    for file in [*graphs, "weights.bin"]:
-        _check_file(folder / file, described["files"].get(file))
-    card = ModelCard(
-        name=described["name"],
-        source=source,
-        fingerprint=described["fingerprint"],
-        precision=described["precision"],
-        height=described["height"],
-        width=described["width"],
-        embedding_dim=described["embedding_dim"],
-        learnt_in=described.get("learnt_in"),
-    )
-    return card, OnnxNetwork(folder, threads), EXPORTED if described.get("reads_text") else Text()
+    network = OnnxNetwork(folder, exported, threads)
+    text = EXPORTED if exported.reads_text else Text()
+    return exported.card(source), network, text
 
 
 class OnnxNetwork:
     """Runs one ONNX Runtime session for each spectrum, started when it is first needed."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        self._folder, self._threads = folder, threads
+    def __init__(self, folder: Path, exported: Exported, threads: int) -> None:
+        """Check the files of an exported model.
+
+        Raises:
+            ModelError: One is missing, or is not the exported one.
+        """
+        self._folder, self._exported, self._threads = folder, exported, threads
         self._sessions: dict[Modality, Any] = {}
+        listed = (n for n in exported.files if n.endswith(".bin") and n == Path(n).name)
+        self._weights = sorted({WEIGHTS, *listed})
+        names = (*map(_graph_of, Modality), *self._weights)
+        self._read = {name: self._content(name) for name in names}
+        """Contents of files until they are needed first, which is usually at once."""
 
     def __call__(self, pictures: Pictures, modality: Modality) -> Vectors:
-        """Embed pictures of one spectrum."""
+        """Embed pictures of one spectrum.
+
+        Raises:
+            ModelError: A file has changed since, or ONNX Runtime cannot run it.
+        """
         if modality not in self._sessions:
-            self._sessions[modality] = self._start(self._folder / f"{modality}.onnx")
-        (embeddings,) = self._sessions[modality].run(["embeddings"], {"pictures": pictures})
+            self._sessions[modality] = self._start(modality)
+        with self._explained(modality):
+            (embeddings,) = self._sessions[modality].run(["embeddings"], {"pictures": pictures})
         return np.asarray(embeddings)
 
-    def _start(self, graph: Path) -> Any:
+    def _start(self, modality: Modality) -> Any:
+        # ONNX Runtime gets the very bytes that were checked. By itself it would also refuse weights
+        # behind a link, which is how git-annex, DVC and caches keep them.
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        names = (_graph_of(modality), *self._weights)
+        graph, *weights = (self._read.pop(name, b"") or self._content(name) for name in names)
+        with self._explained(modality):
+            options.add_external_initializers_from_files_in_memory(
+                self._weights, weights, list(map(len, weights))
+            )
+            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def _content(self, name: str) -> bytes:
+        """Return a file's content, which is that of the exported file."""
+        expected, path = self._exported.files.get(name), self._folder / name
+        if expected is None:
+            raise ModelError(f"{path.parent / CARD} does not list {name}; export it again")
+        try:
+            with open_plain(path) as file:
+                content = file.read()
+        except OSError as error:
+            way_out = "copy the whole folder, or export the model again"
+            raise ModelError(f"{path} {what_is_wrong(path, error)}; {way_out}") from error
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise ModelError(
+                f"{path} is not the file that was exported, as {CARD} tells; "
+                "copy or export it again"
+            )
+        return content
+
+    @contextmanager
+    def _explained(self, modality: Modality) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"{self._folder / _graph_of(modality)} cannot be run by ONNX Runtime ({reason}); "
+                "export it again, with this version of vireid"
+            ) from error
 
 
-def _described(folder: Path) -> dict[str, Any]:
-    path = folder / "model.json"
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        found = described["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is damaged ({error}); export the model again") from error
-    if found != FORMAT:
-        way_out = "export the model again with this version, or use the version that wrote it"
-        raise ModelError(f"{path} has format {found}, this vireid reads {FORMAT}; {way_out}")
-    return dict(described)
-
-
-def _check_file(path: Path, expected: str | None) -> None:
-    if expected is None:
-        raise ModelError(f"{path.parent / 'model.json'} does not list {path.name}; export it again")
-    if not path.exists():
-        raise ModelError(f"{path} is missing; copy the whole folder, or export the model again")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
-        raise ModelError(f"{path} is not the file that was exported; copy or export it again")
+def _graph_of(modality: Modality) -> str:
+    return f"{modality}.onnx"

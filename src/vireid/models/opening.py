@@ -5,11 +5,20 @@ written with its path, `./small`.
 """
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from vireid.models import onnx_network
-from vireid.models.card import ModelCard, ModelError, Training, learnt_on, training_of
+from vireid.models.card import (
+    CARD,
+    ModelCard,
+    ModelError,
+    Training,
+    learnt_on,
+    read_exported,
+    training_of,
+)
 from vireid.models.network import Network, Text
 from vireid.threads import processors
 
@@ -74,10 +83,12 @@ def open_model(
         return _open_original(Path(str(name).removeprefix(ORIGINAL)), trust_code)
     folder = folder_of(name)
     source = str(name) if is_shipped(name) else str(folder.absolute())
-    if (folder / "model.json").exists():
-        opened = onnx_network.open_exported(folder, source, threads or processors())
-        return OpenModel(*opened, learnt_on(folder), training_of(folder, "model.json"))
-    if (folder / "run.json").exists():
+    if os.path.lexists(folder / CARD):  # a link that leads nowhere is told when it is read
+        exported = read_exported(folder)
+        opened = onnx_network.open_exported(folder, exported, source, threads or processors())
+        people = exported.num_identities
+        return OpenModel(*opened, learnt_on(folder), training_of(folder, people))
+    if os.path.lexists(folder / "run.json"):
         return _open_run(folder, source, trust_code)
     raise ModelError(
         f"there is no model {str(name)!r}; give a run folder, a folder written by "
@@ -90,8 +101,8 @@ def _open_run(folder: Path, source: str, trust_code: bool) -> OpenModel:
     from vireid.models import torch_network
 
     original = f"{ORIGINAL}{folder.absolute()}"
-    opened = torch_network.open_run(folder, source, original, trust_code=trust_code)
-    return OpenModel(*opened, learnt_on(folder), training_of(folder, "run.json"))
+    opened, people = torch_network.open_run(folder, source, original, trust_code=trust_code)
+    return OpenModel(*opened, learnt_on(folder), training_of(folder, people))
 
 
 def _open_original(run: Path, trust_code: bool) -> OpenModel:

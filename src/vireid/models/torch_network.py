@@ -18,8 +18,8 @@ from vireid.shapes import images_of
 
 def open_run(
     folder: Path, source: str, original: str, *, trust_code: bool = False
-) -> tuple[ModelCard, Network, Text]:
-    """Open the model that a run has learnt.
+) -> tuple[tuple[ModelCard, Network, Text], int]:
+    """Open the model that a run has learnt; also return the number of people it has learnt from.
 
     Args:
         folder: A run folder.
@@ -36,21 +36,18 @@ def open_run(
     card = ModelCard(
         name=folder.absolute().name,
         source=source,
-        fingerprint=details["fingerprint"],
+        fingerprint=details.learnt,
         precision="float32",
         height=recipe.data.height,
         width=recipe.data.width,
         embedding_dim=method.embedding_dim,
-        learnt_in=details.get("learnt_in"),
+        learnt_in=details.learnt_in,
     )
     network, read = _in_torch(method)
-    if not isinstance(method, FromText):
-        return card, network, Text(read) if read else Text()
-    return (
-        card,
-        network,
-        Text(read, caveat=method.text_caveat(recipe.settings, card.name, original)),
-    )
+    text = Text(read) if read else Text()
+    if isinstance(method, FromText):
+        text = Text(read, caveat=method.text_caveat(recipe.settings, card.name, original))
+    return (card, network, text), details.num_identities
 
 
 def open_original(

@@ -70,7 +70,7 @@ def write(run: Path, out: Path, seed: int = 0, *, trust_code: bool = False) -> N
             f"{run} has no auxiliary modality to show; give a run of method mun whose "
             "settings.generator is not 'none'"
         )
-    before = initial_weights.build(recipe, runs.read_details(run)["num_identities"]).eval()
+    before = initial_weights.build(recipe, runs.read_details(run).num_identities).eval()
     assert isinstance(before, MUN)
     pairs = _pairs(recipe, seed)
     few = _every(pairs, PAIRS_EACH, SHOWN)

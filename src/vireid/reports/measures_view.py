@@ -1,11 +1,12 @@
 """A plot of what the stages of a run have measured."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vireid.errors import VireidError
+from vireid.learning import history
+from vireid.learning.history import MEASURES, Measured
 from vireid.reports.plots import as_png
 from vireid.whole_files import write_whole
 
@@ -25,36 +26,34 @@ def write(run: Path, out: Path) -> None:
     write_whole(out, plot(measured(run)))
 
 
-def measured(run: Path) -> list[dict[str, Any]]:
-    """Return the lines of `measures.jsonl`: `stage`, `when` ("before" or "after") and `figures`.
+def measured(run: Path) -> list[Measured]:
+    """Return what the stages of a run have measured, in order.
 
     Raises:
         VireidError: There is no such file, or it is damaged.
     """
-    path = run / "measures.jsonl"
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except FileNotFoundError as error:
+    path = run / MEASURES
+    if not path.exists():
         raise VireidError(
             f"there is no {path}: the first stage has not begun, or the method measures nothing"
-        ) from error
-    except ValueError as error:
-        raise VireidError(f"{path} is damaged: {error}") from error
+        )
+    return history.read_measures(path)
 
 
-def plot(lines: Sequence[Mapping[str, Any]]) -> bytes:
+def plot(lines: Sequence[Measured]) -> bytes:
     """Return a PNG of measures that are shares of 1."""
     return as_png(lambda figure: _plot_lines(figure.subplots(), lines), 8, 4)
 
 
-def _plot_lines(axes: Any, lines: Sequence[Mapping[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for line in lines for name in line["figures"]))
+def _plot_lines(axes: Any, lines: Sequence[Measured]) -> None:
+    names = list(dict.fromkeys(name for line in lines for name in line.figures))
     for number, name in enumerate(names):
-        values = [100 * line["figures"].get(name, float("nan")) for line in lines]
+        found = [line.figures.get(name) for line in lines]
+        values = [float("nan") if each is None else 100 * each for each in found]
         colour = COLOURS[number % len(COLOURS)]
         dashes = "--" if number % 2 else "-"
         axes.plot(values, dashes, marker="o", color=colour, label=name)
-    axes.set_xticks(range(len(lines)), [f"{line['when']} {line['stage']}" for line in lines])
+    axes.set_xticks(range(len(lines)), [f"{line.when} {line.stage}" for line in lines])
     axes.set(ylabel="%", ylim=(-2, 102))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -25,7 +25,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
-from vireid.recipe import data_of
+from vireid.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.named_protocols import choose
@@ -237,16 +237,17 @@ def dataset_of(
     """
     folder = folder_of(model)
     # where the data of a shipped model lay is no place of this machine
-    learnt_on = {} if is_shipped(model) else data_of(folder / "recipe.toml")
-    own = learnt_on.get("dataset", "nightwalk")
+    outline = None if is_shipped(model) else outline_of(folder / "recipe.toml").data
+    learnt_on = outline or DataOutline()
+    own = learnt_on.dataset or "nightwalk"
     if name is None:
         user_code.check_trusted([own], folder, trust_code=trust_code)
         name = user_code.located(own, folder)
     if datasets.name_of(name) != datasets.name_of(own):
         return datasets.read(name, root)
-    if root is None and "root" in learnt_on:
-        _check_is_there(learnt_on["root"], model, folder / "recipe.toml")
-    return datasets.read(name, root or learnt_on.get("root"), learnt_on.get("trial"))
+    if root is None and learnt_on.root is not None:
+        _check_is_there(learnt_on.root, model, folder / "recipe.toml")
+    return datasets.read(name, root or learnt_on.root, learnt_on.trial)
 
 
 def _check_is_there(root: str, model: str, recipe: Path) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from vireid import documents
 from vireid.console import plain
 from vireid.errors import VireidError
 from vireid.models.opening import folder_of
@@ -38,6 +39,11 @@ FEW = ("R1", "mAP")
 """Metrics shown where there are several columns."""
 
 
+@dataclass(frozen=True)
+class _File:
+    scores: list[dict[str, Any]]
+
+
 class ResultsError(VireidError):
     """Results that cannot be read, or cannot be compared."""
 
@@ -48,20 +54,9 @@ def read(path: Path) -> list[Scores]:
     Raises:
         ResultsError: It is none, or another version's.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = content["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ResultsError(f"{path} is no file of results, or damaged ({error})") from error
-    if found not in READ:
-        raise ResultsError(
-            f"{path} has format {found}, this vireid reads {FORMAT}; move it away and score again "
-            "with `vireid evaluate`"
-        )
-    try:
-        return [Scores.from_dict(each) for each in content["scores"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(f"{path} is no file of results, or damaged ({error!r})") from error
+    way_out = "move it away and score again with `vireid evaluate`"
+    content = documents.read_json(path, _File, way_out, ResultsError, formats=READ)
+    return [Scores.from_dict(each, path, ResultsError) for each in content.scores]
 
 
 def find(source: str) -> list[Scores]:

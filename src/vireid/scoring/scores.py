@@ -4,14 +4,18 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from vireid import __version__
+from msgspec import Meta
+
+from vireid import __version__, documents
+from vireid.documents import Count
+from vireid.errors import VireidError
 from vireid.models.card import Training
 from vireid.scoring import METRICS
 from vireid.scoring.protocols import Protocol
-from vireid.scoring.re_ranking import KReciprocal
 
 Group = Literal["test", "validation"]
 """Group of people to score on: `test`, by whom nothing may be chosen, or `validation`, which is
@@ -58,14 +62,18 @@ class TrialScores:
     """Scores of one trial: its metrics as fractions of 1, and what they were measured on."""
 
     number: int
-    metrics: Mapping[str, float]
-    queries: int
-    valid_queries: int
+    metrics: Mapping[str, Annotated[float, Meta(ge=0, le=1)]]
+    queries: Count
+    valid_queries: Count
     """Queries that have a match in the gallery; the metrics are means over these."""
-    gallery_pictures: int
-    gallery_identities: int
+    gallery_pictures: Count
+    gallery_identities: Count
     gallery_sha256: str
     """List fingerprint of the gallery: equal where programs drew the same gallery."""
+
+    def __post_init__(self) -> None:
+        if missing := [name for name in METRICS if name not in self.metrics]:
+            raise ValueError(f"trial {self.number} has no {', '.join(missing)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +81,7 @@ class Scores:
     """Scores of one model under one protocol: all trials, and what has to be told with them."""
 
     protocol: Protocol
-    trials: tuple[TrialScores, ...]
+    trials: Annotated[tuple[TrialScores, ...], Meta(min_length=1)]
     dataset: ScoredDataset
     model: ScoredModel
     version: str = __version__
@@ -119,27 +127,27 @@ class Scores:
         return None if sd is None else sd[metric] / math.sqrt(len(self.trials))
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "Scores":
+    def from_dict(
+        cls,
+        content: Mapping[str, Any],
+        place: Path | str = "the result",
+        error: type[VireidError] = VireidError,
+    ) -> "Scores":
         """Read what `as_dict` has written.
 
+        Args:
+            content: As JSON has it.
+            place: File that it stands in, for messages.
+            error: Kind of error to raise.
+
         Raises:
-            KeyError, TypeError, AttributeError: Something is missing or has no place here.
+            VireidError: Of the kind `error`: something is missing or of a wrong type.
         """
-        protocol = {name: _tuples(value) for name, value in content["protocol"].items()}
-        if protocol["re_ranking"]:
-            protocol["re_ranking"] = KReciprocal(**protocol["re_ranking"])
-        dataset, model = dict(content["dataset"]), dict(content["model"])
-        if "people" in dataset:  # as format 2 called the group
-            dataset["group"] = dataset.pop("people")
-        if model["training"]:
-            model["training"] = Training(**model["training"])
-        return cls(
-            protocol=Protocol(**protocol),
-            trials=tuple(TrialScores(**trial) for trial in content["trials"]),
-            dataset=ScoredDataset(**{**dataset, "differences": tuple(dataset["differences"])}),
-            model=ScoredModel(**model),
-            version=content["version"],
-        )
+        dataset = content.get("dataset")
+        if isinstance(dataset, Mapping) and "people" in dataset:  # as format 2 called the group
+            content = {**content, "dataset": {**dataset, "group": dataset["people"]}}
+        way_out = "move it away and score again with `vireid evaluate`"
+        return documents.typed(place, content, cls, way_out, error)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `scores.json` holds of it."""
@@ -158,8 +166,3 @@ class Scores:
 
     def _of_trials(self, metric: str) -> list[float]:
         return [trial.metrics[metric] for trial in self.trials]
-
-
-def _tuples(value: Any) -> Any:
-    """Return lists, as JSON has them, as tuples."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

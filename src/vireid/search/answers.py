@@ -209,7 +209,7 @@ def index(
         VireidError: No picture can be used, the gallery is another model's, or the disk is full.
     """
     found = folder.find(source, modality, camera)
-    embedder, gallery = _open_or_create(out, model, trust_code)
+    embedder, gallery = _open_or_create(out, model, trust_code, found.records)
     with gallery:
         try:
             path = Path(os.path.abspath(source))  # noqa: PTH100  links keep their names
@@ -423,9 +423,13 @@ def _searched(query: Query, filters: Filters, asked: Modality | str | None) -> F
     return replace(filters, modality=query.modality.other)
 
 
-def _open_or_create(path: Address, model: str | None, trust_code: bool) -> tuple[Embedder, Gallery]:
+def _open_or_create(
+    path: Address, model: str | None, trust_code: bool, records: Sequence[ImageRecord]
+) -> tuple[Embedder, Gallery]:
     if not exists(path):
         embedder = Embedder.open(model or "small", trust_code=trust_code)
+        # No empty gallery is left behind by a model that cannot embed.
+        embedder.check({record.modality for record in records})
         try:
             return embedder, Gallery.create(path, embedder)
         except GalleryError:

@@ -4,7 +4,7 @@ Decoding JPEG files anew in every epoch costs more than all augmentation. A pack
 `pictures.u8` (rows of uint8 [height, width, 3], nothing else) and `pack.json`, which says whose
 pictures they are: the folder of the data set, and the name, size and time of change of each file. A
 picture whose file has changed since is not taken from the pack. Several people of one frame have a
-row each.
+row each. A row that is not what was written, by its checksum, is refused when it is first read.
 
 Packs are found by their content: pictures that are asked for come from all packs in the cache that
 have some of them, and those in no pack are packed then. A pack outside the cache (`vireid data pack
@@ -17,9 +17,10 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,19 +28,31 @@ from typing import BinaryIO
 
 import numpy as np
 from filelock import FileLock
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 
+from vireid import documents
 from vireid.arrays import Pictures, Pixels
 from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.datasets import Dataset
+from vireid.documents import Count
 from vireid.errors import VireidError
 from vireid.pictures import PictureError, read_resized
+from vireid.plain_files import content_of
 from vireid.records import Box, ImageRecord, Key
 from vireid.threads import in_threads
-from vireid.whole_files import PARTIAL, new_folder, write_whole
+from vireid.whole_files import (
+    PARTIAL,
+    new_folder,
+    partial_of,
+    partials_of,
+    remove_abandoned,
+    write_whole,
+)
 
 FORMAT = 3
 PICTURES, CONTENTS = "pictures.u8", "pack.json"
+MOST_CONTENTS = 2**30
+"""Largest size in bytes of a `pack.json`; ten million pictures have less."""
 PACKING = "packing pictures"
 log = logging.getLogger(__name__)
 
@@ -75,19 +88,30 @@ class UnreadablePicturesError(VireidError):
 class PackedPictures:
     """Resized pictures in the order in which they were asked for, unreadable ones left out."""
 
+    packs: tuple["Pack", ...]
     files: tuple[UInt8[np.ndarray, "_ h w 3"], ...]
     """Pixels of the packs, mapped from the disk: only what is looked at is read."""
     places: Int[np.ndarray, "n 2"]
     """File and row of every picture."""
     unreadable: dict[int, str]
     """Positions of the pictures that are left out, each with the reason."""
+    unchecked: tuple[Bool[np.ndarray, "_"], ...]
+    """Rows of each file that have not been compared with their checksums yet."""
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, number: int | np.integer) -> Pixels:
+        """Return a picture.
+
+        Raises:
+            PackError: Its row is damaged.
+        """
         file, row = self.places[number]
         picture: Pixels = self.files[file][row]
+        if self.unchecked[file][row]:
+            self.packs[file].check(row, picture)
+            self.unchecked[file][row] = False
         return picture
 
 
@@ -103,6 +127,8 @@ class Pack:
     states: dict[str, State]
     """Size and time of change of each file when it was packed, by the name of the picture, in the
     order of rows."""
+    sums: Sequence[int] = ()
+    """CRC-32 of each row; packs that were made before there were any have none."""
 
     def pictures(self) -> Pictures:
         """Map all pictures of the pack into memory."""
@@ -110,6 +136,38 @@ class Pack:
         pictures = np.memmap(self.folder / PICTURES, np.uint8, mode="r", shape=shape)
         # A plain array on the same memory: numpy slices it several times faster.
         return np.asarray(pictures)
+
+    def check(self, row: int | np.integer, picture: Pixels) -> None:
+        """Compare a picture with its checksum.
+
+        Raises:
+            PackError: It is not the picture that was packed.
+        """
+        if zlib.crc32(picture.data) != self.sums[int(row)]:
+            name = _shown(next(islice(self.states, int(row), None)))
+            raise PackError(
+                f"{self.folder / PICTURES} is damaged where {name} should be; remove the folder "
+                f"{self.folder}, and its pictures are packed again when they are needed"
+            )
+
+    def is_sound(self) -> bool:
+        """Whether all its pictures are those that were packed, as far as there are checksums."""
+        pictures = self.pictures()
+        return all(zlib.crc32(pictures[row].data) == found for row, found in enumerate(self.sums))
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """The content of `pack.json`."""
+
+    format: int
+    root: str
+    height: Count
+    width: Count
+    files: list[tuple[str, int, int]]
+    """Name, size and time of change of each picture, in the order of rows."""
+    sums: list[int] = field(default_factory=list)
+    """CRC-32 of each row."""
 
 
 def open_packed(
@@ -144,6 +202,7 @@ def open_packed(
         found = _find(shelf, wanted)
         if wanted.without(found):
             with _alone_with_packs_of(wanted.root, shelf):
+                _recover_elsewhere(shelf, wanted)
                 found = _find(shelf, wanted)  # another process may have packed them meanwhile
                 if missing := wanted.without(found):
                     unreadable = _add(shelf, missing)
@@ -350,14 +409,18 @@ def _find(shelf: Path, wanted: _Wanted) -> list[_Found]:
 def _read_pack(folder: Path) -> Pack | None:
     """Return the pack in a folder; None if there is none, or its pictures were cut off."""
     try:
-        contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+        # Names of files may be no Unicode, which only Python's own json takes as it is.
+        told = json.loads(content_of(folder / CONTENTS, MOST_CONTENTS))
+        contents = documents.typed(folder / CONTENTS, told, _Contents, "")
         size = (folder / PICTURES).stat().st_size
-        height, width, root, files = (contents[k] for k in ("height", "width", "root", "files"))
-        states = {name: (bytes_, changed) for name, bytes_, changed in files}
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+    except (VireidError, ValueError, RecursionError, FileNotFoundError, NotADirectoryError):
         return None
-    whole = contents.get("format") == FORMAT and size == len(states) * height * width * 3
-    return Pack(folder, height, width, root, states) if whole else None
+    states = {name: (bytes_, changed) for name, bytes_, changed in contents.files}
+    sums = contents.sums
+    pack = Pack(folder, contents.height, contents.width, contents.root, states, sums)
+    whole = contents.format == FORMAT and size == len(states) * pack.height * pack.width * 3
+    whole = whole and len(sums) in (0, len(states))
+    return pack if whole else None
 
 
 def _rows(pack: Pack, wanted: _Wanted) -> dict[str, int]:
@@ -377,10 +440,13 @@ def _in_order(
 ) -> PackedPictures:
     place = {name: (i, row) for i, f in enumerate(found) for name, row in f.rows.items()}
     places = [place[name] for name in wanted.names if name not in unreadable]
+    packs = tuple(f.pack for f in found)
     return PackedPictures(
-        tuple(f.pack.pictures() for f in found),
+        packs,
+        tuple(pack.pictures() for pack in packs),
         np.array(places),
         {i: unreadable[name] for i, name in enumerate(wanted.names) if name in unreadable},
+        tuple(np.full(len(pack.states), bool(pack.sums)) for pack in packs),
     )
 
 
@@ -416,23 +482,23 @@ def _remove_outdated(shelf: Path, missing: _Wanted) -> None:
 
 
 def _remove_parts(shelf: Path, prefix: str) -> None:
-    for left in shelf.glob(f".{prefix}*{PARTIAL}"):
-        shutil.rmtree(left, ignore_errors=True)
+    remove_abandoned(shelf.glob(f".{prefix}*{PARTIAL}"))
 
 
 def _renew(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
     """Return the pack at a place, built unless it fits, and what is unreadable, with reasons."""
+    _recover(place)
     if place.exists() and not (place / CONTENTS).exists() and any(place.iterdir()):
         raise PackError(f"{place} holds something else than a pack; name another folder")
     old = _read_pack(place)
     if old and (old.height, old.width) == (wanted.height, wanted.width):
         # Pictures that are not in the pack may have become readable since.
         unreadable = _read_in_vain(wanted.only(k for k in wanted.names if k not in old.states))
-        if old.states == wanted.only(k for k in wanted.names if k not in unreadable).states:
+        fits = old.states == wanted.only(k for k in wanted.names if k not in unreadable).states
+        if fits and old.is_sound():
             moved = replace(old, root=wanted.root)
             _write_contents(moved)
             return moved, unreadable
-    _remove_parts(place.parent, f"{place.name}.")
     return _build(place, wanted.only(wanted.names))
 
 
@@ -446,19 +512,54 @@ def _build(place: Path, wanted: _Wanted) -> tuple[Pack, dict[str, str]]:
     """Build a pack, whole or not at all; return it and the unreadable pictures with reasons."""
     place.parent.mkdir(parents=True, exist_ok=True)
     _check_room(place.parent, len(wanted.names) * wanted.height * wanted.width * 3)
-    with new_folder(place) as building:
-        unreadable = _write_pictures(building / PICTURES, wanted)
+    with _set_aside(place) as set_aside, new_folder(place) as building:
+        sums, unreadable = _write_pictures(building / PICTURES, wanted)
         # A picture that has changed meanwhile would be taken for the one before for ever.
         _refuse_changed(wanted)
         packed = wanted.only(name for name in wanted.names if name not in unreadable)
-        pack = Pack(building, wanted.height, wanted.width, wanted.root, packed.states)
+        pack = Pack(building, wanted.height, wanted.width, wanted.root, packed.states, sums)
         if packed.names:
             _write_contents(pack)
             # The old pack stays until the new one is whole, which needs its name.
-            shutil.rmtree(place, ignore_errors=True)
+            set_aside()
         else:
             (building / PICTURES).unlink()
     return replace(pack, folder=place), unreadable
+
+
+@contextmanager
+def _set_aside(place: Path) -> Iterator[Callable[[], None]]:
+    """Yield a function that moves what is in a place out of the way of what is to replace it.
+
+    It is removed at the end of the block, or put back if the block ended with an error. If the
+    process is killed meanwhile, `_recover` finds it.
+    """
+    aside = partial_of(place)
+
+    def set_aside() -> None:
+        if place.exists():
+            place.rename(aside)
+
+    try:
+        yield set_aside
+    except BaseException:
+        if aside.exists():
+            aside.rename(place)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _recover(place: Path) -> None:
+    """Put right what a killed process has left: where it had taken a pack's name, give it back."""
+    whole = [left for left in partials_of(place) if _read_pack(left)]
+    if whole and not place.exists():
+        max(whole, key=lambda left: (left / CONTENTS).stat().st_mtime_ns).rename(place)
+    _remove_parts(place.parent, f"{place.name}.")
+
+
+def _recover_elsewhere(shelf: Path, wanted: _Wanted) -> None:
+    for entry in shelf.glob(f"{wanted.prefix}-*.path"):
+        _recover(Path(os.fsdecode(entry.read_bytes())))
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -470,12 +571,16 @@ def _check_room(folder: Path, needed: int) -> None:
         )
 
 
-def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
-    """Write each picture to its own row, in the thread that made it; return what failed and why."""
+def _write_pictures(path: Path, wanted: _Wanted) -> tuple[list[int], dict[str, str]]:
+    """Write each picture to its own row, in the thread that made it.
+
+    Returns:
+        Checksums of the rows in order, and what failed and why.
+    """
     size = wanted.height * wanted.width * 3
     alone = threading.Lock()
 
-    def write(row: int) -> str | None:
+    def write(row: int) -> int | str:
         picture = _read(wanted, wanted.names[row])
         if isinstance(picture, str):
             return picture
@@ -483,15 +588,17 @@ def _write_pictures(path: Path, wanted: _Wanted) -> dict[str, str]:
         with alone:
             file.seek(row * size)
             file.write(picture.data)
-        return None
+        return zlib.crc32(picture.data)
 
     with path.open("w+b") as file:
-        reasons = list(in_threads(write, range(len(wanted.names)), PACKING))
-        _close_gaps(file, size, [row for row, reason in enumerate(reasons) if not reason])
+        written = list(in_threads(write, range(len(wanted.names)), PACKING))
+        sums = [each for each in written if isinstance(each, int)]
+        _close_gaps(file, size, [row for row, each in enumerate(written) if isinstance(each, int)])
         # The disk has everything before the folder gets its name.
         file.flush()
         os.fsync(file.fileno())
-    return {name: why for name, why in zip(wanted.names, reasons, strict=True) if why}
+    named = zip(wanted.names, written, strict=True)
+    return sums, {name: why for name, why in named if isinstance(why, str)}
 
 
 def _close_gaps(file: BinaryIO, size: int, rows: Sequence[int]) -> None:
@@ -518,9 +625,9 @@ def _refuse_changed(wanted: _Wanted) -> None:
 
 
 def _write_contents(pack: Pack) -> None:
-    head = {"format": FORMAT, "root": pack.root, "height": pack.height, "width": pack.width}
-    files = [[name, *state] for name, state in pack.states.items()]
-    write_whole(pack.folder / CONTENTS, json.dumps({**head, "files": files}).encode())
+    files = [(name, *state) for name, state in pack.states.items()]
+    contents = _Contents(FORMAT, pack.root, pack.height, pack.width, files, list(pack.sums))
+    write_whole(pack.folder / CONTENTS, json.dumps(vars(contents)).encode())
 
 
 def _read(wanted: _Wanted, name: str) -> Pixels | str:

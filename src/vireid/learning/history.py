@@ -1,0 +1,60 @@
+"""What a run writes down while it learns: a line an epoch, and what its stages measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vireid import documents
+from vireid.documents import Count
+
+LOSSES, MEASURES = "losses.jsonl", "measures.jsonl"
+WAY_OUT = "take that line out of the file; what was learnt does not depend on it"
+When = Literal["before", "after"]
+"""Whether something was measured before or after a stage."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A line of `losses.jsonl`."""
+
+    stage: str
+    stage_number: Count
+    epoch: Count
+    """Number of the epoch, counted from 1."""
+    steps: Count
+    losses: Mapping[str, float]
+    """Means over the steps, by name."""
+    learning_rates: tuple[float, ...]
+    """Learning rate of each group of weights."""
+    seconds: float
+    pictures_per_second: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A line of `measures.jsonl`: what a stage measured of itself."""
+
+    stage: str
+    stage_number: Count
+    when: When
+    figures: Mapping[str, float | None]
+    """Figures by name; None where one was no number."""
+
+
+def read_epochs(path: Path) -> list[Epoch]:
+    """Return the lines of `losses.jsonl`.
+
+    Raises:
+        VireidError: A line is damaged; the message names it.
+    """
+    return documents.read_lines(path, Epoch, WAY_OUT)
+
+
+def read_measures(path: Path) -> list[Measured]:
+    """Return the lines of `measures.jsonl`.
+
+    Raises:
+        VireidError: A line is damaged; the message names it.
+    """
+    return documents.read_lines(path, Measured, WAY_OUT)
