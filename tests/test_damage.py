@@ -24,7 +24,7 @@ from vireid import Embedder, Modality, documents, runs, user_code
 from vireid import recipe as recipes
 from vireid.cli import main as cli
 from vireid.errors import VireidError
-from vireid.learning import checkpoints, history
+from vireid.learning import checkpoints, history, initial_weights
 from vireid.learning.checkpoints import Position
 from vireid.models import card, opening
 from vireid.models.onnx_network import OnnxNetwork
