@@ -409,3 +409,26 @@ def test_eight_lines_embed_fill_and_search(site: Path, model: Path, tmp_path: Pa
         query = embedder.embed([site / "cam3/0002/0001.jpg"], Modality.INFRARED)
         hits = gallery.search(query, top=5, modality=Modality.VISIBLE)[0]
     assert [hit.record.identity for hit in hits[:2]] == [2, 2]
+
+
+def test_a_strangers_gallery_opens_no_model_by_a_path_that_it_carries(
+    run: Run, site: Path, gallery: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine of another user: nobody has opened the model there."""
+    query = site / "cam3/0004/0001.jpg"
+    monkeypatch.setenv("VIREID_CACHE", str(site.parent / "cache of another"))
+    for command in (("search", gallery, query), ("index", site, "--out", gallery)):
+        status, _, errors = run(*command)
+        assert status == 1
+        assert "which nobody has opened here before; if you trust it, say --model" in errors
+    assert told(run, "search", gallery, query, "--model", model)["hits"]
+    assert told(run, "search", gallery, query)["hits"]
+
+
+def test_a_cache_that_cannot_be_written_keeps_nobody_from_a_model(
+    run: Run, site: Path, gallery: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.parent / "file").touch()
+    monkeypatch.setenv("VIREID_CACHE", str(site.parent / "file"))
+    query = site / "cam3/0004/0001.jpg"
+    assert told(run, "search", gallery, query, "--model", model)["hits"]
