@@ -3,6 +3,7 @@
 Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -139,7 +140,7 @@ def _address(known: Mapping[str, Any]) -> str:
 
 
 def _local(name: str, weights: str) -> Path:
-    path = Path(weights).expanduser()
+    path = Path(os.path.expanduser(weights))  # noqa: PTH111  an unknown home stays as it is
     if path.is_file():
         return path
     tags = ", ".join(list_pretrained_tags_by_model(name)) or "none"

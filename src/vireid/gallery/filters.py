@@ -165,7 +165,8 @@ def _similarity(word: str) -> dict[str, object]:
 
 
 def _path(word: str) -> Path:
-    return Path(os.path.abspath(Path(word).expanduser()))  # noqa: PTH100  links keep their names
+    # Links keep their names, and unknown homes stay as they are.
+    return Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111
 
 
 READERS: dict[str, Callable[[str], dict[str, object]]] = {

