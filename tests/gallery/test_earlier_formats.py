@@ -76,8 +76,11 @@ def format_(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def old(tmp_path: Path, format_: int) -> Path:
-    """A gallery as it was written in a former format: 40 pictures, of which one was replaced."""
-    folder = tmp_path / "old.gallery"
+    return write_old(tmp_path / "old.gallery", format_)
+
+
+def write_old(folder: Path, format_: int) -> Path:
+    """Write a gallery as it was in a former format: 40 pictures, of which one was replaced."""
     folder.mkdir()
     database = sqlite3.connect(folder / "facts.sqlite", isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
