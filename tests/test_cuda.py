@@ -16,10 +16,10 @@ from torch import Tensor
 
 from vireid import methods
 from vireid import recipe as recipes
+from vireid.errors import Interrupted
 from vireid.learning.devices import automatic
 from vireid.learning.learn import learn
 from vireid.learning.loop import DivergedError, fit
-from vireid.learning.stop_requests import Interrupted
 from vireid.method import Method
 from vireid.models.embedder import Embedder
 from vireid.records import Modality

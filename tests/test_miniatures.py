@@ -16,7 +16,7 @@ from tests.tiny_recipe import tiny_recipe
 from vireid import datasets, runs
 from vireid import recipe as recipes
 from vireid.cli import main as cli
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 from vireid.learning import learn
 from vireid.models.embedder import Embedder
 from vireid.runs import RunError
@@ -206,7 +206,7 @@ def test_runs_of_all_trials_go_on_where_they_were_broken_off(
     folder = place / "broken"
     command = ["train", str(recipe_for("regdb", place)), "--out", str(folder), "--trials", "1-3"]
     monkeypatch.setattr(learn, "PackedTrainingData", StopsInTheSecondRun)
-    assert vireid(*command).exit_code == 130
+    assert isinstance(vireid(*command).exception, Interrupted)
     monkeypatch.undo()
     assert sorted(path.name for path in folder.iterdir()) == ["trial-1", "trial-2"]
     assert "exists already" in str(vireid(*command).exception)

@@ -18,7 +18,7 @@ from tests.tiny_recipe import tiny_recipe
 from vireid import documents, runs
 from vireid import recipe as recipes
 from vireid.cli import main as cli
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 from vireid.learning import devices, initial_weights, learn, run_log
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality, pictures_fingerprint
@@ -137,8 +137,8 @@ def test_a_run_stopped_on_the_command_line_goes_on(
 ) -> None:
     monkeypatch.setattr(learn, "PackedTrainingData", StoppingAtTheThirdStep)
     result = train(recipe, "--out", tmp_path / "run")
-    assert result.exit_code == 130, result.output
-    assert "after 1 of 2 epochs and 1 steps" in result.output
+    assert isinstance(result.exception, Interrupted)
+    assert "after 1 of 2 epochs and 1 steps" in str(result.exception)
     with pytest.raises(RunError, match=r"has not finished; .*: vireid train .*--resume"):
         runs.load_method(tmp_path / "run")
     monkeypatch.undo()
@@ -155,7 +155,8 @@ def test_a_run_keeps_the_precision_it_began_in(
     assert train(recipe, f"precision={begun}", "--out", whole).exit_code == 0
     monkeypatch.setattr(devices, "automatic", lambda device: begun)
     monkeypatch.setattr(learn, "PackedTrainingData", StoppingAtTheThirdStep)
-    assert train(recipe, "precision=auto", "--out", broken).exit_code == 130
+    stopped = train(recipe, "precision=auto", "--out", broken)
+    assert isinstance(stopped.exception, Interrupted)
     monkeypatch.undo()
     monkeypatch.setattr(devices, "automatic", lambda device: later)
     assert train(recipe, "precision=auto", "--out", broken, "--resume").exit_code == 0

@@ -53,6 +53,10 @@ class VireidError(Exception):
         return "\n  ".join((self.sentence, *self.listed))
 
 
+class Interrupted(VireidError):  # noqa: N818
+    """Somebody has asked for work to stop; the message says what is safe and how to go on."""
+
+
 class MissingExtraError(VireidError):
     """A part of vireid was asked for whose dependencies are not installed."""
 

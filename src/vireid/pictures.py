@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from io import BufferedReader, BytesIO
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from vireid.arrays import Pixels
 from vireid.errors import VireidError
@@ -77,6 +78,10 @@ COSTLY = ("WEBP", "AVIF", "JPEG2000")
 """Formats whose decoders hold several copies of a picture."""
 DEEP_MODES = ("I", "F")
 """Beginnings of Pillow's names of pixels of more than 8 bits: whole numbers and fractions."""
+MOST_OF_A_PROFILE = 2**22
+"""Bytes of an ICC profile; those of printers have up to two million."""
+COLOURS = Image.frombytes("RGB", (216, 1), bytes(chain(*product(range(0, 256, 51), repeat=3))))
+"""Colours by which profiles are compared."""
 MANY_PIXELS = 1_000_000
 """Number of pixels above which pictures are not copied to be resized."""
 
@@ -272,10 +277,11 @@ def check_header(path: Path, box: Box | None = None) -> None:
 def as_rgb(picture: Image.Image, box: Box | None = None) -> Image.Image:
     """Turn a picture the way its EXIF says, cut out the box, and give it three channels of 8 bits.
 
-    Grey is repeated, palettes and CMYK are converted, transparency is laid over black. Pictures
-    of more than 8 bits a channel (thermal cameras' PNG and TIFF) are stretched so that their 1st
-    percentile becomes 0 and their 99th 255: contrast is kept, absolute temperature is not. These
-    percentiles are the box's own, as they would be if its pixels were all there is.
+    Grey is repeated, palettes and CMYK are converted, transparency is laid over black. Colours are
+    taken for what the picture's ICC profile says, and become sRGB's; a damaged profile is ignored.
+    Pictures of more than 8 bits a channel (thermal cameras' PNG and TIFF) are stretched so that
+    their 1st percentile becomes 0 and their 99th 255: contrast is kept, absolute temperature is
+    not. These percentiles are the box's own, as they would be if its pixels were all there is.
     """
     picture = _upright(picture)
     if box:
@@ -283,9 +289,39 @@ def as_rgb(picture: Image.Image, box: Box | None = None) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
         picture = _stretched(picture)
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
+        picture = _in_srgb(picture.convert("RGBA"))
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
+    elif picture.info.get("icc_profile"):
+        picture = _in_srgb(picture)
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Return a picture whose colours are sRGB's, if its profile says that they are others."""
+    if picture.mode not in ("L", "RGB", "RGBA", "CMYK"):
+        picture = picture.convert("RGB")
+    conversion = _conversion(picture.info.get("icc_profile") or b"", picture.mode)
+    return conversion.apply(picture) if conversion else picture
+
+
+@lru_cache(16)
+def _conversion(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the conversion of a profile's colours to sRGB; None if there is nothing to convert.
+
+    Most profiles are one of the many forms of sRGB's own, which change no colour.
+    """
+    if not 0 < len(profile) <= MOST_OF_A_PROFILE:
+        return None
+    try:
+        given, srgb = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+        to = "RGBA" if mode == "RGBA" else "RGB"
+        conversion = ImageCms.buildTransform(given, srgb, mode, to)
+        before = COLOURS.convert(mode)
+        after = conversion.apply(before)
+    except Exception:  # a damaged profile, one of another kind, or a Pillow without ImageCms
+        return None
+    changes = ImageChops.difference(after.convert("RGB"), before.convert("RGB")).getextrema()
+    return conversion if np.max(changes) > 2 else None
 
 
 def resize(picture: Image.Image, height: int, width: int) -> Pixels:

@@ -30,7 +30,7 @@ from vireid import datasets, documents, runs
 from vireid import recipe as recipes
 from vireid import recipes as shipped
 from vireid.console import plain, printable, remark
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
 from vireid.recipe import Recipe
@@ -131,7 +131,10 @@ def run(
     for number, ((name, seed), recipe) in enumerate(wanted.items(), 1):
         place = folder / sweep.folder_of(name, seed)
         remark(f"{number}/{len(wanted)}  {name}, seed {seed}")
-        found[name, seed] = _result(recipe, place, sweep.protocol, validate=validate)
+        try:
+            found[name, seed] = _result(recipe, place, sweep.protocol, validate=validate)
+        except Interrupted as stopped:
+            raise Interrupted(f"{stopped}; the same sweep goes on") from stopped
         rows = _rows(sweep, found)
         _write(sweep, rows, folder)
     return rows

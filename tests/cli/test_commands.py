@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from vireid import __version__
 from vireid.cli import main as cli
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 
 COMMANDS = sorted(cli.vireid.commands)
 
@@ -60,10 +60,10 @@ def test_mistyped_words_are_put_right(mistyped: list[str], meant: str) -> None:
 
 
 @pytest.fixture
-def command_that_fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+def command_that_fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
     """Runs the command line with a command that raises an error."""
 
-    def run_it(error: Exception) -> None:
+    def run_it(error: BaseException) -> None:
         @click.command()
         def fail() -> None:
             raise error
@@ -93,7 +93,7 @@ def command_that_fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception],
 def test_what_a_person_can_put_right_is_one_line(
     error: Exception,
     line: str,
-    command_that_fails: Callable[[Exception], None],
+    command_that_fails: Callable[[BaseException], None],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -102,8 +102,27 @@ def test_what_a_person_can_put_right_is_one_line(
     assert capfd.readouterr().err == f"vireid: {line}\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (KeyboardInterrupt(), "vireid: interrupted"),
+        (Interrupted("interrupted; 7 are safe"), "vireid: interrupted; 7 are safe"),
+    ],
+)
+def test_an_interruption_has_its_usual_status(
+    error: BaseException,
+    line: str,
+    command_that_fails: Callable[[BaseException], None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_that_fails(error)
+    assert ended.value.code == 130
+    assert capfd.readouterr().err.strip() == line
+
+
 def test_faults_of_the_package_keep_their_traceback(
-    command_that_fails: Callable[[Exception], None],
+    command_that_fails: Callable[[BaseException], None],
 ) -> None:
     with pytest.raises(ModuleNotFoundError, match="nonsense"):
         command_that_fails(ModuleNotFoundError("nonsense", name="vireid.nonsense"))

@@ -21,11 +21,12 @@ from tests.toy import STEPS, ThreeStep, ToyData, small
 from torch import nn
 
 from vireid import methods
+from vireid.errors import Interrupted
 from vireid.learning import checkpoints, devices
 from vireid.learning.checkpoints import CheckpointError, Position, Sums
 from vireid.learning.devices import Precision
 from vireid.learning.loop import DivergedError, fit, seed_of
-from vireid.learning.stop_requests import Interrupted, StopRequests
+from vireid.learning.stop_requests import StopRequests
 from vireid.method import Method
 from vireid.progress import Step, told_to
 

@@ -20,9 +20,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from vireid import runs
 from vireid.backbones.clip import create_clip
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 from vireid.learning.loop import fit
-from vireid.learning.stop_requests import Interrupted
 from vireid.method import Stage, TrainingData
 from vireid.methods.clip4vi_reid import CLIP4VIReID, _one_colour, _stepped, _tsg_factor
 from vireid.models import export

@@ -22,9 +22,8 @@ from torch.nn import functional as F  # noqa: N812
 from vireid import datasets, runs
 from vireid import recipe as recipes
 from vireid.backbones.clip_text import numbers_of
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 from vireid.learning.loop import fit
-from vireid.learning.stop_requests import Interrupted
 from vireid.losses.image_text import contrast, matching
 from vireid.methods._sentences import (
     HUES,

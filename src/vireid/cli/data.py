@@ -8,6 +8,7 @@ import click
 
 from vireid import console
 from vireid.cli.options import EXISTING, TO_WRITE, examples
+from vireid.errors import Interrupted
 
 
 @click.command(
@@ -62,8 +63,7 @@ def render(out: Path, size: str, layout: str, processes: int | None, **asked: An
         for _ in rendered:  # a person has been rendered
             pass
     except KeyboardInterrupt:
-        console.remark(f"vireid: {out} is not finished; the same command goes on", colour="yellow")
-        sys.exit(130)
+        raise Interrupted(f"{out} is not finished; the same command goes on") from None
     console.say(f"{out}: {total} pictures; train with data.root={out}")
 
 

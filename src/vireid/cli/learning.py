@@ -1,6 +1,5 @@
 """Commands that learn: train, sweep."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -61,7 +60,6 @@ def train(
     """
     from vireid import recipe as recipes
     from vireid.learning.learn import folder_for, learn, learn_trials
-    from vireid.learning.stop_requests import Interrupted
 
     left_out = ("data.learn_from=train",) if validate else ()
     begin = {"weights": str(weights), "pretrained": True} if weights else {}
@@ -73,14 +71,10 @@ def train(
         return
     splits = None if trials is None else recipes.numbers(trials)
     folder = out or folder_for(recipe.stem, resume=resume)
-    try:
-        if splits:
-            learn_trials(wanted, folder, splits, resume=resume)
-        else:
-            learn(wanted, folder, resume=resume)
-    except Interrupted as stopped:
-        console.remark(f"vireid: {stopped}", colour="yellow")
-        sys.exit(130)
+    if splits:
+        learn_trials(wanted, folder, splits, resume=resume)
+    else:
+        learn(wanted, folder, resume=resume)
 
 
 @click.command(
@@ -102,13 +96,8 @@ def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: b
     Writes table.md, table.json and plot.png. After Ctrl-C the same command goes on.
     """
     from vireid import sweep as sweeps
-    from vireid.learning.stop_requests import Interrupted
 
     wanted = sweeps.read(sweep)
     folder = out or Path("runs") / wanted.name
-    try:
-        rows = sweeps.run(wanted, folder, overrides, validate=validate)
-    except Interrupted as stopped:
-        console.remark(f"vireid: {stopped}; the same sweep goes on", colour="yellow")
-        sys.exit(130)
+    rows = sweeps.run(wanted, folder, overrides, validate=validate)
     console.show(sweeps.table(rows))

@@ -11,8 +11,11 @@ import click
 from vireid import __version__, console
 from vireid.cli import data, gallery, learning, listing, models, recipes, scoring, search
 from vireid.cli.options import examples
-from vireid.errors import VireidError, explain_missing_module
+from vireid.errors import Interrupted, VireidError, explain_missing_module
 from vireid.progress import on_terminal
+
+INTERRUPTED = 128 + 2
+"""Exit status after Ctrl-C, as shells have it for SIGINT."""
 
 
 @click.group(
@@ -61,7 +64,9 @@ def main() -> None:
         console.remark(*_lines(error))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        stop("interrupted", status=130)
+        stop("interrupted", status=INTERRUPTED)
+    except Interrupted as stopped:
+        stop(stopped.sentence, status=INTERRUPTED, colour="yellow")
     except VireidError as error:
         stop(error.sentence, *error.listed)
     except ModuleNotFoundError as error:
@@ -87,7 +92,7 @@ def _lines(error: click.ClickException) -> Iterator[str]:
     yield from f"Error: {told}".expandtabs().split("\n")
 
 
-def stop(why: str, *listed: str, status: int = 1) -> None:
+def stop(why: str, *listed: str, status: int = 1, colour: str = "red") -> None:
     """End with one line on standard error, what it is about below, and an exit status."""
-    console.remark(f"vireid: {why}", *(f"  {each}" for each in listed), colour="red")
+    console.remark(f"vireid: {why}", *(f"  {each}" for each in listed), colour=colour)
     sys.exit(status)

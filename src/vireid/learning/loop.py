@@ -14,13 +14,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 from vireid.learning import checkpoints, devices
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.learning.devices import Wanted
 from vireid.learning.history import When
 from vireid.learning.journal import Report
-from vireid.learning.stop_requests import Interrupted, StopRequests
+from vireid.learning.stop_requests import StopRequests
 from vireid.method import Losses, Method, Stage, TrainingData
 
 log = logging.getLogger(__name__)

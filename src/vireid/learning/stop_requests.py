@@ -5,13 +5,7 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-from vireid.errors import VireidError
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Interrupted(VireidError):  # noqa: N818
-    """A run was asked to stop; it has saved where it stood and can go on from there."""
 
 
 class StopRequests:

@@ -14,7 +14,7 @@ from vireid.datasets import folder
 from vireid.datasets._listing import pictures_below
 from vireid.datasets.folder import Seen, Unusable
 from vireid.datasets.times import TimePattern
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import Address, exists
 from vireid.gallery.notes import Source
@@ -220,7 +220,7 @@ def index(
             indexed = indexing.index(records, embedder, gallery, about, prune=prune)
         except KeyboardInterrupt:
             safe = f"{len(gallery)} pictures are safe in {out}"
-            raise VireidError(f"interrupted; {safe}, the same command goes on from there") from None
+            raise Interrupted(f"interrupted; {safe}, the same command goes on from there") from None
         counts = {m: gallery.count(m) for m in Modality}
     unread = (Unusable(str(bad.path), bad.reason) for bad in indexed.skipped)
     skipped = (*found.unusable, *unread)
