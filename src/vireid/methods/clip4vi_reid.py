@@ -29,7 +29,7 @@ from vireid.errors import VireidError
 from vireid.losses.identity import identity_loss
 from vireid.losses.image_text import contrast, text_logits
 from vireid.losses.shared_enhancement import shared_enhancement
-from vireid.losses.weighted_triplet import weighted_triplet
+from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.records import Modality
 from vireid.shapes import Embeddings, Identities, Images, Scalar
@@ -153,6 +153,8 @@ class CLIP4VIReID(Method):
         """Weight of the cross-entropies over identities."""
         triplet_weight: float = 0.15
         """Weight of the weighted triplet losses."""
+        triplet_weights: TripletWeights = "paper"
+        """Weights within the weighted triplet, of AGW's paper or of its released code."""
         visible_text_weight: float = 0.05
         """Weight of the loss of visible images against the texts of all people."""
         infrared_text_weight: float = 0.1
@@ -484,7 +486,7 @@ class CLIP4VIReID(Method):
             logits = classifier(neck(each))
             known = identity_loss(logits, identities, config.label_smoothing)
             losses[f"identity, {name}"] = config.identity_weight * known
-            apart = weighted_triplet(each, identities)
+            apart = weighted_triplet(each, identities, config.triplet_weights)
             losses[f"triplet, {name}"] = config.triplet_weight * apart
         return losses
 
