@@ -250,6 +250,19 @@ def test_one_colour_of_each_picture_takes_the_place_of_all() -> None:
     assert set(chosen) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("colours", ["pixels", "normalised"])
+def test_second_views_have_one_colour_in_pixels_or_as_the_tower_sees_them(colours: str) -> None:
+    method = clip4vi(view_colours=colours)
+    shown: list[Tensor] = []
+    method.images.stem(VISIBLE).register_forward_hook(lambda *told: shown.append(told[1][0]))
+    stage, batch = begun(method, "HSA")
+    stage.losses(batch, 0)
+    second = shown[0][len(batch.visible) :]
+    if colours == "pixels":
+        second = second * method.images.std + method.images.mean
+    torch.testing.assert_close(second, second[:, :1].expand_as(second), rtol=0, atol=1e-5)
+
+
 def test_second_views_are_classified_and_texts_do_not_see_them() -> None:
     method = clip4vi()
     stage, batch = begun(method, "HSA")

@@ -86,6 +86,9 @@ class CLIP4VIReID(Method):
         visible_views: Literal[1, 2] = 2
         """Copies of each visible image in a paired batch: the image itself, and one in which a
         random colour replaces all three. With 2, set `augmentation.channel_exchange` to 0."""
+        view_colours: Literal["pixels", "normalised"] = "pixels"
+        """When the one colour of that copy replaces the others: in the picture, or after mean and
+        deviation of `pixels` have been subtracted (CSDN), which tints it."""
         label_smoothing: float = 0.0
         """Share of the target spread over all identities (CLIP-ReID: 0.1)."""
         tsg_images: Literal["visible", "visible and infrared"] = "visible"
@@ -461,7 +464,7 @@ class CLIP4VIReID(Method):
 
     def _hsa_losses(self, batch: PairedBatch, _epoch: int) -> Losses:
         views = self.config.visible_views
-        visible = [batch.visible, _one_colour(batch.visible)][:views]
+        visible = [batch.visible, self._second_view(batch.visible)][:views]
         found = self._features({VISIBLE: torch.cat(visible), INFRARED: batch.infrared})
         # Each part by itself, so that rows of several processes are in the order of one.
         pooled, projected = ([gather(p) for p in part.chunk(views + 1)] for part in found)
@@ -475,6 +478,12 @@ class CLIP4VIReID(Method):
                 start=torch.zeros((), device=people.device),
             )
         return losses | self._of_texts({VISIBLE: projected[0], INFRARED: projected[-1]}, people)
+
+    def _second_view(self, images: Images) -> Images:
+        if self.config.view_colours == "pixels":
+            return _one_colour(images)
+        mean, std = self.images.mean, self.images.std
+        return _one_colour((images - mean) / std) * std + mean
 
     def _of_heads(self, features: list[Rows], identities: Identities) -> Losses:
         """Return identity and triplet losses, each on pooled and on projected features."""
