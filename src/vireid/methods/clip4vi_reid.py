@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.clip import create_clip
-from vireid.backbones.clip_image import Pixels, Projected, ResNetTower, Stems, image_tower
+from vireid.backbones.clip_image import Pixels, Projected, Relus, ResNetTower, Stems, image_tower
 from vireid.backbones.clip_plain import PlainCLIP
 from vireid.backbones.clip_text import Prompts, TextTower
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
@@ -76,6 +76,11 @@ class CLIP4VIReID(Method):
         """Stride of a ResNet's last layer."""
         stems: Stems = "dual"
         """A stem for each spectrum (`dual`), or one encoder for both (`shared`)."""
+        stem_relus: Relus = 3
+        """ReLUs in a ResNet's stem: one after each of three convolutions, as in CLIP, or one after
+        the last (CSDN)."""
+        neck_bias: bool = False
+        """Whether the necks have a bias that learns (CSDN: true)."""
         tokens: int = 4
         """Learnt words in each person's description. With 0 all people have the same description,
         so the first two stages have nothing to learn and are left out."""
@@ -130,7 +135,8 @@ class CLIP4VIReID(Method):
         hsa_learning_rate: float = 3e-4
         """Learning rate of the last stage at its peak (a ViT: 5e-6)."""
         hsa_classifier_lr_factor: float = 2.0
-        """Learning rate of the classifiers as a multiple of `hsa_learning_rate`."""
+        """Learning rate of the pooling power, the necks and the classifiers as a multiple of
+        `hsa_learning_rate`."""
         hsa_weight_decay: float = 5e-4
         """Weight decay of everything but the texts in the last stage."""
         hsa_warm_up: int = 10
@@ -186,13 +192,14 @@ class CLIP4VIReID(Method):
             stems=config.stems,
             pixels=config.pixels,
             last_stride=config.last_stride,
+            relus=config.stem_relus,
         )
         self.text = TextTower(clip)
         self.prompts = Prompts(self.text, num_identities, config.tokens, self._sets)
         maps = isinstance(self.images, ResNetTower)
-        self.pool = GeneralisedMean(3.0, learn=True) if maps else nn.Identity()
+        self.pool = GeneralisedMean(3.0, learn=True, least=1e-6) if maps else nn.Identity()
         dims = (self.images.seen_dim, self.images.projected_dim)
-        self.necks = nn.ModuleList(map(batch_norm_neck, dims))
+        self.necks = nn.ModuleList(batch_norm_neck(d, bias=config.neck_bias) for d in dims)
         self.classifiers = nn.ModuleList(identity_classifier(d, num_identities) for d in dims)
         self.embedding_dim = sum(dims)
         self.register_buffer("order", torch.zeros((), dtype=torch.int64))
@@ -449,9 +456,10 @@ class CLIP4VIReID(Method):
         config = self.config
         rate, decay = config.hsa_learning_rate, config.hsa_weight_decay
         token_rate, token_decay = config.hsa_token_learning_rate, config.hsa_token_weight_decay
-        groups = [
-            ((self.images, self.pool, self.necks), rate, decay),
-            ((self.classifiers,), rate * config.hsa_classifier_lr_factor, decay),
+        heads = (self.pool, self.necks, self.classifiers)
+        groups: list[tuple[Sequence[nn.Module], float, float]] = [
+            ((self.images,), rate, decay),
+            (heads, rate * config.hsa_classifier_lr_factor, decay),
             (self._refined_text(), token_rate, token_decay),
         ]
         return optim.Adam(
@@ -657,11 +665,15 @@ def _enhancement(visible: Embeddings, infrared: Embeddings, people: Identities) 
 
 
 def _tsg_factor(config: CLIP4VIReID.Config, epoch: int) -> float:
-    """Return a factor for rates that rise from 1e-5 to the peak, then fall by a cosine to 1e-6."""
+    """Return a factor for rates that rise from 1e-5, then follow half a cosine to 1e-6.
+
+    The cosine begins at epoch 0, so that it is a little below its peak when the rates have risen;
+    so in CSDN and CLIP-ReID.
+    """
     full, warm_up = config.tsg_learning_rate, config.tsg_warm_up
     if epoch < warm_up:
         return (1e-5 + (full - 1e-5) * epoch / warm_up) / full
-    done = min(1.0, (epoch - warm_up) / max(1, config.tsg_epochs - warm_up))
+    done = min(1.0, epoch / config.tsg_epochs)
     return (1e-6 + (full - 1e-6) * (1 + math.cos(math.pi * done)) / 2) / full
 
 
