@@ -57,10 +57,10 @@ def small_settings(method: type[Method]) -> dict[str, Any]:
     return of_stages | {name: value for name, value in SMALL.items() if name in known}
 
 
-def small(method: type[Method]) -> Method:
+def small(method: type[Method], **settings: Any) -> Method:
     """A method small enough for tests, with the same weights every time."""
     torch.manual_seed(0)
-    return method(replace(method.Config(), **small_settings(method)), PEOPLE)
+    return method(replace(method.Config(), **small_settings(method), **settings), PEOPLE)
 
 
 def nothing(_steps_begun: int) -> None:

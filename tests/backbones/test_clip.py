@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -54,6 +55,34 @@ def test_at_its_own_size_a_tower_is_open_clips(name: str, stems: Literal["dual",
     for modality in Modality:
         _, projected = ours({modality: images})
         torch.testing.assert_close(projected, expected, rtol=0, atol=1e-4)
+
+
+def normalised(maps: np.ndarray, norm: nn.Module) -> np.ndarray:
+    """Batch normalisation in evaluation mode, in NumPy."""
+    mean, variance, weight, bias = (
+        getattr(norm, name).detach().numpy()[:, None, None]
+        for name in ("running_mean", "running_var", "weight", "bias")
+    )
+    return np.asarray((maps - mean) / np.sqrt(variance + 1e-5) * weight + bias)
+
+
+@pytest.mark.parametrize("relus", [1, 3])
+@torch.no_grad()
+def test_a_stem_has_a_relu_after_each_convolution_or_after_the_last(relus: Literal[1, 3]) -> None:
+    images = torch.rand(2, 3, 32, 16)
+    parts = dict(tiny().visual.named_children())
+    maps: Tensor = images
+    for i in (1, 2, 3):
+        maps = torch.from_numpy(normalised(parts[f"conv{i}"](maps).numpy(), parts[f"bn{i}"]))
+        if relus == 3 or i == 3:
+            maps = torch.from_numpy(np.maximum(maps.numpy(), 0))
+    expected = maps.numpy().reshape(2, -1, 8, 2, 4, 2).mean(axis=(3, 5))
+    found = tower(relus=relus).stem(VISIBLE)(images)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_stems_with_one_relu_have_weights_of_the_same_names() -> None:
+    assert tower(relus=1).state_dict().keys() == tower(relus=3).state_dict().keys()
 
 
 @pytest.mark.parametrize("name", NAMES)

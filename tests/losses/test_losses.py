@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -111,3 +112,40 @@ def test_gradient_of_identity_loss_in_float32() -> None:
     truth = torch.nn.functional.one_hot(PEOPLE, 5)
     expected = (logits.detach().softmax(dim=1) - truth) / len(PEOPLE)
     torch.testing.assert_close(logits.grad, expected)
+
+
+def triplet_of_the_code(rows: np.ndarray, people: np.ndarray) -> float:
+    """AGW's released loss in NumPy: both sums of weights have 1e-6 more, negatives no shift."""
+    distances = np.sqrt(((rows[:, None] - rows[None]) ** 2).sum(axis=2))
+    total = 0.0
+    for away, whose in zip(distances, people, strict=True):
+        alike, unlike = away[people == whose], away[people != whose]
+        near = np.exp(alike - alike.max())
+        far = np.exp(-unlike)
+        gap = alike @ near / (near.sum() + 1e-6) - unlike @ far / (far.sum() + 1e-6)
+        total += np.log1p(np.exp(gap))
+    return float(total / len(rows))
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 10])
+def test_weighted_triplet_of_the_released_code(scale: float) -> None:
+    rows = points(scale=scale)
+    expected = triplet_of_the_code(rows.numpy(), PEOPLE.numpy())
+    assert weighted_triplet(rows, PEOPLE, "code").item() == pytest.approx(expected, rel=1e-9)
+    learnt = (rows.requires_grad_(),)
+    assert torch.autograd.gradcheck(lambda x: weighted_triplet(x, PEOPLE, "code"), learnt)
+
+
+def test_weights_of_the_released_code_fade_where_others_are_far_away() -> None:
+    rows = points(scale=30)
+    pushed = weighted_triplet(rows, PEOPLE, "paper").item()
+    faded = weighted_triplet(rows, PEOPLE, "code").item()
+    furthest = torch.cdist(rows, rows).masked_fill(PEOPLE[:, None] != PEOPLE, 0).amax(dim=1)
+    assert faded == pytest.approx(furthest.mean().item(), rel=1e-3)  # Nothing is pushed away.
+    assert pushed < faded / 2
+
+
+def test_losses_of_doubles_are_doubles() -> None:
+    rows = points()
+    expected = torch.logsumexp(rows, dim=1) - rows[torch.arange(len(rows)), PEOPLE]
+    assert identity_loss(rows, PEOPLE).item() == pytest.approx(expected.mean().item(), rel=1e-14)

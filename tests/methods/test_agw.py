@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_metric_learning.losses
 import torch
@@ -137,6 +138,18 @@ def test_generalised_mean_of_power_one_is_the_mean_and_of_a_great_one_the_maximu
     )
     cubes = sum(x**3 for x in maps[0, 0].flatten().tolist()) / 20
     assert GeneralisedMean()(maps)[0, 0].item() == pytest.approx(cubes ** (1 / 3), rel=1e-5)
+
+
+def test_generalised_mean_raises_small_values_or_adds_to_the_mean() -> None:
+    maps = np.zeros((1, 3, 2, 2))
+    maps[0, 1:, 0, 0] = 1e-3, 2.0
+    given = torch.from_numpy(maps)
+    added = ((maps**3).mean(axis=(2, 3)) + 1e-12) ** (1 / 3)
+    np.testing.assert_allclose(GeneralisedMean()(given), added, rtol=1e-12)
+    raised = (np.maximum(maps, 1e-6) ** 3).mean(axis=(2, 3)) ** (1 / 3)
+    np.testing.assert_allclose(GeneralisedMean(least=1e-6)(given), raised, rtol=1e-9)
+    assert raised[0, 0] == pytest.approx(1e-6)
+    assert added[0, 0] == pytest.approx(1e-4)
 
 
 @pytest.mark.parametrize("learn", [False, True])

@@ -15,7 +15,7 @@ from PIL import Image
 from tests import sysu_layout
 from tests.learning.test_loop import assert_same, losses, saved
 from tests.toy import HEIGHT, PEOPLE, STEPS, WIDTH, ToyData, small_settings
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from vireid import runs
@@ -249,6 +249,19 @@ def test_one_colour_of_each_picture_takes_the_place_of_all() -> None:
     assert set(chosen) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("colours", ["pixels", "normalised"])
+def test_second_views_have_one_colour_in_pixels_or_as_the_tower_sees_them(colours: str) -> None:
+    method = clip4vi(view_colours=colours)
+    shown: list[Tensor] = []
+    method.images.stem(VISIBLE).register_forward_hook(lambda *told: shown.append(told[1][0]))
+    stage, batch = begun(method, "HSA")
+    stage.losses(batch, 0)
+    second = shown[0][len(batch.visible) :]
+    if colours == "pixels":
+        second = second * method.images.std + method.images.mean
+    torch.testing.assert_close(second, second[:, :1].expand_as(second), rtol=0, atol=1e-5)
+
+
 def test_second_views_are_classified_and_texts_do_not_see_them() -> None:
     method = clip4vi()
     stage, batch = begun(method, "HSA")
@@ -269,10 +282,39 @@ def test_second_views_are_classified_and_texts_do_not_see_them() -> None:
 
 def test_learning_rates_are_those_documented() -> None:
     config = CLIP4VIReID.Config()
-    rates = [config.tsg_learning_rate * _tsg_factor(config, epoch) for epoch in (0, 5, 60)]
-    assert rates == pytest.approx([1e-5, 3.5e-4, 1e-6])
+    rates = [config.tsg_learning_rate * _tsg_factor(config, epoch) for epoch in range(61)]
+    rising = np.linspace(1e-5, 3.5e-4, 6)[:5]
+    # The cosine has gone on from the first epoch.
+    falling = 1e-6 + (3.5e-4 - 1e-6) * (1 + np.cos(np.pi * np.arange(5, 61) / 60)) / 2
+    np.testing.assert_allclose(rates, [*rising, *falling], rtol=1e-12)
     stepped = [3e-4 * _stepped(epoch, 10, (40, 70)) for epoch in (0, 10, 40, 70)]
     assert stepped == pytest.approx([3e-6, 3e-4, 3e-5, 3e-6])
+
+
+def test_the_heads_learn_twice_as_fast_and_tokens_by_a_rate_of_their_own() -> None:
+    method = clip4vi()
+    stage, _ = begun(method, "HSA")
+    part = {id(p): name.partition(".")[0] for name, p in method.named_parameters()}
+    of = {
+        part[id(p)]: group["initial_lr"]
+        for group in stage.optimizer.param_groups
+        for p in group["params"]
+    }
+    assert of == pytest.approx(
+        {"images": 3e-4, "pool": 6e-4, "necks": 6e-4, "classifiers": 6e-4, "prompts": 3.5e-4}
+    )
+
+
+def test_necks_may_have_a_bias_that_learns() -> None:
+    method = clip4vi(neck_bias=True)
+    stage, batch = begun(method, "HSA")
+    sum(stage.losses(batch, 0).values(), start=torch.zeros(())).backward()  # type: ignore[no-untyped-call]
+    for neck in method.necks:
+        assert isinstance(neck, nn.BatchNorm1d)
+        assert neck.bias.grad is not None
+        assert bool(neck.bias.grad.any())
+        torch.testing.assert_close(neck.weight, torch.ones_like(neck.weight))
+    assert all(neck.bias is None for neck in clip4vi().necks)
 
 
 def test_an_embedding_is_a_neck_and_a_projection_and_reads_no_text() -> None:

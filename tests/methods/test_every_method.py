@@ -5,13 +5,13 @@ A file added to `vireid/methods` is tested here without a list.
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from tests import documents
 from tests.toy import HEIGHT, WIDTH, ThreeStep, ToyData, small
-from torch import Tensor
+from torch import Tensor, nn
 
 from vireid import methods
 from vireid.method import Method, Stage
@@ -113,3 +113,20 @@ def test_nothing_of_a_method_is_learnt_while_it_embeds(method: Method) -> None:
     before = {name: value.clone() for name, value in method.eval().state_dict().items()}
     method.embed(pictures(), Modality.INFRARED)
     assert all(torch.equal(value, method.state_dict()[name]) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in methods.available() if hasattr(methods.find(n).Config, "triplet_weights")]
+)
+def test_the_weights_of_a_triplet_are_those_that_were_asked_for(name: str) -> None:
+    found = {}
+    for weights in ("paper", "code"):
+        method = small(methods.find(name), triplet_weights=weights)
+        stage = prepared(method)[-1]
+        stage.thaw(method)
+        # Far enough apart for the weights of the code to fade.
+        cast("nn.Module", method.pool).register_forward_hook(lambda *given: given[2] * 100)
+        (batch, *_) = stage.batches(0)
+        losses = stage.losses(batch, 0)
+        found[weights] = sum(v.item() for loss, v in losses.items() if loss.startswith("triplet"))
+    assert found["paper"] < 0.9 * found["code"]

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -133,6 +134,30 @@ def test_one_by_one_convolutions_see_one_pixel_and_begin_alike() -> None:
     assert int(moved.sum()) == 2
     expected = (visible.mean(1) + infrared.mean(1)) / 2 / 3 / math.sqrt(1 + 1e-5) / 3
     torch.testing.assert_close(made, expected[:, None].expand_as(made))
+
+
+def through_one_by_one(picture: np.ndarray, way: nn.Module) -> np.ndarray:
+    """1x1 convolution, ReLU, twice, then batch normalisation with statistics of the batch."""
+    row, shift, factor, more, weight, bias = (p.detach().numpy().ravel() for p in way.parameters())
+    shade = np.maximum(np.einsum("c,ncyx->nyx", row, picture) + shift, 0)
+    shade = np.maximum(shade * factor + more, 0)
+    normal = (shade - shade.mean()) / np.sqrt(shade.var() + 1e-5)
+    return np.asarray(normal * weight + bias)
+
+
+def test_one_by_one_convolutions_are_mmns_formula() -> None:
+    torch.manual_seed(0)
+    generator = OneByOne(3).double()
+    for weight in generator.parameters():
+        nn.init.uniform_(weight, -0.5, 1.0)
+    pictures = torch.rand(2, 4, 3, 5, 2, dtype=torch.float64)
+    ways = (generator.visible, generator.infrared)
+    shades = [through_one_by_one(p.numpy(), w) for p, w in zip(pictures, ways, strict=True)]
+    row, shift = (v.detach().numpy().ravel() for v in generator.back[0].parameters())
+    back = np.einsum("nyx,c->ncyx", sum(shades) / 2, row) + shift[:, None, None]
+    made = generator(*pictures).detach().numpy()
+    np.testing.assert_allclose(made, np.maximum(back, 0), atol=1e-12)
+    assert 0.2 < (made > 0).mean() < 1
 
 
 @pytest.mark.parametrize("stride", [2, 4])

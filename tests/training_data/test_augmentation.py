@@ -16,6 +16,7 @@ from vireid.training_data.augmentation import (
     Changes,
     augment,
     draw_changes,
+    recolour,
 )
 
 NOTHING = Augmentation(pad=0, flip=0.0, channel_exchange=0.0, random_erasing=0.0)
@@ -134,6 +135,36 @@ def test_an_erased_box_is_filled_and_the_rest_is_kept() -> None:
     inside[3:13, 2:7] = True
     assert (erased[inside] == ERASED).all()
     assert (erased[~inside] == picture[~inside]).all()
+
+
+def as_caj_does(picture: np.ndarray, channel: int, box: list[int]) -> np.ndarray:
+    """What a network is given: mean and deviation off, a box filled, colours exchanged."""
+    rows = (picture / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    top, left, height, width = box
+    rows[top : top + height, left : left + width] = [0.4914, 0.4822, 0.4465]
+    if channel == GREY:
+        return np.repeat(rows @ [[0.2989], [0.5870], [0.1140]], 3, axis=2)
+    return rows if channel == NO_CHANNEL else np.repeat(rows[..., [channel]], 3, axis=2)
+
+
+@pytest.mark.parametrize("channel", [NO_CHANNEL, 0, 1, 2, GREY])
+@pytest.mark.parametrize("box", [[3, 2, 10, 5], [0, 0, 0, 0]])
+def test_colours_can_be_changed_as_caj_does_after_mean_and_deviation(
+    channel: int, box: list[int]
+) -> None:
+    given = (pictures(1) / 255).astype(np.float32)
+    recolour(given, one_change(channel=channel, erased=box))
+    normal = (given[0] - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    expected = as_caj_does(pictures(1)[0], channel, box)
+    np.testing.assert_allclose(normal, expected, atol=1e-5)
+
+
+def test_with_normalised_colours_infrared_pictures_are_exchanged_too() -> None:
+    settings = replace(NOTHING, colours="normalised", channel_exchange=0.0)
+    drawn = changes(settings, Modality.INFRARED)
+    for channel, share in {NO_CHANNEL: 1 / 8, 0: 1 / 4, 1: 1 / 4, 2: 1 / 4, GREY: 1 / 8}.items():
+        assert (drawn.channel == channel).mean() == pytest.approx(share, abs=0.03)
+    assert (changes(settings, Modality.VISIBLE).channel == NO_CHANNEL).all()
 
 
 def test_a_share_of_the_changes_is_the_changes_of_a_share() -> None:

@@ -1,7 +1,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,23 @@ def test_images_are_floats_up_to_one_with_channels_last(records: list[ImageRecor
         assert images.is_contiguous(memory_format=torch.channels_last)
         assert 0 <= images.min() < images.max() <= 1
     assert batch.identities.dtype == torch.int64
+
+
+def test_normalised_colours_are_exchanged_and_erased_as_the_network_sees_them(
+    records: list[ImageRecord],
+) -> None:
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    of = torch.tensor(mean)[:, None, None], torch.tensor(deviation)[:, None, None]
+    settings = replace(PLAIN, channel_exchange=1.0, random_erasing=1.0, colours="normalised")
+    batch = next(iter(data(records, augmentation=settings).paired(3, 2)(0)))
+    for row in batch.visible:
+        seen = (row - of[0]) / of[1]
+        torch.testing.assert_close(seen, seen[:1].expand_as(seen), rtol=0, atol=1e-5)
+        # The box has one of these colours, as it was there before the exchange.
+        filled = [(seen[0] - fill).abs() < 1e-5 for fill in (0.4914, 0.4822, 0.4465)]
+        assert max(int(box.sum()) for box in filled) >= 5
+    tinted = [not torch.allclose(row, row[:1].expand_as(row)) for row in batch.infrared]
+    assert any(tinted)
 
 
 def test_a_single_source_shows_every_picture_of_one_modality_once(

@@ -1,8 +1,8 @@
 """CLIP's image towers with a stem for each spectrum; all deeper layers are shared.
 
 Each tower gives two features of an image: one before the projection to the space of texts, and one
-after it. Stems are copies of CLIP's own; those of CSDN (https://github.com/nengdong96/CSDN at
-2224959) lose two of three ReLUs, see docs/deviations.md.
+after it. Stems are copies of CLIP's own; in those of CSDN (https://github.com/nengdong96/CSDN at
+2224959) two of three ReLUs are missing, see docs/deviations.md.
 """
 
 from abc import ABC, abstractmethod
@@ -28,6 +28,7 @@ Seen = Float[Tensor, "stacked ..."]
 Projected = Float[Tensor, "stacked d"]
 """Features in the space of texts."""
 Stems = Literal["dual", "shared"]
+Relus = Literal[1, 3]
 NORMALISATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -44,6 +45,7 @@ def image_tower(
     stems: Stems = "dual",
     pixels: Normalisation = "imagenet",
     last_stride: Literal[1, 2] = 1,
+    relus: Relus = 3,
 ) -> "ImageTower":
     """Return CLIP's image tower for pictures of one size.
 
@@ -53,12 +55,14 @@ def image_tower(
         stems: A stem for each spectrum, or one for both.
         pixels: Name of the normalisation of pixels.
         last_stride: Stride of a ResNet's last layer.
+        relus: Number of ReLUs in a ResNet's stem: one after each convolution, as in CLIP, or only
+            the last of them, as in CSDN.
 
     Raises:
         VireidError: The size does not fit strides or patches.
     """
     if isinstance(visual, ModifiedResNet):
-        return ResNetTower(visual, size, stems, pixels, last_stride)
+        return ResNetTower(visual, size, stems, pixels, last_stride, relus)
     assert isinstance(visual, VisionTransformer)
     return VisionTower(visual, size, stems, pixels)
 
@@ -119,9 +123,13 @@ class ResNetTower(ImageTower):
         stems: Stems,
         pixels: Normalisation,
         last_stride: Literal[1, 2],
+        relus: Relus,
     ) -> None:
         names = [f"{kind}{i}" for i in (1, 2, 3) for kind in ("conv", "bn", "act")]
         parts: dict[str, nn.Module] = dict(visual.named_children())
+        if relus == 1:
+            # In their place, so that weights keep their names.
+            parts |= {"act1": nn.Identity(), "act2": nn.Identity()}
         stem = nn.Sequential(*(parts[name] for name in (*names, "avgpool")))
         super().__init__(stem, size, stems, pixels)
         self.layers = nn.Sequential(*(parts[f"layer{i}"] for i in (1, 2, 3, 4)))

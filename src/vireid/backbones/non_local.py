@@ -17,8 +17,8 @@ class NonLocal(nn.Module):
     def __init__(self, channels: int, inner: int = 1) -> None:
         """Attend within `inner` channels.
 
-        AGW's code was released twice: model.py has half of `channels`, PAMI23_Supervised/model.py
-        has 1. More are slower; no publication says what they improve.
+        Wang et al. have half of `channels`. AGW's code asks for half and computes 1, in both of its
+        releases (model.py and PAMI23_Supervised/model.py).
         """
         super().__init__()
         self.theta = nn.Conv2d(channels, inner, 1)

@@ -13,11 +13,22 @@ class GeneralisedMean(nn.Module):
     eq. 3. AGW keeps p at 3 and adds 1e-12 before the root.
     """
 
-    def __init__(self, power: float = 3.0, *, learn: bool = False) -> None:
-        """Pool with a power that stays, or that is the first one of a power that is learnt."""
+    def __init__(
+        self, power: float = 3.0, *, learn: bool = False, least: float | None = None
+    ) -> None:
+        """Pool with a power.
+
+        Args:
+            power: The power; positive.
+            learn: Whether it is learnt from this beginning.
+            least: Value that smaller ones are raised to before they are pooled, as CSDN does with
+                1e-6 (https://github.com/nengdong96/CSDN at 2224959); then nothing is added before
+                the root.
+        """
         super().__init__()
         if power <= 0:
             raise ValueError(f"the power of a generalised mean has to be positive, not {power}")
+        self.least = least
         self.power = nn.Parameter(torch.tensor(power)) if learn else power
 
     def forward(self, maps: FeatureMaps) -> Embeddings:
@@ -28,5 +39,8 @@ class GeneralisedMean(nn.Module):
         """
         with torch.autocast(maps.device.type, enabled=False):
             widened = maps.to(torch.promote_types(maps.dtype, torch.float32))
-            raised = widened.pow(self.power)
-            return (raised.mean(dim=(2, 3)) + 1e-12).pow(1 / self.power)
+            if self.least is not None:
+                widened = widened.clamp(min=self.least)
+            pooled = widened.pow(self.power).mean(dim=(2, 3))
+            added = 1e-12 if self.least is None else 0.0
+            return (pooled + added).pow(1 / self.power)

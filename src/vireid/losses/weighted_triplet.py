@@ -1,13 +1,23 @@
 """Weighted regularised triplet loss: all pairs count, hard ones more, and there is no margin."""
 
+from typing import Literal
+
 import torch
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vireid.errors import VireidError
 from vireid.shapes import Embeddings, Identities, Scalar
 
+TripletWeights = Literal["paper", "code"]
+"""The two published forms of the weights."""
+ADDED = 1e-6
+"""Number that the released code adds to the sum that weights are divided by."""
 
-def weighted_triplet(embeddings: Embeddings, identities: Identities) -> Scalar:
+
+def weighted_triplet(
+    embeddings: Embeddings, identities: Identities, weights: TripletWeights = "paper"
+) -> Scalar:
     """Return the mean over anchors i of log(1 + exp(sum_j w+_ij d_ij - sum_j w-_ij d_ij)).
 
     d is the Euclidean distance, w+ a softmax of d over images of the same identity (the anchor
@@ -21,6 +31,8 @@ def weighted_triplet(embeddings: Embeddings, identities: Identities) -> Scalar:
     Args:
         embeddings: Compared as they are; AGW gives pooled features that are not normalised.
         identities: Identity of each row.
+        weights: `paper` for the softmax above; `code` for that of the released code, whose weights
+            of others fade where all of them are far away.
 
     Raises:
         VireidError: Some row has no second image of its identity, or no image of another one.
@@ -31,12 +43,23 @@ def weighted_triplet(embeddings: Embeddings, identities: Identities) -> Scalar:
         points = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
         # Not by way of a matrix product: that loses half the digits of small distances.
         distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        hard_positives = distances.masked_fill(~same, -torch.inf).softmax(dim=1)
-        hard_negatives = (-distances).masked_fill(same, -torch.inf).softmax(dim=1)
+        alike = distances.masked_fill(~same, -torch.inf)
+        unlike = (-distances).masked_fill(same, -torch.inf)
+        if weights == "paper":
+            hard_positives, hard_negatives = alike.softmax(dim=1), unlike.softmax(dim=1)
+        else:
+            hard_positives = _shares(alike - alike.amax(dim=1, keepdim=True))
+            hard_negatives = _shares(unlike)
         return F.softplus(((hard_positives - hard_negatives) * distances).sum(dim=1)).mean()
 
 
-def _check_pairs(same: torch.Tensor) -> None:
+def _shares(exponents: Tensor) -> Tensor:
+    """Return weights of each row as the released code has them; their sum is below 1."""
+    raised = exponents.exp()
+    return raised / (raised.sum(dim=1, keepdim=True) + ADDED)
+
+
+def _check_pairs(same: Tensor) -> None:
     alike = same.sum(dim=1)
     if bool((alike == len(same)).any()):
         raise VireidError(

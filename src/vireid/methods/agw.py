@@ -21,7 +21,7 @@ from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
 from vireid.errors import check_settings, is_rising
 from vireid.losses.identity import identity_loss
 from vireid.losses.metric_learning import NamedLoss, named_loss
-from vireid.losses.weighted_triplet import weighted_triplet
+from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor, make_optimizer
 from vireid.ranges import Count, Factor, NotNegative, Positive, ShareBelowOne, Whole, check_ranges
@@ -118,6 +118,9 @@ class AGW(Method):
         """Weight of the cross-entropy over identities."""
         triplet_weight: NotNegative = 1.0
         """Weight of the weighted triplet loss."""
+        triplet_weights: TripletWeights = "paper"
+        """Weights within the weighted triplet: the softmax of the paper, or what the released code
+        makes of it, in which the weights of others fade at distances above about 18 (`code`)."""
 
         def __post_init__(self) -> None:
             check_ranges(self)
@@ -185,7 +188,8 @@ class AGW(Method):
         return {
             "identity": config.identity_weight
             * identity_loss(logits, identities, config.label_smoothing),
-            "triplet": config.triplet_weight * weighted_triplet(pooled, identities),
+            "triplet": config.triplet_weight
+            * weighted_triplet(pooled, identities, config.triplet_weights),
             **self.extra_losses(Outputs(pooled, logits, identities, batch, epoch)),
             **self._named_loss(pooled, identities),
         }

@@ -20,7 +20,14 @@ from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.clip import create_clip
-from vireid.backbones.clip_image import Normalisation, Projected, ResNetTower, Stems, image_tower
+from vireid.backbones.clip_image import (
+    Normalisation,
+    Projected,
+    Relus,
+    ResNetTower,
+    Stems,
+    image_tower,
+)
 from vireid.backbones.clip_plain import PlainCLIP
 from vireid.backbones.clip_text import Prompts, TextTower
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
@@ -29,7 +36,7 @@ from vireid.errors import VireidError, check_settings, is_rising
 from vireid.losses.identity import identity_loss
 from vireid.losses.image_text import contrast, text_logits
 from vireid.losses.shared_enhancement import shared_enhancement
-from vireid.losses.weighted_triplet import weighted_triplet
+from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.ranges import Count, NotNegative, Pixels, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
@@ -77,6 +84,11 @@ class CLIP4VIReID(Method):
         """Stride of a ResNet's last layer."""
         stems: Stems = "dual"
         """A stem for each spectrum (`dual`), or one encoder for both (`shared`)."""
+        stem_relus: Relus = 3
+        """ReLUs in a ResNet's stem: one after each of three convolutions, as in CLIP, or one after
+        the last (CSDN)."""
+        neck_bias: bool = False
+        """Whether the necks have a bias that learns (CSDN: true)."""
         tokens: Whole = 4
         """Learnt words in each person's description. With 0 all people have the same description,
         so the first two stages have nothing to learn and are left out."""
@@ -87,6 +99,9 @@ class CLIP4VIReID(Method):
         visible_views: Literal[1, 2] = 2
         """Copies of each visible image in a paired batch: the image itself, and one in which a
         random colour replaces all three. With 2, set `augmentation.channel_exchange` to 0."""
+        view_colours: Literal["pixels", "normalised"] = "pixels"
+        """When the one colour of that copy replaces the others: in the picture, or after mean and
+        deviation of `pixels` have been subtracted (CSDN), which tints it."""
         label_smoothing: ShareBelowOne = 0.0
         """Share of the target spread over all identities (CLIP-ReID: 0.1)."""
         tsg_images: Literal["visible", "visible and infrared"] = "visible"
@@ -128,7 +143,8 @@ class CLIP4VIReID(Method):
         hsa_learning_rate: Positive = 3e-4
         """Learning rate of the last stage at its peak (a ViT: 5e-6)."""
         hsa_classifier_lr_factor: NotNegative = 2.0
-        """Learning rate of the classifiers as a multiple of `hsa_learning_rate`."""
+        """Learning rate of the pooling power, the necks and the classifiers as a multiple of
+        `hsa_learning_rate`."""
         hsa_weight_decay: NotNegative = 5e-4
         """Weight decay of everything but the texts in the last stage."""
         hsa_warm_up: Whole = 10
@@ -154,6 +170,8 @@ class CLIP4VIReID(Method):
         """Weight of the cross-entropies over identities."""
         triplet_weight: NotNegative = 0.15
         """Weight of the weighted triplet losses."""
+        triplet_weights: TripletWeights = "paper"
+        """Weights within the weighted triplet, of AGW's paper or of its released code."""
         visible_text_weight: NotNegative = 0.05
         """Weight of the loss of visible images against the texts of all people."""
         infrared_text_weight: NotNegative = 0.1
@@ -182,13 +200,14 @@ class CLIP4VIReID(Method):
             stems=config.stems,
             pixels=config.pixels,
             last_stride=config.last_stride,
+            relus=config.stem_relus,
         )
         self.text = TextTower(clip)
         self.prompts = Prompts(self.text, num_identities, config.tokens, self._sets)
         maps = isinstance(self.images, ResNetTower)
-        self.pool = GeneralisedMean(3.0, learn=True) if maps else nn.Identity()
+        self.pool = GeneralisedMean(3.0, learn=True, least=1e-6) if maps else nn.Identity()
         dims = (self.images.seen_dim, self.images.projected_dim)
-        self.necks = nn.ModuleList(map(batch_norm_neck, dims))
+        self.necks = nn.ModuleList(batch_norm_neck(d, bias=config.neck_bias) for d in dims)
         self.classifiers = nn.ModuleList(identity_classifier(d, num_identities) for d in dims)
         self.embedding_dim = sum(dims)
         self.register_buffer("order", torch.zeros((), dtype=torch.int64))
@@ -445,9 +464,10 @@ class CLIP4VIReID(Method):
         config = self.config
         rate, decay = config.hsa_learning_rate, config.hsa_weight_decay
         token_rate, token_decay = config.hsa_token_learning_rate, config.hsa_token_weight_decay
-        groups = [
-            ((self.images, self.pool, self.necks), rate, decay),
-            ((self.classifiers,), rate * config.hsa_classifier_lr_factor, decay),
+        heads = (self.pool, self.necks, self.classifiers)
+        groups: list[tuple[Sequence[nn.Module], float, float]] = [
+            ((self.images,), rate, decay),
+            (heads, rate * config.hsa_classifier_lr_factor, decay),
             (self._refined_text(), token_rate, token_decay),
         ]
         return optim.Adam(
@@ -460,7 +480,7 @@ class CLIP4VIReID(Method):
 
     def _hsa_losses(self, batch: PairedBatch, _epoch: int) -> Losses:
         views = self.config.visible_views
-        visible = [batch.visible, _one_colour(batch.visible)][:views]
+        visible = [batch.visible, self._second_view(batch.visible)][:views]
         found = self._features({VISIBLE: torch.cat(visible), INFRARED: batch.infrared})
         # Each part by itself, so that rows of several processes are in the order of one.
         pooled, projected = ([gather(p) for p in part.chunk(views + 1)] for part in found)
@@ -475,6 +495,12 @@ class CLIP4VIReID(Method):
             )
         return losses | self._of_texts({VISIBLE: projected[0], INFRARED: projected[-1]}, people)
 
+    def _second_view(self, images: Images) -> Images:
+        if self.config.view_colours == "pixels":
+            return _one_colour(images)
+        mean, std = self.images.mean, self.images.std
+        return _one_colour((images - mean) / std) * std + mean
+
     def _of_heads(self, features: list[Rows], identities: Identities) -> Losses:
         """Return identity and triplet losses, each on pooled and on projected features."""
         config = self.config
@@ -485,7 +511,7 @@ class CLIP4VIReID(Method):
             logits = classifier(neck(each))
             known = identity_loss(logits, identities, config.label_smoothing)
             losses[f"identity, {name}"] = config.identity_weight * known
-            apart = weighted_triplet(each, identities)
+            apart = weighted_triplet(each, identities, config.triplet_weights)
             losses[f"triplet, {name}"] = config.triplet_weight * apart
         return losses
 
@@ -647,11 +673,15 @@ def _enhancement(visible: Embeddings, infrared: Embeddings, people: Identities) 
 
 
 def _tsg_factor(config: CLIP4VIReID.Config, epoch: int) -> float:
-    """Return a factor for rates that rise from 1e-5 to the peak, then fall by a cosine to 1e-6."""
+    """Return a factor for rates that rise from 1e-5, then follow half a cosine to 1e-6.
+
+    The cosine begins at epoch 0, so that it is a little below its peak when the rates have risen;
+    so in CSDN and CLIP-ReID.
+    """
     full, warm_up = config.tsg_learning_rate, config.tsg_warm_up
     if epoch < warm_up:
         return (1e-5 + (full - 1e-5) * epoch / warm_up) / full
-    done = min(1.0, (epoch - warm_up) / max(1, config.tsg_epochs - warm_up))
+    done = min(1.0, epoch / config.tsg_epochs)
     return (1e-6 + (full - 1e-6) * (1 + math.cos(math.pi * done)) / 2) / full
 
 

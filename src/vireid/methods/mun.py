@@ -25,7 +25,7 @@ from vireid.losses.identity import identity_loss
 from vireid.losses.identity_alignment import identity_alignment
 from vireid.losses.modality_alignment import ModalityAlignment
 from vireid.losses.modality_confusion import modality_confusion
-from vireid.losses.weighted_triplet import weighted_triplet
+from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor, make_optimizer
 from vireid.ranges import Count, Factor, NotNegative, Positive, ShareBelowOne, Whole, check_ranges
@@ -114,6 +114,8 @@ class MUN(Method):
         """Weight of the triplet loss."""
         triplet_form: Literal["weighted", "hard"] = "weighted"
         """Form of the triplet: AGW's weighted one, or the hardest pairs with a margin of 0.3."""
+        triplet_weights: TripletWeights = "paper"
+        """Weights within the weighted triplet, of AGW's paper or of its released code."""
         triplet_auxiliary: bool = False
         """Whether auxiliary images take part in the triplet."""
         identity_alignment_weight: NotNegative = 1.0
@@ -230,7 +232,7 @@ class MUN(Method):
             embeddings, identities = embeddings[photographed], identities[photographed]
         if self.config.triplet_form == "hard":
             return hard_triplet(embeddings, identities)
-        return weighted_triplet(embeddings, identities)
+        return weighted_triplet(embeddings, identities, self.config.triplet_weights)
 
     def _alignments(
         self, embeddings: Embeddings, identities: Identities, modalities: Modalities, epoch: int

@@ -10,8 +10,9 @@ arXiv:1708.04896.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -21,10 +22,14 @@ from vireid.errors import check_settings
 from vireid.ranges import Positive, Share, Whole, check_ranges
 from vireid.records import Modality
 
-ERASED = np.round(np.array([0.4914, 0.4822, 0.4465]) * 255).astype(np.uint8)
-"""Colour that fills erased boxes, as in CAJ. CAJ's code erases after subtracting mean and
-deviation, which makes these (0.60, 0.56, 0.51), and exchanges channels last; here both come
-before."""
+FILL = np.array([0.4914, 0.4822, 0.4465], dtype=np.float32)
+"""Colour that fills erased boxes, as in CAJ."""
+ERASED = np.round(FILL * 255).astype(np.uint8)
+MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+"""ImageNet's mean and deviation, which CAJ's code subtracts and divides by before it erases."""
+INFRARED_EXCHANGE, INFRARED_GREY = 7 / 8, 1 / 7
+"""`channel_exchange` and `grey` of infrared pictures in CAJ's code."""
 LUMINANCE = np.array([0.2989, 0.5870, 0.1140], dtype=np.float32)
 """Weights of red, green and blue in the luminance (ITU-R BT.601, as CAJ rounds them)."""
 NO_CHANNEL, GREY = -1, 3
@@ -54,6 +59,10 @@ class Augmentation:
     """Smallest and largest share of the picture that is blanked out (CAJ)."""
     erased_shape: tuple[Positive, Positive] = (0.3, 1 / 0.3)
     """Smallest and largest height / width of the erased box (CAJ)."""
+    colours: Literal["pixels", "normalised"] = "pixels"
+    """When colours are exchanged and boxes erased: in the picture, in this order; or, as in CAJ's
+    code, after mean and deviation have been subtracted, in the other order. The latter fills boxes
+    with (0.60, 0.56, 0.51) and tints what is exchanged, also 7 of 8 infrared pictures."""
     infrared_jitter: Share = 0.0
     """Brightness and contrast of infrared pictures are each multiplied by a factor drawn between 1
     - this value and 1 + this value."""
@@ -79,6 +88,14 @@ class Changes:
     jitter: Float[np.ndarray, "n 2"]
     """Factors of brightness and contrast."""
 
+    def uncoloured(self) -> "Changes":
+        """Return the same without exchanged colours and erased boxes."""
+        return replace(
+            self,
+            channel=np.full_like(self.channel, NO_CHANNEL),
+            erased=np.zeros_like(self.erased),
+        )
+
     def of(self, rows: slice) -> "Changes":
         """Return the changes of some of the pictures."""
         return Changes(
@@ -100,8 +117,8 @@ def draw_changes(
 
     Args:
         settings: Probabilities and strengths of the changes.
-        modality: Modality of all the pictures. Colours are exchanged in visible ones, jitter is for
-            infrared ones.
+        modality: Modality of all the pictures. Colours are exchanged in visible ones, in infrared
+            ones only with `colours = "normalised"`; jitter is for infrared ones.
         shape: Number of pictures, rows, columns.
         rng: Source of the random numbers.
     """
@@ -111,7 +128,7 @@ def draw_changes(
     return Changes(
         shift=rng.integers(-settings.pad, settings.pad, (n, 2), endpoint=True),
         flipped=rng.random(n) < settings.flip,
-        channel=_draw_channel(settings, n, rng) if visible else np.full(n, NO_CHANNEL),
+        channel=_draw_channel(settings, modality, n, rng),
         erased=_draw_boxes(settings, shape, rng),
         jitter=rng.uniform(1 - jitter, 1 + jitter, (n, 2)),
     )
@@ -129,11 +146,34 @@ def augment(pictures: Sequence[Pixels], changes: Changes) -> Pictures:
     return changed
 
 
+def recolour(pictures: Float[np.ndarray, "n h w 3"], changes: Changes) -> None:
+    """Erase boxes and exchange colours in place, as if mean and deviation had been subtracted.
+
+    Args:
+        pictures: In [0, 1], already moved; exchanged ones may leave it a little.
+        changes: Changes of each picture.
+    """
+    for i, picture in enumerate(pictures):
+        top, left, height, width = changes.erased[i]
+        picture[top : top + height, left : left + width] = FILL * DEVIATION + MEAN
+        channel = changes.channel[i]
+        if channel == NO_CHANNEL:
+            continue
+        normal = (picture - MEAN) / DEVIATION
+        shade = normal @ LUMINANCE if channel == GREY else normal[..., channel]
+        picture[:] = shade[..., None] * DEVIATION + MEAN
+
+
 def _draw_channel(
-    settings: Augmentation, n: int, rng: np.random.Generator
+    settings: Augmentation, modality: Modality, n: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " n"]:
-    colour = np.where(rng.random(n) < settings.grey, GREY, rng.integers(3, size=n))
-    return np.where(rng.random(n) < settings.channel_exchange, colour, NO_CHANNEL)
+    exchanged, grey = settings.channel_exchange, settings.grey
+    if modality is Modality.INFRARED:
+        if settings.colours == "pixels":
+            return np.full(n, NO_CHANNEL)
+        exchanged, grey = INFRARED_EXCHANGE, INFRARED_GREY
+    colour = np.where(rng.random(n) < grey, GREY, rng.integers(3, size=n))
+    return np.where(rng.random(n) < exchanged, colour, NO_CHANNEL)
 
 
 def _draw_boxes(

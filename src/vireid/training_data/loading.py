@@ -15,12 +15,12 @@ from typing import Any, Generic
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from vireid.arrays import Pictures
 from vireid.records import ImageRecord, Modality
 from vireid.shapes import Identities, Images
-from vireid.training_data.augmentation import Augmentation, augment, draw_changes
+from vireid.training_data.augmentation import Augmentation, augment, draw_changes, recolour
 from vireid.training_data.batches import B, EpochOfBatches, ImageBatch, PairedBatch
 from vireid.training_data.packs import open_packed
 from vireid.training_data.sampling import (
@@ -174,7 +174,7 @@ class PackedTrainingData:
             chosen = pictures[step * size :][:size]
             identities = np.array([identity_of[n] for n in chosen])
             pixels = np.stack([self._pictures[n] for n in chosen])
-            return ImageBatch(_as_images(pixels), _pinned(torch.from_numpy(identities)))
+            return ImageBatch(_as_images(_scaled(pixels)), _pinned(torch.from_numpy(identities)))
 
         return Epoch(-(-len(pictures) // size), batch, self._data.workers)
 
@@ -209,10 +209,14 @@ class PackedTrainingData:
     ) -> Images:
         """Return this process's share of the pictures of a batch, augmented."""
         size = (len(drawn), self._data.height, self._data.width)
-        changes = draw_changes(self._augmentation, modality, size, rng)
         mine = share(len(drawn), self._rank, self._world)
-        pixels = augment([self._pictures[n] for n in drawn[mine]], changes.of(mine))
-        return _as_images(pixels)
+        changes = draw_changes(self._augmentation, modality, size, rng).of(mine)
+        pictures = [self._pictures[n] for n in drawn[mine]]
+        if self._augmentation.colours == "pixels":
+            return _as_images(_scaled(augment(pictures, changes)))
+        scaled = _scaled(augment(pictures, changes.uncoloured()))
+        recolour(scaled, changes)
+        return _as_images(scaled)
 
     def _identities(self, drawn: Int[np.ndarray, " all"]) -> Identities:
         mine = share(len(drawn), self._rank, self._world)
@@ -302,10 +306,15 @@ def _refuse(unpaired: dict[int, Modality]) -> None:
     )
 
 
-def _as_images(pixels: Pictures) -> Images:
+def _scaled(pixels: Pictures) -> Float[np.ndarray, "n h w 3"]:
     # What `shapes.images_of` gives, bit for bit. NumPy divides bytes in one pass, in this thread
-    # alone; the tensor is "channels last".
-    scaled = np.divide(pixels, np.float32(255), dtype=np.float32)
+    # alone.
+    scaled: Float[np.ndarray, "n h w 3"] = np.divide(pixels, np.float32(255), dtype=np.float32)
+    return scaled
+
+
+def _as_images(scaled: Float[np.ndarray, "n h w 3"]) -> Images:
+    """Return pictures as a tensor, which is "channels last"."""
     return _pinned(torch.from_numpy(scaled).permute(0, 3, 1, 2))
 
 

@@ -1,0 +1,1 @@
+"""Comparisons with released code, one file for each of them; run by `step_parity.py`."""

@@ -1,0 +1,121 @@
+"""Released code that vireid is compared with, and what a folder is a clone of. No torch."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class CloneError(Exception):
+    """A folder that cannot be compared with; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Released code, as it was when the comparison was made."""
+
+    name: str
+    address: str
+    commit: str
+    """First digits of the commit."""
+    files: tuple[str, ...]
+    """Files that are read or imported; together they tell this repository from the others."""
+
+
+AGW = Repository(
+    "AGW",
+    "https://github.com/mangye16/Cross-Modal-Re-ID-baseline",
+    "e817a26",
+    (
+        *("model.py", "loss.py", "resnet.py", "train.py", "utils.py"),
+        *(f"ICCV21_CAJ/{name}.py" for name in ("ChannelAug", "data_loader", "loss")),
+    ),
+)
+CSDN = Repository(
+    "CSDN",
+    "https://github.com/nengdong96/CSDN",
+    "2224959",
+    (
+        *("main.py", "core/base.py", "core/train.py", "network/model.py", "network/lr.py"),
+        *("network/clip/clip.py", "network/clip/model.py", "tools/loss.py", "tools/MSEL.py"),
+    ),
+)
+MMN = Repository(
+    "MMN",
+    "https://github.com/ZYK100/MMN",
+    "01d70d5",
+    ("model.py", "resnet.py", "loss.py", "train.py", "random_erasing.py"),
+)
+KNOWN = (AGW, CSDN, MMN)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A repository on this machine."""
+
+    repository: Repository
+    folder: Path
+    commit: str
+    """Commit that is checked out, in full."""
+
+
+def recognised(folder: Path, *, any_commit: bool) -> Clone:
+    """Return what a folder is a clone of.
+
+    Args:
+        folder: Folder that was given.
+        any_commit: Take other commits and changed files too.
+
+    Raises:
+        CloneError: It is not there, no clone of any of them, lacks files of it, is at another
+            commit, or has been changed.
+    """
+    if not folder.is_dir():
+        raise CloneError(f"{folder} is no folder; give clones of {_listed()}")
+    commit = _git(folder, "rev-parse", "HEAD").strip()
+    top = _git(folder, "rev-parse", "--show-toplevel").strip()
+    if not commit or Path(top).resolve() != folder.resolve():
+        raise CloneError(f"{folder} is no clone, as git knows no commit of it; run git clone")
+    repository = _most_alike(folder)
+    missing = [name for name in repository.files if not (folder / name).is_file()]
+    if missing:
+        raise CloneError(f"{folder}, a clone of {repository.name}, lacks {', '.join(missing)}")
+    if not any_commit:
+        _check_unchanged(folder, repository, commit)
+    return Clone(repository, folder.resolve(), commit)
+
+
+def _most_alike(folder: Path) -> Repository:
+    def share(repository: Repository) -> float:
+        there = [(folder / name).is_file() for name in repository.files]
+        return sum(there) / len(there)
+
+    best = max(KNOWN, key=share)
+    if share(best) <= 0.5:
+        raise CloneError(f"{folder} is no clone of {_listed()}, as it has other files")
+    return best
+
+
+def _check_unchanged(folder: Path, repository: Repository, commit: str) -> None:
+    if not commit.startswith(repository.commit):
+        raise CloneError(
+            f"{folder} is at {commit[:7]}, and {repository.name} is compared at "
+            f"{repository.commit}; check that out, or add --any-commit"
+        )
+    if changed := _git(folder, "status", "--porcelain", "--untracked-files=no").splitlines():
+        raise CloneError(
+            f"{folder} has changed files, the first is {changed[0][3:]}; undo the changes, or add "
+            "--any-commit"
+        )
+
+
+def _listed() -> str:
+    addresses = [r.address.removeprefix("https://") for r in KNOWN]
+    return f"{', '.join(addresses[:-1])} or {addresses[-1]}"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        raise CloneError("git is not installed, which tells the commit of a clone") from None
