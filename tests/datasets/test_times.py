@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from vireid.datasets.times import TimePattern
+from vireid.datasets._times import TimePattern
 from vireid.errors import VireidError
 
 

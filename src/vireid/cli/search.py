@@ -62,7 +62,7 @@ def index(
     SOURCE is a folder or a CSV file. Spectrum, camera and identity are taken from the names of
     folders (visible, infrared, cam1, 0012) or from columns; the options above all of these.
     """
-    from vireid.datasets.times import TimePattern
+    from vireid.datasets._times import TimePattern
     from vireid.records import Modality
     from vireid.search import answers
 

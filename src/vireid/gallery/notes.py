@@ -30,7 +30,7 @@ class Source:
     camera: str | None = None
     """Camera of all its pictures, where that was said when it was indexed."""
     time_pattern: str | None = None
-    """Pattern of the times in the names of its files, see `datasets.times`."""
+    """Pattern of the times in the names of its files, see `datasets._times`."""
 
 
 @dataclass(frozen=True, slots=True)

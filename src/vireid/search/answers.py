@@ -12,8 +12,8 @@ from rich.table import Table
 from vireid.console import plain, printable, shortened
 from vireid.datasets import folder
 from vireid.datasets._listing import pictures_below
+from vireid.datasets._times import TimePattern
 from vireid.datasets.folder import Seen, Unusable
-from vireid.datasets.times import TimePattern
 from vireid.errors import Interrupted, VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import Address, exists
@@ -200,7 +200,7 @@ def index(
         model: Name of a model; by default the one that filled the gallery, or `small`.
         modality: Modality of all pictures.
         camera: Camera of all pictures.
-        time_pattern: Pattern of the times in the names of files, see `datasets.times`; by default
+        time_pattern: Pattern of the times in the names of files, see `datasets._times`; by default
             the one that was given for this source before. What a list says comes first, and what
             the pictures themselves tell (EXIF) last.
         prune: Remove what is gone even if that is more than half of the source.
