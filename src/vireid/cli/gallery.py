@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, TRUST_CODE, examples
+from vireid.cli.options import (
+    EXISTING,
+    EXISTING_FILE,
+    TO_WRITE,
+    TRUST_CODE,
+    age_of,
+    examples,
+)
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
@@ -387,21 +394,12 @@ def keep(gallery: Path, age: str | None, as_json: bool) -> None:
 
     with Gallery.open(gallery) as opened:
         if age is not None:
-            opened.keep = _age(age)
+            opened.keep = age_of(age)
         kept = opened.keep
     if as_json:
         console.answer({"keep_days": kept and kept / timedelta(days=1)})
     else:
         console.say(f"{gallery} keeps pictures {f'{kept.days} days' if kept else 'for ever'}")
-
-
-def _age(text: str) -> timedelta | None:
-    days = {"d": 1, "w": 7}
-    if text == "forever":
-        return None
-    if text[:-1].isdigit() and text[-1] in days and 0 < int(text[:-1]) < 10**5:
-        return timedelta(days=int(text[:-1]) * days[text[-1]])
-    raise VireidError(f"{text!r} is no age; write 30d (days), 12w (weeks) or forever")
 
 
 for command in (list_, remove, export):

@@ -1,5 +1,6 @@
 """Arguments, options and help that several commands share."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,24 @@ def recipe_file(context: click.Context, parameter: click.Parameter, name: str) -
 def examples(*lines: str) -> str:
     r"""Return the end of a command's help; `\b` keeps click from rewrapping the lines."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def age_of(text: str) -> timedelta | None:
+    """Return an age in words: `30d`, `12w`, or `forever` for None.
+
+    Raises:
+        VireidError: It is none.
+    """
+    days = {"d": 1, "w": 7}
+    number = text[:-1]
+    if text == "forever":
+        return None
+    if (
+        number.isascii()
+        and number.isdigit()
+        and len(number) < 6
+        and int(number)
+        and text[-1] in days
+    ):
+        return timedelta(days=int(number) * days[text[-1]])
+    raise VireidError(f"{text!r} is no age; write 30d (days), 12w (weeks) or forever")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, EXISTING_FILE, MODALITIES, TO_WRITE, TRUST_CODE, examples
+from vireid.cli.options import (
+    EXISTING,
+    EXISTING_FILE,
+    MODALITIES,
+    TO_WRITE,
+    TRUST_CODE,
+    age_of,
+    examples,
+)
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
@@ -35,6 +43,10 @@ if TYPE_CHECKING:
     "what the list or the picture says]",
 )
 @click.option(
+    "--keep",
+    help="Age from which pictures are removed, now and by every later index: 30d, 12w, forever.",
+)
+@click.option(
     "--prune",
     is_flag=True,
     help="Remove the pictures that are gone even if that is more than half of SOURCE.",
@@ -49,6 +61,7 @@ def index(
     modality: str | None,
     camera: str | None,
     time_pattern: str | None,
+    keep: str | None,
     prune: bool,
     trust_code: bool,
     strict: bool,
@@ -76,6 +89,7 @@ def index(
         spectrum,
         camera,
         time_pattern=time_pattern,
+        keep=... if keep is None else age_of(keep),
         prune=prune,
         trust_code=trust_code,
     )

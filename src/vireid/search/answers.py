@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, cast
 
 import numpy as np
@@ -189,6 +191,7 @@ def index(
     camera: str | None = None,
     *,
     time_pattern: str | None = None,
+    keep: timedelta | EllipsisType | None = ...,
     prune: bool = False,
     trust_code: bool = False,
 ) -> IndexReport:
@@ -203,6 +206,8 @@ def index(
         time_pattern: Pattern of the times in the names of files, see `datasets._times`; by default
             the one that was given for this source before. What a list says comes first, and what
             the pictures themselves tell (EXIF) last.
+        keep: Age at which this and later calls remove pictures; None for never, by default as it
+            was.
         prune: Remove what is gone even if that is more than half of the source.
         trust_code: See `Embedder.open`.
 
@@ -213,6 +218,8 @@ def index(
     embedder, gallery = _open_or_create(out, model, trust_code, found.records)
     with gallery:
         try:
+            if not isinstance(keep, EllipsisType):
+                gallery.keep = keep
             path = Path(os.path.abspath(source))  # noqa: PTH100  links keep their names
             pattern = time_pattern or _pattern_of(gallery, path)
             about = Source(path, modality, camera, pattern)

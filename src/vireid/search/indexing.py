@@ -85,7 +85,7 @@ def index(
     removed = 0 if too_many else gallery.remove(gone)
     skipped = _add(plan.todo, embedder, gallery)
     gallery.remove(plan.broken(skipped))
-    too_old = gallery.remove(plan.too_old())
+    gallery.remove(plan.too_old())
     gallery.compact(COMPACT_FROM)
     return Indexed(
         added=len(plan.todo) - len(skipped),
@@ -96,7 +96,7 @@ def index(
         removed=removed,
         missing=len(gone) if too_many else 0,
         kept_out=plan.kept_out,
-        too_old=plan.not_added_by_age + too_old,
+        too_old=len(plan.aged),
     )
 
 
@@ -111,7 +111,9 @@ class _Plan:
         """Pictures to embed."""
         self.changes: dict[Key, Entry] = {}
         """New entries of pictures that are here, by their present keys."""
-        self.relabelled = self.moved = self.unchanged = self.kept_out = self.not_added_by_age = 0
+        self.relabelled = self.moved = self.unchanged = self.kept_out = 0
+        self.aged: set[Key] = set()
+        """Keys of the pictures that are older than the gallery keeps."""
         self.here = 0
         """Number of pictures of the source that were here before and have not moved."""
         self._listed = {key_of(record) for record in records}
@@ -134,7 +136,7 @@ class _Plan:
     def _has_to_be_read(self, entry: Entry, known: Mapping[Key, Entry | None]) -> bool:
         """Note a picture whose file is as it was; say whether it is another one."""
         if self._oldest and _time_of(entry) < moment(self._oldest):
-            self.not_added_by_age += 1
+            self.aged.add(key_of(entry.record))
             return False
         before = known[key_of(entry.record)]
         if before is None or _has_changed(entry, before):
@@ -226,7 +228,9 @@ class _Plan:
         if self._oldest is None:
             return []
         oldest = moment(self._oldest)
-        return [e.record for e in self.gallery.entries() if _time_of(e) < oldest]
+        entries = list(self.gallery.entries())
+        self.aged |= {entry.record.key for entry in entries if _time_of(entry) < oldest}
+        return [entry.record for entry in entries if entry.record.key in self.aged]
 
 
 def _add(todo: Sequence[Entry], embedder: Embedder, gallery: Gallery) -> list[PictureError]:
