@@ -1,5 +1,6 @@
 """Every picture below a folder is listed once, and all else is told."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from PIL import Image
 from tests.permissions import closed
 
 from vireid.datasets._listing import Listing, pictures_below
+from vireid.errors import VireidError
 
 needs_links = pytest.mark.skipif(os.name == "nt", reason="needs links")
 
@@ -122,6 +124,20 @@ def test_linked_files_are_listed_once(tmp_path: Path) -> None:
 
 
 @needs_links
+@pytest.mark.skipif(not os.path.ismount("/proc"), reason="there is no /proc")
+def test_what_the_system_makes_up_is_no_folder_of_pictures(tmp_path: Path) -> None:
+    with pytest.raises(VireidError, match="/proc/self/fd holds what the system tells of itself"):
+        pictures_below(Path("/proc/self/fd"))
+    touch(tmp_path, "a.jpg")
+    touch(tmp_path, "elsewhere/b.jpg")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "process").symlink_to("/proc/self")
+    with contextlib.chdir(tmp_path / "elsewhere"):  # where links in /proc/self lead
+        listing = pictures_below(tmp_path / "source")
+    assert (listing.pictures, listing.unusable) == ((), ())
+    assert "passed over: 1 named process" in listing.notes[0]
+
+
 def test_pipes_and_devices_are_told_and_not_listed(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")

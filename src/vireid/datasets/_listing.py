@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from vireid.datasets._files import SHOWN, Unusable
@@ -76,10 +77,12 @@ def pictures_below(root: Path) -> Listing:
     """List the pictures of a folder at any depth.
 
     Raises:
-        VireidError: The folder is not there.
+        VireidError: The folder is not there, or is one that the system makes up.
     """
     if not os.path.exists(root):  # noqa: PTH110  Path.exists raises for names that cannot be
         raise VireidError(f"{root} is not there; give a folder of pictures, or a CSV file")
+    if _is_made_up(root):
+        raise VireidError(f"{root} holds what the system tells of itself, and no pictures")
     walk = _Walk(root)
     walk.below(root)
     walk.follow_links()
@@ -118,6 +121,9 @@ class _Walk:
                 continue
             self._entered[real] = folder
             try:
+                if _is_made_up(folder):
+                    self._systems[os.path.basename(folder)] += 1  # noqa: PTH119
+                    continue
                 with os.scandir(folder) as entries:
                     folders += [e.path for e in entries if self._is_folder_to_enter(e)]
             except OSError as error:
@@ -215,6 +221,18 @@ class _Walk:
             self.unusable.append(Unusable(path, reason))
         else:
             self._others.append(path)
+
+
+def _is_made_up(folder: str | Path) -> bool:
+    """Whether a folder lies in a file system like /proc, whose links lead everywhere."""
+    return os.stat(folder).st_dev in _made_up()  # noqa: PTH116
+
+
+@cache
+def _made_up() -> frozenset[int]:
+    """Return the numbers of the file systems that are nowhere on a disk."""
+    places = [place for place in ("/proc", "/sys") if os.path.ismount(place)]
+    return frozenset(os.stat(place).st_dev for place in places)  # noqa: PTH116
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
