@@ -172,7 +172,7 @@ def rich_recipe(**settings: Any) -> Recipe:
 
 @pytest.mark.usefixtures("rich")
 @given(
-    rates=st.lists(st.floats(allow_nan=False)),
+    rates=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
     weights=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.floats(0, 1)),
     by_level=st.dictionaries(st.integers(0, 9), st.lists(st.integers(-9, 9))),
     parts=st.lists(st.builds(Part, st.text(st.characters(exclude_categories=["Cs"])))),
