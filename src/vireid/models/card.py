@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vireid import datasets
 from vireid.errors import VireidError
@@ -56,6 +57,22 @@ def learnt_on(folder: Path) -> str:
     return name if trial is None else f"{name} trial {trial}"
 
 
+def chosen(folder: Path, card: str) -> str:
+    """Return how the weights of a model were chosen among those of all epochs.
+
+    Args:
+        folder: A run or an exported model.
+        card: The file in it that tells its origin, `run.json` or `model.json`.
+    """
+    origin = _facts(folder / card).get("imported")
+    return f"imported from {origin['format']}, chosen by its authors" if origin else "last epoch"
+
+
+def _facts(card: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
+    return facts
+
+
 def training_of(folder: Path, card: str) -> Training | None:
     """Return what a model has learnt from; None where no recipe tells.
 
@@ -66,6 +83,6 @@ def training_of(folder: Path, card: str) -> Training | None:
     recipe = table_of(folder / "recipe.toml")
     if "data" not in recipe:
         return None
-    people = json.loads((folder / card).read_text(encoding="utf-8")).get("num_identities")
+    people = _facts(folder / card).get("num_identities")
     groups = recipe["data"].get("learn_from", "train and validation")
     return Training(groups, people, recipe.get("seed", 0))

@@ -51,9 +51,6 @@ class Embedded:
 class Embedder:
     """Turns pictures into vectors."""
 
-    checkpoint = "last epoch"
-    """How the weights were chosen: runs and exported models hold those of the last epoch."""
-
     def __init__(
         self,
         card: ModelCard,
@@ -61,11 +58,14 @@ class Embedder:
         learnt_on: str = "unknown",
         training: Training | None = None,
         text: Text | None = None,
+        checkpoint: str = "last epoch",
     ) -> None:
         self.card = card
         self.learnt_on = learnt_on
         """Name of the data set, with the number of its split where there are several."""
         self.training = training
+        self.checkpoint = checkpoint
+        """How the weights were chosen: runs and exported models hold those of the last epoch."""
         self._network = network
         self._text = text or Text()
         self.text_caveat = self._text.caveat
@@ -96,7 +96,14 @@ class Embedder:
             VireidError: It needs code that is not vireid's, and `trust_code` is not given.
         """
         opened = open_model(model, threads, trust_code=trust_code)
-        return cls(opened.card, opened.network, opened.learnt_on, opened.training, opened.text)
+        return cls(
+            opened.card,
+            opened.network,
+            opened.learnt_on,
+            opened.training,
+            opened.text,
+            opened.checkpoint,
+        )
 
     def embed(self, pictures: Sequence[Picture], modality: Modality | str) -> Vectors:
         """Embed pictures of one spectrum, given as files or as PIL images.

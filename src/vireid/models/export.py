@@ -100,7 +100,7 @@ def _card(method: Method, recipe: Recipe) -> dict[str, Any]:
 
 def _origin(run: Path) -> dict[str, Any]:
     known = runs.read_facts(run)
-    told = ("dataset", "num_identities", "learnt_in")
+    told = ("dataset", "num_identities", "learnt_in", "imported")
     return {name: known[name] for name in told if name in known}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vireid.models import onnx_network
-from vireid.models.card import ModelCard, ModelError, Training, learnt_on, training_of
+from vireid.models.card import ModelCard, ModelError, Training, chosen, learnt_on, training_of
 from vireid.models.network import Network, Text
 from vireid.threads import processors
 
@@ -31,6 +31,8 @@ class OpenModel:
     learnt_on: str = "unknown"
     """Name of the data set, with the number of its split where there are several."""
     training: Training | None = None
+    checkpoint: str = "last epoch"
+    """How the weights were chosen: runs and exported models hold those of the last epoch."""
 
 
 def shipped() -> list[str]:
@@ -76,7 +78,8 @@ def open_model(
     source = str(name) if is_shipped(name) else str(folder.absolute())
     if (folder / "model.json").exists():
         opened = onnx_network.open_exported(folder, source, threads or processors())
-        return OpenModel(*opened, learnt_on(folder), training_of(folder, "model.json"))
+        told = learnt_on(folder), training_of(folder, "model.json"), chosen(folder, "model.json")
+        return OpenModel(*opened, *told)
     if (folder / "run.json").exists():
         return _open_run(folder, source, trust_code)
     raise ModelError(
@@ -91,7 +94,8 @@ def _open_run(folder: Path, source: str, trust_code: bool) -> OpenModel:
 
     original = f"{ORIGINAL}{folder.absolute()}"
     opened = torch_network.open_run(folder, source, original, trust_code=trust_code)
-    return OpenModel(*opened, learnt_on(folder), training_of(folder, "run.json"))
+    told = learnt_on(folder), training_of(folder, "run.json"), chosen(folder, "run.json")
+    return OpenModel(*opened, *told)
 
 
 def _open_original(run: Path, trust_code: bool) -> OpenModel:
