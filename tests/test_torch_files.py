@@ -7,11 +7,13 @@ import random
 import struct
 import warnings
 import zipfile
-from collections import OrderedDict
+from argparse import Namespace
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -254,3 +256,30 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
         except UnreadableError:
             continue
         assert same(read, CONTENT)
+
+
+def test_objects_can_be_left_where_they_are_and_are_not_made(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    content = {
+        "net": {"weight": torch.ones(2)},
+        "cmc": np.arange(3.0),
+        "mAP": np.float64(0.5),
+        "args": Namespace(lr=0.1, milestones=[20, 50]),
+        "log": defaultdict(list, {"loss": [1.0]}),
+        "runs": Runs(victim),
+        "epoch": 3,
+    }
+    path = saved(content, tmp_path / "a.pt")
+    with pytest.raises(UnreadableError, match="it holds an object"):
+        torch_files.read(path)
+    read = torch_files.read(path, leave_objects=True)
+    assert not victim.exists()
+    assert same(read.pop("net"), content["net"])
+    assert read.pop("epoch") == 3
+    assert {name: left.kind.rpartition(".")[2] for name, left in read.items()} == {
+        "cmc": "_reconstruct",
+        "mAP": "scalar",
+        "args": "Namespace",
+        "log": "defaultdict",
+        "runs": "system",
+    }

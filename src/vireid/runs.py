@@ -73,6 +73,8 @@ class Details:
     """Number of the pictures learnt from."""
     learnt_in: str | None = None
     """Precision of the forward passes."""
+    imported: Mapping[str, Any] | None = None
+    """Origin of weights that released code has learnt, see `models.importing`."""
     finished: bool = False
     fingerprint: str | None = None
     """Fingerprint of what was learnt; None before the run has finished."""

@@ -51,8 +51,21 @@ class UnreadableError(ValueError):
     """A file that is damaged, or that holds other things than tensors in containers."""
 
 
-def read(path: Path) -> Any:
+@dataclass(frozen=True)
+class Unread:
+    """An object in the place of which nothing was built: a NumPy array, the settings of a run."""
+
+    kind: str
+    """Name of its class, or of the function that would have made it."""
+
+
+def read(path: Path, *, leave_objects: bool = False) -> Any:
     """Read what `torch.save` has written, or the state of a TorchScript module.
+
+    Args:
+        path: The file.
+        leave_objects: Put `Unread` in the place of each object that is neither tensor, container,
+            number nor text, instead of refusing the file. Nothing is run for it either.
 
     Returns:
         Containers, numbers, texts and tensors as they were saved; of a TorchScript module its
@@ -63,15 +76,15 @@ def read(path: Path) -> Any:
         OSError: It is not there, or may not be read.
     """
     with open_plain(path) as file:
-        return read_from(file)
+        return read_from(file, leave_objects=leave_objects)
 
 
-def read_from(file: BufferedReader | BytesIO) -> Any:
+def read_from(file: BufferedReader | BytesIO, *, leave_objects: bool = False) -> Any:
     """Read an open file; as `read`."""
     try:
         with zipfile.ZipFile(file) as archive:
             records = _Records(archive, file.seek(0, os.SEEK_END))
-            content = _Machine(records).run(records.instructions())
+            content = _Machine(records, leave_objects).run(records.instructions())
             return _state_of(content, records) if isinstance(content, _Module) else content
     except UnreadableError:
         raise
@@ -176,8 +189,8 @@ _MARK = object()
 class _Machine:
     """Follows the instructions of a pickle, as far as torch writes them."""
 
-    def __init__(self, records: _Records) -> None:
-        self._records = records
+    def __init__(self, records: _Records, leave_objects: bool) -> None:
+        self._records, self._leave_objects = records, leave_objects
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
@@ -220,12 +233,10 @@ class _Machine:
         self._stack.append(tuple(self.pop_to_mark()))
 
     def append(self, _: object) -> None:
-        (value,) = self.pop(1)
-        self._list().append(value)
+        self._extend(self.pop(1))
 
     def extend(self, _: object) -> None:
-        values = self.pop_to_mark()
-        self._list().extend(values)
+        self._extend(self.pop_to_mark())
 
     def set_item(self, _: object) -> None:
         self._set(self.pop(2))
@@ -248,11 +259,16 @@ class _Machine:
             self._stack.append(_Kind(name.replace(" ", ".")))
         elif name in CALLS:
             self._stack.append(CALLS[name])
+        elif self._leave_objects:
+            self._stack.append(Unread(name.replace(" ", ".")))
         else:
             raise UnreadableError(f"it holds an object, of {name.replace(' ', '.')}")
 
     def call(self, _: object) -> None:
         function, arguments = self.pop(2)
+        if isinstance(function, Unread):
+            self._stack.append(function)
+            return
         if not isinstance(function, _Call) or not isinstance(arguments, tuple):
             raise UnreadableError("its instructions are damaged")
         if function.do is dict and arguments:
@@ -261,6 +277,9 @@ class _Machine:
 
     def create(self, _: object) -> None:
         kind, arguments = self.pop(2)
+        if isinstance(kind, Unread):
+            self._stack.append(kind)
+            return
         if not isinstance(kind, _Kind) or arguments != ():
             raise UnreadableError("its instructions are damaged")
         self._stack.append(_Module(kind.name))
@@ -269,6 +288,8 @@ class _Machine:
         """Give a module its attributes; those of a dictionary (versions of layers) are left out."""
         (state,) = self.pop(1)
         there = self._stack[-1]
+        if isinstance(there, Unread):
+            return
         if not isinstance(there, (_Module, dict)) or not isinstance(state, dict):
             raise UnreadableError("it holds a module that unpacks itself")
         if isinstance(there, _Module):
@@ -280,13 +301,18 @@ class _Machine:
             raise UnreadableError("its instructions are damaged")
         self._stack.append(self._records.storage(key, DTYPES[kind.name], count))
 
-    def _list(self) -> list[Any]:
-        if not isinstance(self._stack[-1], list):
+    def _extend(self, values: list[Any]) -> None:
+        there = self._stack[-1]
+        if isinstance(there, Unread):
+            return
+        if not isinstance(there, list):
             raise UnreadableError("its instructions are damaged")
-        return self._stack[-1]
+        there.extend(values)
 
     def _set(self, pairs: list[Any]) -> None:
         there, keys = self._stack[-1], pairs[::2]
+        if isinstance(there, Unread):
+            return
         # Comparing tuples of tuples of tuples can take for ever.
         if not isinstance(there, dict) or not all(isinstance(key, (str, int)) for key in keys):
             raise UnreadableError("it holds an unusual dictionary")

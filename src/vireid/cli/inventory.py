@@ -1,6 +1,6 @@
 """Everything that has a name: methods with settings, data sets, protocols, recipes, models.
 
-Methods are read, not imported, so that they can be listed on a machine without torch.
+Methods and formats are read, not imported, so that they can be listed on a machine without torch.
 """
 
 import ast
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vireid import datasets, methods, ranges, recipes, user_code
 from vireid.errors import VireidError, suggestion
-from vireid.models import opening
+from vireid.models import imports, opening
 from vireid.models.card import read_exported
 from vireid.scoring.named_protocols import OFFERED
 
@@ -161,6 +161,17 @@ def _model(name: str) -> Entry:
     return Entry(name, what, {"fingerprint": card.fingerprint})
 
 
+def _format(name: str) -> Entry:
+    module = ast.parse((Path(imports.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))
+    told = {
+        ast.unparse(line.targets[0]): ast.literal_eval(line.value)
+        for line in module.body
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) in ("TITLE", "ADDRESS")
+    }
+    command = f"vireid import {name} CHECKPOINT --out MODEL"
+    return Entry(name, told["TITLE"], {"code": told["ADDRESS"], "import one with": command})
+
+
 def _recipes_of(kind: str) -> Callable[[], list[str]]:
     return lambda: [name for name in recipes.available() if recipes.shipped(name).kind == kind]
 
@@ -172,5 +183,6 @@ KINDS: Mapping[str, tuple[Callable[[], list[str]], Callable[[str], Entry]]] = {
     "recipes": (_recipes_of("recipe"), _recipe),
     "sweeps": (_recipes_of("sweep"), _recipe),
     "models": (opening.shipped, _model),
+    "formats": (imports.available, _format),
 }
 """Functions that list the names of a kind, and that describe one, by kind."""

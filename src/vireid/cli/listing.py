@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 def list_(kind: str | None, name: str | None, as_json: bool) -> None:
-    """Say what methods, data sets, protocols, recipes, sweeps and models there are.
+    """Say what methods, data sets, protocols, recipes, sweeps, models and formats there are.
 
     KIND is one of these words (datasets for data sets), NAME one of that kind.
     """

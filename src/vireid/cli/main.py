@@ -41,6 +41,7 @@ for command in (
     models.show_auxiliary,
     models.show_measures,
     models.export,
+    models.import_,
     search.index,
     search.search,
     search.verify,

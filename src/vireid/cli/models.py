@@ -1,11 +1,11 @@
-"""Commands about what was learnt: export, show-auxiliary, show-measures."""
+"""Commands about what was learnt: export, import, show-auxiliary, show-measures."""
 
 from pathlib import Path
 
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
+from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, TRUST_CODE, examples
 
 
 @click.command(epilog=examples("vireid export runs/agw_nightwalk_mini-1 --out my_model"))
@@ -27,6 +27,43 @@ def export(run: Path, out: Path, trust_code: bool) -> None:
         f"use it with: vireid index FOLDER --out site.gallery --model {out}",
         f'in Python:   vireid.Embedder.open("{out}")',
     )
+
+
+@click.command(
+    name="import",
+    epilog=examples(
+        "vireid import agw sysu_agw_best.t --out agw_sysu data.dataset=sysu_mm01",
+        "vireid import agw regdb_3.t --out agw_3 data.dataset=regdb data.trial=3",
+    ),
+)
+@click.argument("format_", metavar="FORMAT")
+@click.argument("checkpoint", type=EXISTING_FILE)
+@click.argument("overrides", nargs=-1, metavar="[key=value]...")
+@click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="NAME",
+    help="Leave out weights whose names begin so; they must take no part in embedding.",
+)
+def import_(
+    format_: str,
+    checkpoint: Path,
+    overrides: tuple[str, ...],
+    out: Path,
+    without: tuple[str, ...],
+) -> None:
+    """Make a model of a checkpoint that released code has written.
+
+    FORMAT says by whose code; `vireid list formats` has them all. Nothing in the file is run. What
+    the checkpoint has learnt on is told by data.dataset (and data.trial), the size of its pictures
+    by data.height and data.width.
+    """
+    from vireid.models.importing import import_checkpoint
+
+    made = import_checkpoint(format_, checkpoint, out, overrides, without=without)
+    click.echo("\n".join([f"{out}: {made.taken} weights", *made.lines()]))
+    click.echo(f"use it with: vireid evaluate {out} --root FOLDER")
 
 
 @click.command(

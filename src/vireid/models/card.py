@@ -20,6 +20,8 @@ Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Dim = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 """Length of an embedding."""
 
+LAST_EPOCH = "last epoch"
+
 
 class ModelError(VireidError):
     """A model cannot be opened, or cannot do what was asked."""
@@ -78,6 +80,8 @@ class Exported:
     dataset: str | None = None
     num_identities: Count | None = None
     learnt_in: str | None = None
+    imported: Mapping[str, Any] | None = None
+    """Origin of a model that released code has learnt, see `models.importing`."""
     name: str
     files: Mapping[str, str]
     """SHA-256 of the other files of the folder, by name."""
@@ -113,6 +117,15 @@ def learnt_on(folder: Path) -> str:
         return "unknown"
     name = datasets.name_of(data.dataset)
     return name if data.trial is None else f"{name} trial {data.trial}"
+
+
+def chosen(imported: Mapping[str, Any] | None) -> str:
+    """Return how the weights of a model were chosen among those of all epochs.
+
+    Args:
+        imported: Origin of a model that released code has learnt; None for vireid's own.
+    """
+    return f"imported from {imported['format']}, chosen by its authors" if imported else LAST_EPOCH
 
 
 def training_of(folder: Path, people: int | None) -> Training | None:

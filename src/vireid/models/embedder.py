@@ -53,9 +53,6 @@ class Embedded:
 class Embedder:
     """Turns pictures into vectors."""
 
-    checkpoint = "last epoch"
-    """How the weights were chosen: runs and exported models hold those of the last epoch."""
-
     def __init__(
         self,
         card: ModelCard,
@@ -63,11 +60,14 @@ class Embedder:
         learnt_on: str = "unknown",
         training: Training | None = None,
         text: Text | None = None,
+        checkpoint: str = "last epoch",
     ) -> None:
         self.card = card
         self.learnt_on = learnt_on
         """Name of the data set, with the number of its split where there are several."""
         self.training = training
+        self.checkpoint = checkpoint
+        """How the weights were chosen: runs and exported models hold those of the last epoch."""
         self._network = network
         self._text = text or Text()
         self.text_caveat = self._text.caveat
@@ -99,7 +99,14 @@ class Embedder:
         """
         opened = open_model(model, threads, trust_code=trust_code)
         known.remember(opened.card.source)
-        return cls(opened.card, opened.network, opened.learnt_on, opened.training, opened.text)
+        return cls(
+            opened.card,
+            opened.network,
+            opened.learnt_on,
+            opened.training,
+            opened.text,
+            opened.checkpoint,
+        )
 
     def check(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
         """Embed noise, so that a model which opens but cannot embed is found before it is needed.

@@ -98,6 +98,7 @@ def _described(
         dataset=details.dataset,
         num_identities=details.num_identities,
         learnt_in=details.learnt_in,
+        imported=details.imported,
         name=name,
         files=files,
     )

@@ -12,9 +12,11 @@ from pathlib import Path
 from vireid.models import onnx_network
 from vireid.models.card import (
     CARD,
+    LAST_EPOCH,
     ModelCard,
     ModelError,
     Training,
+    chosen,
     learnt_on,
     read_exported,
     training_of,
@@ -40,6 +42,8 @@ class OpenModel:
     learnt_on: str = "unknown"
     """Name of the data set, with the number of its split where there are several."""
     training: Training | None = None
+    checkpoint: str = LAST_EPOCH
+    """How the weights were chosen: runs and exported models hold those of the last epoch."""
 
 
 def shipped() -> list[str]:
@@ -86,8 +90,8 @@ def open_model(
     if os.path.lexists(folder / CARD):  # a link that leads nowhere is told when it is read
         exported = read_exported(folder)
         opened = onnx_network.open_exported(folder, exported, source, threads or processors())
-        people = exported.num_identities
-        return OpenModel(*opened, learnt_on(folder), training_of(folder, people))
+        training = training_of(folder, exported.num_identities)
+        return OpenModel(*opened, learnt_on(folder), training, chosen(exported.imported))
     if os.path.lexists(folder / "run.json"):
         return _open_run(folder, source, trust_code)
     raise ModelError(
@@ -101,8 +105,9 @@ def _open_run(folder: Path, source: str, trust_code: bool) -> OpenModel:
     from vireid.models import torch_network
 
     original = f"{ORIGINAL}{folder.absolute()}"
-    opened, people = torch_network.open_run(folder, source, original, trust_code=trust_code)
-    return OpenModel(*opened, learnt_on(folder), training_of(folder, people))
+    opened, details = torch_network.open_run(folder, source, original, trust_code=trust_code)
+    training = training_of(folder, details.num_identities)
+    return OpenModel(*opened, learnt_on(folder), training, chosen(details.imported))
 
 
 def _open_original(run: Path, trust_code: bool) -> OpenModel:

@@ -13,13 +13,14 @@ from vireid.method import FromText
 from vireid.models.card import ModelCard
 from vireid.models.network import Network, Reader, Text
 from vireid.records import Modality
+from vireid.runs import Details
 from vireid.shapes import images_of
 
 
 def open_run(
     folder: Path, source: str, original: str, *, trust_code: bool = False
-) -> tuple[tuple[ModelCard, Network, Text], int]:
-    """Open the model that a run has learnt; also return the number of people it has learnt from.
+) -> tuple[tuple[ModelCard, Network, Text], Details]:
+    """Open the model that a run has learnt; also return what `run.json` says of it.
 
     Args:
         folder: A run folder.
@@ -47,7 +48,7 @@ def open_run(
     text = Text(read) if read else Text()
     if isinstance(method, FromText):
         text = Text(read, caveat=method.text_caveat(recipe.settings, card.name, original))
-    return (card, network, text), details.num_identities
+    return (card, network, text), details
 
 
 def open_original(
