@@ -6,7 +6,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test lint format types docs pytest clean
+.PHONY: help setup demo test lint format types docs pytest fuzz clean
 
 help:           ## what can be made
 	@grep -E '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -33,6 +33,9 @@ types: setup    ## mypy, strict
 
 pytest: setup   ## the tests alone; one file: make pytest ONLY=tests/test_recipe.py
 	$(RUN) pytest --numprocesses 2 --dist worksteal $(ONLY)
+
+fuzz: setup     ## parsers on random bytes, what fails is kept: make fuzz MINUTES=10
+	$(RUN) tests.fuzz --minutes $(or $(MINUTES),5)
 
 docs: setup     ## check every link and every code block in README.md and docs/
 	$(RUN) pytest tests/test_docs.py

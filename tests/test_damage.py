@@ -1,6 +1,7 @@
 """Files that are damaged, incomplete or a stranger's are told by name in one line."""
 
 import json
+import os
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
@@ -241,6 +242,25 @@ def test_every_command_names_the_damaged_file(
         assert culprit in errors.strip().splitlines()[-1], (words, errors)
         assert "Traceback" not in errors
     assert not (tmp_path / "g2").exists()
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused(run: Run, copied: Path, tmp_path: Path) -> None:
+    toy, site = write_model(tmp_path / "toy"), write_site(tmp_path / "site", people=1)
+    for path, words in (
+        (toy / "model.json", ("evaluate", toy)),
+        (toy / "weights.bin", ("index", site, "--out", tmp_path / "g", "--model", toy)),
+        (copied / "scores.json", ("compare", copied)),
+        (copied / "run.json", ("evaluate", copied)),
+        (copied / "model.safetensors", ("evaluate", copied)),
+        (copied / "recipe.toml", ("train", copied / "recipe.toml", "--out", tmp_path / "t")),
+    ):
+        path.rename(tmp_path / "away")
+        os.mkfifo(path)
+        status, _, errors = run(*words)
+        assert status in (1, 2), words
+        assert path.name in errors
+        path.unlink()
+        (tmp_path / "away").rename(path)
 
 
 def flipped(path: Path, count: int) -> Iterator[int]:

@@ -149,8 +149,9 @@ def _typed(
 ) -> T:
     try:
         return convert()
-    except (msgspec.MsgspecError, ValueError, RecursionError, VireidError) as reason:
-        raise error(f"{place} is damaged or something else ({reason}); {way_out}") from reason
+    except Exception as reason:  # a tensor in the place of a table leads anywhere
+        why = " ".join(str(reason).split())
+        raise error(f"{place} is damaged or something else ({why}); {way_out}") from reason
 
 
 def _unpacked(content: bytes) -> bytes:

@@ -16,6 +16,16 @@ NO_FILE = "it is no regular file but a pipe, a socket, a device or a folder"
 FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a regular file; one that is too long to be a path does not."""
+    return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises an error then
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads anywhere; one that is too long to be a path does not."""
+    return os.path.exists(path)  # noqa: PTH110  as above
+
+
 def open_plain(path: Path) -> BufferedReader:
     """Open a regular file, or a link to one, for reading.
 

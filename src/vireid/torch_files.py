@@ -4,8 +4,8 @@
 and so on hold their numbers, and TorchScript adds the source of its modules. A pickle is a little
 program, and TorchScript's source is another. This reader accepts only those pickle instructions
 that torch writes, which build containers and tensors. From the source it reads nothing but the
-lists of names. Reading takes no more memory than the file has bytes, and the checksum of every
-record is checked.
+lists of names. Reading takes as much memory as the file has bytes and half a GiB at most for
+containers, and the checksum of every record is checked.
 """
 
 import os
@@ -23,8 +23,8 @@ from torch import Tensor
 
 from vireid.plain_files import open_plain
 
-MOST_INSTRUCTIONS = 2**24
-"""Largest size of `data.pkl` in bytes; a checkpoint of ten thousand tensors has an eighth."""
+MOST_INSTRUCTIONS = 2**22
+"""Largest size of `data.pkl` in bytes; a checkpoint of ten thousand tensors has half of it."""
 MOST_SOURCE = 2**26
 """Largest size in bytes of TorchScript's source that is read."""
 MOST_PARTS = 100_000

@@ -20,6 +20,7 @@ from types import ModuleType
 
 from vireid import documents
 from vireid.errors import VireidError, explain_missing_module
+from vireid.plain_files import is_file
 from vireid.whole_files import write_whole
 
 IN_FILE = re.compile(r"(?P<file>.+\.py)(?::(?P<thing>\w+))?")
@@ -182,7 +183,7 @@ def check_trusted(names: Iterable[str], folder: Path, *, trust_code: bool) -> No
 
 def _tell_if_changed(code: UserCode, known: Kept) -> None:
     origin = parse(known.origin)
-    if origin and origin.file and origin.file.is_file() and origin.sum != known.sum:
+    if origin and origin.file and is_file(origin.file) and origin.sum != known.sum:
         log.warning("%s has changed since; the run's own copy is used: %s", origin, code)
 
 
@@ -203,7 +204,7 @@ def _file(code: UserCode) -> Path:
 
 
 def _sum(file: Path) -> str:
-    if not file.is_file():
+    if not is_file(file):
         raise VireidError(
             f"there is no file {file}; in a recipe its path starts from the recipe's folder"
         )

@@ -161,7 +161,7 @@ def _labels(names: Names, at: Mapping[str, int]) -> Labels:
     modality = said.get("modality", "").lower()
     return Labels(
         MODALITIES.get(modality) or _sysu_layout.MODALITIES.get(modality),
-        int(said["identity"]) if "identity" in said else None,
+        int(said["identity"].lstrip("0") or "0") if "identity" in said else None,
         camera_of(said["camera"]) if "camera" in said else None,
     )
 

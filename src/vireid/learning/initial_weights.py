@@ -14,6 +14,7 @@ from vireid.learning.loop import seed_of
 from vireid.method import Method
 from vireid.models.card import CARD, read_exported
 from vireid.models.opening import folder_of, is_shipped
+from vireid.plain_files import is_file
 from vireid.recipe import DataOutline, Recipe
 from vireid.runs import RunError
 
@@ -96,7 +97,7 @@ def _whole_parts(fresh: Iterable[str], known: Iterable[str]) -> list[str]:
 def _weights(source: str) -> dict[str, Tensor]:
     folder = folder_of(source)
     path = folder / runs.WEIGHTS
-    if not path.is_file():
+    if not is_file(path):
         raise RunError(f"start_from is '{source}', but there is no {path}; is that run finished?")
     files: Mapping[str, str] = {}
     if (folder / CARD).exists():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from vireid.errors import VireidError, suggestion
+from vireid.plain_files import is_file
 from vireid.whole_files import write_whole
 
 FOLDER = Path(__file__).parent
@@ -54,7 +55,7 @@ def find(name: str | Path, beside: Path = Path()) -> Path:
     Raises:
         VireidError: It is neither.
     """
-    if (beside / name).is_file():
+    if is_file(beside / name):
         return beside / name
     if str(name) in available():
         return FOLDER / f"{name}.toml"

@@ -25,6 +25,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
+from vireid.plain_files import is_there
 from vireid.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
 from vireid.scoring.metrics import RankingScores, score_ranking
@@ -256,7 +257,7 @@ def _check_is_there(root: str, model: str, recipe: Path) -> None:
     Raises:
         VireidError: It is not there.
     """
-    if not Path(root).exists():
+    if not is_there(Path(root)):
         seen_from = "" if Path(root).is_absolute() else f" from here ({Path.cwd()})"
         raise VireidError(
             f"{model} has learnt from the data set in {root}, as its recipe {recipe} says, and "
