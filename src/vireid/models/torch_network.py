@@ -15,6 +15,11 @@ from vireid.models.network import Network, Pictures, Reader, Text, Vectors
 from vireid.records import Modality
 from vireid.shapes import images_of
 
+WORDLESS = (
+    "{name} was imported from a checkpoint that holds too few words to read sentences; search by "
+    "sentences in a gallery that was indexed by a model which was learnt here"
+)
+
 
 def open_run(
     folder: Path, source: str, original: str, *, trust_code: bool = False
@@ -44,6 +49,8 @@ def open_run(
         learnt_in=facts.get("learnt_in"),
     )
     network, read = _in_torch(method)
+    if not facts.get("imported", {}).get("reads_text", True):
+        return card, network, Text(refusal=WORDLESS)
     if not isinstance(method, FromText):
         return card, network, Text(read) if read else Text()
     return (
