@@ -2,7 +2,6 @@
 
 import ast
 import time
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,13 +10,15 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F  # noqa: N812
 
 import _steps
-from parity.comparing import Findings, Watch, gradients, renamed, statistics, weights
+from parity.comparing import Findings, Tensors, Watch, gradients, statistics, weights
 from parity.inputs import batch_of, fill, set_statistics
 from parity.released import defines, importing, on_the_processor, own_words
 from parity.repositories import Clone
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Stage
 from vireid.methods.agw import AGW
+from vireid.models.imports._translation import renamed
+from vireid.models.imports.agw import names
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
 
@@ -34,11 +35,6 @@ WEAKER = {
 """Factors of random weights, by patterns of their names."""
 EPOCHS = (*range(10), 10, 15, 19, 20, 35, 49, 50, 60, 70, 80)
 """Epochs of the 20 steps: all rates of the schedule are among them."""
-BLOCKS = {1: 3, 2: 4, 3: 6, 4: 3}
-"""Blocks of ResNet-50, by layer."""
-NON_LOCAL = {1: 0, 2: 2, 3: 3, 4: 0}
-"""Non-local blocks behind the last blocks of each layer."""
-PARTS_OF_NON_LOCAL = {"g.0": "g", "W.0": "out", "W.1": "norm", "theta": "theta", "phi": "phi"}
 SWITCHED = (
     'weights of the triplet: `triplet_weights = "code"`',
     "mean and deviation are subtracted by the trunk: theirs is given what ours makes of a picture",
@@ -58,8 +54,7 @@ def compare(clone: Clone, dtype: torch.dtype, findings: Findings) -> None:
     """Add rows about one precision."""
     findings.switched, findings.kept, findings.not_compared = SWITCHED, KEPT, NOT_COMPARED
     theirs, ours = Theirs(clone, dtype), Ours(dtype)
-    names = names_of_ours(theirs.net.state_dict())
-    ours.method.load_state_dict(renamed(theirs.net.state_dict(), names), strict=False)
+    ours.method.load_state_dict(as_ours(theirs.net.state_dict()), strict=False)
     _schedule(theirs, ours, findings)
     _embeddings("embedding", theirs, ours, findings)
     losses: dict[str, list[Tensor]] = {"ours": [], "theirs": []}
@@ -70,42 +65,19 @@ def compare(clone: Clone, dtype: torch.dtype, findings: Findings) -> None:
         losses["ours"].append(ours.losses())
         losses["theirs"].append(theirs.losses())
         if step == 0:
-            _first_step(theirs, ours, names, findings)
+            _first_step(theirs, ours, findings)
     findings.compare(
         f"both losses of {len(EPOCHS)} steps", *(torch.stack(losses[k]) for k in losses)
     )
     later = f"after {len(EPOCHS)} steps"
-    _same(f"weights {later}", weights, theirs, ours, names, findings)
-    _same(f"batch statistics {later}", statistics, theirs, ours, names, findings)
+    _same(f"weights {later}", weights, theirs, ours, findings)
+    _same(f"batch statistics {later}", statistics, theirs, ours, findings)
     _embeddings(f"embedding {later}", theirs, ours, findings)
 
 
-def names_of_ours(state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return vireid's name of each of their tensors; those that are never used have none."""
-    beginnings = {
-        f"{module}.{part}.": f"trunk.stems.{modality}.{place}."
-        for module, modality in (
-            ("visible_module.visible", "visible"),
-            ("thermal_module.thermal", "infrared"),
-        )
-        for place, part in enumerate(("conv1", "bn1"))
-    }
-    for layer, blocks in BLOCKS.items():
-        plain = blocks - NON_LOCAL[layer]
-        for i in range(blocks):
-            ahead = f"trunk.shared.{layer - 1}"
-            # Each of the last blocks is followed by a non-local one.
-            place = i + max(0, i - plain)
-            beginnings[f"base_resnet.base.layer{layer}.{i}."] = f"{ahead}.{place}."
-            for part, own in PARTS_OF_NON_LOCAL.items() if i >= plain else ():
-                beginnings[f"NL_{layer}.{i - plain}.{part}."] = f"{ahead}.{place + 1}.{own}."
-    beginnings |= {"bottleneck.": "neck.", "classifier.": "classifier."}
-    return {
-        name: ours + name.removeprefix(theirs)
-        for name in state
-        for theirs, ours in beginnings.items()
-        if name.startswith(theirs) and name != "bottleneck.bias"
-    }
+def as_ours(tensors: Tensors) -> dict[str, Tensor]:
+    """Return what their network uses, under vireid's names, by the table of `vireid import`."""
+    return renamed(tensors, names(non_local=True))[0]
 
 
 class Theirs:
@@ -253,7 +225,7 @@ def _embeddings(what: str, theirs: Theirs, ours: Ours, findings: Findings) -> No
     ours.stage.thaw(method)
 
 
-def _first_step(theirs: Theirs, ours: Ours, names: Mapping[str, str], findings: Findings) -> None:
+def _first_step(theirs: Theirs, ours: Ours, findings: Findings) -> None:
     for name, told in (
         ("pooled", "features before the neck"),
         ("neck", "features after the neck"),
@@ -267,15 +239,8 @@ def _first_step(theirs: Theirs, ours: Ours, names: Mapping[str, str], findings: 
     papers = weighted_triplet(pooled, people.repeat(2))
     told = 'weighted triplet, `triplet_weights = "paper"`'
     findings.compare(told, papers, theirs.losses()[1], control=True)
-    _same("gradients of a step", gradients, theirs, ours, names, findings)
+    _same("gradients of a step", gradients, theirs, ours, findings)
 
 
-def _same(
-    what: str,
-    taken: Any,
-    theirs: Theirs,
-    ours: Ours,
-    names: Mapping[str, str],
-    findings: Findings,
-) -> None:
-    findings.compare(what, taken(ours.method), renamed(taken(theirs.net), names))
+def _same(what: str, taken: Any, theirs: Theirs, ours: Ours, findings: Findings) -> None:
+    findings.compare(what, taken(ours.method), as_ours(taken(theirs.net)))

@@ -166,8 +166,3 @@ def statistics(module: nn.Module) -> dict[str, Tensor]:
         for name, value in module.named_buffers()
         if name.endswith(("running_mean", "running_var"))
     }
-
-
-def renamed(tensors: Tensors, names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Return the tensors whose names are in a table, under the names it gives them."""
-    return {names[name]: value for name, value in tensors.items() if name in names}

@@ -2,7 +2,7 @@
 
 import ast
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +12,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import _steps
-from parity.comparing import Findings, Watch, gradients, statistics, weights
+from parity.comparing import Findings, Tensors, Watch, gradients, statistics, weights
 from parity.inputs import batch_of, fill, set_statistics
 from parity.released import importing, on_the_processor, own_words
 from parity.repositories import Clone
 from vireid.method import Stage
 from vireid.methods.clip4vi_reid import CLIP4VIReID, _Features
+from vireid.models.imports._translation import renamed
+from vireid.models.imports.csdn import NAMES, as_ours
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
 
@@ -76,49 +78,11 @@ def compare(clone: Clone, dtype: torch.dtype, findings: Findings) -> None:
     _last_stage(theirs, ours, findings)
 
 
-def names_of_ours(names: Iterator[str]) -> dict[str, str]:
-    """Return vireid's name of each of their weights that is in both under one name and shape."""
-    beginnings = {
-        f"image_encoder{number}.{theirs}.": f"images.stems.{modality}.{ours}."
-        for number, modality in enumerate(Modality, start=1)
-        # Ours has a place for each activation.
-        for theirs, ours in enumerate((0, 1, 3, 4, 6, 7))
-    }
-    beginnings |= {
-        "image_encoder.": "images.layers.",
-        "attnpool.positional_embedding": "images.attend.positions",
-        "attnpool.q_proj.": "images.attend.query.",
-        "attnpool.k_proj.": "images.attend.key.",
-        "attnpool.v_proj.": "images.attend.value.",
-        "attnpool.c_proj.": "images.attend.leave.",
-        "classifier.GEM.p": "pool.power",
-        "classifier.BN.": "necks.0.",
-        "classifier.classifier.": "classifiers.0.",
-        "classifier2.BN.": "necks.1.",
-        "classifier2.classifier.": "classifiers.1.",
-        "text_encoder.transformer.resblocks.": "text.blocks.",
-        "text_encoder.positional_embedding": "text.positions",
-        "text_encoder.ln_final.": "text.norm.",
-    }
-    return {
-        name: ours + name.removeprefix(theirs)
-        for name in names
-        for theirs, ours in beginnings.items()
-        if name.startswith(theirs)
-    }
-
-
-def as_ours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return their tensors under vireid's names, in vireid's shapes."""
-    known = names_of_ours(iter(tensors))
-    found = {ours: tensors[theirs] for theirs, ours in known.items()}
-    if "pool.power" in found:
-        found["pool.power"] = found["pool.power"].squeeze(0)
-    if "text_encoder.text_projection" in tensors:
-        found["text.projection.weight"] = tensors["text_encoder.text_projection"].T
-    tokens = [f"prompt_learner{number}.cls_ctx" for number in (1, 2)]
-    if tokens[0] in tensors:
-        found["prompts.tokens"] = torch.stack([tensors[name] for name in tokens])
+def renamed_as_ours(tensors: Tensors) -> dict[str, Tensor]:
+    """Return their tensors under vireid's names and in its shapes, by the table of importing."""
+    found = renamed(tensors, NAMES)[0] | as_ours(tensors)
+    # Theirs keeps only the words of its prompt; ours has those of the file.
+    found.pop("text.words.weight", None)
     return found
 
 
@@ -127,6 +91,7 @@ class Theirs:
 
     def __init__(self, clone: Clone, dtype: torch.dtype, file: Path) -> None:
         """Build it with random weights, and write those of CLIP into a file."""
+        torch.manual_seed(0)
         with on_the_processor():
             with importing(clone.folder) as module_of:
                 self._train = module_of("core.train")
@@ -224,7 +189,7 @@ class Ours:
 
     def take(self, theirs: Theirs) -> None:
         """Take over all of their weights and batch statistics."""
-        state = as_ours(theirs.net.state_dict())
+        state = renamed_as_ours(theirs.net.state_dict())
         _, unexpected = self.method.load_state_dict(state, strict=False)
         assert not unexpected
 
@@ -307,7 +272,7 @@ def of_spectra(batch: _Features) -> list[_Features]:
 
 def _weights_as_loaded(theirs: Theirs, ours: Ours, findings: Findings) -> None:
     """Compare what either side has made of CLIP's file: names, position embeddings, projection."""
-    state = as_ours(theirs.net.state_dict())
+    state = renamed_as_ours(theirs.net.state_dict())
     read = {
         name: value
         for name, value in state.items()
@@ -368,12 +333,12 @@ def _first_stage(theirs: Theirs, ours: Ours, findings: Findings) -> None:
             findings.compare(
                 "first stage: gradients of tokens",
                 gradients(ours.method)["prompts.tokens"],
-                as_ours(gradients(theirs.net))["prompts.tokens"],
+                renamed_as_ours(gradients(theirs.net))["prompts.tokens"],
             )
     findings.compare(
         f"first stage: tokens after {len(FIRST_EPOCHS)} steps",
         ours.method.prompts.tokens.detach(),
-        as_ours(weights(theirs.net))["prompts.tokens"],
+        renamed_as_ours(weights(theirs.net))["prompts.tokens"],
     )
     _texts(f"first stage: texts after {len(FIRST_EPOCHS)} steps", theirs, ours, findings)
 
@@ -399,7 +364,9 @@ def _rates(
     for epoch in [*range(stage.epochs), 0]:
         with on_the_processor():
             go_to(epoch)
-        rates = as_ours({name: torch.tensor([group["lr"]]) for name, group in named.items()})
+        rates = renamed_as_ours(
+            {name: torch.tensor([group["lr"]]) for name, group in named.items()}
+        )
         for name, group in own.items():
             mine[name].append(group["initial_lr"] * factor(epoch))
             other[name].append(float(rates[name].flatten()[0]))
@@ -439,7 +406,7 @@ def _last_stage(theirs: Theirs, ours: Ours, findings: Findings) -> None:
             _first_step(theirs, ours, findings)
     later = f"last stage: {{}} after {len(LAST_EPOCHS)} steps"
     for name, taken in {"weights": weights, "batch statistics": statistics}.items():
-        other = as_ours(taken(theirs.net))
+        other = renamed_as_ours(taken(theirs.net))
         mine = taken(ours.method)
         findings.compare(later.format(name), {k: mine[k] for k in other}, other)
     _embeddings(later.format("embedding"), theirs, ours, findings)
@@ -464,7 +431,7 @@ def _first_step(theirs: Theirs, ours: Ours, findings: Findings) -> None:
     # Others have gradients of the first stage still.
     stepped = {id(p) for g in ours.stages["HSA"].optimizer.param_groups for p in g["params"]}
     learnt = {name for name, p in ours.method.named_parameters() if id(p) in stepped}
-    own, others = gradients(ours.method), as_ours(gradients(theirs.net))
+    own, others = gradients(ours.method), renamed_as_ours(gradients(theirs.net))
     findings.compare(
         "last stage: gradients of a step",
         {name: own[name] for name in learnt},

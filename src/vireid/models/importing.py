@@ -101,6 +101,7 @@ def import_checkpoint(
         "repository": form.ADDRESS,
         "file": path.name,
         "sha256": _sum(path),
+        "reads_text": translation.reads_text,
     }
     details = runs.Details(
         dataset=recipe.data.dataset,

@@ -16,6 +16,11 @@ from vireid.records import Modality
 from vireid.runs import Details
 from vireid.shapes import images_of
 
+WORDLESS = (
+    "{name} was imported from a checkpoint that holds too few words to read sentences; search by "
+    "sentences in a gallery that was indexed by a model which was learnt here"
+)
+
 
 def open_run(
     folder: Path, source: str, original: str, *, trust_code: bool = False
@@ -48,6 +53,8 @@ def open_run(
     text = Text(read) if read else Text()
     if isinstance(method, FromText):
         text = Text(read, caveat=method.text_caveat(recipe.settings, card.name, original))
+    if not (details.imported or {}).get("reads_text", True):
+        text = Text(refusal=WORDLESS)
     return (card, network, text), details
 
 

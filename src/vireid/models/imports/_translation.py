@@ -35,6 +35,8 @@ class Translation:
     """Their names of the weights that were taken over."""
     unused: Mapping[str, str] = field(default_factory=dict)
     """Beginnings of their names that embedding does not need, each with the reason."""
+    reads_text: bool = True
+    """Whether sentences can be embedded, if the method reads text."""
     fresh: tuple[str, ...] = ()
     """Beginnings of vireid's names of weights that may be missing, as embedding does without."""
     remarks: tuple[str, ...] = ()
