@@ -98,16 +98,19 @@ def read_lines(
     kind: type[T] | GenericAlias,
     way_out: str,
     error: type[VireidError] = VireidError,
+    *,
+    is_growing: bool = False,
 ) -> list[T]:
     """Read a file of one JSON value a line, perhaps packed by gzip.
 
-    Parameters and errors are those of `read_json`. A last line that does not end is left out:
-    whoever wrote it was stopped.
+    Parameters and errors are those of `read_json`, and `is_growing`: a file that is written line by
+    line, whose last one is left out if it does not end, as whoever wrote it was stopped.
     """
     content = _content(path, MOST_OF_A_CARD, way_out, error)
     if path.suffix == ".gz":
         content = _typed(path, lambda: _unpacked(content), way_out, error)
-    numbered = enumerate(content.split(b"\n")[:-1], start=1)
+    lines = content.split(b"\n")
+    numbered = enumerate(lines if lines[-1] and not is_growing else lines[:-1], start=1)
     return [_decoded(f"{path}, line {n},", line, kind, way_out, error) for n, line in numbered]
 
 

@@ -99,6 +99,19 @@ class DataOutline:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """The origin of weights that released code has learnt, see `models.importing`."""
+
+    format: str
+    repository: str
+    file: str
+    """Name of the checkpoint."""
+    sha256: str
+    reads_text: bool = True
+    """Whether a method that reads sentences still does with these weights."""
+
+
+@dataclass(frozen=True)
 class Outline:
     """What a recipe says about a model's origin; read without its method, and so without torch."""
 

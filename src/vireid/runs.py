@@ -38,7 +38,7 @@ from vireid.documents import Count
 from vireid.errors import VireidError
 from vireid.method import FromText, Method
 from vireid.plain_files import open_plain, what_is_wrong
-from vireid.recipe import Recipe
+from vireid.recipe import Imported, Recipe
 from vireid.whole_files import new_folder, write_whole, writing_to
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Details:
     """Number of the pictures learnt from."""
     learnt_in: str | None = None
     """Precision of the forward passes."""
-    imported: Mapping[str, Any] | None = None
+    imported: Imported | None = None
     """Origin of weights that released code has learnt, see `models.importing`."""
     finished: bool = False
     fingerprint: str | None = None

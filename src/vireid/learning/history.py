@@ -48,7 +48,7 @@ def read_epochs(path: Path) -> list[Epoch]:
     Raises:
         VireidError: A line is damaged; the message names it.
     """
-    return documents.read_lines(path, Epoch, WAY_OUT)
+    return documents.read_lines(path, Epoch, WAY_OUT, is_growing=True)
 
 
 def read_measures(path: Path) -> list[Measured]:
@@ -57,4 +57,4 @@ def read_measures(path: Path) -> list[Measured]:
     Raises:
         VireidError: A line is damaged; the message names it.
     """
-    return documents.read_lines(path, Measured, WAY_OUT)
+    return documents.read_lines(path, Measured, WAY_OUT, is_growing=True)

@@ -10,7 +10,7 @@ import msgspec
 from vireid import datasets, documents
 from vireid.documents import Count
 from vireid.errors import VireidError
-from vireid.recipe import outline_of
+from vireid.recipe import Imported, outline_of
 
 CARD = "model.json"
 FORMAT = 1
@@ -80,7 +80,7 @@ class Exported:
     dataset: str | None = None
     num_identities: Count | None = None
     learnt_in: str | None = None
-    imported: Mapping[str, Any] | None = None
+    imported: Imported | None = None
     """Origin of a model that released code has learnt, see `models.importing`."""
     name: str
     files: Mapping[str, str]
@@ -119,13 +119,13 @@ def learnt_on(folder: Path) -> str:
     return name if data.trial is None else f"{name} trial {data.trial}"
 
 
-def chosen(imported: Mapping[str, Any] | None) -> str:
+def chosen(imported: Imported | None) -> str:
     """Return how the weights of a model were chosen among those of all epochs.
 
     Args:
         imported: Origin of a model that released code has learnt; None for vireid's own.
     """
-    return f"imported from {imported['format']}, chosen by its authors" if imported else LAST_EPOCH
+    return f"imported from {imported.format}, chosen by its authors" if imported else LAST_EPOCH
 
 
 def training_of(folder: Path, people: int | None) -> Training | None:

@@ -96,13 +96,13 @@ def import_checkpoint(
         raise CannotImportError(f"{path} cannot be imported as {name}: {error}") from None
     recipe = _recipe(translation, overrides)
     method = _filled(translation, recipe, path)
-    origin = {
-        "format": name,
-        "repository": form.ADDRESS,
-        "file": path.name,
-        "sha256": _sum(path),
-        "reads_text": translation.reads_text,
-    }
+    origin = recipes.Imported(
+        format=name,
+        repository=form.ADDRESS,
+        file=path.name,
+        sha256=_sum(path),
+        reads_text=translation.reads_text,
+    )
     details = runs.Details(
         dataset=recipe.data.dataset,
         num_identities=translation.identities or 1,

@@ -53,7 +53,7 @@ def open_run(
     text = Text(read) if read else Text()
     if isinstance(method, FromText):
         text = Text(read, caveat=method.text_caveat(recipe.settings, card.name, original))
-    if not (details.imported or {}).get("reads_text", True):
+    if details.imported and not details.imported.reads_text:
         text = Text(refusal=WORDLESS)
     return (card, network, text), details
 
