@@ -139,6 +139,12 @@ def test_a_run_that_crashed_at_any_step_ends_as_an_unbroken_one(
         assert losses(unbroken) == losses(folder)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Have sums rounded as in other processes, whatever tests before have set."""
+    torch.set_num_threads(1)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
