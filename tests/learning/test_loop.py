@@ -88,8 +88,16 @@ def precision(request: pytest.FixtureRequest) -> Precision:
     return found
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    """Have sums rounded as in other processes, whatever tests before have set."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory, precision: Precision) -> Path:
+def unbroken(
+    one_thread: None, tmp_path_factory: pytest.TempPathFactory, precision: Precision
+) -> Path:
     folder = tmp_path_factory.mktemp("unbroken")
     fit(small(ThreeStep), ToyData(), folder, precision=precision)
     assert len(losses(folder)) == 6
@@ -137,12 +145,6 @@ def test_a_run_that_crashed_at_any_step_ends_as_an_unbroken_one(
         fit(small(ThreeStep), ToyData(), folder, precision=precision, resume=True)
         assert_same(saved(unbroken), saved(folder))
         assert losses(unbroken) == losses(folder)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Have sums rounded as in other processes, whatever tests before have set."""
-    torch.set_num_threads(1)
 
 
 KILLED = """
