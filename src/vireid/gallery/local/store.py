@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ from vireid.gallery.store import (
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
-from vireid.whole_files import new_folder, whole_file, writing_to
+from vireid.whole_files import new_folder, scratch_folder, whole_file, writing_to
 
 MODALITIES = tuple(Modality)
 ROWS_TO_COPY = 8 * BLOCK
@@ -311,7 +310,7 @@ class LocalStore:
         """Copy everything, as of one moment, into a ZIP file; return the number of pictures."""
         with ExitStack() as stack, writing_to(archive):
             target = stack.enter_context(whole_file(archive))
-            beside = stack.enter_context(TemporaryDirectory(dir=archive.parent, prefix=".backup-"))
+            beside = stack.enter_context(scratch_folder(archive))
             members, stored = {}, []
             with self._lock, self._reading_vectors() as snapshot:
                 pictures = self._catalogue.count(None)
@@ -320,7 +319,7 @@ class LocalStore:
                     opened = stack.enter_context(file.path.open("rb"))
                     members[held.file] = (opened, file.size_of(held.rows))
                     stored.append(snapshot.stored[modality])
-                copy = Path(beside) / FILE
+                copy = beside / FILE
                 self._catalogue.copy(copy)
             for vectors in stored:
                 if vectors.damaged():
