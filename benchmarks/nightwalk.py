@@ -32,12 +32,12 @@ from PIL import Image, ImageFilter
 
 from vireid import datasets
 from vireid.datasets import Dataset
+from vireid.files.whole import write_whole
 from vireid.pictures import read_picture, read_resized
 from vireid.records import ImageRecord
 from vireid.scoring import baselines, evaluation, named_protocols
 from vireid.scoring.baselines import Baseline
 from vireid.scoring.metrics import score_ranking
-from vireid.whole_files import write_whole
 
 RESULTS = Path(__file__).parent / "results" / "nightwalk"
 RECIPE = "agw_small"

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vireid import ImageRecord
+from vireid.files.whole import write_whole
 from vireid.render.bodies import shop
 from vireid.render.nightwalk import passers_by
 from vireid.render.outfits import Outfit, dress
@@ -22,7 +23,6 @@ from vireid.render.people import draw_person
 from vireid.render.pictures import photograph
 from vireid.render.scenes import CAMERAS, LLCM, REGDB, Camera
 from vireid.reports import contact_sheet
-from vireid.whole_files import write_whole
 
 SEED, ROWS, COLUMNS = 0, 288, 144
 SHOWN: dict[str, tuple[Camera, ...]] = {

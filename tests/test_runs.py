@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import documents, runs
 from vireid import recipe as recipes
+from vireid import runs
 from vireid.cli import main as cli
 from vireid.errors import Interrupted, VireidError
+from vireid.files import documents
 from vireid.learning import devices, initial_weights, learn, run_log
 from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality, pictures_fingerprint

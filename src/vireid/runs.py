@@ -32,14 +32,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vireid import __version__, documents, methods, user_code
+from vireid import __version__, methods, user_code
 from vireid import recipe as recipes
-from vireid.documents import Count
 from vireid.errors import VireidError
+from vireid.files import documents
+from vireid.files.documents import Count
+from vireid.files.regular import open_plain, what_is_wrong
+from vireid.files.whole import new_folder, write_whole, writing_to
 from vireid.method import FromText, Method
-from vireid.plain_files import open_plain, what_is_wrong
 from vireid.recipe import Imported, Recipe
-from vireid.whole_files import new_folder, write_whole, writing_to
 
 log = logging.getLogger(__name__)
 FORMAT = 1

@@ -26,18 +26,19 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from vireid import datasets, documents, runs
+from vireid import datasets, runs
 from vireid import recipe as recipes
 from vireid import recipes as shipped
 from vireid.console import plain, printable, remark
 from vireid.errors import Interrupted, VireidError
+from vireid.files import documents
+from vireid.files.whole import write_whole
 from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
 from vireid.recipe import Recipe
 from vireid.reports.plots import as_png
 from vireid.scoring import evaluation, named_protocols, results
 from vireid.scoring.scores import Group, Scores
-from vireid.whole_files import write_whole
 
 SHOWN = ("R1", "mAP", "mINP")
 """Metrics in the table; the JSON file holds all."""

@@ -18,10 +18,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from vireid import documents
 from vireid.errors import VireidError, explain_missing_module
-from vireid.plain_files import is_file
-from vireid.whole_files import write_whole
+from vireid.files import documents
+from vireid.files.regular import is_file
+from vireid.files.whole import write_whole
 
 IN_FILE = re.compile(r"(?P<file>.+\.py)(?::(?P<thing>\w+))?")
 IN_PACKAGE = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<thing>\w+)")

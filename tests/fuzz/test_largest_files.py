@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 from tests.fuzz import bounds
 
-from vireid import documents, recipe, torch_files
+from vireid import recipe
 from vireid.errors import VireidError
+from vireid.files import documents, torch_files
+from vireid.files.regular import MOST_OF_A_CARD
+from vireid.files.torch_files import MOST_INSTRUCTIONS, UnreadableError
 from vireid.models.card import read_exported
 from vireid.pictures import MOST_COSTLY_PIXELS, MOST_PIXELS, read_resized
-from vireid.plain_files import MOST_OF_A_CARD
-from vireid.torch_files import MOST_INSTRUCTIONS, UnreadableError
 
 SECONDS = 30.0
 
@@ -73,7 +74,7 @@ READ = """
 import sys
 from pathlib import Path
 from tests.fuzz import bounds
-from vireid import torch_files
+from vireid.files import torch_files
 for path in map(Path, sys.argv[1:]):
     bounds.check(lambda _: torch_files.read(path), b"", 30)
 """

@@ -14,8 +14,9 @@ from PIL import Image
 from tests.full_disk import full_disk
 from tests.waiting import HELD_UP, wait_for
 
-from vireid import pictures, plain_files
-from vireid.cache import cache_folder
+from vireid import pictures
+from vireid.files import regular
+from vireid.files.cache import cache_folder
 from vireid.pictures import read_resized
 from vireid.records import Box, ImageRecord, Modality
 from vireid.training_data.packs import (
@@ -192,7 +193,7 @@ def test_a_long_list_of_unreadable_pictures_is_cut_short(tmp_path: Path) -> None
 def test_a_picture_that_vanishes_while_packing_is_named(
     paths: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = plain_files.content_of
+    read = regular.content_of
 
     def remove_last_then_read(path: Path, most: int) -> bytes:
         if path == paths[0]:

@@ -21,9 +21,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vireid import torch_files
 from vireid.errors import VireidError, suggestion
-from vireid.torch_files import UnreadableError
+from vireid.files import torch_files
+from vireid.files.torch_files import UnreadableError
 
 _TINY_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
 TINY: dict[str, dict[str, Any]] = {

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vireid import documents
 from vireid.datasets import Dataset
 from vireid.datasets._files import (
     Tree,
@@ -27,6 +26,7 @@ from vireid.datasets._files import (
     refuse_people_in_both,
 )
 from vireid.errors import VireidError
+from vireid.files import documents
 from vireid.records import ImageRecord, Modality
 
 LISTS = ("train", "query", "gallery")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from vireid import documents
 from vireid.datasets import Dataset, _sysu_layout
 from vireid.errors import VireidError
+from vireid.files import documents
 
 MINI = Path(__file__).with_name("nightwalk_mini")
 """Folder of the small edition that comes with vireid."""

@@ -9,12 +9,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vireid.errors import VireidError
+from vireid.files.whole import whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.gallery import Gallery
 from vireid.gallery.notes import Judgement
 from vireid.gallery.store import Entry, Page
 from vireid.progress import counted
-from vireid.whole_files import whole_file, writing_to
 
 BOX = ("left", "top", "right", "bottom")
 COLUMNS = ("path", "modality", "identity", "camera", "time", "tracklet", "tags", *BOX)

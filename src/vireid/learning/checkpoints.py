@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vireid import documents, torch_files
-from vireid.documents import Count
 from vireid.errors import VireidError
+from vireid.files import documents, torch_files
+from vireid.files.documents import Count
+from vireid.files.torch_files import UnreadableError
+from vireid.files.whole import whole_file
 from vireid.method import Method, Stage
-from vireid.torch_files import UnreadableError
-from vireid.whole_files import whole_file
 
 FORMAT = 1
 DELETE_IT = "delete it to start from the beginning"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vireid import documents
-from vireid.documents import Count
+from vireid.files import documents
+from vireid.files.documents import Count
 
 LOSSES, MEASURES = "losses.jsonl", "measures.jsonl"
 WAY_OUT = "take that line out of the file; what was learnt does not depend on it"

@@ -10,11 +10,11 @@ from torch import Tensor
 from vireid import datasets, runs
 from vireid import recipe as recipes
 from vireid.datasets import Dataset
+from vireid.files.regular import is_file
 from vireid.learning.loop import seed_of
 from vireid.method import Method
 from vireid.models.card import CARD, read_exported
 from vireid.models.opening import folder_of, is_shipped
-from vireid.plain_files import is_file
 from vireid.recipe import DataOutline, Recipe
 from vireid.runs import RunError
 

@@ -8,13 +8,13 @@ from operator import mul
 from pathlib import Path
 from typing import Any, Self
 
-from vireid import documents
+from vireid.files import documents
+from vireid.files.whole import write_whole, writing_to
 from vireid.learning import history
 from vireid.learning.checkpoints import Position, Sums
 from vireid.learning.history import LOSSES, MEASURES, Epoch, Measured, When
 from vireid.method import Stage
 from vireid.progress import tell
-from vireid.whole_files import write_whole, writing_to
 
 log = logging.getLogger(__name__)
 COLLAPSED = math.log(2)

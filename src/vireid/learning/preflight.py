@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vireid import torch_files
 from vireid.errors import VireidError
+from vireid.files import torch_files
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.method import Method, TrainingData
 from vireid.records import Modality

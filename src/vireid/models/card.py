@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from vireid import datasets, documents
-from vireid.documents import Count
+from vireid import datasets
 from vireid.errors import VireidError
+from vireid.files import documents
+from vireid.files.documents import Count
 from vireid.recipe import Imported, outline_of
 
 CARD = "model.json"

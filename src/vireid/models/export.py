@@ -25,8 +25,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vireid import __version__, documents, runs, user_code
+from vireid import __version__, runs, user_code
 from vireid.errors import VireidError
+from vireid.files import documents
+from vireid.files.whole import new_folder, writing_to
 from vireid.method import Method, ReadsText
 from vireid.models.card import CARD, Exported
 from vireid.models.onnx_network import WEIGHTS
@@ -34,7 +36,6 @@ from vireid.recipe import Recipe
 from vireid.records import Modality
 from vireid.runs import Details
 from vireid.shapes import images_of
-from vireid.whole_files import new_folder, writing_to
 
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
 ALIGNMENT = 64

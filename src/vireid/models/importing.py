@@ -19,13 +19,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vireid import recipe as recipes
-from vireid import runs, torch_files
+from vireid import runs
+from vireid.files import torch_files
+from vireid.files.torch_files import UnreadableError
+from vireid.files.whole import new_folder, writing_to
 from vireid.method import Method
 from vireid.models import imports
 from vireid.models.imports._translation import CannotImportError, State, Translation, some
 from vireid.recipe import Recipe
-from vireid.torch_files import UnreadableError
-from vireid.whole_files import new_folder, writing_to
 
 UNKNOWN = "unknown"
 """Data set of a checkpoint of which nobody says what it has learnt on."""

@@ -6,8 +6,8 @@ opened unasked only if somebody has opened it before.
 
 from contextlib import suppress
 
-from vireid.cache import cache_folder
 from vireid.errors import VireidError
+from vireid.files.cache import cache_folder
 from vireid.models.opening import is_shipped
 
 FILE = "known_models.txt"

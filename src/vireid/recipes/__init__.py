@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from vireid.errors import VireidError, suggestion
-from vireid.plain_files import is_file
-from vireid.whole_files import write_whole
+from vireid.files.regular import is_file
+from vireid.files.whole import write_whole
 
 FOLDER = Path(__file__).parent
 

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.errors import VireidError
+from vireid.files.cache import CACHE_WAY_OUT, cache_folder
+from vireid.files.whole import scratch_folder, write_whole, writing_to
 from vireid.progress import tell
-from vireid.whole_files import scratch_folder, write_whole, writing_to
 
 Array = NDArray[np.floating[Any]]
 Content = dict[str, Any]

@@ -27,6 +27,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from vireid.errors import VireidError
+from vireid.files.whole import write_whole, writing_to
 from vireid.progress import counted
 from vireid.render.bodies import shop
 from vireid.render.layouts import LAYOUTS, Shot, shots_of
@@ -46,7 +47,6 @@ from vireid.render.truth import (
     picture_line,
     truth_path,
 )
-from vireid.whole_files import write_whole, writing_to
 
 FACTS_FILE = "nightwalk.json"
 EDITION = 2

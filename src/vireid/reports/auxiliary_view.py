@@ -20,6 +20,7 @@ from jaxtyping import Float
 from vireid import datasets, runs
 from vireid.console import printable
 from vireid.errors import VireidError
+from vireid.files.whole import write_whole
 from vireid.learning import initial_weights
 from vireid.methods.mun import AUXILIARY, MUN
 from vireid.pictures import pixels_of
@@ -27,7 +28,6 @@ from vireid.recipe import Recipe
 from vireid.records import ImageRecord, Modality
 from vireid.reports.plots import as_png
 from vireid.shapes import Images, images_of
-from vireid.whole_files import write_whole
 
 SHOWN = 10
 """Number of people whose pictures are shown."""

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from vireid.errors import VireidError
+from vireid.files.whole import write_whole
 from vireid.learning import history
 from vireid.learning.history import MEASURES, Measured
 from vireid.reports.plots import as_png
-from vireid.whole_files import write_whole
 
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
 

@@ -22,14 +22,14 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from vireid import documents
 from vireid.console import plain
 from vireid.errors import VireidError
+from vireid.files import documents
+from vireid.files.whole import write_whole
 from vireid.models.opening import folder_of
 from vireid.scoring import METRICS
 from vireid.scoring.scores import ScoredModel, Scores
 from vireid.scoring.tables import matched, precisions
-from vireid.whole_files import write_whole
 
 FORMAT = 3
 """Format of `scores.json`."""

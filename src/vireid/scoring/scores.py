@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from vireid import __version__, documents
-from vireid.documents import Count
+from vireid import __version__
 from vireid.errors import VireidError
+from vireid.files import documents
+from vireid.files.documents import Count
 from vireid.models.card import Training
 from vireid.scoring import METRICS
 from vireid.scoring.protocols import Protocol

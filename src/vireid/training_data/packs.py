@@ -30,17 +30,14 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Bool, Int, UInt8
 
-from vireid import documents
 from vireid.arrays import Pictures, Pixels
-from vireid.cache import CACHE_WAY_OUT, cache_folder
 from vireid.datasets import Dataset
-from vireid.documents import Count
 from vireid.errors import VireidError
-from vireid.pictures import PictureError, read_resized
-from vireid.plain_files import content_of
-from vireid.records import Box, ImageRecord, Key
-from vireid.threads import in_threads
-from vireid.whole_files import (
+from vireid.files import documents
+from vireid.files.cache import CACHE_WAY_OUT, cache_folder
+from vireid.files.documents import Count
+from vireid.files.regular import content_of
+from vireid.files.whole import (
     PARTIAL,
     new_folder,
     partial_of,
@@ -48,6 +45,9 @@ from vireid.whole_files import (
     remove_abandoned,
     write_whole,
 )
+from vireid.pictures import PictureError, read_resized
+from vireid.records import Box, ImageRecord, Key
+from vireid.threads import in_threads
 
 FORMAT = 3
 PICTURES, CONTENTS = "pictures.u8", "pack.json"

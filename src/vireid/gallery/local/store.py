@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vireid.arrays import Queries, Vectors
+from vireid.files.whole import new_folder, scratch_folder, whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.archive import damaged_archive, pack, unpack
 from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained
@@ -41,7 +42,6 @@ from vireid.gallery.store import (
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
-from vireid.whole_files import new_folder, scratch_folder, whole_file, writing_to
 
 MODALITIES = tuple(Modality)
 ROWS_TO_COPY = 8 * BLOCK

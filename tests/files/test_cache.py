@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vireid.backbones.clip import create_clip
-from vireid.cache import cache_folder
 from vireid.errors import VireidError
+from vireid.files.cache import cache_folder
 from vireid.gallery import Filters
 
 

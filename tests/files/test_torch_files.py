@@ -18,10 +18,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vireid import torch_files
 from vireid.backbones.clip import create_clip
 from vireid.errors import VireidError
-from vireid.torch_files import UnreadableError
+from vireid.files import torch_files
+from vireid.files.torch_files import UnreadableError
 
 CONTENT: dict[str | int, Any] = {
     "weights": OrderedDict(
