@@ -149,7 +149,11 @@ def remove(
                 console.remark(f"  {record.shown()}")
             _confirm(f"Remove {what} pictures of {gallery} ({of})?")
         removed = opened.remove(records, for_good=not not_for_good)
-        opened.compact()
+        try:
+            opened.compact()
+        except VireidError as error:
+            what = f"{removed} pictures are removed, but their traces are still in the files"
+            raise VireidError(f"{what}: {error}") from error
         left = len(opened)
     if as_json:
         console.answer({"removed": removed, "left": left})

@@ -591,7 +591,7 @@ def explained(gallery: Path) -> Iterator[None]:
 
 
 FULL = (
-    "the disk is full; pictures of this batch were not added, those before are safe; "
+    "the disk is full; this step has changed nothing, and all pictures from before are safe; "
     "make room and do it again"
 )
 MEANINGS = {
