@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -376,23 +377,36 @@ def add_batches(address: Address, first: int, batches: int) -> None:
     store.close()
 
 
-def test_whole_batches_are_seen_while_other_processes_add(store: Store, address: Address) -> None:
-    spawning = multiprocessing.get_context("spawn")
-    writers = [
-        spawning.Process(target=add_batches, args=(address, first, 8)) for first in (0, 10_000)
-    ]
-    for writer in writers:
-        writer.start()
-    seen = [0]
-    while any(writer.is_alive() for writer in writers):
+def watch(address: Address, ended: Event) -> None:
+    """What a reader in another process does: it sees whole batches, and never fewer than before."""
+    store = open_store(address, patience=60)
+    seen = 0
+    while not ended.wait(0.01):
         answer = found(store.search(unit(1), 1000, Filters())[0])
         by_batch = {r.camera: sum(other.camera == r.camera for other in answer) for r in answer}
         assert set(by_batch.values()) <= {20}
-        seen.append(len(answer))
+        assert len(answer) >= seen
+        seen = len(answer)
+    store.close()
+
+
+def test_eight_processes_read_whole_batches_while_two_others_add(
+    store: Store, address: Address
+) -> None:
+    spawning = multiprocessing.get_context("spawn")
+    ended = spawning.Event()
+    readers = [spawning.Process(target=watch, args=(address, ended)) for _ in range(8)]
+    writers = [
+        spawning.Process(target=add_batches, args=(address, first, 8)) for first in (0, 10_000)
+    ]
+    for process in (*readers, *writers):
+        process.start()
     for writer in writers:
         writer.join()
-    assert seen == sorted(seen)
-    assert [writer.exitcode for writer in writers] == [0, 0]
+    ended.set()
+    for reader in readers:
+        reader.join()
+    assert [process.exitcode for process in (*readers, *writers)] == [0] * 10
     assert store.count() == 320
     for first in (0, 10_000, 10_140):
         ((_, record),) = store.search(unit(20, seed=first)[:1], 1, Filters())[0]
