@@ -190,11 +190,18 @@ def readmit(gallery: Path, as_json: bool) -> None:
 
 @gallery.command()
 @GALLERY
-@click.argument("pictures", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("pictures", type=click.Path(path_type=Path), nargs=-1)
 @click.option("--person", help="Name or number of the person on them; '' for nobody known.")
 @click.option("--tag", "tags", multiple=True, help="Tag to add; may be given several times.")
 @click.option("--query", type=EXISTING_FILE, help="Picture whose hits PICTURES are.")
 @click.option("--same/--different", "same", default=None, help="Whether QUERY shows this person.")
+@click.option(
+    "--from",
+    "list_",
+    type=EXISTING_FILE,
+    metavar="CSV",
+    help="List of pictures instead, with columns path, identity, tags.",
+)
 @JSON
 def label(
     gallery: Path,
@@ -203,6 +210,7 @@ def label(
     tags: tuple[str, ...],
     query: Path | None,
     same: bool | None,
+    list_: Path | None,
     as_json: bool,
 ) -> None:
     """Say who is on PICTURES of GALLERY, or judge hits.
@@ -210,22 +218,38 @@ def label(
     With --query, PICTURES are hits of that picture, which are confirmed or rejected.
     What you say here stays when folders are indexed again. `vireid gallery export GALLERY hits.csv
     --judgements` writes what was confirmed and rejected, to learn from.
+
+    With --from, a list says it of many: export one, correct it, and give it back.
     """
     from vireid.gallery import Gallery
-    from vireid.gallery.labelling import judge, name
+    from vireid.gallery.labelling import judge, name, name_by_list
 
+    if bool(pictures) == (list_ is not None):
+        raise click.UsageError("Give PICTURES, or a list of them: --from CSV.")
+    if list_ and (person is not None or tags or query):
+        raise click.UsageError("The list says it all; leave the other options out.")
     if (query is None) != (same is None):
         raise click.UsageError("Give --query PICTURE with --same or --different.")
-    if query is None and person is None and not tags:
+    if not list_ and query is None and person is None and not tags:
         raise click.UsageError("Say something: --person NAME, --tag TAG, or --query and --same.")
+    skipped: list[str] = []
     with Gallery.open(gallery) as opened:
-        if query is not None and same is not None:
-            judge(opened, query, pictures, same=same)
-        count = name(opened, pictures, person, tags)
+        if list_:
+            labelled = name_by_list(opened, list_)
+            count, skipped = (
+                labelled.pictures,
+                [f"{line.where}: {line.reason}" for line in labelled.unusable],
+            )
+        else:
+            if query is not None and same is not None:
+                judge(opened, query, pictures, same=same)
+            count = name(opened, pictures, person, tags)
     if as_json:
-        console.answer({"labelled": count})
+        console.answer({"labelled": count, "skipped": skipped})
     else:
-        console.say(f"{count} pictures labelled")
+        console.remark(*skipped)
+        left_out = f", {len(skipped)} lines of the list are left out" if skipped else ""
+        console.say(f"{count} pictures labelled{left_out}")
 
 
 @gallery.command()

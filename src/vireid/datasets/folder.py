@@ -230,6 +230,33 @@ def _listed(source: Path) -> _Listed:
     return _in_csv(source)
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a line of a list says of a picture."""
+
+    path: Path
+    labels: Labels
+    columns: frozenset[str]
+    """Columns that are filled in, of those with labels."""
+
+
+def labels_in(list_: Path) -> tuple[tuple[Said, ...], tuple[Unusable, ...]]:
+    """Read what a list says of pictures, and nothing else; the pictures need not be there.
+
+    Args:
+        list_: CSV file, as `find` reads it.
+
+    Returns:
+        What its lines say, and the lines that cannot be used.
+
+    Raises:
+        VireidError: It is no such list.
+    """
+    listed = _in_csv(list_)
+    said = (Said(p.path, p.said, frozenset(p.columns)) for p in listed.pictures)
+    return tuple(said), listed.unusable
+
+
 def _in_folder(root: Path) -> _Listed:
     listing = pictures_below(root)
     own = Path(os.path.abspath(root)).name  # noqa: PTH100
