@@ -8,9 +8,12 @@ from contextlib import suppress
 
 from vireid.errors import VireidError
 from vireid.files.cache import cache_folder
+from vireid.files.whole import write_whole
 from vireid.models.opening import is_shipped
 
 FILE = "known_models.txt"
+MOST = 1000
+"""Number of models that are remembered; the one opened first is forgotten first."""
 
 
 def remember(source: str) -> None:
@@ -21,19 +24,20 @@ def remember(source: str) -> None:
     """
     if is_known(source) or "\n" in source:
         return
-    with suppress(OSError, VireidError):
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        with (cache_folder() / FILE).open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f"{source}\n")
+    known = [*_known(), source][-MOST:]
+    content = "".join(f"{each}\n" for each in known).encode("utf-8", "surrogateescape")
+    with suppress(VireidError):
+        write_whole(cache_folder() / FILE, content)
 
 
 def is_known(source: str) -> bool:
     """Whether a model comes with vireid, or a person has opened it here by name."""
-    if is_shipped(source):
-        return True
+    return is_shipped(source) or source in _known()
+
+
+def _known() -> list[str]:
     try:
         path = cache_folder() / FILE
-        known = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        return path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")[:-1]
     except (OSError, VireidError):
-        return False
-    return source in known
+        return []
