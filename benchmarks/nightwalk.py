@@ -146,18 +146,6 @@ def _size(dataset: Dataset) -> dict[str, int]:
 # ----------------------------------------------------------- rows that learn nothing here
 
 
-def hog() -> Baseline:
-    """Histograms of oriented gradients (Dalal and Triggs, CVPR 2005), by scikit-image."""
-    from skimage.feature import hog as histogram
-
-    def embed(record: ImageRecord) -> np.ndarray:
-        grey = np.asarray(Image.fromarray(read_resized(record.path, 128, 64)).convert("L"))
-        found: np.ndarray = histogram(grey, orientations=9, pixels_per_cell=(8, 8))
-        return found
-
-    return Baseline("HOG", embed)
-
-
 def imagenet() -> Baseline:
     """EfficientNet-Lite0's features before its classifier, as learnt on ImageNet.
 
@@ -186,7 +174,7 @@ LEARN_NOTHING: dict[str, Callable[[], Any]] = {
     "chance": baselines.chance,
     "raw pixels": baselines.raw_pixels,
     "colour histograms": baselines.colour_histograms,
-    "HOG": hog,
+    "HOG": baselines.edges,
     "ImageNet": imagenet,
 }
 

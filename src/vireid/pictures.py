@@ -148,6 +148,21 @@ def picture_of(record: ImageRecord, enough_for: tuple[int, int] | None = None) -
     return read_picture(record.path, enough_for, record.box)
 
 
+def size_of(record: ImageRecord) -> tuple[int, int]:
+    """Return width and height in pixels of what a record shows, upright; only a header is read.
+
+    Raises:
+        PictureError: What `read_picture` raises, as far as it can be seen so.
+    """
+    if record.box:
+        left, top, right, bottom = record.box.corners
+        return right - left, bottom - top
+    path = record.path
+    with _explaining(path), open_plain(path) as file, _open(file, path) as picture:
+        width, height = picture.size
+        return (height, width) if _orientation(picture) >= 5 else (width, height)
+
+
 def read_resized(path: Path | str, height: int, width: int, box: Box | None = None) -> Pixels:
     """Read a picture and bring it to a size; large JPEGs are decoded at a fraction of theirs.
 

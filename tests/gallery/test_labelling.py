@@ -55,7 +55,7 @@ def test_many_labels_of_one_list_are_kept(tmp_path: Path) -> None:
 
 def test_a_list_says_names_numbers_nobody_and_tags_and_the_rest_stays(tmp_path: Path) -> None:
     records = pictures(tmp_path, 6)
-    rows = [
+    rows: list[dict[str, object]] = [
         {"path": "photos/day 0/0.jpg", "identity": "Anna", "tags": ""},
         {"path": records[1].path, "identity": 7, "tags": "hat;bag"},
         {"path": records[2].path, "identity": "", "tags": "hat"},

@@ -9,6 +9,9 @@ from vireid import console
 from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
 from vireid.scoring import METRICS
 
+FEW_PICTURES = 5_000
+"""Number of pictures up to which controls are scored unasked; it takes a minute."""
+
 
 @click.command(
     epilog=examples(
@@ -49,6 +52,12 @@ from vireid.scoring import METRICS
 )
 @click.option("--validate", is_flag=True, help="Score on the validation people.")
 @click.option(
+    "--controls/--no-controls",
+    default=None,
+    help="Show what learns nothing beside it: chance, colours, edges, the background.  "
+    "[default: where there are at most 5,000 pictures]",
+)
+@click.option(
     "--out", type=TO_WRITE, help="Results to write, beside what is there.  [default: scores.json]"
 )
 @TRUST_CODE
@@ -59,6 +68,7 @@ def evaluate(
     flip: str,
     re_rank: str,
     validate: bool,
+    controls: bool | None,
     out: Path | None,
     trust_code: bool,
     **asked: Any,
@@ -74,19 +84,22 @@ def evaluate(
     if out:
         results.kept_in(out)  # what it cannot be put beside is refused before the work
     name = asked.pop("protocol")
-    scores = evaluation.score_models(
-        models,
-        dataset,
-        root,
-        choose=lambda data: named_protocols.beside_plain(
+    how: Any = {
+        "choose": lambda data: named_protocols.beside_plain(
             named_protocols.choose(data, name, **asked), flip, re_rank
         ),
-        group="validation" if validate else "test",
-        trust_code=trust_code,
-    )
+        "group": "validation" if validate else "test",
+        "trust_code": trust_code,
+    }
+    scores = evaluation.score_models(models, dataset, root, **how)
     if out:  # before they are shown: standard output may be closed
         results.keep(scores, out)
     console.show(*tables.tables(scores))
+    if controls is not False:
+        most = None if controls else FEW_PICTURES
+        beside = evaluation.score_controls(models, dataset, root, **how, most=most)
+        if beside:
+            console.show(tables.beside_controls(scores, beside))
 
 
 @click.command(

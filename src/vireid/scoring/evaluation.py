@@ -28,6 +28,7 @@ from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
+from vireid.scoring.baselines import controls
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
@@ -149,15 +150,65 @@ def score_models(
     Raises:
         VireidError: What `score_all` raises; several models that are not of one data set's splits.
     """
-    each = [model for given in models for model in models_in(given)]
-    data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in each]
-    _check_splits(data)
+    each = _each(models)
+    data = _data_of(each, dataset, root, trust_code=trust_code)
     scores = [
         score_all(Embedder.open(model, trust_code=trust_code), found, choose(found), group)
         for model, found in zip(each, data, strict=True)
     ]
     name = Path(models[0]).absolute().name if len(models) == 1 else f"{len(each)} models"
     return [joined(of_one, name) for of_one in zip(*scores, strict=True)]
+
+
+def score_controls(
+    models: Sequence[str],
+    dataset: str | None = None,
+    root: Path | None = None,
+    *,
+    choose: Callable[[Dataset], Sequence[Protocol]] = choose,
+    group: Group = "test",
+    trust_code: bool = False,
+    most: int | None = None,
+) -> list[Scores]:
+    """Score what learns nothing, as `score_models` scores models, without options at test time.
+
+    Args:
+        models: See `score_models`.
+        dataset: Name of a data set, see `dataset_of`.
+        root: Folder of the data set, see `dataset_of`.
+        choose: See `score_models`.
+        group: Group of people to score on.
+        trust_code: See `Embedder.open`.
+        most: Largest number of pictures in the group; where there are more, nothing is scored.
+
+    Raises:
+        VireidError: What `score_all` raises.
+    """
+    data = _data_of(_each(models), dataset, root, trust_code=trust_code)
+    if most is not None and sum(len(found.groups[group]) for found in data) > most:
+        return []
+    plain = [[p for p in choose(found) if p.test_time == "plain"] for found in data]
+    return [
+        joined(of_one, control.name)
+        for control in controls()
+        for of_one in zip(
+            *(score_all(control, *each, group) for each in zip(data, plain, strict=True)),
+            strict=True,
+        )
+    ]
+
+
+def _each(models: Sequence[str]) -> list[str]:
+    return [model for given in models for model in models_in(given)]
+
+
+def _data_of(
+    models: Sequence[str], dataset: str | None, root: Path | None, *, trust_code: bool
+) -> list[Dataset]:
+    """Return the data set of each model."""
+    data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in models]
+    _check_splits(data)
+    return data
 
 
 def joined(scores: Sequence[Scores], name: str) -> Scores:

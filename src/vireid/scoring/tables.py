@@ -1,6 +1,6 @@
 """Scores as tables for people, in percent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -37,6 +37,51 @@ def table(scores: Sequence[Scores]) -> Table:
     for each, head in zip(scores, heads, strict=True):
         shown.add_row(*(plain(head.get(name, "")) for name in differing), *_cells(each))
     return shown
+
+
+def beside_controls(scores: Sequence[Scores], controls: Sequence[Scores]) -> Table:
+    """Return a table of what learns nothing beside the plain scores of models, in percent.
+
+    Args:
+        scores: Scores of models.
+        controls: Scores of baselines under the same protocols.
+    """
+    plain_ones = [*controls, *(each for each in scores if each.protocol.test_time == "plain")]
+    variants = list(dict.fromkeys(each.protocol.variant for each in plain_ones))
+    rows: dict[str, dict[str, Scores]] = {
+        name: {} for name in dict.fromkeys(each.model.name for each in plain_ones)
+    }
+    for each in plain_ones:
+        rows[each.model.name][each.protocol.variant] = each
+    shown = Table(
+        title=plain("Beside what learns nothing: rank 1 / mAP", style="table.title"),
+        caption=plain(*_not_above(rows, {each.model.name for each in controls})),
+        box=box.SIMPLE_HEAD,
+        padding=0,
+    )
+    shown.add_column("")
+    for variant in variants:
+        shown.add_column(variant, justify="right", no_wrap=True)
+    for name, of_variants in rows.items():
+        cells = (_two_metrics(of_variants.get(variant)) for variant in variants)
+        shown.add_row(plain(name), *cells)
+    return shown
+
+
+def _two_metrics(scores: Scores | None) -> str:
+    return f"{100 * scores.mean['R1']:.1f} / {100 * scores.mean['mAP']:.1f}" if scores else ""
+
+
+def _not_above(rows: Mapping[str, Mapping[str, Scores]], controls: Collection[str]) -> list[str]:
+    """Say which models are not above everything that learns nothing."""
+    told = []
+    for name in rows.keys() - controls:
+        for variant, scores in rows[name].items():
+            others = ((rows[c][variant].mean["R1"], c) for c in controls if variant in rows[c])
+            best, control = max(others, default=(-1.0, ""))
+            if scores.mean["R1"] <= best:
+                told.append(f"{variant}: {name} is not above {control}: it finds no people")
+    return told
 
 
 def _head(scores: Scores) -> dict[str, str]:
