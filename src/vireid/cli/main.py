@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 
 from vireid import __version__, console
-from vireid.cli import data, gallery, learning, listing, models, recipes, scoring, search
+from vireid.cli import data, detector, gallery, learning, listing, models, recipes, scoring, search
 from vireid.cli.options import examples
 from vireid.errors import Interrupted, VireidError, explain_missing_module
 from vireid.progress import on_terminal
@@ -46,6 +46,7 @@ for command in (
     search.search,
     search.verify,
     gallery.gallery,
+    detector.detector,
     recipes.recipes,
     listing.list_,
     data.data,
