@@ -119,7 +119,7 @@ def test_ssd_takes_finished_lists(corners: str, unit: str, given: list[float]) -
 
 
 def test_boxes_that_are_no_numbers_are_left_out() -> None:
-    outputs = {
+    outputs: dict[str, np.ndarray] = {
         "boxes": np.array([[[np.nan, 0, 1, 1], [0, 0, 9, 9]]], np.float32),
         "scores": np.array([[0.9, 0.8]], np.float32),
         "labels": np.zeros((1, 2)),

@@ -92,7 +92,11 @@ class Detector:
         return detector
 
     def __call__(
-        self, frame: Pixels, modality: Modality, tiles: tuple[int, int] = (1, 1)
+        self,
+        frame: Pixels,
+        modality: Modality,
+        tiles: tuple[int, int] = (1, 1),
+        least: float | None = None,
     ) -> list[Detection]:
         """Return the people in a frame, the surest first.
 
@@ -101,15 +105,17 @@ class Detector:
             modality: Its spectrum, which decides the least score.
             tiles: Columns and rows of tiles that the frame is looked at in as well, for people who
                 are small in it; the work grows by as many.
+            least: Least score of a person; by default the card's.
 
         Raises:
             DetectorError: ONNX Runtime cannot run the file.
         """
         rows, columns = frame.shape[:2]
-        found = [self._people(frame, modality)]
+        least = self.card.thresholds.least(modality) if least is None else least
+        found = [self._people(frame, least)]
         if tiles != (1, 1):
             for left, top, right, bottom in _tiles(columns, rows, tiles):
-                inside = self._people(frame[top:bottom, left:right], modality)
+                inside = self._people(frame[top:bottom, left:right], least)
                 at = np.array([left, top, left, top], float)
                 inner = np.array([left > 0, top > 0, right < columns, bottom < rows])
                 found.append(_whole(inside, right - left, bottom - top, inner, at))
@@ -117,10 +123,10 @@ class Detector:
         scores = np.concatenate([scores for _, scores in found])
         return self._chosen(boxes, scores, columns, rows, is_tiled=tiles != (1, 1))
 
-    def _people(self, frame: Pixels, modality: Modality) -> tuple[Boxes, Scores]:
+    def _people(self, frame: Pixels, least: float) -> tuple[Boxes, Scores]:
         fitted = _fitted(frame, self.card)
         boxes, scores = decode(self._run(fitted.pixels), self.card)
-        sure = scores >= self.card.thresholds.least(modality)
+        sure = scores >= least
         return fitted.back(boxes[sure]), scores[sure]
 
     def _run(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
