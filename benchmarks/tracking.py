@@ -10,8 +10,8 @@ The truth is simulated, since truth about real people may not lie here: people w
 of 1280 x 720 pixels at the speed of pedestrians, turn, hide one another (a hidden person has a box
 of low score or none), boxes jitter by 3 % of their size, 8 % are missed, and false ones appear. The
 same is asked of every third frame, as when a video is cut at 10 frames a second, where both are
-told the times. With `--videos`, boxes of a real detector in real videos are followed by both; without
-truth, the peer's tracks stand for it.
+told the times. With `--videos`, boxes of a real detector in real videos are followed by both;
+without truth, the peer's tracks stand for it.
 """
 
 import argparse
