@@ -52,9 +52,15 @@ class _Fitted:
 class Detector:
     """Finds people in frames; open one with `Detector.open`."""
 
-    def __init__(self, card: Card, session: Any, name: str) -> None:
-        """Keep a session of ONNX Runtime that has been checked beside its card."""
-        self.card, self.name = card, name
+    def __init__(self, card: Card, session: Any, fingerprint: str) -> None:
+        """Keep a session of ONNX Runtime that has been checked beside its card.
+
+        Args:
+            card: Card of the file.
+            session: Session of ONNX Runtime.
+            fingerprint: Hash of the file's content.
+        """
+        self.card, self.fingerprint = card, fingerprint
         self._session = session
         inputs = {each.name: each for each in session.get_inputs()}
         self._input = inputs[card.input.name or session.get_inputs()[0].name]
@@ -87,7 +93,7 @@ class Detector:
         found = cards.card_of(file, card)
         with _fitting(file, card):
             _check_inputs(session, found)
-            detector = cls(found, session, str(source))
+            detector = cls(found, session, cards.sha256_of(file))
             detector(np.full((48, 64, 3), 114, np.uint8), Modality.VISIBLE)
         return detector
 

@@ -26,7 +26,7 @@ POSITION_NOISE, VELOCITY_NOISE = 1 / 20, 1 / 160
 ASPECT_NOISE = 1e-2
 LEAST_SURE, LEAST_UNSURE, LEAST_NEW = 0.2, 0.5, 0.3
 """Least overlap at which a sure box, an unsure box, or a sure box and a track of one frame are
-assigned; the paper's code has 0.2 (fused with the score), 0.5 and 0.3."""
+assigned; the values are those of the paper's code."""
 
 State = Float[np.ndarray, " 8"]
 """Centre (x, y), aspect ratio, height, and how each changes in a step."""
@@ -183,20 +183,20 @@ def _assigned(
         tracks: People who are followed.
         people: Boxes in the frame.
         least: Least overlap of a track with its box.
-        by_score: Multiply overlaps by scores, as the paper's code does for sure boxes.
+        by_score: Multiply overlaps by scores before they are summed, as the paper's code does for
+            sure boxes. What is least stays the overlap itself: scores of detectors differ.
 
     Returns:
         The pairs, and the tracks and the boxes that are left.
     """
     boxes = np.array([each.sides for each in people], float).reshape(-1, 4)
-    likeness = overlaps(_boxes(tracks), boxes)
-    if by_score:
-        likeness = likeness * np.array([each.score for each in people])
-    rows, columns = _largest_sum(np.where(likeness >= least, likeness, 0.0))
+    shared = overlaps(_boxes(tracks), boxes)
+    likeness = shared * np.array([each.score for each in people]) if by_score else shared
+    rows, columns = _largest_sum(np.where(shared >= least, likeness, 0.0))
     pairs = [
         (int(row), int(column))
         for row, column in zip(rows, columns, strict=True)
-        if likeness[row, column] >= least
+        if shared[row, column] >= least
     ]
     taken, given = {row for row, _ in pairs}, {column for _, column in pairs}
     return (
