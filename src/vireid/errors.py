@@ -7,6 +7,7 @@ from typing import Any
 EXTRA_OF_MODULE = {
     "accelerate": "train",
     "anny": "render",
+    "av": "video",
     "embreex": "render",
     "filelock": "train",
     "imagecodecs": "train",

@@ -41,6 +41,7 @@ from vireid.records import Box
 from vireid.scoring import permutations, results
 from vireid.search import answers
 from vireid.training_data import packs
+from vireid.video import boxes
 
 Reader = Callable[[bytes], object]
 
@@ -119,6 +120,38 @@ def _read_picture(path: Path) -> None:
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+# Boxes of others
+
+FRAMED = {
+    "a.csv": b"frame,left,top,right,bottom,score,track\n1,2,3,40,50,0.5,7\n",
+    "det.txt": b"1,7,2,3,38,47,0.5,1,1\n",
+    "coco.json": b'{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, '
+    b'"bbox": [2, 3, 38, 47]}]}',
+    "events.json": b'[{"id": "1", "camera": "gate", "label": "person", "start_time": 1.5, '
+    b'"data": {"box": [0.1, 0.1, 0.2, 0.5], "score": 0.5}}]',
+    "a.xml": b"<annotation><object><name>person</name><bndbox><xmin>2</xmin><ymin>3</ymin>"
+    b"<xmax>40</xmax><ymax>50</ymax></bndbox></object></annotation>",
+    "labels/a.txt": b"0 0.5 0.5 0.2 0.5 0.9 7\n",
+}
+"""Boxes in every format; the first byte of an example says which it is."""
+
+
+def _boxes(_folder: Path) -> Iterator[bytes]:
+    for number, content in enumerate(FRAMED.values()):
+        yield bytes([number]) + content
+
+
+def _prepare_boxes(folder: Path) -> Reader:
+    (folder / "labels").mkdir()
+
+    def reader(content: bytes) -> object:
+        path = folder / tuple(FRAMED)[content[0] % len(FRAMED) if content else 0]
+        path.write_bytes(content[1:])
+        return boxes.read(path.parent if path.parent.name == "labels" else path)
+
+    return reader
 
 
 # Recipes, sweeps, and what runs and models say of themselves
@@ -434,6 +467,7 @@ def _edit(files: list[Path], edits: bytes) -> None:
 TARGETS = {
     "picture": Target(_file("picture", _read_picture), _pictures, 400),
     "list": Target(_prepare_list, _lists),
+    "boxes": Target(_prepare_boxes, _boxes, 300),
     "split": Target(_prepare_split, _splits, 100),
     "permutations": Target(_prepare_permutations, _permutations),
     "recipe": Target(_file("recipe.toml", _read_recipe), _recipes),

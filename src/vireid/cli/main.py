@@ -9,7 +9,18 @@ from collections.abc import Iterator
 import click
 
 from vireid import __version__, console
-from vireid.cli import data, gallery, learning, listing, models, recipes, scoring, search
+from vireid.cli import (
+    cutting,
+    data,
+    detector,
+    gallery,
+    learning,
+    listing,
+    models,
+    recipes,
+    scoring,
+    search,
+)
 from vireid.cli.options import examples
 from vireid.errors import Interrupted, VireidError, explain_missing_module
 from vireid.progress import on_terminal
@@ -42,10 +53,12 @@ for command in (
     models.show_measures,
     models.export,
     models.import_,
+    cutting.cut,
     search.index,
     search.search,
     search.verify,
     gallery.gallery,
+    detector.detector,
     recipes.recipes,
     listing.list_,
     data.data,

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from types import GenericAlias
+from types import GenericAlias, UnionType
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -42,10 +42,11 @@ class _Head:
 
 def read_json(
     path: Path,
-    kind: type[T] | GenericAlias,
+    kind: type[T] | GenericAlias | UnionType,
     way_out: str,
     error: type[VireidError] = VireidError,
     formats: Collection[int] | None = None,
+    most: int = MOST_OF_A_CARD,
 ) -> T:
     """Read a JSON file.
 
@@ -55,12 +56,13 @@ def read_json(
         way_out: What to do if the file is damaged.
         error: Kind of error to raise.
         formats: Values of the field `format` that can be read; None for files without it.
+        most: Largest size of the file in bytes.
 
     Raises:
         VireidError: Of the kind `error`: it cannot be read, is of another format, or holds
             something else than its type says.
     """
-    content = _content(path, MOST_OF_A_CARD, way_out, error)
+    content = _content(path, most, way_out, error)
     if formats is not None:
         found = _decoded(path, content, _Head, way_out, error).format
         if found not in formats:
@@ -72,7 +74,7 @@ def read_json(
 def typed(
     place: Path | str,
     value: Any,
-    kind: type[T] | GenericAlias,
+    kind: type[T] | GenericAlias | UnionType,
     way_out: str,
     error: type[VireidError] = VireidError,
 ) -> T:
@@ -95,7 +97,7 @@ def write_json(path: Path, content: object) -> None:
 
 def read_lines(
     path: Path,
-    kind: type[T] | GenericAlias,
+    kind: type[T] | GenericAlias | UnionType,
     way_out: str,
     error: type[VireidError] = VireidError,
     *,
@@ -121,7 +123,7 @@ def as_line(content: object) -> bytes:
 
 def read_toml(
     path: Path,
-    kind: type[T] | GenericAlias,
+    kind: type[T] | GenericAlias | UnionType,
     way_out: str,
     error: type[VireidError] = VireidError,
 ) -> T:
@@ -140,7 +142,7 @@ def read_toml(
 def _decoded(
     place: Path | str,
     content: bytes,
-    kind: type[T] | GenericAlias,
+    kind: type[T] | GenericAlias | UnionType,
     way_out: str,
     error: type[VireidError],
 ) -> T:

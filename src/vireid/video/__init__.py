@@ -1,0 +1,1 @@
+"""From frames and video to people: frames, boxes, tracks, cut-outs."""

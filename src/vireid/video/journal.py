@@ -1,0 +1,114 @@
+"""Journal of a detector: what it found in each frame, so that no frame is looked at twice.
+
+A line is written for each frame as soon as it has been looked at. Whoever is stopped in whatever
+way goes on behind the last whole line. A journal is of one detector, with one card and one
+sampling, and of one state of its source; with anything else it begins anew.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vireid.errors import VireidError
+from vireid.files.documents import as_line, read_json, read_lines, write_json
+from vireid.files.regular import is_file
+from vireid.files.whole import writing_to
+from vireid.video.boxes import Detection
+
+WAY_OUT = "remove it; the frames are then looked at again"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the boxes of a journal depend on."""
+
+    source: str
+    size: int | None
+    """Bytes of a file, or number of files in a folder; None for a stream."""
+    changed: int | None
+    """Time of the last change, in nanoseconds since 1970."""
+    detector: str
+    """Hash of the ONNX file."""
+    card: str
+    """All that the card says."""
+    asked: str
+    """Sampling, tiles and spectrum, in words."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    frame: int
+    people: list[tuple[float, float, float, float, float]]
+
+
+class Journal:
+    """What a detector found in the frames of one source."""
+
+    def __init__(self, folder: Path, name: str, terms: Terms) -> None:
+        """Open a journal, or begin one.
+
+        Args:
+            folder: Folder of journals.
+            name: Name of the source.
+            terms: What the boxes depend on.
+
+        Raises:
+            VireidError: The disk is full, or the journal is damaged.
+        """
+        self._path, told = folder / f"{name}.jsonl", folder / f"{name}.json"
+        self._known: dict[int, list[tuple[float, float, float, float, float]]] = {}
+        if is_file(told) and _reads(told) == terms:
+            self._known = _whole_lines(self._path)
+        else:
+            self._path.unlink(missing_ok=True)
+            write_json(told, asdict(terms))
+        with writing_to(self._path):
+            self._file = self._path.open("ab", buffering=0)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, frame: int) -> list[Detection] | None:
+        """Return what was found in a frame; None if nobody has looked."""
+        known = self._known.get(frame)
+        if known is None:
+            return None
+        return [Detection((left, top, right, bottom), s) for left, top, right, bottom, s in known]
+
+    def note(self, frame: int, people: Sequence[Detection]) -> None:
+        """Write down what was found in a frame.
+
+        Raises:
+            VireidError: The disk is full.
+        """
+        found = [(*each.sides, each.score) for each in people]
+        with writing_to(self._path):
+            self._file.write(as_line({"frame": frame, "people": found}))
+
+    def close(self) -> None:
+        """Make what was written survive a power cut."""
+        with writing_to(self._path):
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def _reads(told: Path) -> Terms | None:
+    try:
+        terms: Terms = read_json(told, Terms, WAY_OUT)
+    except VireidError:  # of another version, or damaged: it begins anew
+        return None
+    return terms
+
+
+def _whole_lines(path: Path) -> dict[int, list[tuple[float, float, float, float, float]]]:
+    """Return what a journal holds, and cut off a line that somebody was stopped in."""
+    if not is_file(path):
+        return {}
+    lines: list[_Line] = read_lines(path, _Line, WAY_OUT, is_growing=True)
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        with writing_to(path), path.open("r+b") as file:
+            file.truncate(whole)
+    return {line.frame: line.people for line in lines}

@@ -1,0 +1,405 @@
+"""Cutting people out of frames and videos, as tracklets that `vireid index` reads.
+
+    OUT/people.csv                         a line a crop: path, spectrum, camera, tracklet, time, …
+    OUT/visible/gate/gate-0001/000120.jpg  crops of a tracklet, by the number of their frame
+    OUT/journal/                           what the detector found, so that work goes on
+
+A detector or a list of boxes finds people, a tracker follows them, and of every track up to eight
+crops are kept that are spread in time and good: surely found and sharp. Every file appears whole or
+not at all. Whoever is stopped runs the same again; no frame is looked at twice.
+"""
+
+import csv
+import io
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from vireid.datasets._files import Unusable
+from vireid.datasets.folder import labels_of as labels_by_folders
+from vireid.errors import Interrupted, VireidError
+from vireid.files.regular import is_file
+from vireid.files.whole import write_whole
+from vireid.progress import tell
+from vireid.records import Modality
+from vireid.video import boxes as boxes_
+from vireid.video.boxes import BoxList, Detection
+from vireid.video.crops import BestCrops, Crop, cut_out
+from vireid.video.detector import Detector
+from vireid.video.frames import Frame, Sampling, Source, Video
+from vireid.video.journal import Journal, Terms
+from vireid.video.tracks import Settings, Tracker
+
+LIST, JOURNALS = "people.csv", "journal"
+LEAST_HEIGHT = 48
+"""Rows below which a person is not cut out: re-identification needs to see clothes."""
+COLUMNS = (
+    *("path", "modality", "identity", "camera", "tracklet", "time"),
+    *("source", "frame", "seconds", "box", "height", "score", "sharpness"),
+)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How people are cut out."""
+
+    modality: Modality
+    camera: str | None = None
+    """Name of the camera; by default the source's."""
+    sampling: Sampling = field(default_factory=Sampling)
+    tiles: tuple[int, int] = (1, 1)
+    crops: int = 8
+    """Largest number of crops of a track."""
+    least_height: int = LEAST_HEIGHT
+    seconds: float | None = None
+    """Time after which a source is left; None for its end."""
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """A line of the list: one crop, and where it was."""
+
+    path: str
+    """Path below the folder, with slashes."""
+    modality: Modality
+    identity: int | None
+    camera: str
+    tracklet: str
+    time: datetime | None
+    source: str
+    frame: int
+    seconds: float
+    box: str
+    height: int
+    score: float
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The result of cutting one source."""
+
+    source: str
+    rows: tuple[CutOut, ...]
+    frames: int
+    """Frames that were looked at, by a detector or in a list of boxes."""
+    again: int
+    """Frames of those that had been looked at before."""
+    seconds: float
+    """Length of the video that was cut."""
+    took: float
+    """Seconds that it took."""
+    small: int
+    """Boxes that were left out, as the person in them is too small."""
+    unusable: tuple[Unusable, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tracklets(self) -> int:
+        """Number of tracklets."""
+        return len({row.tracklet for row in self.rows})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result for programs."""
+        return {
+            "source": self.source,
+            "people": self.tracklets,
+            "crops": len(self.rows),
+            "frames": self.frames,
+            "frames_known": self.again,
+            "seconds": round(self.seconds, 3),
+            "took": round(self.took, 3),
+            "times_real_time": round(self.seconds / self.took, 3) if self.took else None,
+            "small": self.small,
+            "skipped": [asdict(each) for each in self.unusable],
+            "notes": list(self.notes),
+        }
+
+
+Finder = Callable[[Frame], list[Detection]]
+"""Finds the people in a frame."""
+
+
+def cut(
+    source: Source,
+    finder: Detector | BoxList,
+    out: Path,
+    wishes: Wishes,
+    name: str | None = None,
+) -> Cut:
+    """Cut the people of one source out into a folder, and list them.
+
+    Args:
+        source: Frames.
+        finder: Detector, or boxes that others have found.
+        out: Folder; what it holds of the same source is replaced.
+        wishes: How.
+        name: Name of the source in files; by default its own.
+
+    Raises:
+        VireidError: The source cannot be read, or the disk is full.
+        Interrupted: Somebody stopped it; the same call goes on.
+    """
+    name = name or name_of(source)
+    work = _Cutting(source, name, out, wishes)
+    try:
+        if isinstance(finder, Detector):
+            journal = Journal(out / JOURNALS, name, _terms(source, finder, wishes))
+            try:
+                look = _looking(finder, journal, wishes)
+                return work.run(look, _by_detector(finder, wishes), journal)
+            finally:
+                journal.close()
+        return work.run(_listed(source, finder, work), GIVEN, None, given=finder)
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; the same command goes on with {source.place}") from None
+
+
+GIVEN = Settings(sure=0.0, unsure=0.0, begin=0.0)
+"""How people are followed whose boxes others have chosen: all of them count."""
+
+
+def name_of(source: Source) -> str:
+    """Return the name of a source as part of a file's name."""
+    return _as_name(source.name)
+
+
+def names_of_sources(sources: Sequence[Source]) -> list[str]:
+    """Return a name for each source; sources of one name are numbered."""
+    names = list[str]()
+    for source in sources:
+        name, number = name_of(source), 2
+        while name in names:
+            name, number = f"{name_of(source)}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def labels_of(
+    source: Source, modality: Modality | None, camera: str | None
+) -> tuple[Modality, str | None]:
+    """Return the spectrum and the camera of a source: what is said, or else its folders.
+
+    Raises:
+        VireidError: Nothing says the spectrum.
+    """
+    stream = isinstance(source, Video) and source.path is None
+    # Folders of a picture say it, and those that hold it: a folder of frames is one itself.
+    inside = Path(source.place) if isinstance(source, Video) else Path(source.place) / "0.jpg"
+    by_folders = None if stream else labels_by_folders(inside)
+    of = modality or (by_folders.modality if by_folders else None)
+    if of is None:
+        raise VireidError(
+            f"nothing says the spectrum of {source.place}; give --modality visible or infrared, or "
+            "put it into a folder of that name"
+        )
+    return of, camera or (by_folders.camera if by_folders else None)
+
+
+def _by_detector(detector: Detector, wishes: Wishes) -> Settings:
+    """Return how people are followed who have been found by a detector."""
+    least = detector.card.thresholds.least(wishes.modality)
+    apart = 1 / wishes.sampling.rate if wishes.sampling.rate else 0.0
+    return Settings(sure=least, unsure=least / 2, begin=least, lost=max(1.0, 2.5 * apart))
+
+
+def _terms(source: Source, detector: Detector, wishes: Wishes) -> Terms:
+    size = changed = None
+    if isinstance(source, Video) and source.path is not None:
+        about = source.path.stat()
+        size, changed = about.st_size, about.st_mtime_ns
+    elif not isinstance(source, Video):
+        size = len(source.files)
+        changed = max(path.stat().st_mtime_ns for path in source.files)
+    return Terms(
+        source=source.place,
+        size=size,
+        changed=changed,
+        detector=detector.fingerprint,
+        card=str(detector.card),
+        asked=f"{wishes.sampling} {wishes.tiles} {wishes.modality}",
+    )
+
+
+def _looking(detector: Detector, journal: Journal, wishes: Wishes) -> Finder:
+    """Return what looks at frames, or remembers."""
+    least = detector.card.thresholds.least(wishes.modality) / 2
+
+    def look(frame: Frame) -> list[Detection]:
+        known = journal.of(frame.number)
+        if known is not None:
+            return known
+        people = detector(frame.pixels, wishes.modality, wishes.tiles, least)
+        journal.note(frame.number, people)
+        return people
+
+    return look
+
+
+def _listed(source: Source, boxes: BoxList, work: "_Cutting") -> Finder:
+    """Return what finds people in a list of boxes."""
+    video = source.path if isinstance(source, Video) else None
+
+    def look(frame: Frame) -> list[Detection]:
+        rows, columns = frame.pixels.shape[:2]
+        found = boxes.of(boxes_.names_of(frame.number, frame.path, video), columns, rows)
+        work.unusable += found.unusable
+        return list(found.people)
+
+    return look
+
+
+class _Cutting:
+    """The work on one source."""
+
+    def __init__(self, source: Source, name: str, out: Path, wishes: Wishes) -> None:
+        self.source, self.name, self.out, self.wishes = source, name, out, wishes
+        self.unusable = list[Unusable]()
+        self._best: dict[str, tuple[BestCrops, Detection]] = {}
+        self._rows = list[CutOut]()
+        self._small = self._count = 0
+        self._names: dict[str, str] = {}
+
+    def run(
+        self,
+        find: Finder,
+        settings: Settings,
+        journal: Journal | None,
+        given: BoxList | None = None,
+    ) -> Cut:
+        """Cut the source, write its crops, and list them."""
+        began, frame, looked = time.monotonic(), None, 0
+        known = len(journal) if journal else 0
+        tracker = Tracker(settings)
+        expected = self.source.expected() or 0
+        for frame in self.source.frames(self.wishes.sampling):
+            if self.wishes.seconds is not None and frame.seconds > self.wishes.seconds:
+                break
+            people = find(frame)
+            looked += 1
+            self._take(frame, people, tracker)
+            self._tell(frame, expected, began)
+        for track in list(self._best):
+            self._write(track)
+        self._unusable_of(given)
+        rows = tuple(sorted(self._rows, key=lambda row: (row.tracklet, row.frame)))
+        _replace_rows(self.out, self.source.place, rows)
+        return Cut(
+            source=self.source.place,
+            rows=rows,
+            frames=looked,
+            again=min(known, looked),
+            seconds=frame.seconds if frame else 0.0,
+            took=time.monotonic() - began,
+            small=self._small,
+            unusable=tuple(self.unusable),
+            notes=(*self.source.notes, *_never_met(given)),
+        )
+
+    def _unusable_of(self, given: BoxList | None) -> None:
+        self.unusable += self.source.unusable
+        if given:
+            self.unusable += given.unusable
+
+    def _take(self, frame: Frame, people: Sequence[Detection], tracker: Tracker) -> None:
+        """Follow the people of a frame, and keep what is good of them."""
+        if people and all(each.track is not None for each in people):
+            followed = [(each.track or "", each) for each in people]
+        else:
+            found = tracker.update(people, frame.seconds)
+            followed = [(f"#{each.track}", each.detection) for each in found]
+            alive = {f"#{number}" for number in tracker.alive()}
+            for track in [each for each in self._best if each[0] == "#" and each not in alive]:
+                self._write(track)
+        for track, person in followed:
+            crop = cut_out(frame, person.sides, person.score, person.time)
+            if crop is None or crop.height < self.wishes.least_height:
+                self._small += 1
+                continue
+            best, _ = self._best.setdefault(track, (BestCrops(self.wishes.crops), person))
+            best.add(crop)
+
+    def _write(self, track: str) -> None:
+        """Write the crops of a track that has ended."""
+        best, person = self._best.pop(track)
+        self._count += 1
+        camera = self.wishes.camera or person.camera or self.name
+        tracklet = f"{self.name}-{self._count:04d}"
+        for crop in best:
+            path = f"{self.wishes.modality}/{_as_name(camera)}/{tracklet}/{crop.frame:06d}.jpg"
+            write_whole(self.out / path, crop.as_jpeg())
+            self._rows.append(self._row(path, camera, tracklet, crop))
+
+    def _row(self, path: str, camera: str, tracklet: str, crop: Crop) -> CutOut:
+        return CutOut(
+            path=path,
+            modality=self.wishes.modality,
+            identity=None,
+            camera=camera,
+            tracklet=tracklet,
+            time=crop.time,
+            source=self.source.place,
+            frame=crop.frame,
+            seconds=round(crop.seconds, 3),
+            box=str(crop.box),
+            height=crop.height,
+            score=round(crop.score, 3),
+            sharpness=round(crop.sharpness, 3),
+        )
+
+    def _tell(self, frame: Frame, expected: int, began: float) -> None:
+        done = frame.number + 1
+        speed = frame.seconds / max(time.monotonic() - began, 1e-6)
+        people = self._count + len(self._best)
+        now = f"{speed:.1f} x real time, {people} people"
+        tell(f"cutting {self.source.name}", done, max(expected, done + 1), now)
+
+
+def _never_met(given: BoxList | None) -> Iterator[str]:
+    if given and (frames := given.never_met()):
+        shown = ", ".join(map(str, frames[:3]))
+        yield f"{len(frames)} frames of the list of boxes were not met: {shown}, …"
+
+
+def _as_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", text).strip("._") or "unnamed"
+
+
+# The list
+
+
+def read_rows(out: Path) -> list[dict[str, str]]:
+    """Return the lines of the list in a folder, as they stand there."""
+    path = out / LIST
+    if not is_file(path):
+        return []
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def _replace_rows(out: Path, source: str, rows: Sequence[CutOut]) -> None:
+    """Put the crops of a source into the list, in place of those it had, whose files go."""
+    before = read_rows(out)
+    others = [row for row in before if row.get("source") != source]
+    kept = {row.path for row in rows} | {row["path"] for row in others}
+    write_rows(out, [*others, *map(_as_cells, rows)])
+    for row in before:
+        if row["path"] not in kept:
+            (out / row["path"]).unlink(missing_ok=True)
+
+
+def write_rows(out: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write the list of a folder, whole or not at all."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(out / LIST, text.getvalue().encode())
+
+
+def _as_cells(row: CutOut) -> dict[str, str]:
+    cells = {name: "" if value is None else str(value) for name, value in asdict(row).items()}
+    return {**cells, "time": row.time.isoformat() if row.time else ""}
