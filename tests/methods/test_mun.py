@@ -13,7 +13,7 @@ from tests.toy import HEIGHT, PEOPLE, STEPS, WIDTH, ToyData, small_settings
 from torch import Tensor, nn
 
 from vireid import methods
-from vireid.backbones.auxiliary import CrossModality, LearntMixture, Mean, OneByOne
+from vireid.backbones.auxiliary import CrossModality, GateForm, LearntMixture, Mean, OneByOne
 from vireid.errors import VireidError
 from vireid.learning import initial_weights
 from vireid.learning.loop import DivergedError, fit
@@ -77,8 +77,10 @@ def test_parameters_of_the_generator_are_as_many_as_documented() -> None:
     def count(network: nn.Module) -> int:
         return sum(p.numel() for p in network.parameters())
 
-    assert count(LearntMixture(3, 32)) == 18_187
-    assert count(LearntMixture(64, 64)) == 70_672
+    assert count(LearntMixture(3, 32)) == 25_539
+    assert count(LearntMixture(64, 64)) == 99_712
+    assert count(LearntMixture(3, 32, gate="narrow")) == 18_187
+    assert count(LearntMixture(64, 64, gate="narrow")) == 70_672
     assert count(Mean()) == 0
     assert count(OneByOne(3)) == 22
 
@@ -91,7 +93,7 @@ def test_the_last_convolution_learns_first_and_all_of_the_generator_from_the_sec
     assert learning_now == ["leave.weight", "leave.bias"]
     step(stage)
     gradients = {n: p.grad for n, p in method.generator.named_parameters()}  # type: ignore[union-attr]
-    assert len(gradients) == 48
+    assert len(gradients) == 50
     assert [name for name, gradient in gradients.items() if not gradient.any()] == []  # type: ignore[union-attr]
 
 
@@ -121,6 +123,34 @@ def test_the_gate_weighs_both_modalities_by_what_it_sees() -> None:
     assert not torch.allclose(gate, cross.weigh(infrared, visible))
     # One and the same for all places of a picture.
     torch.testing.assert_close(gate, cross.weigh(visible.flip(2), infrared.flip(3)))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_wide_gate_tells_pairs_apart_that_differ_little(seed: int) -> None:
+    """Maps after a ReLU are alike for all pairs, but for a tenth or so."""
+    torch.manual_seed(seed)
+    usual, change = torch.rand(2, 1, 16, 1, 1), torch.randn(2, 32, 16, 1, 1)
+    visible, infrared = (usual * (1 + change / 10)).expand(-1, -1, -1, 4, 2)
+
+    def spread(form: GateForm) -> float:
+        gate = CrossModality(16, form).weigh(visible, infrared).detach()
+        return float(gate[:, 0].std(dim=0).mean())
+
+    assert spread("wide") > 0.04
+    assert spread("narrow") < 0.01
+
+
+def test_a_gate_held_at_its_mean_weighs_all_pairs_alike() -> None:
+    torch.manual_seed(0)
+    cross, visible, infrared = CrossModality(8), *torch.rand(2, 3, 8, 4, 2)
+    free = cross(visible, infrared)
+    mean = cross.weigh(visible, infrared).mean(dim=0)[..., None, None]
+    shared = cross.shared(torch.cat([visible, infrared], dim=1))
+    cross.hold_gate = True
+    held = cross(visible, infrared)
+    torch.testing.assert_close(held, mean[0] * visible + mean[1] * infrared + shared)
+    assert not torch.allclose(held, free)
+    assert mun(hold_gate=True).generator.across.hold_gate  # type: ignore[union-attr]
 
 
 def test_one_by_one_convolutions_see_one_pixel_and_begin_alike() -> None:
@@ -219,6 +249,8 @@ def test_alignments_are_weighted_and_grow_over_the_ramp() -> None:
         {"modality_alignment_auxiliary": False},
         {"confusion_weight": 0.1},
         {"triplet_form": "hard"},
+        {"gate": "narrow"},
+        {"hold_gate": True},
         {"generator": "mean"},
         {"generator": "mmn"},
         {"generator": "none"},

@@ -6,6 +6,8 @@ across both are combined. The layers in here are inferred, see docs/methods/mun.
 on pictures and on feature maps alike: inputs and outputs have `outer` channels.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,6 +19,8 @@ Inner = Float[Tensor, "n channels y x"]
 """Maps within the generator."""
 Gate = Float[Tensor, "n 2 channels"]
 """Shares of each channel that come from visible and from infrared; they sum to 1."""
+GateForm = Literal["narrow", "wide"]
+"""Form of the network that computes the gate."""
 
 
 class IntraModality(nn.Module):
@@ -51,11 +55,27 @@ class CrossModality(nn.Module):
     F_r])). The sum of the two parts is returned.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, gate: GateForm = "wide", *, hold_gate: bool = False) -> None:
+        """Build the learner.
+
+        Args:
+            channels: Channels of the inputs and of the output.
+            gate: Form of the gate, a network of two linear layers. `wide` has 2 c hidden numbers
+                with GELU and subtracts from each input its mean over pairs, divided by the
+                deviation; `narrow` has c / 4 with ReLU, of which most are zero for all pairs.
+            hold_gate: Whether all pairs of a batch get the mean of their gates.
+        """
         super().__init__()
+        self.hold_gate = hold_gate
+        seen = 2 * channels
         hidden = max(1, channels // 4)
-        self.gate = nn.Sequential(
-            nn.Linear(2 * channels, hidden), nn.ReLU(), nn.Linear(hidden, 2 * channels)
+        self.gate = (
+            nn.Sequential(nn.Linear(seen, hidden), nn.ReLU(), nn.Linear(hidden, seen))
+            if gate == "narrow"
+            else nn.Sequential(
+                nn.BatchNorm1d(seen),
+                *(nn.Linear(seen, seen), nn.GELU(), nn.Linear(seen, seen)),
+            )
         )
         self.shared = nn.Sequential(
             _convolution(2 * channels, channels), _convolution(channels, channels, 3, each=True)
@@ -64,12 +84,14 @@ class CrossModality(nn.Module):
     def forward(self, visible: Inner, infrared: Inner) -> Inner:
         """Return maps of the same shape as either input."""
         gate = self.weigh(visible, infrared)[..., None, None]
+        if self.hold_gate:
+            gate = gate.mean(dim=0, keepdim=True)
         specific = gate[:, 0] * visible + gate[:, 1] * infrared
         shared: Inner = self.shared(torch.cat([visible, infrared], dim=1))
         return specific + shared
 
     def weigh(self, visible: Inner, infrared: Inner) -> Gate:
-        """Return the gate of every pair."""
+        """Return the gate of every pair, before it is held."""
         seen = torch.cat([maps.mean(dim=(2, 3)) for maps in (visible, infrared)], dim=1)
         logits: Tensor = self.gate(seen)
         return logits.reshape(len(seen), 2, -1).softmax(dim=1)
@@ -92,6 +114,8 @@ class LearntMixture(nn.Module):
         cross: bool = True,
         stride: int = 1,
         base_mix: bool = True,
+        gate: GateForm = "wide",
+        hold_gate: bool = False,
     ) -> None:
         """Build the generator.
 
@@ -105,12 +129,14 @@ class LearntMixture(nn.Module):
             stride: Rows and columns of the squares whose means the learners see.
             base_mix: Whether to begin with the mean; otherwise x_a is the convolution alone, which
                 begins at random.
+            gate: Form of the gate of the learner across modalities.
+            hold_gate: Whether that gate is held at its mean over a batch.
         """
         super().__init__()
         self.stride = stride
         self.visible = IntraModality(outer, channels, kernels)
         self.infrared = IntraModality(outer, channels, kernels)
-        self.across = CrossModality(channels) if cross else Mean()
+        self.across = CrossModality(channels, gate, hold_gate=hold_gate) if cross else Mean()
         self.leave = nn.Conv2d(channels, outer, 1)
         self.base = Mean() if base_mix else None
         if base_mix:

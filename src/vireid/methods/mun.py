@@ -15,7 +15,7 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
-from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
+from vireid.backbones.auxiliary import GateForm, LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
@@ -80,6 +80,12 @@ class MUN(Method):
         for pictures, which takes a quarter of the work, and 1 after the stem."""
         base_mix: bool = True
         """Begin with the mean of the pair and learn what to add to it."""
+        gate: GateForm = "wide"
+        """Form of the gate that weighs both modalities: `wide` has normalised inputs and a wide
+        hidden layer; `narrow`, of former versions, weighs nearly all pairs alike."""
+        hold_gate: bool = False
+        """Whether the gate is held at its mean over a batch, so that it weighs all pairs alike: the
+        control of what a gate of each pair is worth."""
         people: Count = 8
         """Identities in a batch."""
         images_each: Count = 4
@@ -327,6 +333,8 @@ def _generator(config: MUN.Config, outer: int) -> nn.Module | None:
             cross=config.generator != "iml_only",
             stride=config.generator_stride or STRIDE[config.aux_level],
             base_mix=config.base_mix,
+            gate=config.gate,
+            hold_gate=config.hold_gate,
         )
     if config.generator == "mmn":
         return OneByOne(outer)
