@@ -241,6 +241,18 @@ def test_alignments_are_weighted_and_grow_over_the_ramp() -> None:
     torch.testing.assert_close(thrice["modality alignment"], once["modality alignment"] / 2)
 
 
+def test_alignments_compare_pooled_features_or_what_people_are_searched_by() -> None:
+    method = mun()
+    losses_of(method)
+    assert method.modality_alignment.prototypes.min() < 0  # the neck centres what it is given
+    pooled = mun(modality_alignment_on="pooled")
+    losses_of(pooled)
+    assert pooled.modality_alignment.prototypes.min() >= 0
+    # One person's embeddings of length one are at most 2 apart, another's at least 0.
+    far = losses_of(mun(identity_alignment_on="embedding", identity_alignment_weight=1.0))
+    assert 0 < far["identity alignment"] <= 2.3
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -251,6 +263,8 @@ def test_alignments_are_weighted_and_grow_over_the_ramp() -> None:
         {"triplet_form": "hard"},
         {"gate": "narrow"},
         {"hold_gate": True},
+        {"identity_alignment_on": "embedding"},
+        {"modality_alignment_on": "pooled"},
         {"generator": "mean"},
         {"generator": "mmn"},
         {"generator": "none"},

@@ -6,6 +6,7 @@ did not have the paper, and there is no public code. What is inferred is called 
 below; docs/methods/mun.md tells the alternatives.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +36,9 @@ from vireid.training_data.batches import PairedBatch
 from vireid.training_data.processes import gather
 
 AUXILIARY = "auxiliary"
+Place = Literal["pooled", "embedding"]
+"""Rows that an alignment compares: pooled features before the neck, or embeddings, which are the
+neck's output at length one."""
 CHANNELS = {"image": 32, "stem": 64}
 """Channels within the generator, by `aux_level`."""
 STRIDE = {"image": 2, "stem": 1}
@@ -127,12 +131,18 @@ class MUN(Method):
         identity_alignment_weight: NotNegative = 1.0
         """Weight lambda 1 of the identity alignment: 1 on SYSU-MM01 and 2 on RegDB, after the
         hetero-centre triplet."""
+        identity_alignment_on: Place = "pooled"
+        """Rows whose centres the identity alignment compares: `pooled` features before the neck, or
+        the `embedding` that people are searched by."""
         identity_alignment_form: Literal["triplet", "pull", "aux_anchor"] = "triplet"
         """Formula of the identity alignment, see `vireid.losses.identity_alignment`."""
         margin: NotNegative = 0.3
         """Margin rho of the identity alignment."""
         modality_alignment_weight: NotNegative = 0.5
         """Weight lambda 2 of the modality alignment."""
+        modality_alignment_on: Place = "embedding"
+        """Rows that prototypes are means of: the `embedding`, in which spectra lie apart, or
+        `pooled` features, in which they hardly do."""
         modality_alignment_auxiliary: bool = True
         """Whether the auxiliary prototype takes part, or only those of the two spectra."""
         prototype_momentum: ShareBelowOne = 0.9
@@ -221,13 +231,15 @@ class MUN(Method):
         embeddings = gather(self._pooled(batch))
         identities = gather(batch.identities.repeat(self.modalities))
         modalities = gather(self._modalities_of(batch))
-        logits = self.classifier(self.neck(embeddings))
+        necked = self.neck(embeddings)
+        logits = self.classifier(necked)
+        places = {"pooled": embeddings, "embedding": F.normalize(necked, dim=1)}
         config = self.config
         smoothing = config.label_smoothing
         return {
             "identity": config.identity_weight * identity_loss(logits, identities, smoothing),
             "triplet": config.triplet_weight * self._triplet(embeddings, identities, modalities),
-            **self._alignments(embeddings, identities, modalities, epoch),
+            **self._alignments(places, identities, modalities, epoch),
         }
 
     def _triplet(
@@ -241,26 +253,31 @@ class MUN(Method):
         return weighted_triplet(embeddings, identities, self.config.triplet_weights)
 
     def _alignments(
-        self, embeddings: Embeddings, identities: Identities, modalities: Modalities, epoch: int
+        self,
+        places: Mapping[str, Embeddings],
+        identities: Identities,
+        modalities: Modalities,
+        epoch: int,
     ) -> Losses:
         config = self.config
         grown = min(1.0, (epoch + 1) / config.ramp) if config.ramp else 1.0
         losses: Losses = {}
         if config.identity_alignment_weight:
             losses["identity alignment"] = config.identity_alignment_weight * identity_alignment(
-                embeddings,
+                places[config.identity_alignment_on],
                 identities,
                 modalities,
                 config.identity_alignment_form,
                 config.margin,
             )
         if config.modality_alignment_weight or config.confusion_weight:
+            rows = places[config.modality_alignment_on]
             # Moves the prototypes, which the confusion needs too.
-            apart = self.modality_alignment(embeddings, modalities)
+            apart = self.modality_alignment(rows, modalities)
             losses["modality alignment"] = config.modality_alignment_weight * apart
         if config.confusion_weight:
             losses["modality confusion"] = config.confusion_weight * modality_confusion(
-                embeddings, self.modality_alignment.prototypes, config.confusion_temperature
+                rows, self.modality_alignment.prototypes, config.confusion_temperature
             )
         return {name: grown * loss for name, loss in losses.items()}
 
