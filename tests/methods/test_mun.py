@@ -1,6 +1,7 @@
 """MUN is what docs/methods/mun.md says: three modalities in training, AGW's cost afterwards."""
 
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.learning.test_loop import saved
+from tests.learning.test_loop import ask_to_stop_before, assert_same, saved
 from tests.toy import HEIGHT, PEOPLE, STEPS, WIDTH, ToyData, small_settings
 from torch import Tensor, nn
 
 from vireid import methods
 from vireid.backbones.auxiliary import CrossModality, GateForm, LearntMixture, Mean, OneByOne
-from vireid.errors import VireidError
-from vireid.learning import initial_weights
+from vireid.errors import Interrupted, VireidError
+from vireid.learning import history, initial_weights
+from vireid.learning.history import Measured
 from vireid.learning.loop import DivergedError, fit
 from vireid.method import Method, Stage
 from vireid.methods.agw import AGW
@@ -331,6 +333,81 @@ def test_prototypes_survive_a_checkpoint(tmp_path: Path) -> None:
     other = mun()
     fit(other, ToyData(), tmp_path, resume=True)
     assert torch.equal(other.modality_alignment.prototypes, method.modality_alignment.prototypes)
+
+
+def figures(folder: Path) -> list[Measured]:
+    return history.read_measures(folder / history.MEASURES)
+
+
+def test_distances_and_the_gate_are_measured_after_every_epoch(tmp_path: Path) -> None:
+    method = mun(epochs=3)
+    fit(method, ToyData(), tmp_path)
+    lines = figures(tmp_path)
+    where = [(line.when, line.epoch) for line in lines]
+    assert where == [("before", 0), ("during", 1), ("during", 2), ("after", 3)]
+    first, last = lines[0].figures, lines[-1].figures
+    assert {name.partition("/")[0] for name in last} == {
+        "told apart by one direction",
+        "gap between the spectra",
+        "pictures of a person",
+        "centres of a person",
+        "prototypes",
+        "gate",
+    }
+    assert last.keys() - first.keys() == {name for name in last if name.startswith("prototypes/")}
+    apart = method.modality_alignment.prototypes.diff(dim=0).square().sum(dim=1)
+    named = [last["prototypes/visible to infrared"], last["prototypes/infrared to auxiliary"]]
+    assert named == pytest.approx(apart.tolist())
+    # It begins as the mean: what the gate does cannot be seen yet.
+    assert first["gate/change if held"] == 0
+    assert last["gate/change if held"] > 0  # type: ignore[operator]
+
+
+def test_a_run_that_measures_and_was_stopped_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    settings = {"epochs": 3, "people": PEOPLE}
+    fit(mun(**settings), ToyData(), tmp_path / "unbroken")
+    # Each time it measures it draws all batches of the toy: in the second epoch, and while it
+    # measures the first.
+    for step in (3 * STEPS + 1, 2 * STEPS + 1):
+        folder = tmp_path / str(step)
+        with pytest.raises(Interrupted):
+            fit(mun(**settings), ToyData(ask_to_stop_before(step, signal.SIGINT)), folder)
+        assert saved(folder)["position"]["epoch"] == 1
+        fit(mun(**settings), ToyData(), folder, resume=True)
+        assert_same(saved(tmp_path / "unbroken"), saved(folder))
+        assert figures(folder) == figures(tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize("settings", [{"generator": "mean"}, {"generator": "none"}])
+def test_where_there_is_no_gate_the_rest_is_measured(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    fit(mun(**settings, modality_alignment_weight=0.0), ToyData(), tmp_path)
+    names = {name.partition("/")[0] for name in figures(tmp_path)[-1].figures}
+    assert "centres of a person" in names
+    assert not names & {"gate", "prototypes"}
+
+
+def test_nothing_is_measured_on_no_batches(tmp_path: Path) -> None:
+    fit(mun(measured_batches=0), ToyData(), tmp_path)
+    assert not (tmp_path / history.MEASURES).exists()
+
+
+def test_a_held_gate_changes_what_is_measured_of_it() -> None:
+    """By hand: the correction of every pair with its own gate, and with the mean of all."""
+    torch.manual_seed(0)
+    generator = LearntMixture(3, 8, stride=2, base_mix=False).eval()
+    visible, infrared = torch.rand(2, 5, 3, 8, 4)
+    found = generator.gate_figures(visible, infrared)
+    free = generator(visible, infrared)
+    generator.across.hold_gate = True
+    held = generator(visible, infrared)
+    assert generator.base is None
+    # The correction is enlarged to the picture; lengths of both grow about alike.
+    expected = ((free - held).norm() / free.norm()).item()
+    assert found["change if held"] == pytest.approx(expected, rel=0.2)
+    assert found["change if held"] > 0
+    assert 0 < found["deviation over pairs"] < 0.5
 
 
 def test_what_overflows_stops_the_run_and_is_not_saved(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ Inner = Float[Tensor, "n channels y x"]
 """Maps within the generator."""
 Gate = Float[Tensor, "n 2 channels"]
 """Shares of each channel that come from visible and from infrared; they sum to 1."""
+HeldGate = Float[Tensor, "1 2 channels"]
+"""One gate for all pairs."""
 GateForm = Literal["narrow", "wide"]
 """Form of the network that computes the gate."""
 
@@ -83,10 +85,13 @@ class CrossModality(nn.Module):
 
     def forward(self, visible: Inner, infrared: Inner) -> Inner:
         """Return maps of the same shape as either input."""
-        gate = self.weigh(visible, infrared)[..., None, None]
-        if self.hold_gate:
-            gate = gate.mean(dim=0, keepdim=True)
-        specific = gate[:, 0] * visible + gate[:, 1] * infrared
+        gate = self.weigh(visible, infrared)
+        return self.combined(visible, infrared, _held(gate) if self.hold_gate else gate)
+
+    def combined(self, visible: Inner, infrared: Inner, gate: Gate | HeldGate) -> Inner:
+        """Return the sum of both parts, given the gate of every pair or one for all."""
+        shares = gate[..., None, None]
+        specific = shares[:, 0] * visible + shares[:, 1] * infrared
         shared: Inner = self.shared(torch.cat([visible, infrared], dim=1))
         return specific + shared
 
@@ -95,6 +100,11 @@ class CrossModality(nn.Module):
         seen = torch.cat([maps.mean(dim=(2, 3)) for maps in (visible, infrared)], dim=1)
         logits: Tensor = self.gate(seen)
         return logits.reshape(len(seen), 2, -1).softmax(dim=1)
+
+
+def _held(gate: Gate) -> HeldGate:
+    """Return the mean gate of all pairs, once."""
+    return gate.mean(dim=0, keepdim=True)
 
 
 class LearntMixture(nn.Module):
@@ -148,6 +158,23 @@ class LearntMixture(nn.Module):
         found = self.across(self.visible(self._seen(visible)), self.infrared(self._seen(infrared)))
         made = self._enlarged(self.leave(found), visible)
         return made if self.base is None else self.base(visible, infrared) + made
+
+    def gate_figures(self, visible: Outer, infrared: Outer) -> dict[str, float]:
+        """Return how much the gate differs between pairs, and what that does to the output.
+
+        Returns:
+            The deviation of a channel's share over the pairs, and the length of what changes in the
+            correction when the gate is held at its mean, as a share of the correction's length;
+            nothing where there is no gate.
+        """
+        if not isinstance(self.across, CrossModality):
+            return {}
+        maps = self.visible(self._seen(visible)), self.infrared(self._seen(infrared))
+        gate = self.across.weigh(*maps)
+        free, held = (self.leave(self.across.combined(*maps, each)) for each in (gate, _held(gate)))
+        change = (free - held).norm() / free.norm().clamp(min=1e-12)
+        spread = gate[:, 0].std(dim=0).mean()
+        return {"deviation over pairs": spread.item(), "change if held": change.item()}
 
     def _seen(self, maps: Outer) -> Tensor:
         return F.avg_pool2d(maps, self.stride, ceil_mode=True) if self.stride > 1 else maps

@@ -6,8 +6,11 @@ did not have the paper, and there is no public code. What is inferred is called 
 below; docs/methods/mun.md tells the alternatives.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -28,11 +31,12 @@ from vireid.losses.modality_alignment import ModalityAlignment
 from vireid.losses.modality_confusion import modality_confusion
 from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.methods._distances import Rows, between, figures_of
 from vireid.methods._optimizers import lr_factor, make_optimizer
 from vireid.ranges import Count, Factor, NotNegative, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
 from vireid.shapes import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
-from vireid.training_data.batches import PairedBatch
+from vireid.training_data.batches import EpochOfBatches, PairedBatch
 from vireid.training_data.processes import gather
 
 AUXILIARY = "auxiliary"
@@ -154,6 +158,9 @@ class MUN(Method):
         """Temperature tau of the confusion loss."""
         ramp: Whole = 10
         """Epochs over which the weights of the alignments grow to their full values."""
+        measured_batches: Whole = 4
+        """Batches of training people, the same every time, on which distances and the gate are
+        measured after each epoch, for `vireid show-measures`; 0 for none."""
 
         def __post_init__(self) -> None:
             check_ranges(self)
@@ -215,17 +222,44 @@ class MUN(Method):
         """Return the one stage, which trains everything."""
         config = self.config
         optimizer = self._optimizer()
+        batches = data.paired(config.people, config.images_each)
         stage = Stage(
             "three modalities" if self.modalities == 3 else "both spectra",
             config.epochs,
             (self,),
-            data.paired(config.people, config.images_each),
+            batches,
             self._losses,
             optimizer,
             # A checkpoint would hold the attributes of a bound method.
             LambdaLR(optimizer, lambda epoch: self._lr_factor(epoch)),
+            measure=partial(self._measured, batches) if config.measured_batches else None,
+            measures_every_epoch=True,
         )
         return [stage]
+
+    def _measured(self, batches: Callable[[int], EpochOfBatches[PairedBatch]]) -> dict[str, float]:
+        """Return distances between spectra, people and prototypes, and what the gate does."""
+        device = self.classifier.weight.device
+        rows: list[Rows] = []
+        gates: list[dict[str, float]] = []
+        for batch in islice(batches(0), self.config.measured_batches):
+            placed = batch.to(device)
+            embeddings = F.normalize(self.neck(gather(self._pooled(placed))), dim=1)
+            identities = gather(placed.identities.repeat(self.modalities))
+            rows.append(Rows(embeddings, identities, gather(self._modalities_of(placed))))
+            gates.append(self._gate_figures(placed))
+        alignment = self.modality_alignment
+        of_prototypes = between(alignment.prototypes) if alignment.steps else {}
+        return {
+            **figures_of(rows),
+            **{f"prototypes/{name}": distance for name, distance in of_prototypes.items()},
+            **{f"gate/{name}": fmean(each[name] for each in gates) for name in gates[0]},
+        }
+
+    def _gate_figures(self, batch: PairedBatch) -> dict[str, float]:
+        if not isinstance(self.generator, LearntMixture):
+            return {}
+        return self.generator.gate_figures(*self._given(batch.visible, batch.infrared))
 
     def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
         embeddings = gather(self._pooled(batch))
@@ -302,6 +336,13 @@ class MUN(Method):
         if self._makes_pictures:
             return [*maps, stems[AUXILIARY](self.generator(*pictures))]
         return [*maps, self.generator(*maps)]
+
+    def _given(self, visible: Images, infrared: Images) -> list[FeatureMaps]:
+        """Return what the generator makes auxiliary images of: normalised pictures, or maps."""
+        pair = zip(Modality, (visible, infrared), strict=True)
+        if self._makes_pictures:
+            return [self.trunk.normalised(images) for _, images in pair]
+        return [self.trunk.stem(images, modality) for modality, images in pair]
 
     def _auxiliary_after_stem(self, visible: Images, infrared: Images) -> FeatureMaps:
         if self.generator is None:

@@ -11,10 +11,12 @@ from vireid.learning.history import MEASURES, Measured
 from vireid.reports.plots import as_png
 
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
+MOST_TICKS = 12
+"""Names below a plot that stand beside one another without touching."""
 
 
 def write(run: Path, out: Path) -> None:
-    """Write a PNG with a line for each measure, over the stages.
+    """Write a PNG with a line for each measure, over stages and epochs.
 
     Args:
         run: Folder of a run, finished or not.
@@ -41,19 +43,49 @@ def measured(run: Path) -> list[Measured]:
 
 
 def plot(lines: Sequence[Measured]) -> bytes:
-    """Return a PNG of measures that are shares of 1."""
-    return as_png(lambda figure: _plot_lines(figure.subplots(), lines), 8, 4)
+    """Return a PNG of all measures.
+
+    A measure called `plot/line` is in the plot of that name, on a scale of its own from zero; the
+    others are shares of 1 and in one plot, in percent.
+    """
+    plots = _plots(lines)
+    return as_png(lambda figure: _plot(figure, plots, lines), 8, 0.8 + 3.2 * len(plots))
 
 
-def _plot_lines(axes: Any, lines: Sequence[Measured]) -> None:
-    names = list(dict.fromkeys(name for line in lines for name in line.figures))
+def _plots(lines: Sequence[Measured]) -> dict[str, list[str]]:
+    """Return the names of the measures of each plot, by its title; shares have none."""
+    plots: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for line in lines for name in line.figures):
+        title, slash, _ = name.partition("/")
+        plots.setdefault(title if slash else "", []).append(name)
+    return plots
+
+
+def _plot(figure: Any, plots: dict[str, list[str]], lines: Sequence[Measured]) -> None:
+    found = figure.subplots(len(plots), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, names) in zip(found, plots.items(), strict=True):
+        _plot_lines(axes, names, lines, factor=1 if title else 100)
+        axes.set(title=title) if title else axes.set(ylabel="%", ylim=(-2, 102))
+    every = -(-len(lines) // MOST_TICKS)
+    places = range(0, len(lines), every)
+    found[-1].set_xticks(places, [_where(lines[place]) for place in places])
+    if any(line.when == "during" for line in lines):
+        found[-1].set_xlabel("epoch")
+
+
+def _plot_lines(axes: Any, names: Sequence[str], lines: Sequence[Measured], factor: float) -> None:
     for number, name in enumerate(names):
         found = [line.figures.get(name) for line in lines]
-        values = [float("nan") if each is None else 100 * each for each in found]
+        values = [float("nan") if each is None else factor * each for each in found]
         colour = COLOURS[number % len(COLOURS)]
         dashes = "--" if number % 2 else "-"
-        axes.plot(values, dashes, marker="o", color=colour, label=name)
-    axes.set_xticks(range(len(lines)), [f"{line.when} {line.stage}" for line in lines])
-    axes.set(ylabel="%", ylim=(-2, 102))
+        label = name.partition("/")[2] or name
+        axes.plot(values, dashes, marker="o", markersize=4, color=colour, label=label)
+    axes.set_ylim(bottom=0)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _where(line: Measured) -> str:
+    """Return the name of a place on the axis; that of an epoch is its number."""
+    return str(line.epoch) if line.when == "during" else f"{line.when} {line.stage}"
