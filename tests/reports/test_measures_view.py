@@ -53,7 +53,7 @@ def test_measures_with_a_slash_have_a_plot_of_that_name_on_their_own_scale() -> 
     assert 0.02 <= gap.get_ylim()[1] < 0.03
     assert [line.get_label() for line in far.lines] == ["across", "within"]
     ticks = [tick.get_text() for tick in far.get_xticklabels()]
-    assert ticks[:3] == ["before all", "2", "4"]
+    assert ticks[:3] == ["0", "2", "4"]
     assert len(ticks) <= measures_view.MOST_TICKS
 
 

@@ -11,6 +11,8 @@ from vireid.learning.history import MEASURES, Measured
 from vireid.reports.plots import as_png
 
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
+COLUMNS = 2
+"""Plots beside one another."""
 MOST_TICKS = 12
 """Names below a plot that stand beside one another without touching."""
 
@@ -49,7 +51,10 @@ def plot(lines: Sequence[Measured]) -> bytes:
     others are shares of 1 and in one plot, in percent.
     """
     plots = _plots(lines)
-    return as_png(lambda figure: _plot(figure, plots, lines), 8, 0.8 + 3.2 * len(plots))
+    columns = min(len(plots), COLUMNS)
+    rows = -(-len(plots) // columns)
+    size = (8, 4) if columns == 1 else (6.5 * columns, 0.5 + 2.6 * rows)
+    return as_png(lambda figure: _plot(figure, plots, lines), *size)
 
 
 def _plots(lines: Sequence[Measured]) -> dict[str, list[str]]:
@@ -62,15 +67,33 @@ def _plots(lines: Sequence[Measured]) -> dict[str, list[str]]:
 
 
 def _plot(figure: Any, plots: dict[str, list[str]], lines: Sequence[Measured]) -> None:
-    found = figure.subplots(len(plots), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (title, names) in zip(found, plots.items(), strict=True):
+    columns = min(len(plots), COLUMNS)
+    places = figure.subplots(-(-len(plots) // columns), columns, squeeze=False).flatten()
+    for axes, (title, names) in zip(places, plots.items(), strict=False):
         _plot_lines(axes, names, lines, factor=1 if title else 100)
         axes.set(title=title) if title else axes.set(ylabel="%", ylim=(-2, 102))
+        _name_places(axes, lines)
+    for axes in places[len(plots) :]:
+        axes.remove()
+
+
+def _name_places(axes: Any, lines: Sequence[Measured]) -> None:
+    """Name the places on the axis: numbers of epochs where there is one stage with several."""
+    is_by_epoch = any(line.when == "during" for line in lines)
+    is_one_stage = len({line.stage_number for line in lines}) == 1
     every = -(-len(lines) // MOST_TICKS)
-    places = range(0, len(lines), every)
-    found[-1].set_xticks(places, [_where(lines[place]) for place in places])
-    if any(line.when == "during" for line in lines):
-        found[-1].set_xlabel("epoch")
+    shown = range(0, len(lines), every)
+    axes.set_xticks(
+        shown,
+        [
+            str(line.epoch)
+            if line.when == "during" or (is_by_epoch and is_one_stage)
+            else f"{line.when} {line.stage}"
+            for line in (lines[place] for place in shown)
+        ],
+    )
+    if is_by_epoch:
+        axes.set_xlabel("epoch")
 
 
 def _plot_lines(axes: Any, names: Sequence[str], lines: Sequence[Measured], factor: float) -> None:
@@ -84,8 +107,3 @@ def _plot_lines(axes: Any, names: Sequence[str], lines: Sequence[Measured], fact
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-
-
-def _where(line: Measured) -> str:
-    """Return the name of a place on the axis; that of an epoch is its number."""
-    return str(line.epoch) if line.when == "during" else f"{line.when} {line.stage}"
