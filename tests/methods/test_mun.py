@@ -238,7 +238,7 @@ def test_alignments_are_weighted_and_grow_over_the_ramp() -> None:
             torch.testing.assert_close(grown[name], share * once[name])
         assert grown["identity"] == once["identity"]
     assert losses_of(mun(ramp=0), 0) == once
-    thrice = losses_of(mun(identity_alignment_weight=3.0, modality_alignment_weight=0.25))
+    thrice = losses_of(mun(identity_alignment_weight=9.0, modality_alignment_weight=0.25))
     torch.testing.assert_close(thrice["identity alignment"], 3 * once["identity alignment"])
     torch.testing.assert_close(thrice["modality alignment"], once["modality alignment"] / 2)
 
@@ -251,8 +251,14 @@ def test_alignments_compare_pooled_features_or_what_people_are_searched_by() -> 
     losses_of(pooled)
     assert pooled.modality_alignment.prototypes.min() >= 0
     # One person's embeddings of length one are at most 2 apart, another's at least 0.
-    far = losses_of(mun(identity_alignment_on="embedding", identity_alignment_weight=1.0))
-    assert 0 < far["identity alignment"] <= 2.3
+    far = losses_of(mun(identity_alignment_weight=1.0))["identity alignment"]
+    assert 0 < far <= 2.3
+    assert (
+        far
+        != losses_of(mun(identity_alignment_on="pooled", identity_alignment_weight=1.0))[
+            "identity alignment"
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,7 +271,7 @@ def test_alignments_compare_pooled_features_or_what_people_are_searched_by() -> 
         {"triplet_form": "hard"},
         {"gate": "narrow"},
         {"hold_gate": True},
-        {"identity_alignment_on": "embedding"},
+        {"identity_alignment_on": "pooled"},
         {"modality_alignment_on": "pooled"},
         {"generator": "mean"},
         {"generator": "mmn"},

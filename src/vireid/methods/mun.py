@@ -132,12 +132,12 @@ class MUN(Method):
         """Weights within the weighted triplet, of AGW's paper or of its released code."""
         triplet_auxiliary: bool = False
         """Whether auxiliary images take part in the triplet."""
-        identity_alignment_weight: NotNegative = 1.0
-        """Weight lambda 1 of the identity alignment: 1 on SYSU-MM01 and 2 on RegDB, after the
-        hetero-centre triplet."""
-        identity_alignment_on: Place = "pooled"
-        """Rows whose centres the identity alignment compares: `pooled` features before the neck, or
-        the `embedding` that people are searched by."""
+        identity_alignment_weight: NotNegative = 3.0
+        """Weight lambda 1 of the identity alignment. On `pooled` features 0.1 to 1, where more
+        drowns the other losses; the hetero-centre triplet has 1 on SYSU-MM01 and 2 on RegDB."""
+        identity_alignment_on: Place = "embedding"
+        """Rows whose centres the identity alignment compares: the `embedding` that people are
+        searched by, or `pooled` features before the neck, which are not of length one."""
         identity_alignment_form: Literal["triplet", "pull", "aux_anchor"] = "triplet"
         """Formula of the identity alignment, see `vireid.losses.identity_alignment`."""
         margin: NotNegative = 0.3
