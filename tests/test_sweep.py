@@ -213,12 +213,22 @@ def test_rows_of_the_ablation_are_those_that_are_documented() -> None:
     settings = {name: recipe.settings for (name, seed), recipe in wanted.items() if not seed}
     assert [s.generator for s in settings.values()] == [
         *("none", "mean", "mmn", "iml_only", "cml_only"),
-        *["mun"] * 5,
+        *["mun"] * 9,
     ]
     weights = [
         (bool(s.identity_alignment_weight), bool(s.modality_alignment_weight))
         for s in settings.values()
     ]
     assert weights[:6] == [(False, False)] * 6
-    assert weights[6:] == [(True, False), (False, True), (True, True), (True, True)]
-    assert [s.aux_level for s in settings.values()] == ["image"] * 9 + ["stem"]
+    assert weights[6:8] == [(True, False), (False, True)]
+    assert weights[8:] == [(True, True)] * 6
+    assert [s.aux_level for s in settings.values()] == ["image"] * 9 + ["stem"] + ["image"] * 4
+    mended = [(s.hold_gate, s.gate, s.modality_alignment_on) for s in settings.values()][-4:]
+    assert mended == [
+        (True, "wide", "embedding"),
+        (False, "narrow", "embedding"),
+        (False, "wide", "pooled"),
+        (False, "wide", "embedding"),
+    ]
+    on = [s.identity_alignment_on for s in settings.values()]
+    assert on == ["embedding"] * 13 + ["pooled"]

@@ -66,6 +66,8 @@ class Stage(Generic[B]):
     measure: Callable[[], dict[str, float]] | None = None
     """Returns figures that show what the stage has learnt. They are written to `measures.jsonl`
     after its last epoch, and before its first where it is the first stage. Changes nothing."""
+    measures_every_epoch: bool = False
+    """Whether to measure after every epoch, and not only after the last."""
 
     def thaw(self, method: nn.Module) -> None:
         """Let the modules in `trains` learn, and nothing else."""

@@ -111,6 +111,9 @@ class ImageRecord:
     """Tags in free text, to search by. No score depends on them."""
     person: str | None = None
     """Name of the person, where somebody has given one. No score depends on it."""
+    moment: int | None = None
+    """Number of the instant it was taken at, where a data set says so: pictures of a person that
+    share one were taken side by side. No score depends on it."""
 
     @property
     def who(self) -> int | str | None:

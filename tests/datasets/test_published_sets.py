@@ -145,6 +145,15 @@ def test_every_trial_of_regdb_is_its_own_half(trial: int, trees: Path) -> None:
     assert Counter(r.identity for r in dataset.test).most_common()[-1][1] == 6
 
 
+def test_pictures_of_regdb_with_one_number_are_of_one_moment(trees: Path) -> None:
+    dataset = datasets.read("regdb", trees / "regdb")
+    for record in (*dataset.train, *dataset.test):
+        letter = "v" if record.modality is Modality.VISIBLE else "t"
+        assert record.path.stem == f"male_back_{letter}_{record.moment:05d}_{record.identity}"
+    of = [{(r.identity, r.moment) for r in dataset.train if r.modality is m} for m in Modality]
+    assert of[0] == of[1]
+
+
 def test_a_trial_of_regdb_is_the_first_unless_another_is_named(trees: Path) -> None:
     assert datasets.read("RegDB", trees / "regdb") == datasets.read("regdb", trees / "regdb", 1)
     with pytest.raises(VireidError, match="no trial 11 of regdb; it has trials 1 to 10"):

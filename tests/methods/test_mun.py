@@ -1,6 +1,7 @@
 """MUN is what docs/methods/mun.md says: three modalities in training, AGW's cost afterwards."""
 
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.learning.test_loop import saved
+from tests.learning.test_loop import ask_to_stop_before, assert_same, saved
 from tests.toy import HEIGHT, PEOPLE, STEPS, WIDTH, ToyData, small_settings
 from torch import Tensor, nn
 
 from vireid import methods
-from vireid.backbones.auxiliary import CrossModality, LearntMixture, Mean, OneByOne
-from vireid.errors import VireidError
-from vireid.learning import initial_weights
+from vireid.backbones.auxiliary import CrossModality, GateForm, LearntMixture, Mean, OneByOne
+from vireid.errors import Interrupted, VireidError
+from vireid.learning import history, initial_weights
+from vireid.learning.history import Measured
 from vireid.learning.loop import DivergedError, fit
 from vireid.method import Method, Stage
 from vireid.methods.agw import AGW
@@ -77,8 +79,10 @@ def test_parameters_of_the_generator_are_as_many_as_documented() -> None:
     def count(network: nn.Module) -> int:
         return sum(p.numel() for p in network.parameters())
 
-    assert count(LearntMixture(3, 32)) == 18_187
-    assert count(LearntMixture(64, 64)) == 70_672
+    assert count(LearntMixture(3, 32)) == 25_539
+    assert count(LearntMixture(64, 64)) == 99_712
+    assert count(LearntMixture(3, 32, gate="narrow")) == 18_187
+    assert count(LearntMixture(64, 64, gate="narrow")) == 70_672
     assert count(Mean()) == 0
     assert count(OneByOne(3)) == 22
 
@@ -91,7 +95,7 @@ def test_the_last_convolution_learns_first_and_all_of_the_generator_from_the_sec
     assert learning_now == ["leave.weight", "leave.bias"]
     step(stage)
     gradients = {n: p.grad for n, p in method.generator.named_parameters()}  # type: ignore[union-attr]
-    assert len(gradients) == 48
+    assert len(gradients) == 50
     assert [name for name, gradient in gradients.items() if not gradient.any()] == []  # type: ignore[union-attr]
 
 
@@ -121,6 +125,34 @@ def test_the_gate_weighs_both_modalities_by_what_it_sees() -> None:
     assert not torch.allclose(gate, cross.weigh(infrared, visible))
     # One and the same for all places of a picture.
     torch.testing.assert_close(gate, cross.weigh(visible.flip(2), infrared.flip(3)))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_wide_gate_tells_pairs_apart_that_differ_little(seed: int) -> None:
+    """Maps after a ReLU are alike for all pairs, but for a tenth or so."""
+    torch.manual_seed(seed)
+    usual, change = torch.rand(2, 1, 16, 1, 1), torch.randn(2, 32, 16, 1, 1)
+    visible, infrared = (usual * (1 + change / 10)).expand(-1, -1, -1, 4, 2)
+
+    def spread(form: GateForm) -> float:
+        gate = CrossModality(16, form).weigh(visible, infrared).detach()
+        return float(gate[:, 0].std(dim=0).mean())
+
+    assert spread("wide") > 0.04
+    assert spread("narrow") < 0.01
+
+
+def test_a_gate_held_at_its_mean_weighs_all_pairs_alike() -> None:
+    torch.manual_seed(0)
+    cross, visible, infrared = CrossModality(8), *torch.rand(2, 3, 8, 4, 2)
+    free = cross(visible, infrared)
+    mean = cross.weigh(visible, infrared).mean(dim=0)[..., None, None]
+    shared = cross.shared(torch.cat([visible, infrared], dim=1))
+    cross.hold_gate = True
+    held = cross(visible, infrared)
+    torch.testing.assert_close(held, mean[0] * visible + mean[1] * infrared + shared)
+    assert not torch.allclose(held, free)
+    assert mun(hold_gate=True).generator.across.hold_gate  # type: ignore[union-attr]
 
 
 def test_one_by_one_convolutions_see_one_pixel_and_begin_alike() -> None:
@@ -206,9 +238,27 @@ def test_alignments_are_weighted_and_grow_over_the_ramp() -> None:
             torch.testing.assert_close(grown[name], share * once[name])
         assert grown["identity"] == once["identity"]
     assert losses_of(mun(ramp=0), 0) == once
-    thrice = losses_of(mun(identity_alignment_weight=3.0, modality_alignment_weight=0.25))
+    thrice = losses_of(mun(identity_alignment_weight=9.0, modality_alignment_weight=0.25))
     torch.testing.assert_close(thrice["identity alignment"], 3 * once["identity alignment"])
     torch.testing.assert_close(thrice["modality alignment"], once["modality alignment"] / 2)
+
+
+def test_alignments_compare_pooled_features_or_what_people_are_searched_by() -> None:
+    method = mun()
+    losses_of(method)
+    assert method.modality_alignment.prototypes.min() < 0  # the neck centres what it is given
+    pooled = mun(modality_alignment_on="pooled")
+    losses_of(pooled)
+    assert pooled.modality_alignment.prototypes.min() >= 0
+    # One person's embeddings of length one are at most 2 apart, another's at least 0.
+    far = losses_of(mun(identity_alignment_weight=1.0))["identity alignment"]
+    assert 0 < far <= 2.3
+    assert (
+        far
+        != losses_of(mun(identity_alignment_on="pooled", identity_alignment_weight=1.0))[
+            "identity alignment"
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,6 +269,10 @@ def test_alignments_are_weighted_and_grow_over_the_ramp() -> None:
         {"modality_alignment_auxiliary": False},
         {"confusion_weight": 0.1},
         {"triplet_form": "hard"},
+        {"gate": "narrow"},
+        {"hold_gate": True},
+        {"identity_alignment_on": "pooled"},
+        {"modality_alignment_on": "pooled"},
         {"generator": "mean"},
         {"generator": "mmn"},
         {"generator": "none"},
@@ -285,6 +339,81 @@ def test_prototypes_survive_a_checkpoint(tmp_path: Path) -> None:
     other = mun()
     fit(other, ToyData(), tmp_path, resume=True)
     assert torch.equal(other.modality_alignment.prototypes, method.modality_alignment.prototypes)
+
+
+def figures(folder: Path) -> list[Measured]:
+    return history.read_measures(folder / history.MEASURES)
+
+
+def test_distances_and_the_gate_are_measured_after_every_epoch(tmp_path: Path) -> None:
+    method = mun(epochs=3)
+    fit(method, ToyData(), tmp_path)
+    lines = figures(tmp_path)
+    where = [(line.when, line.epoch) for line in lines]
+    assert where == [("before", 0), ("during", 1), ("during", 2), ("after", 3)]
+    first, last = lines[0].figures, lines[-1].figures
+    assert {name.partition("/")[0] for name in last} == {
+        "told apart by one direction",
+        "gap between the spectra",
+        "pictures of a person",
+        "centres of a person",
+        "prototypes",
+        "gate",
+    }
+    assert last.keys() - first.keys() == {name for name in last if name.startswith("prototypes/")}
+    apart = method.modality_alignment.prototypes.diff(dim=0).square().sum(dim=1)
+    named = [last["prototypes/visible to infrared"], last["prototypes/infrared to auxiliary"]]
+    assert named == pytest.approx(apart.tolist())
+    # It begins as the mean: what the gate does cannot be seen yet.
+    assert first["gate/change if held"] == 0
+    assert last["gate/change if held"] > 0  # type: ignore[operator]
+
+
+def test_a_run_that_measures_and_was_stopped_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    settings = {"epochs": 3, "people": PEOPLE}
+    fit(mun(**settings), ToyData(), tmp_path / "unbroken")
+    # Each time it measures it draws all batches of the toy: in the second epoch, and while it
+    # measures the first.
+    for step in (3 * STEPS + 1, 2 * STEPS + 1):
+        folder = tmp_path / str(step)
+        with pytest.raises(Interrupted):
+            fit(mun(**settings), ToyData(ask_to_stop_before(step, signal.SIGINT)), folder)
+        assert saved(folder)["position"]["epoch"] == 1
+        fit(mun(**settings), ToyData(), folder, resume=True)
+        assert_same(saved(tmp_path / "unbroken"), saved(folder))
+        assert figures(folder) == figures(tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize("settings", [{"generator": "mean"}, {"generator": "none"}])
+def test_where_there_is_no_gate_the_rest_is_measured(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    fit(mun(**settings, modality_alignment_weight=0.0), ToyData(), tmp_path)
+    names = {name.partition("/")[0] for name in figures(tmp_path)[-1].figures}
+    assert "centres of a person" in names
+    assert not names & {"gate", "prototypes"}
+
+
+def test_nothing_is_measured_on_no_batches(tmp_path: Path) -> None:
+    fit(mun(measured_batches=0), ToyData(), tmp_path)
+    assert not (tmp_path / history.MEASURES).exists()
+
+
+def test_a_held_gate_changes_what_is_measured_of_it() -> None:
+    """By hand: the correction of every pair with its own gate, and with the mean of all."""
+    torch.manual_seed(0)
+    generator = LearntMixture(3, 8, stride=2, base_mix=False).eval()
+    visible, infrared = torch.rand(2, 5, 3, 8, 4)
+    found = generator.gate_figures(visible, infrared)
+    free = generator(visible, infrared)
+    generator.across.hold_gate = True
+    held = generator(visible, infrared)
+    assert generator.base is None
+    # The correction is enlarged to the picture; lengths of both grow about alike.
+    expected = ((free - held).norm() / free.norm()).item()
+    assert found["change if held"] == pytest.approx(expected, rel=0.2)
+    assert found["change if held"] > 0
+    assert 0 < found["deviation over pairs"] < 0.5
 
 
 def test_what_overflows_stops_the_run_and_is_not_saved(tmp_path: Path) -> None:

@@ -112,6 +112,72 @@ def test_normalised_colours_are_exchanged_and_erased_as_the_network_sees_them(
     assert any(tinted)
 
 
+def in_pairs(records: list[ImageRecord]) -> list[ImageRecord]:
+    """The number in a picture's name as its moment; three of five visible ones have a partner."""
+    return [replace(r, moment=int(r.path.stem[-1])) for r in records]
+
+
+def test_pairs_of_one_moment_show_one_moment(records: list[ImageRecord]) -> None:
+    paired = in_pairs(records)
+    moments = {
+        (read_resized(r.path, H, W) / np.float32(255)).tobytes(): (r.identity, r.moment)
+        for r in paired
+    }
+    drawn = set()
+    for batch in data(paired, augmentation=PLAIN, pairing="moment").paired(3, 2)(1):
+        halves = [
+            [moments[row.tobytes()] for row in batch.of(m).permute(0, 2, 3, 1).numpy()]
+            for m in Modality
+        ]
+        assert halves[0] == halves[1]
+        assert [of for of, _ in halves[0]] == [PEOPLE[k] for k in batch.identities.tolist()]
+        drawn |= set(halves[0])
+    assert {moment for _, moment in drawn} == {0, 1, 2}
+    usual = data(paired, augmentation=PLAIN).paired(3, 2)(1)
+    assert any(
+        moments[seen.tobytes()] != moments[felt.tobytes()]
+        for batch in usual
+        for seen, felt in zip(
+            batch.visible.permute(0, 2, 3, 1).numpy(),
+            batch.infrared.permute(0, 2, 3, 1).numpy(),
+            strict=True,
+        )
+    )
+
+
+def test_pairs_of_one_moment_have_one_crop_and_one_side_to_the_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIREID_CACHE", str(tmp_path / "cache"))
+    made = []
+    for identity in range(2):
+        for moment in range(4):
+            rng = np.random.default_rng(8 * identity + moment)
+            picture = Image.fromarray(rng.integers(1, 256, (H, W, 3), dtype=np.uint8))
+            for modality in Modality:
+                path = tmp_path / f"{modality}_{identity}_{moment}.png"
+                picture.save(path)
+                made.append(ImageRecord(path, modality, identity, moment=moment))
+    moving = Augmentation(pad=3, flip=0.5, channel_exchange=0.0, random_erasing=0.0)
+    settings: dict[str, Any] = {"augmentation": moving, "unpaired": "error"}
+    for batch in data(made, pairing="moment", **settings).paired(2, 4)(0):
+        assert torch.equal(batch.visible, batch.infrared)
+    erasing = replace(moving, random_erasing=1.0)
+    batch = next(iter(data(made, pairing="moment", augmentation=erasing).paired(2, 4)(0)))
+    assert not torch.equal(batch.visible, batch.infrared)  # boxes are each picture's own
+
+
+def test_where_nobody_knows_moments_there_are_no_pairs(records: list[ImageRecord]) -> None:
+    with pytest.raises(TrainingDataError, match=r"6 of 6 people.*set data.pairing to 'person'"):
+        data(records, pairing="moment").paired(2, 2)
+    paired = in_pairs(records)
+    alone = [replace(r, moment=None) if r.identity == 40 else r for r in paired]
+    with pytest.raises(TrainingDataError, match="1 of 6 people, such as 40, have no visible"):
+        data(alone, pairing="moment").paired(2, 2)
+    assert data(alone, pairing="moment").num_identities == 6
+    data(alone, pairing="person").paired(2, 2)
+
+
 def test_a_single_source_shows_every_picture_of_one_modality_once(
     records: list[ImageRecord],
 ) -> None:

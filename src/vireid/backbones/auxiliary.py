@@ -6,6 +6,8 @@ across both are combined. The layers in here are inferred, see docs/methods/mun.
 on pictures and on feature maps alike: inputs and outputs have `outer` channels.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,6 +19,10 @@ Inner = Float[Tensor, "n channels y x"]
 """Maps within the generator."""
 Gate = Float[Tensor, "n 2 channels"]
 """Shares of each channel that come from visible and from infrared; they sum to 1."""
+HeldGate = Float[Tensor, "1 2 channels"]
+"""One gate for all pairs."""
+GateForm = Literal["narrow", "wide"]
+"""Form of the network that computes the gate."""
 
 
 class IntraModality(nn.Module):
@@ -51,11 +57,27 @@ class CrossModality(nn.Module):
     F_r])). The sum of the two parts is returned.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, gate: GateForm = "wide", *, hold_gate: bool = False) -> None:
+        """Build the learner.
+
+        Args:
+            channels: Channels of the inputs and of the output.
+            gate: Form of the gate, a network of two linear layers. `wide` has 2 c hidden numbers
+                with GELU and subtracts from each input its mean over pairs, divided by the
+                deviation; `narrow` has c / 4 with ReLU, of which most are zero for all pairs.
+            hold_gate: Whether all pairs of a batch get the mean of their gates.
+        """
         super().__init__()
+        self.hold_gate = hold_gate
+        seen = 2 * channels
         hidden = max(1, channels // 4)
-        self.gate = nn.Sequential(
-            nn.Linear(2 * channels, hidden), nn.ReLU(), nn.Linear(hidden, 2 * channels)
+        self.gate = (
+            nn.Sequential(nn.Linear(seen, hidden), nn.ReLU(), nn.Linear(hidden, seen))
+            if gate == "narrow"
+            else nn.Sequential(
+                nn.BatchNorm1d(seen),
+                *(nn.Linear(seen, seen), nn.GELU(), nn.Linear(seen, seen)),
+            )
         )
         self.shared = nn.Sequential(
             _convolution(2 * channels, channels), _convolution(channels, channels, 3, each=True)
@@ -63,16 +85,26 @@ class CrossModality(nn.Module):
 
     def forward(self, visible: Inner, infrared: Inner) -> Inner:
         """Return maps of the same shape as either input."""
-        gate = self.weigh(visible, infrared)[..., None, None]
-        specific = gate[:, 0] * visible + gate[:, 1] * infrared
+        gate = self.weigh(visible, infrared)
+        return self.combined(visible, infrared, _held(gate) if self.hold_gate else gate)
+
+    def combined(self, visible: Inner, infrared: Inner, gate: Gate | HeldGate) -> Inner:
+        """Return the sum of both parts, given the gate of every pair or one for all."""
+        shares = gate[..., None, None]
+        specific = shares[:, 0] * visible + shares[:, 1] * infrared
         shared: Inner = self.shared(torch.cat([visible, infrared], dim=1))
         return specific + shared
 
     def weigh(self, visible: Inner, infrared: Inner) -> Gate:
-        """Return the gate of every pair."""
+        """Return the gate of every pair, before it is held."""
         seen = torch.cat([maps.mean(dim=(2, 3)) for maps in (visible, infrared)], dim=1)
         logits: Tensor = self.gate(seen)
         return logits.reshape(len(seen), 2, -1).softmax(dim=1)
+
+
+def _held(gate: Gate) -> HeldGate:
+    """Return the mean gate of all pairs, once."""
+    return gate.mean(dim=0, keepdim=True)
 
 
 class LearntMixture(nn.Module):
@@ -92,6 +124,8 @@ class LearntMixture(nn.Module):
         cross: bool = True,
         stride: int = 1,
         base_mix: bool = True,
+        gate: GateForm = "wide",
+        hold_gate: bool = False,
     ) -> None:
         """Build the generator.
 
@@ -105,12 +139,14 @@ class LearntMixture(nn.Module):
             stride: Rows and columns of the squares whose means the learners see.
             base_mix: Whether to begin with the mean; otherwise x_a is the convolution alone, which
                 begins at random.
+            gate: Form of the gate of the learner across modalities.
+            hold_gate: Whether that gate is held at its mean over a batch.
         """
         super().__init__()
         self.stride = stride
         self.visible = IntraModality(outer, channels, kernels)
         self.infrared = IntraModality(outer, channels, kernels)
-        self.across = CrossModality(channels) if cross else Mean()
+        self.across = CrossModality(channels, gate, hold_gate=hold_gate) if cross else Mean()
         self.leave = nn.Conv2d(channels, outer, 1)
         self.base = Mean() if base_mix else None
         if base_mix:
@@ -122,6 +158,23 @@ class LearntMixture(nn.Module):
         found = self.across(self.visible(self._seen(visible)), self.infrared(self._seen(infrared)))
         made = self._enlarged(self.leave(found), visible)
         return made if self.base is None else self.base(visible, infrared) + made
+
+    def gate_figures(self, visible: Outer, infrared: Outer) -> dict[str, float]:
+        """Return how much the gate differs between pairs, and what that does to the output.
+
+        Returns:
+            The deviation of a channel's share over the pairs, and the length of what changes in the
+            correction when the gate is held at its mean, as a share of the correction's length;
+            nothing where there is no gate.
+        """
+        if not isinstance(self.across, CrossModality):
+            return {}
+        maps = self.visible(self._seen(visible)), self.infrared(self._seen(infrared))
+        gate = self.across.weigh(*maps)
+        free, held = (self.leave(self.across.combined(*maps, each)) for each in (gate, _held(gate)))
+        change = (free - held).norm() / free.norm().clamp(min=1e-12)
+        spread = gate[:, 0].std(dim=0).mean()
+        return {"deviation over pairs": spread.item(), "change if held": change.item()}
 
     def _seen(self, maps: Outer) -> Tensor:
         return F.avg_pool2d(maps, self.stride, ceil_mode=True) if self.stride > 1 else maps

@@ -8,8 +8,10 @@ split 2 would be scored on people it has learnt from. The splits come with the c
 authors hand out.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from vireid.datasets import Dataset
@@ -19,6 +21,8 @@ from vireid.records import ImageRecord, Modality
 
 TRIALS = range(1, 11)
 FOLDERS = {Modality.VISIBLE: "Visible", Modality.INFRARED: "Thermal"}
+NUMBERED = re.compile(r"_[vt]_(\d{1,18})_", re.ASCII)
+"""Number of a picture in its name: the visible and the thermal one that share it show a moment."""
 HALF = {"identities": 206, "spectra": {"visible": 2060, "infrared": 2060}}
 FACTS = {
     "title": "RegDB",
@@ -65,9 +69,14 @@ def _half(tree: Tree, names: Mapping[Modality, str]) -> tuple[ImageRecord, ...]:
         listed += read_idx_list(tree, name, FOLDERS[modality], modality)
     first = tree.root / names[Modality.VISIBLE]
     refuse_mixed_labels(first, listed)
-    records = tuple(each.record for each in listed)
+    records = tuple(replace(r, moment=_moment_of(r.path)) for r in (e.record for e in listed))
     _refuse_unequal(first, records)
     return records
+
+
+def _moment_of(path: Path) -> int | None:
+    numbered = NUMBERED.search(path.name.casefold())
+    return int(numbered[1]) if numbered else None
 
 
 def _refuse_unequal(path: Path, records: tuple[ImageRecord, ...]) -> None:

@@ -10,8 +10,8 @@ from vireid.files.documents import Count
 
 LOSSES, MEASURES = "losses.jsonl", "measures.jsonl"
 WAY_OUT = "take that line out of the file; what was learnt does not depend on it"
-When = Literal["before", "after"]
-"""Whether something was measured before or after a stage."""
+When = Literal["before", "during", "after"]
+"""Whether something was measured before, during or after a stage."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Measured:
     when: When
     figures: Mapping[str, float | None]
     """Figures by name; None where one was no number."""
+    epoch: Count | None = None
+    """Number of the epoch, counted from 1, after which it was measured; 0 before the first. None in
+    files of former versions."""
 
 
 def read_epochs(path: Path) -> list[Epoch]:

@@ -47,6 +47,7 @@ class Report:
         self._collapsed_epochs = 0
         if active:
             _forget_lines_after(self._losses, begin)
+            _forget_measures_after(self._measures, begin)
 
     def __enter__(self) -> Self:
         return self
@@ -106,15 +107,21 @@ class Report:
                 self._board.add_scalar(f"{stage.name}/{name}", loss, position.epoch)
         self._watch_for_collapse(sums.means)
 
-    def measured(self, stage: int, when: When, figures: Mapping[str, float]) -> None:
-        """Write what was measured "before" or "after" a stage, in place of an earlier line."""
+    def measured(self, stage: int, when: When, epoch: int, figures: Mapping[str, float]) -> None:
+        """Write what was measured of a stage after an epoch, in place of an earlier line."""
         if not self._active:
             return
         name = self._stages[stage].name
-        log.info("%s %s  %s", when, name, _in_words(figures))
+        if when != "during":
+            log.info("%s %s  %s", when, name, _in_words(figures))
         old = history.read_measures(self._measures) if self._measures.exists() else []
-        kept = [line for line in old if (line.stage_number, line.when) != (stage, when)]
-        lines = [*kept, Measured(name, stage, when, figures)]
+        kept = [
+            line
+            for line in old
+            if (line.stage_number, line.when) != (stage, when)
+            or (when == "during" and line.epoch != epoch)
+        ]
+        lines = [*kept, Measured(name, stage, when, figures, epoch)]
         write_whole(self._measures, b"".join(map(documents.as_line, lines)))
 
     def _steps_before(self, position: Position) -> int:
@@ -151,6 +158,18 @@ def _forget_lines_after(path: Path, begin: Position) -> None:
         return
     lines = history.read_epochs(path)
     kept = [line for line in lines if Position(line.stage_number, line.epoch) <= begin]
+    write_whole(path, b"".join(map(documents.as_line, kept)))
+
+
+def _forget_measures_after(path: Path, begin: Position) -> None:
+    """Drop what was measured during epochs that will be run again."""
+    if not path.exists():
+        return
+    kept = [
+        line
+        for line in history.read_measures(path)
+        if line.when != "during" or Position(line.stage_number, line.epoch or 0) <= begin
+    ]
     write_whole(path, b"".join(map(documents.as_line, kept)))
 
 

@@ -160,13 +160,13 @@ class _Fitting:
         else:
             self._prepare(number)
             if number == 0:
-                self._measure(number, "before")
+                self._measure(number, "before", 0)
         stage.thaw(self.method)
         losses = self.accelerator.prepare_model(StageLosses(self.method, stage))
         while position.epoch < stage.epochs:
             self._run_epoch(losses, position, sums)
             position, sums = Position(number, position.epoch + 1), Sums()
-        self._measure(number, "after")
+        self._measure(number, "after", stage.epochs)
         if self.accelerator.num_processes > 1:
             # Or this stage's DistributedDataParallel listens to gradients of the next.
             self.accelerator.free_memory()
@@ -179,12 +179,20 @@ class _Fitting:
             torch.manual_seed(seed_of(self.seed, number, "prepare"))
             prepare()
 
-    def _measure(self, number: int, when: When) -> None:
+    def _measure(self, number: int, when: When, epoch: int) -> None:
         stage = self.stages[number]
         if stage.measure:
             self.method.eval()
             with torch.no_grad():
-                self.report.measured(number, when, stage.measure())
+                self.report.measured(number, when, epoch, stage.measure())
+
+    def _measure_epoch(self, position: Position) -> None:
+        """Measure after an epoch that is not the last, where the stage wants it."""
+        stage = self.stages[position.stage]
+        if stage.measures_every_epoch and position.epoch < stage.epochs:
+            self._measure(position.stage, "during", position.epoch)
+            for part in stage.trains:
+                part.train()
 
     def _run_epoch(self, losses: nn.Module, begin: Position, sums: Sums) -> None:
         stage = self.stages[begin.stage]
@@ -233,6 +241,7 @@ class _Fitting:
         if stage.schedule:
             stage.schedule.step()
         self.report.epoch_ends(position, sums)
+        self._measure_epoch(position)
         self._save(position, Sums())
         if self._asked_to_stop():
             raise Interrupted(self._stopped_at(position))

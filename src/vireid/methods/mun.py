@@ -6,7 +6,11 @@ did not have the paper, and there is no public code. What is inferred is called 
 below; docs/methods/mun.md tells the alternatives.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -15,7 +19,7 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
-from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
+from vireid.backbones.auxiliary import GateForm, LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
@@ -27,14 +31,18 @@ from vireid.losses.modality_alignment import ModalityAlignment
 from vireid.losses.modality_confusion import modality_confusion
 from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.methods._distances import Rows, between, figures_of
 from vireid.methods._optimizers import lr_factor, make_optimizer
 from vireid.ranges import Count, Factor, NotNegative, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
 from vireid.shapes import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
-from vireid.training_data.batches import PairedBatch
+from vireid.training_data.batches import EpochOfBatches, PairedBatch
 from vireid.training_data.processes import gather
 
 AUXILIARY = "auxiliary"
+Place = Literal["pooled", "embedding"]
+"""Rows that an alignment compares: pooled features before the neck, or embeddings, which are the
+neck's output at length one."""
 CHANNELS = {"image": 32, "stem": 64}
 """Channels within the generator, by `aux_level`."""
 STRIDE = {"image": 2, "stem": 1}
@@ -80,6 +88,12 @@ class MUN(Method):
         for pictures, which takes a quarter of the work, and 1 after the stem."""
         base_mix: bool = True
         """Begin with the mean of the pair and learn what to add to it."""
+        gate: GateForm = "wide"
+        """Form of the gate that weighs both modalities: `wide` has normalised inputs and a wide
+        hidden layer; `narrow`, of former versions, weighs nearly all pairs alike."""
+        hold_gate: bool = False
+        """Whether the gate is held at its mean over a batch, so that it weighs all pairs alike: the
+        control of what a gate of each pair is worth."""
         people: Count = 8
         """Identities in a batch."""
         images_each: Count = 4
@@ -118,15 +132,21 @@ class MUN(Method):
         """Weights within the weighted triplet, of AGW's paper or of its released code."""
         triplet_auxiliary: bool = False
         """Whether auxiliary images take part in the triplet."""
-        identity_alignment_weight: NotNegative = 1.0
-        """Weight lambda 1 of the identity alignment: 1 on SYSU-MM01 and 2 on RegDB, after the
-        hetero-centre triplet."""
+        identity_alignment_weight: NotNegative = 3.0
+        """Weight lambda 1 of the identity alignment. On `pooled` features 0.1 to 1, where more
+        drowns the other losses; the hetero-centre triplet has 1 on SYSU-MM01 and 2 on RegDB."""
+        identity_alignment_on: Place = "embedding"
+        """Rows whose centres the identity alignment compares: the `embedding` that people are
+        searched by, or `pooled` features before the neck, which are not of length one."""
         identity_alignment_form: Literal["triplet", "pull", "aux_anchor"] = "triplet"
         """Formula of the identity alignment, see `vireid.losses.identity_alignment`."""
         margin: NotNegative = 0.3
         """Margin rho of the identity alignment."""
         modality_alignment_weight: NotNegative = 0.5
         """Weight lambda 2 of the modality alignment."""
+        modality_alignment_on: Place = "embedding"
+        """Rows that prototypes are means of: the `embedding`, in which spectra lie apart, or
+        `pooled` features, in which they hardly do."""
         modality_alignment_auxiliary: bool = True
         """Whether the auxiliary prototype takes part, or only those of the two spectra."""
         prototype_momentum: ShareBelowOne = 0.9
@@ -138,6 +158,9 @@ class MUN(Method):
         """Temperature tau of the confusion loss."""
         ramp: Whole = 10
         """Epochs over which the weights of the alignments grow to their full values."""
+        measured_batches: Whole = 4
+        """Batches of training people, the same every time, on which distances and the gate are
+        measured after each epoch, for `vireid show-measures`; 0 for none."""
 
         def __post_init__(self) -> None:
             check_ranges(self)
@@ -199,29 +222,58 @@ class MUN(Method):
         """Return the one stage, which trains everything."""
         config = self.config
         optimizer = self._optimizer()
+        batches = data.paired(config.people, config.images_each)
         stage = Stage(
             "three modalities" if self.modalities == 3 else "both spectra",
             config.epochs,
             (self,),
-            data.paired(config.people, config.images_each),
+            batches,
             self._losses,
             optimizer,
             # A checkpoint would hold the attributes of a bound method.
             LambdaLR(optimizer, lambda epoch: self._lr_factor(epoch)),
+            measure=partial(self._measured, batches) if config.measured_batches else None,
+            measures_every_epoch=True,
         )
         return [stage]
+
+    def _measured(self, batches: Callable[[int], EpochOfBatches[PairedBatch]]) -> dict[str, float]:
+        """Return distances between spectra, people and prototypes, and what the gate does."""
+        device = self.classifier.weight.device
+        rows: list[Rows] = []
+        gates: list[dict[str, float]] = []
+        for batch in islice(batches(0), self.config.measured_batches):
+            placed = batch.to(device)
+            embeddings = F.normalize(self.neck(gather(self._pooled(placed))), dim=1)
+            identities = gather(placed.identities.repeat(self.modalities))
+            rows.append(Rows(embeddings, identities, gather(self._modalities_of(placed))))
+            gates.append(self._gate_figures(placed))
+        alignment = self.modality_alignment
+        of_prototypes = between(alignment.prototypes) if alignment.steps else {}
+        return {
+            **figures_of(rows),
+            **{f"prototypes/{name}": distance for name, distance in of_prototypes.items()},
+            **{f"gate/{name}": fmean(each[name] for each in gates) for name in gates[0]},
+        }
+
+    def _gate_figures(self, batch: PairedBatch) -> dict[str, float]:
+        if not isinstance(self.generator, LearntMixture):
+            return {}
+        return self.generator.gate_figures(*self._given(batch.visible, batch.infrared))
 
     def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
         embeddings = gather(self._pooled(batch))
         identities = gather(batch.identities.repeat(self.modalities))
         modalities = gather(self._modalities_of(batch))
-        logits = self.classifier(self.neck(embeddings))
+        necked = self.neck(embeddings)
+        logits = self.classifier(necked)
+        places = {"pooled": embeddings, "embedding": F.normalize(necked, dim=1)}
         config = self.config
         smoothing = config.label_smoothing
         return {
             "identity": config.identity_weight * identity_loss(logits, identities, smoothing),
             "triplet": config.triplet_weight * self._triplet(embeddings, identities, modalities),
-            **self._alignments(embeddings, identities, modalities, epoch),
+            **self._alignments(places, identities, modalities, epoch),
         }
 
     def _triplet(
@@ -235,26 +287,31 @@ class MUN(Method):
         return weighted_triplet(embeddings, identities, self.config.triplet_weights)
 
     def _alignments(
-        self, embeddings: Embeddings, identities: Identities, modalities: Modalities, epoch: int
+        self,
+        places: Mapping[str, Embeddings],
+        identities: Identities,
+        modalities: Modalities,
+        epoch: int,
     ) -> Losses:
         config = self.config
         grown = min(1.0, (epoch + 1) / config.ramp) if config.ramp else 1.0
         losses: Losses = {}
         if config.identity_alignment_weight:
             losses["identity alignment"] = config.identity_alignment_weight * identity_alignment(
-                embeddings,
+                places[config.identity_alignment_on],
                 identities,
                 modalities,
                 config.identity_alignment_form,
                 config.margin,
             )
         if config.modality_alignment_weight or config.confusion_weight:
+            rows = places[config.modality_alignment_on]
             # Moves the prototypes, which the confusion needs too.
-            apart = self.modality_alignment(embeddings, modalities)
+            apart = self.modality_alignment(rows, modalities)
             losses["modality alignment"] = config.modality_alignment_weight * apart
         if config.confusion_weight:
             losses["modality confusion"] = config.confusion_weight * modality_confusion(
-                embeddings, self.modality_alignment.prototypes, config.confusion_temperature
+                rows, self.modality_alignment.prototypes, config.confusion_temperature
             )
         return {name: grown * loss for name, loss in losses.items()}
 
@@ -279,6 +336,13 @@ class MUN(Method):
         if self._makes_pictures:
             return [*maps, stems[AUXILIARY](self.generator(*pictures))]
         return [*maps, self.generator(*maps)]
+
+    def _given(self, visible: Images, infrared: Images) -> list[FeatureMaps]:
+        """Return what the generator makes auxiliary images of: normalised pictures, or maps."""
+        pair = zip(Modality, (visible, infrared), strict=True)
+        if self._makes_pictures:
+            return [self.trunk.normalised(images) for _, images in pair]
+        return [self.trunk.stem(images, modality) for modality, images in pair]
 
     def _auxiliary_after_stem(self, visible: Images, infrared: Images) -> FeatureMaps:
         if self.generator is None:
@@ -327,6 +391,8 @@ def _generator(config: MUN.Config, outer: int) -> nn.Module | None:
             cross=config.generator != "iml_only",
             stride=config.generator_stride or STRIDE[config.aux_level],
             base_mix=config.base_mix,
+            gate=config.gate,
+            hold_gate=config.hold_gate,
         )
     if config.generator == "mmn":
         return OneByOne(outer)

@@ -11,10 +11,14 @@ from vireid.learning.history import MEASURES, Measured
 from vireid.reports.plots import as_png
 
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
+COLUMNS = 2
+"""Plots beside one another."""
+MOST_TICKS = 12
+"""Names below a plot that stand beside one another without touching."""
 
 
 def write(run: Path, out: Path) -> None:
-    """Write a PNG with a line for each measure, over the stages.
+    """Write a PNG with a line for each measure, over stages and epochs.
 
     Args:
         run: Folder of a run, finished or not.
@@ -41,19 +45,65 @@ def measured(run: Path) -> list[Measured]:
 
 
 def plot(lines: Sequence[Measured]) -> bytes:
-    """Return a PNG of measures that are shares of 1."""
-    return as_png(lambda figure: _plot_lines(figure.subplots(), lines), 8, 4)
+    """Return a PNG of all measures.
+
+    A measure called `plot/line` is in the plot of that name, on a scale of its own from zero; the
+    others are shares of 1 and in one plot, in percent.
+    """
+    plots = _plots(lines)
+    columns = min(len(plots), COLUMNS)
+    rows = -(-len(plots) // columns)
+    size = (8, 4) if columns == 1 else (6.5 * columns, 0.5 + 2.6 * rows)
+    return as_png(lambda figure: _plot(figure, plots, lines), *size)
 
 
-def _plot_lines(axes: Any, lines: Sequence[Measured]) -> None:
-    names = list(dict.fromkeys(name for line in lines for name in line.figures))
+def _plots(lines: Sequence[Measured]) -> dict[str, list[str]]:
+    """Return the names of the measures of each plot, by its title; shares have none."""
+    plots: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for line in lines for name in line.figures):
+        title, slash, _ = name.partition("/")
+        plots.setdefault(title if slash else "", []).append(name)
+    return plots
+
+
+def _plot(figure: Any, plots: dict[str, list[str]], lines: Sequence[Measured]) -> None:
+    columns = min(len(plots), COLUMNS)
+    places = figure.subplots(-(-len(plots) // columns), columns, squeeze=False).flatten()
+    for axes, (title, names) in zip(places, plots.items(), strict=False):
+        _plot_lines(axes, names, lines, factor=1 if title else 100)
+        axes.set(title=title) if title else axes.set(ylabel="%", ylim=(-2, 102))
+        _name_places(axes, lines)
+    for axes in places[len(plots) :]:
+        axes.remove()
+
+
+def _name_places(axes: Any, lines: Sequence[Measured]) -> None:
+    """Name the places on the axis: numbers of epochs where there is one stage with several."""
+    is_by_epoch = any(line.when == "during" for line in lines)
+    is_one_stage = len({line.stage_number for line in lines}) == 1
+    every = -(-len(lines) // MOST_TICKS)
+    shown = range(0, len(lines), every)
+    axes.set_xticks(
+        shown,
+        [
+            str(line.epoch)
+            if line.when == "during" or (is_by_epoch and is_one_stage)
+            else f"{line.when} {line.stage}"
+            for line in (lines[place] for place in shown)
+        ],
+    )
+    if is_by_epoch:
+        axes.set_xlabel("epoch")
+
+
+def _plot_lines(axes: Any, names: Sequence[str], lines: Sequence[Measured], factor: float) -> None:
     for number, name in enumerate(names):
         found = [line.figures.get(name) for line in lines]
-        values = [float("nan") if each is None else 100 * each for each in found]
+        values = [float("nan") if each is None else factor * each for each in found]
         colour = COLOURS[number % len(COLOURS)]
         dashes = "--" if number % 2 else "-"
-        axes.plot(values, dashes, marker="o", color=colour, label=name)
-    axes.set_xticks(range(len(lines)), [f"{line.when} {line.stage}" for line in lines])
-    axes.set(ylabel="%", ylim=(-2, 102))
+        label = name.partition("/")[2] or name
+        axes.plot(values, dashes, marker="o", markersize=4, color=colour, label=label)
+    axes.set_ylim(bottom=0)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

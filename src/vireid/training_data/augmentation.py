@@ -96,6 +96,10 @@ class Changes:
             erased=np.zeros_like(self.erased),
         )
 
+    def placed_as(self, other: "Changes") -> "Changes":
+        """Return the same with the crops of others, and mirrored where those are."""
+        return replace(self, shift=other.shift, flipped=other.flipped)
+
     def of(self, rows: slice) -> "Changes":
         """Return the changes of some of the pictures."""
         return Changes(

@@ -20,7 +20,13 @@ from jaxtyping import Float, Int
 from vireid.arrays import Pictures
 from vireid.records import ImageRecord, Modality
 from vireid.shapes import Identities, Images
-from vireid.training_data.augmentation import Augmentation, augment, draw_changes, recolour
+from vireid.training_data.augmentation import (
+    Augmentation,
+    Changes,
+    augment,
+    draw_changes,
+    recolour,
+)
 from vireid.training_data.batches import B, EpochOfBatches, ImageBatch, PairedBatch
 from vireid.training_data.packs import open_packed
 from vireid.training_data.sampling import (
@@ -30,6 +36,7 @@ from vireid.training_data.sampling import (
     TrainingDataError,
     generator,
     number_identities,
+    pairs_of_each,
     pictures_of_each,
     seen_in_one_spectrum,
     share,
@@ -107,26 +114,32 @@ class PackedTrainingData:
 
         Raises:
             TrainingDataError: Identities were seen in one spectrum only, there are fewer than
-                `people`, or the people of a batch cannot be shared evenly by the processes.
+                `people`, the people of a batch cannot be shared evenly by the processes, or pairs
+                of one moment are wanted and somebody has none.
         """
         if self._data.unpaired == "error":
             _refuse(self.unpaired)
         self._check_share("people", people)
+        of_one_moment = self._data.pairing == "moment"
+        visible, infrared = (
+            pairs_of_each(self.records, self._numbering)
+            if of_one_moment
+            else (self._of_each(Modality.VISIBLE), self._of_each(Modality.INFRARED))
+        )
         sampler = PeopleSampler(
-            self._of_each(Modality.VISIBLE),
-            self._of_each(Modality.INFRARED),
-            people,
-            images_each,
-            self._seed,
+            visible, infrared, people, images_each, self._seed, are_pairs=of_one_moment
         )
         steps = self._data.steps_per_epoch or sampler.usual_steps
 
         def batch(epoch: int, step: int) -> PairedBatch:
             drawn = sampler.draw(epoch, step)
             chance = partial(generator, self._seed, epoch=epoch, step=step)
+            size = len(drawn.identities)
+            seen = self._changes(size, Modality.VISIBLE, chance(Stream.PAIRED_VISIBLE))
+            felt = self._changes(size, Modality.INFRARED, chance(Stream.PAIRED_INFRARED))
             return PairedBatch(
-                self._images(drawn.visible, Modality.VISIBLE, chance(Stream.PAIRED_VISIBLE)),
-                self._images(drawn.infrared, Modality.INFRARED, chance(Stream.PAIRED_INFRARED)),
+                self._images(drawn.visible, seen),
+                self._images(drawn.infrared, felt.placed_as(seen) if of_one_moment else felt),
                 self._identities(drawn.identities),
             )
 
@@ -151,9 +164,8 @@ class PackedTrainingData:
                 drawn = order[step]
                 identities = np.array([identity_of[n] for n in drawn])
                 chance = generator(self._seed, changed, number, step)
-                return ImageBatch(
-                    self._images(drawn, modality, chance), self._identities(identities)
-                )
+                changes = self._changes(len(drawn), modality, chance)
+                return ImageBatch(self._images(drawn, changes), self._identities(identities))
 
             return Epoch(len(order), batch, self._data.workers)
 
@@ -204,13 +216,15 @@ class PackedTrainingData:
     def _of_each(self, modality: Modality) -> NumbersOfEach:
         return pictures_of_each(self.records, self._numbering, modality)
 
-    def _images(
-        self, drawn: Int[np.ndarray, " all"], modality: Modality, rng: np.random.Generator
-    ) -> Images:
-        """Return this process's share of the pictures of a batch, augmented."""
-        size = (len(drawn), self._data.height, self._data.width)
+    def _changes(self, count: int, modality: Modality, rng: np.random.Generator) -> Changes:
+        """Draw the changes of all pictures of a batch, over all processes."""
+        size = (count, self._data.height, self._data.width)
+        return draw_changes(self._augmentation, modality, size, rng)
+
+    def _images(self, drawn: Int[np.ndarray, " all"], all_changes: Changes) -> Images:
+        """Return this process's share of the pictures of a batch, changed."""
         mine = share(len(drawn), self._rank, self._world)
-        changes = draw_changes(self._augmentation, modality, size, rng).of(mine)
+        changes = all_changes.of(mine)
         pictures = [self._pictures[n] for n in drawn[mine]]
         if self._augmentation.colours == "pixels":
             return _as_images(_scaled(augment(pictures, changes)))

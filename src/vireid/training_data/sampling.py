@@ -16,6 +16,8 @@ from vireid.records import ImageRecord, Modality
 
 Numbers = Int[np.ndarray, " n"]
 """Positions of pictures in the list of records."""
+Places = Int[np.ndarray, " images_each"]
+"""Places among the pictures of one identity in one spectrum."""
 NumbersOfEach = tuple[Int[np.ndarray, " _"], ...]
 """Positions of the pictures of each identity 0 .. k-1, as many as there are."""
 
@@ -66,6 +68,9 @@ class PeopleSampler:
     people: int
     images_each: int
     seed: int
+    are_pairs: bool = False
+    """Whether picture i of a person in one spectrum is drawn together with picture i in the
+    other."""
 
     def __post_init__(self) -> None:
         if self.people < 1 or self.images_each < 1:
@@ -83,15 +88,18 @@ class PeopleSampler:
         """Draw the pictures of one batch; those of one person are next to each other."""
         rng = generator(self.seed, Stream.PEOPLE, epoch, step)
         chosen = rng.choice(len(self.visible), self.people, replace=False)
+        visible = [self._some(rng, len(self.visible[k])) for k in chosen]
+        infrared = (
+            visible if self.are_pairs else [self._some(rng, len(self.infrared[k])) for k in chosen]
+        )
         return PairedDraw(
             identities=np.repeat(chosen, self.images_each),
-            visible=np.concatenate([self._some(rng, self.visible[k]) for k in chosen]),
-            infrared=np.concatenate([self._some(rng, self.infrared[k]) for k in chosen]),
+            visible=_taken(self.visible, chosen, visible),
+            infrared=_taken(self.infrared, chosen, infrared),
         )
 
-    def _some(self, rng: np.random.Generator, pictures: Numbers) -> Int[np.ndarray, " images_each"]:
-        too_few = len(pictures) < self.images_each
-        return rng.choice(pictures, self.images_each, replace=too_few)
+    def _some(self, rng: np.random.Generator, count: int) -> Places:
+        return rng.choice(count, self.images_each, replace=count < self.images_each)
 
     @property
     def usual_steps(self) -> int:
@@ -102,6 +110,12 @@ class PeopleSampler:
         """
         larger = max(sum(map(len, self.visible)), sum(map(len, self.infrared)))
         return max(1, larger // (self.people * self.images_each))
+
+
+def _taken(
+    pictures: NumbersOfEach, people: Int[np.ndarray, " people"], places: Sequence[Places]
+) -> Numbers:
+    return np.concatenate([pictures[k][of_k] for k, of_k in zip(people, places, strict=True)])
 
 
 def shuffled(
@@ -144,6 +158,36 @@ def pictures_of_each(
         if record.modality is modality and record.identity in numbering:
             found[numbering[record.identity]].append(position)
     return tuple(np.array(positions, dtype=np.int64) for positions in found)
+
+
+def pairs_of_each(
+    records: Sequence[ImageRecord], numbering: dict[int, int]
+) -> tuple[NumbersOfEach, NumbersOfEach]:
+    """Return the positions of pictures of one moment, visible and infrared, for each identity.
+
+    Entry i of both spectra shows one moment. Pictures without a partner are left out; of several
+    pictures of a person, a moment and a spectrum the last counts.
+
+    Raises:
+        TrainingDataError: Somebody has no two pictures of one moment.
+    """
+    of: dict[Modality, list[dict[int, int]]] = {m: [{} for _ in numbering] for m in Modality}
+    for position, record in enumerate(records):
+        if record.identity in numbering and record.moment is not None:
+            of[record.modality][numbering[record.identity]][record.moment] = position
+    visible, infrared = of[Modality.VISIBLE], of[Modality.INFRARED]
+    shared = [sorted(v.keys() & i.keys()) for v, i in zip(visible, infrared, strict=True)]
+    lonely = [identity for identity, k in numbering.items() if not shared[k]]
+    if lonely:
+        raise TrainingDataError(
+            f"data.pairing is 'moment', but {len(lonely)} of {len(numbering)} people, such as "
+            f"{lonely[0]}, have no visible and infrared picture of one moment, as far as the data "
+            "set tells; set data.pairing to 'person'"
+        )
+    return (
+        tuple(np.array([v[m] for m in at]) for v, at in zip(visible, shared, strict=True)),
+        tuple(np.array([i[m] for m in at]) for i, at in zip(infrared, shared, strict=True)),
+    )
 
 
 def seen_in_one_spectrum(records: Iterable[ImageRecord]) -> dict[int, Modality]:

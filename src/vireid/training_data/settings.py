@@ -28,6 +28,10 @@ class Data:
     steps_per_epoch: Count | None = None
     """Paired batches in an epoch; by default as many as it takes to draw as many pictures as the
     larger modality has."""
+    pairing: Literal["person", "moment"] = "person"
+    """Pairs of a paired batch: any two pictures of a `person`, or two of one `moment`, with the
+    same crop and the same side to the left, where a data set has such pairs (RegDB and NightWalk in
+    its layout)."""
     unpaired: Literal["error", "drop"] = "error"
     """People seen in one spectrum only: refuse them, or leave them out."""
     unreadable: Literal["error", "skip"] = "error"
