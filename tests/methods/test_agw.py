@@ -12,7 +12,7 @@ from torch import nn
 from vireid import methods
 from vireid.backbones.non_local import NonLocal
 from vireid.backbones.pooling import GeneralisedMean
-from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
+from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
 from vireid.records import Modality
@@ -22,7 +22,7 @@ TINY: dict[str, Any] = {"trunk": "resnet10t", "width": 0.125, "pretrained": Fals
 
 def shape_of_maps(size: tuple[int, int], **settings: Any) -> tuple[int, ...]:
     with torch.device("meta"):
-        trunk = TwoStreamResNet(**settings)
+        trunk = TwoStreamCNN(**settings)
         return tuple(trunk({Modality.VISIBLE: torch.rand(1, 3, *size)}).shape)
 
 
@@ -53,7 +53,7 @@ def test_last_stride_sets_the_size_of_the_maps(
 
 
 def test_last_stride_one_dilates_nothing() -> None:
-    trunk = TwoStreamResNet("resnet18", width=0.125)
+    trunk = TwoStreamCNN("resnet18", width=0.125)
     convolutions = [m for m in trunk.shared.modules() if isinstance(m, nn.Conv2d)]
     assert {m.dilation for m in convolutions} == {(1, 1)}
 
@@ -62,7 +62,7 @@ def test_last_stride_one_dilates_nothing() -> None:
 @pytest.mark.parametrize("width", [0.25, 1.5])
 def test_width_multiplies_all_channels(trunk: str, width: float) -> None:
     with torch.device("meta"):
-        full, scaled = TwoStreamResNet(trunk), TwoStreamResNet(trunk, width=width)
+        full, scaled = TwoStreamCNN(trunk), TwoStreamCNN(trunk, width=width)
         stem = scaled.stem(torch.rand(1, 3, 64, 32), Modality.VISIBLE)
     assert scaled.channels == full.channels * width
     assert stem.shape == (1, 64 * width, 16, 8)
@@ -71,12 +71,12 @@ def test_width_multiplies_all_channels(trunk: str, width: float) -> None:
 
 
 def test_a_small_model_has_a_million_weights() -> None:
-    trunk = TwoStreamResNet("resnet10t", width=0.5)
+    trunk = TwoStreamCNN("resnet10t", width=0.5)
     assert sum(p.numel() for p in trunk.parameters()) < 1.4e6
 
 
 def test_only_the_stems_know_the_spectrum() -> None:
-    trunk = TwoStreamResNet("resnet10t", width=0.125).eval()
+    trunk = TwoStreamCNN("resnet10t", width=0.125).eval()
     image = torch.rand(2, 3, 32, 16)
     apart = trunk({Modality.VISIBLE: image}), trunk({Modality.INFRARED: image})
     torch.testing.assert_close(*apart)  # Both start from the same weights.
@@ -89,7 +89,7 @@ def test_only_the_stems_know_the_spectrum() -> None:
 
 
 def test_images_are_normalised_by_the_trunk() -> None:
-    trunk = TwoStreamResNet("resnet10t", width=0.125)
+    trunk = TwoStreamCNN("resnet10t", width=0.125)
     trunk.stems["visible"] = nn.Identity()
     grey = trunk.stem(torch.full((1, 3, 2, 2), 0.5), Modality.VISIBLE)[0, :, 0, 0]
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -98,7 +98,7 @@ def test_images_are_normalised_by_the_trunk() -> None:
 
 def test_non_local_blocks_lie_where_agw_has_them() -> None:
     with torch.device("meta"):
-        trunk = TwoStreamResNet("resnet50", width=0.125, non_local=AGW_NON_LOCAL)
+        trunk = TwoStreamCNN("resnet50", width=0.125, non_local=AGW_NON_LOCAL)
     places = [[isinstance(m, NonLocal) for m in layer.children()] for layer in trunk.shared]
     assert places[0] == [False] * 3
     assert places[1] == [False, False, False, True, False, True]

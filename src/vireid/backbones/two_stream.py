@@ -1,33 +1,39 @@
-"""A ResNet with a stem for each spectrum; all deeper layers are shared."""
+"""A convolutional network with a stem for each spectrum; all deeper layers are shared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal, cast
 
 import timm
 import torch
 from jaxtyping import Float
+from timm.models import FeatureListNet
 from timm.models.resnet import ResNet, downsample_conv
 from torch import Tensor, nn
 
+from vireid.backbones import imagenet
 from vireid.backbones.non_local import NonLocal
 from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
 from vireid.shapes import FeatureMaps, Images
 
+LAYERS = 4
 StackedMaps = Float[Tensor, "stacked c y x"]
 """Feature maps of several sets of images, one after the other."""
 AGW_NON_LOCAL = (0, 2, 3, 0)
 """Number of non-local blocks in layer1 .. layer4, one after each of the layer's last blocks."""
 
 
-class TwoStreamResNet(nn.Module):
+class TwoStreamCNN(nn.Module):
     """Turns images of both spectra into feature maps that can be compared.
 
-    Each spectrum has a stem of its own: conv1, bn1, activation and maxpool. layer1 to layer4 are
-    shared, and see the images of both spectra as one batch. Source: Ye et al., Deep Learning for
-    Person Re-identification, TPAMI 2021 (AGW), section 4 and its released code.
+    Each spectrum has a stem of its own, in a ResNet conv1, bn1, activation and maxpool. Four layers
+    are shared, and see the images of both spectra as one batch. Source: Ye et al., Deep Learning
+    for Person Re-identification, TPAMI 2021 (AGW), section 4 and its released code, for ResNets. Of
+    any other network of timm the layers are its last four stages, and the stem is what lies before.
     """
 
     mean: Tensor
@@ -39,6 +45,7 @@ class TwoStreamResNet(nn.Module):
         *,
         width: float = 1.0,
         pretrained: bool = False,
+        weights: str | None = None,
         last_stride: Literal[1, 2] = 1,
         non_local: tuple[int, int, int, int] = (0, 0, 0, 0),
         share_from: Literal["layer1", "layer2", "layer3"] = "layer1",
@@ -47,36 +54,45 @@ class TwoStreamResNet(nn.Module):
         """Build the network.
 
         Args:
-            trunk: timm's name of a ResNet, e.g. `resnet50.tv_in1k`.
-            width: Factor of all numbers of channels; pretrained weights need 1. Any other also
-                means a plain stem, see `_scaled`.
+            trunk: timm's name of a convolutional network, e.g. `resnet50.tv_in1k`.
+            width: Factor of all numbers of channels; only ResNets have it, and pretrained weights
+                need 1. Any other also means a plain stem, see `_scaled`.
             pretrained: Start all stems and layers from ImageNet.
-            last_stride: 1 keeps layer4's maps at a 16th of the image's size, 2 makes it a 32nd.
-            non_local: Number of non-local blocks in each of the four layers.
+            weights: File of ImageNet's weights, see `imagenet.create`.
+            last_stride: 1 keeps the last layer's maps at a 16th of the image's size, 2 makes it a
+                32nd.
+            non_local: Number of non-local blocks in each of the four layers; only ResNets have any.
             share_from: Layers before this one belong to the stems.
             more_stems: Names of further stems, for images that belong to neither spectrum.
 
         Raises:
-            VireidError: timm has no such ResNet, or its weights cannot be had.
+            VireidError: timm has no such network, it has not four stages one after the other, or
+                its weights cannot be had.
         """
         super().__init__()
-        network = _create(trunk, width, pretrained)
+        network = _create(trunk, width, pretrained, weights)
         for name in ("mean", "std"):
             values = torch.tensor(cast("dict[str, Any]", network.pretrained_cfg)[name])
             self.register_buffer(name, values[:, None, None])
-        parts = dict(network.named_children())
-        layers = [cast("nn.Sequential", parts[f"layer{i}"]) for i in (1, 2, 3, 4)]
+        parts = _parts(network, trunk)
+        layers = parts.layers
+        if any(non_local) and not isinstance(network, ResNet):
+            raise VireidError(
+                f"{trunk} is no ResNet, and only these have non-local blocks here; set "
+                "settings.non_local to false"
+            )
         if last_stride == 1:
-            _keep_size(layers[-1])
+            _keep_size(layers[-1], trunk)
         layers = list(map(_with_non_local, layers, non_local))
         own = layers[: int(share_from[-1]) - 1]
-        stem = nn.Sequential(*(parts[name] for name in ("conv1", "bn1", "act1", "maxpool")), *own)
+        stem = nn.Sequential(*parts.stem, *own)
         names = [*map(str, Modality), *more_stems]
         self.stems = nn.ModuleDict({name: deepcopy(stem) for name in names})
         # Nothing in place of a layer that stems have, so that weights keep their names.
         self.shared = nn.Sequential(*(nn.Identity() for _ in own), *layers[len(own) :])
-        self.stem_channels = _channels_after(stem)
-        self.channels: int = network.num_features
+        self.stem_channels = _channels_of_maps(stem)
+        self.channels = parts.channels
+        self.may_be_negative = parts.may_be_negative
         self.register_load_state_dict_pre_hook(  # type: ignore[no-untyped-call]
             _start_unknown_stems
         )
@@ -99,7 +115,7 @@ class TwoStreamResNet(nn.Module):
 
 
 def _start_unknown_stems(
-    trunk: TwoStreamResNet, state: dict[str, Tensor], prefix: str, *_: object
+    trunk: TwoStreamCNN, state: dict[str, Tensor], prefix: str, *_: object
 ) -> None:
     """Let stems that loaded weights lack, as those of AGW do, start as the visible one."""
     visible = f"{prefix}stems.{Modality.VISIBLE}."
@@ -109,34 +125,73 @@ def _start_unknown_stems(
             state.setdefault(f"{prefix}stems.{stem}.{name}", value)
 
 
-def _create(trunk: str, width: float, pretrained: bool) -> ResNet:
-    _check_name(trunk)
-    if width != 1:
-        if pretrained:
-            raise VireidError(
-                f"there are no pretrained weights of a {trunk} that is {width:g} times as wide; "
-                "set settings.width to 1 or settings.pretrained to false"
-            )
-        return _scaled(trunk, width)
-    try:
-        return cast("ResNet", timm.create_model(trunk, pretrained, num_classes=0))
-    except Exception as error:
-        # Hub, network and file system each raise errors of their own.
-        if not pretrained:
-            raise
-        raise VireidError(
-            f"the pretrained weights of {trunk} cannot be had ({error}); start once with a "
-            "connection or copy HF_HOME (~/.cache/huggingface) from a machine that has one, or set "
-            "settings.pretrained to false and settings.trunk_lr_factor to 1"
-        ) from error
-
-
-def _check_name(trunk: str) -> None:
+def _create(trunk: str, width: float, pretrained: bool, weights: str | None) -> nn.Module:
+    if width == 1:
+        return imagenet.create(trunk, pretrained=pretrained, weights=weights)
     names = timm.list_models(module="resnet", include_tags=False)
-    names += timm.list_models(module="resnet", include_tags=True)
-    if trunk not in names:
-        hint = suggestion(trunk, names, "resnet50.tv_in1k is one")
-        raise VireidError(f"timm has no ResNet called '{trunk}'; {hint}")
+    if trunk.partition(".")[0] not in names:
+        hint = suggestion(trunk, names, "resnet18 is one")
+        raise VireidError(f"timm has no ResNet called '{trunk}', and others have no width; {hint}")
+    if pretrained:
+        raise VireidError(
+            f"there are no pretrained weights of a {trunk} that is {width:g} times as wide; "
+            "set settings.width to 1 or settings.pretrained to false"
+        )
+    return _scaled(trunk, width)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    stem: list[nn.Module]
+    layers: list[nn.Sequential]
+    channels: int
+    """Channels of the last layer's maps."""
+    may_be_negative: bool
+    """Whether these maps hold negative values, as where no ReLU is at the end."""
+
+
+def _parts(network: nn.Module, trunk: str) -> _Parts:
+    """Take a network apart."""
+    if isinstance(network, ResNet):
+        children = dict(network.named_children())
+        stem = [children[name] for name in ("conv1", "bn1", "act1", "maxpool")]
+        layers = [cast("nn.Sequential", children[f"layer{i}"]) for i in (1, 2, 3, 4)]
+        return _Parts(stem, layers, network.num_features, may_be_negative=False)
+    features = _sequence(network, trunk)
+    groups: list[list[nn.Module]] = [[]]
+    for name, child in features.items():
+        groups[-1].append(child)
+        if name in features.return_layers:
+            groups.append([])
+    *before, first, second, third, last, _ = groups
+    if not before:  # the first stage has an end, the stem before it has none
+        before, first = [first[:-1]], first[-1:]
+    return _Parts(
+        [module for group in before for module in _blocks(group)],
+        [nn.Sequential(*_blocks(group)) for group in (first, second, third, last)],
+        features.feature_info.channels()[-1],
+        may_be_negative=True,
+    )
+
+
+def _sequence(network: nn.Module, trunk: str) -> FeatureListNet:
+    """Return the modules of a network in the order in which they compute, up to its last stage."""
+    info: Any = getattr(network, "feature_info", None) or []
+    stages = tuple(range(len(info)))
+    halved = [stage["reduction"] for stage in list(info)[-LAYERS:]]
+    if len(set(halved)) == LAYERS:  # a transformer's blocks all have maps of one size
+        for flat in (False, True):
+            with suppress(AssertionError):  # timm's way to say that it has no such modules
+                return FeatureListNet(network, stages, flatten_sequential=flat)
+    raise VireidError(
+        f"{trunk} has not {LAYERS} stages one after the other, so it cannot be taken apart; set "
+        "settings.trunk to a convolutional network of timm such as resnet50.tv_in1k, "
+        "tf_efficientnet_lite0 or convnext_atto"
+    )
+
+
+def _blocks(modules: Sequence[nn.Module]) -> list[nn.Module]:
+    return [b for m in modules for b in (m if isinstance(m, nn.Sequential) else [m])]
 
 
 def _scaled(trunk: str, width: float) -> ResNet:
@@ -159,10 +214,15 @@ def _scaled(trunk: str, width: float) -> ResNet:
     return cast("ResNet", network)
 
 
-def _keep_size(layer: nn.Sequential) -> None:
+def _keep_size(layer: nn.Sequential, trunk: str) -> None:
     """Take the strides out of a layer (timm's `output_stride` would also dilate it)."""
-    for module in list(layer[0].modules()):
-        if isinstance(module, nn.Conv2d):
+    for module in list(layer.modules()):
+        if isinstance(module, nn.Conv2d) and module.stride != (1, 1):
+            if module.stride == module.kernel_size != (1, 1):  # as in ConvNeXt: no pixel seen twice
+                raise VireidError(
+                    f"{trunk} cannot keep the size of its last maps, since its strides are as wide "
+                    "as its kernels; set settings.last_stride to 2"
+                )
             module.stride = (1, 1)
         for name, child in module.named_children():
             if isinstance(child, nn.AvgPool2d):
@@ -178,3 +238,14 @@ def _with_non_local(layer: nn.Sequential, count: int) -> nn.Sequential:
 
 def _channels_after(block: nn.Module) -> int:
     return [m.num_features for m in block.modules() if isinstance(m, nn.BatchNorm2d)][-1]
+
+
+def _channels_of_maps(stem: nn.Module) -> int:
+    """Return how many channels the maps have that leave a stem."""
+    weight = next(stem.parameters())
+    state = {module: module.training for module in stem.modules()}
+    with torch.no_grad():
+        maps: Tensor = stem.eval()(torch.zeros(1, 3, 64, 64, device=weight.device))
+    for module, training in state.items():
+        module.training = training
+    return maps.shape[1]

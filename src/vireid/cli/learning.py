@@ -37,7 +37,7 @@ from vireid.cli.options import EXISTING_FILE, TO_WRITE, examples, recipe_file
 @click.option(
     "--weights",
     type=EXISTING_FILE,
-    help="CLIP's, in a file: settings.weights, and settings.pretrained=true.",
+    help="ImageNet's, or CLIP's, in a file: settings.weights, and settings.pretrained=true.",
 )
 @click.option(
     "--dry-run",

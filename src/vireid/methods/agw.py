@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
-from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
+from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
 from vireid.errors import check_settings, is_rising
 from vireid.losses.identity import identity_loss
 from vireid.losses.metric_learning import NamedLoss, named_loss
@@ -68,11 +68,15 @@ class AGW(Method):
         """Settings of AGW; defaults are those of the paper's code unless said otherwise."""
 
         trunk: str = "resnet50.tv_in1k"
-        """timm's name of a ResNet. The code takes torchvision's ResNet-50, which is this one."""
+        """timm's name of a convolutional network. The code takes torchvision's ResNet-50, which is
+        this one. Others than ResNets need `non_local = false`."""
         width: Factor = 1.0
         """Factor of the trunk's channels; small values suit a CPU. vireid's own setting."""
         pretrained: bool = True
         """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
+        weights: str | None = None
+        """File of these weights, where the hub cannot be reached: safetensors, or what torch has
+        written."""
         last_stride: Literal[1, 2] = 1
         """Stride of the trunk's last layer; 2 is faster and coarser."""
         non_local: bool = True
@@ -137,14 +141,20 @@ class AGW(Method):
         super().__init__(config, num_identities)
         self.config = config
         self.num_identities = num_identities
-        self.trunk = TwoStreamResNet(
+        self.trunk = TwoStreamCNN(
             config.trunk,
             width=config.width,
             pretrained=config.pretrained,
+            weights=config.weights,
             last_stride=config.last_stride,
             non_local=AGW_NON_LOCAL if config.non_local else (0, 0, 0, 0),
         )
-        self.pool = GeneralisedMean(config.pooling_power, learn=config.learn_pooling_power)
+        self.pool = GeneralisedMean(
+            config.pooling_power,
+            learn=config.learn_pooling_power,
+            # A power of negative values has no root.
+            least=1e-6 if self.trunk.may_be_negative and config.pooling_power != 1 else None,
+        )
         self.embedding_dim = self.trunk.channels
         self.neck = batch_norm_neck(self.embedding_dim)
         self.classifier = identity_classifier(self.embedding_dim, num_identities)

@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from vireid.backbones.auxiliary import GateForm, LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
-from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamResNet
+from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
 from vireid.errors import VireidError, check_settings, is_rising
 from vireid.losses.hard_triplet import hard_triplet
 from vireid.losses.identity import identity_loss
@@ -57,11 +57,14 @@ class MUN(Method):
         """Settings of MUN; those that AGW has too mean the same and are documented there."""
 
         trunk: str = "resnet50.tv_in1k"
-        """timm's name of a ResNet."""
+        """timm's name of a convolutional network. Others than ResNets need `non_local = false`."""
         width: Factor = 1.0
         """Factor of the trunk's channels."""
         pretrained: bool = True
         """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
+        weights: str | None = None
+        """File of these weights, where the hub cannot be reached: safetensors, or what torch has
+        written."""
         last_stride: Literal[1, 2] = 1
         """Stride of the trunk's last layer."""
         non_local: bool = False
@@ -177,16 +180,21 @@ class MUN(Method):
         super().__init__(config, num_identities)
         self.config = config
         self.modalities = 2 if config.generator == "none" else 3
-        self.trunk = TwoStreamResNet(
+        self.trunk = TwoStreamCNN(
             config.trunk,
             width=config.width,
             pretrained=config.pretrained,
+            weights=config.weights,
             last_stride=config.last_stride,
             non_local=AGW_NON_LOCAL if config.non_local else (0, 0, 0, 0),
             share_from=config.share_from,
             more_stems=(AUXILIARY,) if self._makes_pictures else (),
         )
-        self.pool = GeneralisedMean(config.pooling_power)
+        self.pool = GeneralisedMean(
+            config.pooling_power,
+            # A power of negative values has no root.
+            least=1e-6 if self.trunk.may_be_negative and config.pooling_power != 1 else None,
+        )
         self.embedding_dim = self.trunk.channels
         self.neck = batch_norm_neck(self.embedding_dim)
         self.classifier = identity_classifier(self.embedding_dim, num_identities)
