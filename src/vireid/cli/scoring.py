@@ -20,6 +20,7 @@ FEW_PICTURES = 5_000
         "vireid evaluate runs/agw_regdb-1                      its ten trials as one result",
         "vireid evaluate runs/agw_llcm-1 --protocol llcm/full-gallery --removal none",
         "vireid evaluate small --dataset folder --root photos",
+        "vireid evaluate small --dataset folder --root site --protocol folder/tracks",
     ),
 )
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
@@ -36,6 +37,7 @@ FEW_PICTURES = 5_000
 )
 @click.option("--removal", help="What is hidden from a query: same-id-and-camera, or none.")
 @click.option("--frames", type=int, help="How many of a tracklet are embedded.  [default: all]")
+@click.option("--gap", type=float, help="Seconds that make another instant.  [folder/tracks: 2]")
 @click.option(
     "--flip",
     type=click.Choice(["none", "mean", "sum", "concatenation"]),
@@ -49,6 +51,13 @@ FEW_PICTURES = 5_000
     default="none",
     show_default=True,
     help="Beside plain scores: re-rank, for which all queries are used at once.",
+)
+@click.option(
+    "--centre",
+    type=click.Choice(["none", "camera"]),
+    default="none",
+    show_default=True,
+    help="Beside plain scores: subtract the mean embedding of each camera, over its pictures.",
 )
 @click.option("--validate", is_flag=True, help="Score on the validation people.")
 @click.option(
@@ -67,6 +76,7 @@ def evaluate(
     root: Path | None,
     flip: str,
     re_rank: str,
+    centre: str,
     validate: bool,
     controls: bool | None,
     out: Path | None,
@@ -86,7 +96,7 @@ def evaluate(
     name = asked.pop("protocol")
     how: Any = {
         "choose": lambda data: named_protocols.beside_plain(
-            named_protocols.choose(data, name, **asked), flip, re_rank
+            named_protocols.choose(data, name, **asked), flip, re_rank, centre
         ),
         "group": "validation" if validate else "test",
         "trust_code": trust_code,

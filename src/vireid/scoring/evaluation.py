@@ -430,6 +430,8 @@ def _score_trial(
         _vectors(trial, records, embeddings, mirrored, protocol.test_time_flip)
         for records in (trial.queries, trial.gallery)
     )
+    if protocol.test_time_centre == "camera":
+        queries, gallery = _centred(queries, trial.queries), _centred(gallery, trial.gallery)
     ranking = score_ranking(
         _similarity(trial, protocol, queries, gallery),
         _identities(trial.queries),
@@ -446,6 +448,18 @@ def _score_trial(
         gallery_identities=len(set(_identities(trial.gallery))),
         gallery_sha256=list_fingerprint(trial.gallery),
     )
+
+
+def _centred(
+    vectors: Float[np.ndarray, "n d"], records: Sequence[ImageRecord]
+) -> Float[np.ndarray, "n d"]:
+    """Return vectors less the mean of their cameras, at length one."""
+    cameras = np.array([f"{record.modality} {record.camera or ''}" for record in records])
+    centred = vectors.astype(np.float32)
+    for camera in np.unique(cameras):
+        centred[cameras == camera] -= vectors[cameras == camera].mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True).clip(min=1e-12)
+    return np.asarray(centred / lengths)
 
 
 def _similarity(

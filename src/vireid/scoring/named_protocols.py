@@ -9,7 +9,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
 from vireid.scoring.permutations import permutations_path
-from vireid.scoring.protocols import PICTURES_OF_SHOT, Direction, Flip, Protocol
+from vireid.scoring.protocols import PICTURES_OF_SHOT, Centre, Direction, Flip, Protocol
 from vireid.scoring.re_ranking import KReciprocal
 
 GALLERY_CAMERAS: Mapping[str, tuple[str, ...]] = {
@@ -133,6 +133,19 @@ OFFERED: Mapping[str, Offer] = {
     "folder/cross-spectrum": Offer(
         _WHOLE, {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")}
     ),
+    "folder/tracks": Offer(
+        replace(
+            _WHOLE,
+            id="folder/tracks",
+            dataset="people followed through videos",
+            draw="py-seed",
+            trial_numbers=_TEN,
+            removal="same-id-and-instant",
+            gap=2.0,
+            single_frames=True,
+        ),
+        {"direction": ("infrared-to-visible", "visible-to-infrared")},
+    ),
 }
 """Protocols by name; the first of a family is that of its data sets unless another is asked for."""
 FAMILIES: Mapping[str, str] = {
@@ -161,6 +174,7 @@ def find(
     direction: str | None = None,
     removal: str | None = None,
     frames: int | None = None,
+    gap: float | None = None,
 ) -> Protocol:
     """Return the protocol of a name.
 
@@ -172,6 +186,7 @@ def find(
         removal: Gallery pictures to hide, where this can be chosen: `same-id-and-camera`, or
             `none`.
         frames: Number of frames of a tracklet to embed; by default all.
+        gap: Seconds that make another instant, for `folder/tracks`; by default 2.
 
     Raises:
         VireidError: there is none of that name, or it does not offer what is asked for.
@@ -191,6 +206,9 @@ def find(
     chosen: dict[str, Any] = {option: values[0] for option, values in choices.items()} | said
     if frames is not None:
         _check_frames(name, frames)
+    if gap is not None:
+        _check_gap(usual, gap)
+        chosen["gap"] = gap
     if chosen.get("removal", usual.removal) != usual.removal:
         chosen["usual_removal"] = usual.removal
     return _with_cameras(replace(usual, **chosen, frames=frames))
@@ -205,6 +223,7 @@ def choose(
     direction: str = "both",
     removal: str | None = None,
     frames: int | None = None,
+    gap: float | None = None,
 ) -> list[Protocol]:
     """Return all protocols that are asked for; `both` stands for every value on offer.
 
@@ -218,6 +237,7 @@ def choose(
         direction: `visible-to-infrared`, `infrared-to-visible` or `both`.
         removal: Gallery pictures to hide; by default the protocol's usual.
         frames: Number of frames of a tracklet to embed; by default all.
+        gap: Seconds that make another instant; by default the protocol's usual.
 
     Raises:
         VireidError: What `find` raises; the protocol is that of another data set.
@@ -231,7 +251,15 @@ def choose(
         for option, value in asked.items()
     ]
     return [
-        find(name, each_mode, each_shot, direction=each_way, removal=removal, frames=frames)
+        find(
+            name,
+            each_mode,
+            each_shot,
+            direction=each_way,
+            removal=removal,
+            frames=frames,
+            gap=gap,
+        )
         for each_mode, each_shot, each_way in product(*values)
     ]
 
@@ -267,6 +295,13 @@ def _check_frames(name: str, frames: int) -> None:
         raise VireidError(f"frames is {frames}; it has to be 1 or more")
 
 
+def _check_gap(usual: Protocol, gap: float) -> None:
+    if usual.gap is None:
+        raise VireidError(f"{usual.id} hides nothing by its time; leave out the gap")
+    if not gap >= 0:
+        raise VireidError(f"the gap is {gap:g} seconds; it has to be 0 or more")
+
+
 def _with_cameras(protocol: Protocol) -> Protocol:
     """Return the protocol with the cameras of its mode, or of its direction."""
     offer = OFFERED[protocol.id]
@@ -279,7 +314,10 @@ def _with_cameras(protocol: Protocol) -> Protocol:
 
 
 def beside_plain(
-    protocols: Sequence[Protocol], flip: str = "none", re_ranking: str = "none"
+    protocols: Sequence[Protocol],
+    flip: str = "none",
+    re_ranking: str = "none",
+    centre: str = "none",
 ) -> list[Protocol]:
     """Return protocols, and if anything is asked for, the same with it done at test time.
 
@@ -287,16 +325,19 @@ def beside_plain(
         protocols: Protocols without flips and re-ranking.
         flip: Way of averaging over flips: `mean`, `sum` or `concatenation`.
         re_ranking: Way of re-ranking: `k-reciprocal`, with the parameters of the paper.
+        centre: Whose mean embedding is subtracted: that of each `camera`.
 
     Raises:
         VireidError: There is no such way.
     """
     _check_offered("flip", flip, get_args(Flip))
     _check_offered("re-ranking", re_ranking, ("none", "k-reciprocal"))
-    if flip == re_ranking == "none":
+    _check_offered("centre", centre, get_args(Centre))
+    if flip == re_ranking == centre == "none":
         return list(protocols)
     done: dict[str, Any] = {
         "test_time_flip": flip,
+        "test_time_centre": centre,
         "re_ranking": KReciprocal() if re_ranking == "k-reciprocal" else None,
     }
     return [*protocols, *(replace(each, **done) for each in protocols)]

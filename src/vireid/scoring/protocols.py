@@ -29,6 +29,11 @@ length again. `vcm/tracklets` (https://github.com/VCM-project233/MITML), `bupt-c
 (https://github.com/dyhBUPT/BUPTCampus, lists query.txt and gallery.txt).
 
 `folder/cross-spectrum`: anyone's own pictures; all of one spectrum among all of the other.
+
+`folder/tracks`: people who were followed through videos. A picture is searched for among one
+picture of each person and camera, drawn anew in each trial; one of the same person from less than
+two seconds away is hidden. Without that gap, pictures of one instant share the place and the pose,
+and edges of the background alone find most people.
 """
 
 import hashlib
@@ -52,7 +57,8 @@ Mode = Literal["all", "indoor"]
 Shot = Literal["single", "multi"]
 Direction = Literal["infrared-to-visible", "visible-to-infrared"]
 Draw = Literal["official", "py-seed", "full", "split"]
-Removal = Literal["same-room", "same-id-and-camera", "none"]
+Removal = Literal["same-room", "same-id-and-camera", "same-id-and-instant", "none"]
+Centre = Literal["none", "camera"]
 Flip = Literal["none", "mean", "sum", "concatenation"]
 
 PICTURES_OF_SHOT: Mapping[str, int] = {"single": 1, "multi": 10}
@@ -108,11 +114,15 @@ class Protocol:
     """Rows of the permutations, seeds, or numbers of splits."""
     removal: Removal
     """Gallery pictures hidden from a query: those of cameras in its own room, those of its own
-    person under its own camera, or none."""
+    person under its own camera or from the same instant, or none."""
     usual_removal: Removal | None = None
     """The usual `removal` of the protocol of this name, if this one has another."""
     hidden_cameras: tuple[tuple[str, str], ...] = ()
     """Pairs (query's camera, gallery's camera) that stand in one room."""
+    gap: float | None = None
+    """Seconds that make another instant, where pictures of one instant are hidden."""
+    single_frames: bool = False
+    """Whether each frame of a tracklet stands for itself."""
     frames: int | None = None
     """Number of frames of a tracklet to embed, evenly spaced from its first on; None: all."""
     cmc: CmcVariant
@@ -121,6 +131,9 @@ class Protocol:
     feature: str = "the method's embedding"
     test_time_flip: Flip = "none"
     """How the embeddings of a picture and its mirror image become one; see `evaluation`."""
+    test_time_centre: Centre = "none"
+    """Whether the mean embedding of its camera is subtracted from each embedding, and the rest
+    brought to length one. Means are over the pictures of a trial, and need no labels."""
     re_ranking: KReciprocal | None = None
 
     @property
@@ -131,9 +144,10 @@ class Protocol:
 
     @property
     def test_time(self) -> str:
-        """Steps beyond comparing two embeddings: flips and re-ranking; `plain` if none."""
+        """Steps beyond comparing two embeddings, such as flips and re-ranking; `plain` if none."""
         flip = "" if self.test_time_flip == "none" else f"flip {self.test_time_flip}"
-        return ", ".join(filter(None, [flip, str(self.re_ranking or "")])) or "plain"
+        centre = "" if self.test_time_centre == "none" else f"centred by {self.test_time_centre}"
+        return ", ".join(filter(None, [flip, centre, str(self.re_ranking or "")])) or "plain"
 
     @property
     def variant(self) -> str:
@@ -143,6 +157,8 @@ class Protocol:
         said = [f"{self.mode} {self.shot}" if self.mode else self.direction]
         if self.usual_removal:
             said.append("nothing hidden" if self.removal == "none" else f"hiding {self.removal}")
+        if self.gap is not None:
+            said.append(f"{self.gap:g} s apart")
         if self.frames:
             said.append(f"{self.frames} frames")
         return ", ".join(said)
@@ -175,7 +191,13 @@ class Protocol:
                 data set has no splits where they are needed, or no query or no gallery picture is
                 left.
         """
-        frames = frames_of_tracklets([r for part in _parts(dataset) for r in part], self.frames)
+        records = [record for part in _parts(dataset) for record in part]
+        frames = (
+            {record: (record,) for record in records}
+            if self.single_frames
+            else frames_of_tracklets(records, self.frames)
+        )
+        self._check_times(records)
         queries, gallery = (
             _folders([r for r in part if r in frames and r.modality is modality], cameras)
             for part, modality, cameras in zip(
@@ -205,7 +227,26 @@ class Protocol:
             gallery = np.array([record.identity for record in trial.gallery])
             same_camera = (query_cameras == gallery_cameras) & (query_cameras != "")
             hidden |= same_camera & (queries == gallery)
+        if self.removal == "same-id-and-instant":
+            hidden |= self._of_one_instant(trial)
         return hidden
+
+    def _of_one_instant(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
+        """Return where both pictures show one person less than the gap apart."""
+        people, others = ([r.identity for r in of] for of in (trial.queries, trial.gallery))
+        times, other_times = (_seconds(of) for of in (trial.queries, trial.gallery))
+        near = np.abs(times[:, None] - other_times) < (self.gap or 0)
+        return np.asarray(near & (np.array(people)[:, None] == np.array(others)))
+
+    def _check_times(self, records: Sequence[ImageRecord]) -> None:
+        """Check that every picture says when it was taken, where that decides what is hidden."""
+        bare = [r for r in records if r.time is None and r.identity is not None]
+        if self.gap is not None and bare:
+            raise VireidError(
+                f"{self.id} hides what is less than {self.gap:g} seconds apart, and "
+                f"{bare[0].path} has no time; give the list a column `time`, which "
+                "`vireid cut --start 2026-11-24T18:30:00` writes"
+            )
 
     def hidden_by_camera(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
         """Return the part of `hidden` that depends on cameras alone, not on identities."""
@@ -287,6 +328,11 @@ def _cameras(trial: Trial) -> tuple[Shaped[np.ndarray, "q 1"], Shaped[np.ndarray
     """Return the cameras of queries and gallery; empty strings where unknown."""
     queries = np.array([record.camera or "" for record in trial.queries])[:, None]
     return queries, np.array([record.camera or "" for record in trial.gallery])
+
+
+def _seconds(records: Sequence[ImageRecord]) -> Shaped[np.ndarray, " n"]:
+    """Return when pictures were taken, in seconds; NaN where that is unknown."""
+    return np.array([r.time.timestamp() if r.time else np.nan for r in records])
 
 
 def _parts(dataset: Dataset) -> tuple[Sequence[ImageRecord], Sequence[ImageRecord]]:
