@@ -13,8 +13,8 @@ import csv
 import io
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,13 @@ from vireid.files.whole import write_whole
 from vireid.progress import tell
 from vireid.records import Modality
 from vireid.video import boxes as boxes_
-from vireid.video.boxes import BoxList, Detection
+from vireid.video import sheets
+from vireid.video.boxes import BoxList, Detection, Sides
 from vireid.video.crops import BestCrops, Crop, cut_out
 from vireid.video.detector import Detector
 from vireid.video.frames import Frame, Sampling, Source, Video
 from vireid.video.journal import Journal, Terms
+from vireid.video.pairs import Course, Homography, Paired, paired
 from vireid.video.tracks import Settings, Tracker
 
 LIST, JOURNALS = "people.csv", "journal"
@@ -57,6 +59,10 @@ class Wishes:
     least_height: int = LEAST_HEIGHT
     seconds: float | None = None
     """Time after which a source is left; None for its end."""
+    group: str | None = None
+    """Group of the people, as the first folder of their crops: train, validation or test."""
+    keeps_courses: bool = False
+    """Whether it is kept where each tracklet was at all times, to pair it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,8 @@ class Cut:
     """Boxes that were left out, as the person in them is too small."""
     unusable: tuple[Unusable, ...] = ()
     notes: tuple[str, ...] = ()
+    courses: Mapping[str, Course] = field(default_factory=dict)
+    """Where each tracklet was, if that was to be kept."""
 
     @property
     def tracklets(self) -> int:
@@ -159,6 +167,89 @@ def cut(
         raise Interrupted(f"stopped; the same command goes on with {source.place}") from None
 
 
+def cut_pair(
+    sources: tuple[Source, Source],
+    finders: tuple[Detector | BoxList, Detector | BoxList],
+    out: Path,
+    wishes: tuple[Wishes, Wishes],
+    names: tuple[str, str],
+    homography: Homography | None = None,
+    shift: float | None = None,
+) -> tuple[Cut, Cut, Paired]:
+    """Cut people out of two videos of one scene, and name those who are in both.
+
+    A person who is found in both spectra gets a number that no other has in the folder, as the
+    identity of all their crops; all others keep -1, which stands for nobody known.
+
+    Args:
+        sources: The visible and the infrared source.
+        finders: What finds people in each.
+        out: Folder; what it holds of the same sources is replaced.
+        wishes: How, in each spectrum.
+        names: Names of the two sources in files.
+        homography: See `pairs.paired`.
+        shift: See `pairs.paired`.
+    """
+    visible, infrared = (
+        cut(source, finder, out, replace(wish, keeps_courses=True), name)
+        for source, finder, wish, name in zip(sources, finders, wishes, names, strict=True)
+    )
+    found = paired(visible.courses, infrared.courses, homography, shift)
+    here = {source.place for source in sources}
+    taken = [
+        int(row["identity"])
+        for row in read_rows(out)
+        if row["source"] not in here and row["identity"].isdigit()
+    ]
+    first = max(taken, default=0) + 1
+    people = {
+        name: str(first + number)
+        for number, person in enumerate(found.people)
+        for tracks in person
+        for name in tracks
+    }
+    rows = read_rows(out)
+    for row in rows:
+        if row["source"] in here:
+            row["identity"] = people.get(row["tracklet"], NOBODY)
+    write_rows(out, rows)
+    return visible, infrared, found
+
+
+def write_pairs(found: Paired, out: Path, sheet: Path) -> None:
+    """Write a sheet on which each person who is in both spectra has two rows of crops."""
+    crops: dict[str, list[Path]] = {}
+    identity: dict[str, str] = {}
+    for row in read_rows(out):
+        crops.setdefault(row["tracklet"], []).append(out / row["path"])
+        identity[row["tracklet"]] = row["identity"]
+    people = list[sheets.Pairing]()
+    for seen, felt in found.people:
+        of_person = [each for each in found.evidence if each.visible in seen]
+        overlap = sum(e.overlap * e.seconds for e in of_person) / sum(e.seconds for e in of_person)
+        title = f"person {identity[min(seen)]}\noverlap {overlap:.2f}\n"
+        title += "\n".join((*sorted(seen), *sorted(felt)))
+        rows = ([crop for name in sorted(of) for crop in crops[name]] for of in (seen, felt))
+        people.append(sheets.Pairing(title, *rows))
+    sheets.save(sheets.pairs(people), sheet)
+
+
+def pairs_as_dict(found: Paired) -> dict[str, Any]:
+    """Return who is who, for programs."""
+    return {
+        "people": [
+            {"visible": sorted(seen), "infrared": sorted(felt)} for seen, felt in found.people
+        ],
+        "evidence": [asdict(each) for each in found.evidence],
+        "shift": found.shift,
+        "shift_is_told_by_motion": found.is_told_by_motion,
+        "visible_alone": list(found.visible_alone),
+        "infrared_alone": list(found.infrared_alone),
+    }
+
+
+NOBODY = "-1"
+"""Identity of people whom nobody has named."""
 GIVEN = Settings(sure=0.0, unsure=0.0, begin=0.0)
 """How people are followed whose boxes others have chosen: all of them count."""
 
@@ -260,6 +351,8 @@ class _Cutting:
         self.source, self.name, self.out, self.wishes = source, name, out, wishes
         self.unusable = list[Unusable]()
         self._best: dict[str, tuple[BestCrops, Detection]] = {}
+        self._places: dict[str, list[tuple[float, Sides]]] = {}
+        self.courses: dict[str, Course] = {}
         self._rows = list[CutOut]()
         self._small = self._count = 0
         self._names: dict[str, str] = {}
@@ -298,6 +391,7 @@ class _Cutting:
             small=self._small,
             unusable=tuple(self.unusable),
             notes=(*self.source.notes, *_never_met(given)),
+            courses=self.courses,
         )
 
     def _unusable_of(self, given: BoxList | None) -> None:
@@ -316,6 +410,8 @@ class _Cutting:
             for track in [each for each in self._best if each[0] == "#" and each not in alive]:
                 self._write(track)
         for track, person in followed:
+            if self.wishes.keeps_courses:
+                self._places.setdefault(track, []).append((frame.seconds, person.sides))
             crop = cut_out(frame, person.sides, person.score, person.time)
             if crop is None or crop.height < self.wishes.least_height:
                 self._small += 1
@@ -329,8 +425,11 @@ class _Cutting:
         self._count += 1
         camera = self.wishes.camera or person.camera or self.name
         tracklet = f"{self.name}-{self._count:04d}"
+        if places := self._places.pop(track, None):
+            self.courses[tracklet] = Course.of(places)
+        folders = (self.wishes.group, self.wishes.modality, _as_name(camera), tracklet)
         for crop in best:
-            path = f"{self.wishes.modality}/{_as_name(camera)}/{tracklet}/{crop.frame:06d}.jpg"
+            path = "/".join((*filter(None, folders), f"{crop.frame:06d}.jpg"))
             write_whole(self.out / path, crop.as_jpeg())
             self._rows.append(self._row(path, camera, tracklet, crop))
 
