@@ -170,7 +170,7 @@ def test_a_pair_becomes_a_data_set(run: Run, pair: tuple[Path, Path, Path], tmp_
     assert {record.identity for record in dataset.test} == {1, 2}
     with Image.open(out / "pairs.png") as sheet:
         assert sheet.height > 400
-    status, told, _ = run("data", "check", "folder", "--root", out / "people.csv")
+    status, told, _ = run("data", "check", "folder", out / "people.csv")
     assert status == 0, told
 
 

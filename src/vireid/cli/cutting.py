@@ -249,5 +249,5 @@ def _pairs_told(who: "Paired", out: Path) -> list[str]:
 def _next(out: Path, *, is_pair: bool) -> str:
     listed = out / "people.csv"
     if is_pair:
-        return f"next: vireid data check folder --root {listed}"
+        return f"next: vireid data check folder {listed}"
     return f"next: vireid index {listed} --out site.gallery"
