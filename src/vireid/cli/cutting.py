@@ -8,14 +8,14 @@ import click
 
 from vireid import console
 from vireid.cli.detector import CARD, TILES, tiles_of
-from vireid.cli.options import EXISTING, EXISTING_FILE, MODALITIES, TO_WRITE, examples
+from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, examples
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
     from vireid.video.boxes import BoxList
     from vireid.video.detector import Detector
     from vireid.video.pairs import Paired
-    from vireid.video.people import Cut
+    from vireid.video.people import Cut, Spectrum
 
 
 @click.command(
@@ -41,7 +41,15 @@ if TYPE_CHECKING:
     help="Boxes in place of a detector: CSV, COCO, MOT, YOLO, VOC, or events of Frigate.",
 )
 @click.option(
-    "--modality", type=MODALITIES, help="Spectrum of SOURCE.  [default: as its folders say]"
+    "--modality",
+    type=click.Choice(["visible", "infrared", "auto"]),
+    help="Spectrum of SOURCE; auto tells it by colours, as cameras switch at night.  [default: as "
+    "its folders say]",
+)
+@click.option(
+    "--spectra",
+    type=EXISTING_FILE,
+    help='TOML file of cameras whose spectrum is known: gate = "infrared".',
 )
 @click.option("--camera", help="Camera of SOURCE.  [default: as its folders say, or its name]")
 @click.option("--every", type=click.IntRange(min=1), help="Take every so manyth frame.")
@@ -100,7 +108,8 @@ def cut(
     detector: str | None,
     card: str | None,
     boxes: Path | None,
-    modality: str | None,
+    modality: "Spectrum | None",
+    spectra: Path | None,
     camera: str | None,
     every: int | None,
     rate: float | None,
@@ -127,7 +136,6 @@ def cut(
     after an interruption: no frame is looked at twice.
     """
     from vireid.datasets._times import TimePattern
-    from vireid.records import Modality
     from vireid.video import pairs, people
     from vireid.video.frames import Sampling, open_sources
 
@@ -141,12 +149,14 @@ def cut(
         raise click.UsageError("--pair takes two SOURCEs, visible and infrared, and no --modality.")
     if not pair and (group or homography or shift is not None):
         raise click.UsageError("--group, --homography and --shift belong to --pair.")
-    spectra = tuple(Modality) if pair else (Modality(modality) if modality else None,) * len(opened)
+    names = people.names_of_sources(opened)
+    known = people.read_spectra(spectra) if spectra else {}
+    said: list[Spectrum | None] = ["visible", "infrared"] if pair else [modality] * len(opened)
     labels = [
-        people.labels_of(each, spectrum, camera)
-        for each, spectrum in zip(opened, spectra, strict=True)
+        people.labels_of(source, spectrum, camera, known)
+        for source, spectrum in zip(opened, said, strict=True)
     ]
-    finder, names = _finder(detector, card, boxes), people.names_of_sources(opened)
+    finder = _finder(detector, card, boxes)
     wishes = [
         people.Wishes(
             modality=of,
@@ -220,6 +230,8 @@ def _say(found: "list[Cut]") -> None:
             console.say(f"  {each.again} frames had been looked at before")
         if each.small:
             console.say(f"  {each.small} boxes were left out: too few pixels high (--min-height)")
+        if each.empty:
+            console.say(f"  {each.empty} frames show nobody")
         for note in each.notes:
             console.say(f"  {note}")
         for skipped in each.unusable[:20]:
