@@ -97,6 +97,8 @@ def index(
         console.answer(report.as_dict())
     else:
         console.say(*report.as_text().split("\n"))
+    for doubt in report.doubts:
+        console.remark(f"vireid: {doubt}", colour="yellow")
     if not any(report.pictures.values()):
         raise VireidError(f"no picture could be used, {out} is empty; mend them and do it again")
     if strict and report.skipped:

@@ -19,7 +19,7 @@ from torch import Tensor, nn, optim
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
-from vireid.backbones.auxiliary import GateForm, LearntMixture, Mean, OneByOne
+from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
@@ -40,9 +40,6 @@ from vireid.training_data.batches import EpochOfBatches, PairedBatch
 from vireid.training_data.processes import gather
 
 AUXILIARY = "auxiliary"
-Place = Literal["pooled", "embedding"]
-"""Rows that an alignment compares: pooled features before the neck, or embeddings, which are the
-neck's output at length one."""
 CHANNELS = {"image": 32, "stem": 64}
 """Channels within the generator, by `aux_level`."""
 STRIDE = {"image": 2, "stem": 1}
@@ -91,7 +88,7 @@ class MUN(Method):
         for pictures, which takes a quarter of the work, and 1 after the stem."""
         base_mix: bool = True
         """Begin with the mean of the pair and learn what to add to it."""
-        gate: GateForm = "wide"
+        gate: Literal["narrow", "wide"] = "wide"
         """Form of the gate that weighs both modalities: `wide` has normalised inputs and a wide
         hidden layer; `narrow`, of former versions, weighs nearly all pairs alike."""
         hold_gate: bool = False
@@ -138,7 +135,7 @@ class MUN(Method):
         identity_alignment_weight: NotNegative = 3.0
         """Weight lambda 1 of the identity alignment. On `pooled` features 0.1 to 1, where more
         drowns the other losses; the hetero-centre triplet has 1 on SYSU-MM01 and 2 on RegDB."""
-        identity_alignment_on: Place = "embedding"
+        identity_alignment_on: Literal["pooled", "embedding"] = "embedding"
         """Rows whose centres the identity alignment compares: the `embedding` that people are
         searched by, or `pooled` features before the neck, which are not of length one."""
         identity_alignment_form: Literal["triplet", "pull", "aux_anchor"] = "triplet"
@@ -147,7 +144,7 @@ class MUN(Method):
         """Margin rho of the identity alignment."""
         modality_alignment_weight: NotNegative = 0.5
         """Weight lambda 2 of the modality alignment."""
-        modality_alignment_on: Place = "embedding"
+        modality_alignment_on: Literal["pooled", "embedding"] = "embedding"
         """Rows that prototypes are means of: the `embedding`, in which spectra lie apart, or
         `pooled` features, in which they hardly do."""
         modality_alignment_auxiliary: bool = True

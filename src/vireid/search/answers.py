@@ -29,6 +29,7 @@ from vireid.search import indexing
 from vireid.search.hits import Combination, Grouping, found
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
+from vireid.video.doubts import doubts_about
 
 SCHEMA = 2
 """Version of the answer for programs. Later ones may add fields; a change of one counts as new."""
@@ -50,6 +51,9 @@ class IndexReport:
     """Summary of the people and cameras on the pictures, and of what names them."""
     notes: tuple[str, ...] = ()
     """Remarks on what was passed over."""
+    doubts: tuple[str, ...] = ()
+    """Reasons to doubt that the pictures are cut-outs of people in the spectrum they are said to
+    be of."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for programs."""
@@ -69,6 +73,7 @@ class IndexReport:
             "skipped": [{"where": bad.where, "reason": bad.reason} for bad in self.skipped],
             "seen": self.seen.as_dict(),
             "notes": list(self.notes),
+            "doubts": list(self.doubts),
         }
 
     def as_text(self) -> str:
@@ -232,8 +237,17 @@ def index(
     unread = (Unusable(str(bad.path), bad.reason) for bad in indexed.skipped)
     skipped = (*found.unusable, *unread)
     seen = found.seen(without={Path(bad.path) for bad in indexed.skipped})
+    doubts = doubts_about(found.records) if indexed.added else []
     return IndexReport(
-        str(out), str(source), embedder.card, counts, indexed, skipped, seen, found.notes
+        str(out),
+        str(source),
+        embedder.card,
+        counts,
+        indexed,
+        skipped,
+        seen,
+        found.notes,
+        tuple(doubts),
     )
 
 

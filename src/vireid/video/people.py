@@ -13,27 +13,36 @@ import csv
 import io
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from vireid.datasets._files import Unusable
 from vireid.datasets.folder import labels_of as labels_by_folders
 from vireid.errors import Interrupted, VireidError
+from vireid.files.documents import read_toml
 from vireid.files.regular import is_file
 from vireid.files.whole import write_whole
 from vireid.progress import tell
 from vireid.records import Modality
 from vireid.video import boxes as boxes_
-from vireid.video.boxes import BoxList, Detection
+from vireid.video import sheets
+from vireid.video.boxes import BoxList, Detection, Sides
 from vireid.video.crops import BestCrops, Crop, cut_out
 from vireid.video.detector import Detector
 from vireid.video.frames import Frame, Sampling, Source, Video
 from vireid.video.journal import Journal, Terms
+from vireid.video.pairs import Course, Homography, Paired, paired
+from vireid.video.spectrum import GREY, SpectrumSense, colourfulness
 from vireid.video.tracks import Settings, Tracker
 
+Spectrum = Literal["visible", "infrared", "auto"]
+"""Spectrum of a camera, as a person says it; `auto` is told by colours."""
+COLOURS_EVERY = 20
+"""Frames of which one is looked at for colours, where somebody says that they are visible."""
 LIST, JOURNALS = "people.csv", "journal"
 LEAST_HEIGHT = 48
 """Rows below which a person is not cut out: re-identification needs to see clothes."""
@@ -47,7 +56,8 @@ COLUMNS = (
 class Wishes:
     """How people are cut out."""
 
-    modality: Modality
+    modality: Modality | None
+    """Spectrum of the frames; None to tell it by their colours."""
     camera: str | None = None
     """Name of the camera; by default the source's."""
     sampling: Sampling = field(default_factory=Sampling)
@@ -57,6 +67,10 @@ class Wishes:
     least_height: int = LEAST_HEIGHT
     seconds: float | None = None
     """Time after which a source is left; None for its end."""
+    group: str | None = None
+    """Group of the people, as the first folder of their crops: train, validation or test."""
+    keeps_courses: bool = False
+    """Whether it is kept where each tracklet was at all times, to pair it."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +109,12 @@ class Cut:
     """Seconds that it took."""
     small: int
     """Boxes that were left out, as the person in them is too small."""
+    empty: int
+    """Frames in which nobody was."""
     unusable: tuple[Unusable, ...] = ()
     notes: tuple[str, ...] = ()
+    courses: Mapping[str, Course] = field(default_factory=dict)
+    """Where each tracklet was, if that was to be kept."""
 
     @property
     def tracklets(self) -> int:
@@ -115,13 +133,16 @@ class Cut:
             "took": round(self.took, 3),
             "times_real_time": round(self.seconds / self.took, 3) if self.took else None,
             "small": self.small,
+            "frames_without_people": self.empty,
             "skipped": [asdict(each) for each in self.unusable],
             "notes": list(self.notes),
         }
 
 
-Finder = Callable[[Frame], list[Detection]]
-"""Finds the people in a frame."""
+Finder = Callable[[Frame, Modality], list[Detection]]
+"""Finds the people in a frame of a spectrum."""
+Following = Callable[[Modality], Settings]
+"""Says how people are followed in a spectrum."""
 
 
 def cut(
@@ -154,11 +175,94 @@ def cut(
                 return work.run(look, _by_detector(finder, wishes), journal)
             finally:
                 journal.close()
-        return work.run(_listed(source, finder, work), GIVEN, None, given=finder)
+        return work.run(_listed(source, finder, work), lambda _: GIVEN, None, given=finder)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; the same command goes on with {source.place}") from None
 
 
+def cut_pair(
+    sources: tuple[Source, Source],
+    finders: tuple[Detector | BoxList, Detector | BoxList],
+    out: Path,
+    wishes: tuple[Wishes, Wishes],
+    names: tuple[str, str],
+    homography: Homography | None = None,
+    shift: float | None = None,
+) -> tuple[Cut, Cut, Paired]:
+    """Cut people out of two videos of one scene, and name those who are in both.
+
+    A person who is found in both spectra gets a number that no other has in the folder, as the
+    identity of all their crops; all others keep -1, which stands for nobody known.
+
+    Args:
+        sources: The visible and the infrared source.
+        finders: What finds people in each.
+        out: Folder; what it holds of the same sources is replaced.
+        wishes: How, in each spectrum.
+        names: Names of the two sources in files.
+        homography: See `pairs.paired`.
+        shift: See `pairs.paired`.
+    """
+    visible, infrared = (
+        cut(source, finder, out, replace(wish, keeps_courses=True), name)
+        for source, finder, wish, name in zip(sources, finders, wishes, names, strict=True)
+    )
+    found = paired(visible.courses, infrared.courses, homography, shift)
+    here = {source.place for source in sources}
+    taken = [
+        int(row["identity"])
+        for row in read_rows(out)
+        if row["source"] not in here and row["identity"].isdigit()
+    ]
+    first = max(taken, default=0) + 1
+    people = {
+        name: str(first + number)
+        for number, person in enumerate(found.people)
+        for tracks in person
+        for name in tracks
+    }
+    rows = read_rows(out)
+    for row in rows:
+        if row["source"] in here:
+            row["identity"] = people.get(row["tracklet"], NOBODY)
+    write_rows(out, rows)
+    return visible, infrared, found
+
+
+def write_pairs(found: Paired, out: Path, sheet: Path) -> None:
+    """Write a sheet on which each person who is in both spectra has two rows of crops."""
+    crops: dict[str, list[Path]] = {}
+    identity: dict[str, str] = {}
+    for row in read_rows(out):
+        crops.setdefault(row["tracklet"], []).append(out / row["path"])
+        identity[row["tracklet"]] = row["identity"]
+    people = list[sheets.Pairing]()
+    for seen, felt in found.people:
+        of_person = [each for each in found.evidence if each.visible in seen]
+        overlap = sum(e.overlap * e.seconds for e in of_person) / sum(e.seconds for e in of_person)
+        title = f"person {identity[min(seen)]}\noverlap {overlap:.2f}\n"
+        title += "\n".join((*sorted(seen), *sorted(felt)))
+        rows = ([crop for name in sorted(of) for crop in crops[name]] for of in (seen, felt))
+        people.append(sheets.Pairing(title, *rows))
+    sheets.save(sheets.pairs(people), sheet)
+
+
+def pairs_as_dict(found: Paired) -> dict[str, Any]:
+    """Return who is who, for programs."""
+    return {
+        "people": [
+            {"visible": sorted(seen), "infrared": sorted(felt)} for seen, felt in found.people
+        ],
+        "evidence": [asdict(each) for each in found.evidence],
+        "shift": found.shift,
+        "shift_is_told_by_motion": found.is_told_by_motion,
+        "visible_alone": list(found.visible_alone),
+        "infrared_alone": list(found.infrared_alone),
+    }
+
+
+NOBODY = "-1"
+"""Identity of people whom nobody has named."""
 GIVEN = Settings(sure=0.0, unsure=0.0, begin=0.0)
 """How people are followed whose boxes others have chosen: all of them count."""
 
@@ -180,9 +284,18 @@ def names_of_sources(sources: Sequence[Source]) -> list[str]:
 
 
 def labels_of(
-    source: Source, modality: Modality | None, camera: str | None
-) -> tuple[Modality, str | None]:
+    source: Source,
+    modality: Spectrum | None,
+    camera: str | None,
+    known: Mapping[str, Spectrum] = MappingProxyType({}),
+) -> tuple[Modality | None, str | None]:
     """Return the spectrum and the camera of a source: what is said, or else its folders.
+
+    Args:
+        source: Frames.
+        modality: Their spectrum; `auto` to tell it by their colours, which gives None.
+        camera: Name of the camera.
+        known: Spectra of cameras, which stand above the other.
 
     Raises:
         VireidError: Nothing says the spectrum.
@@ -191,20 +304,40 @@ def labels_of(
     # Folders of a picture say it, and those that hold it: a folder of frames is one itself.
     inside = Path(source.place) if isinstance(source, Video) else Path(source.place) / "0.jpg"
     by_folders = None if stream else labels_by_folders(inside)
-    of = modality or (by_folders.modality if by_folders else None)
+    camera = camera or (by_folders.camera if by_folders else None)
+    said = known.get(camera or source.name, modality)
+    if said == "auto":
+        return None, camera
+    by_place = by_folders.modality if by_folders else None
+    of = by_place if said is None else Modality(said)
     if of is None:
         raise VireidError(
-            f"nothing says the spectrum of {source.place}; give --modality visible or infrared, or "
-            "put it into a folder of that name"
+            f"nothing says the spectrum of {source.place}; give --modality visible or infrared (or "
+            "auto, to tell it by colours), or put it into a folder of that name"
         )
-    return of, camera or (by_folders.camera if by_folders else None)
+    return of, camera
 
 
-def _by_detector(detector: Detector, wishes: Wishes) -> Settings:
+def read_spectra(path: Path) -> Mapping[str, Spectrum]:
+    """Read a TOML file that says the spectrum of each camera: `gate = "infrared"`.
+
+    Raises:
+        VireidError: It cannot be read, or says something else.
+    """
+    way_out = 'write lines such as gate = "infrared"; there are visible, infrared and auto'
+    told: Mapping[str, Spectrum] = read_toml(path, dict[str, Spectrum], way_out)
+    return told
+
+
+def _by_detector(detector: Detector, wishes: Wishes) -> Following:
     """Return how people are followed who have been found by a detector."""
-    least = detector.card.thresholds.least(wishes.modality)
     apart = 1 / wishes.sampling.rate if wishes.sampling.rate else 0.0
-    return Settings(sure=least, unsure=least / 2, begin=least, lost=max(1.0, 2.5 * apart))
+
+    def following(modality: Modality) -> Settings:
+        least = detector.card.thresholds.least(modality)
+        return Settings(sure=least, unsure=least / 2, begin=least, lost=max(1.0, 2.5 * apart))
+
+    return following
 
 
 def _terms(source: Source, detector: Detector, wishes: Wishes) -> Terms:
@@ -227,13 +360,13 @@ def _terms(source: Source, detector: Detector, wishes: Wishes) -> Terms:
 
 def _looking(detector: Detector, journal: Journal, wishes: Wishes) -> Finder:
     """Return what looks at frames, or remembers."""
-    least = detector.card.thresholds.least(wishes.modality) / 2
 
-    def look(frame: Frame) -> list[Detection]:
+    def look(frame: Frame, modality: Modality) -> list[Detection]:
         known = journal.of(frame.number)
         if known is not None:
             return known
-        people = detector(frame.pixels, wishes.modality, wishes.tiles, least)
+        least = detector.card.thresholds.least(modality) / 2
+        people = detector(frame.pixels, modality, wishes.tiles, least)
         journal.note(frame.number, people)
         return people
 
@@ -244,7 +377,7 @@ def _listed(source: Source, boxes: BoxList, work: "_Cutting") -> Finder:
     """Return what finds people in a list of boxes."""
     video = source.path if isinstance(source, Video) else None
 
-    def look(frame: Frame) -> list[Detection]:
+    def look(frame: Frame, _: Modality) -> list[Detection]:
         rows, columns = frame.pixels.shape[:2]
         found = boxes.of(boxes_.names_of(frame.number, frame.path, video), columns, rows)
         work.unusable += found.unusable
@@ -260,31 +393,40 @@ class _Cutting:
         self.source, self.name, self.out, self.wishes = source, name, out, wishes
         self.unusable = list[Unusable]()
         self._best: dict[str, tuple[BestCrops, Detection]] = {}
+        self._places: dict[str, list[tuple[float, Sides]]] = {}
+        self.courses: dict[str, Course] = {}
         self._rows = list[CutOut]()
-        self._small = self._count = 0
-        self._names: dict[str, str] = {}
+        self._small = self._count = self._empty = self._colourless = 0
+        self._sense = SpectrumSense()
+        self._spectrum: Modality | None = None
 
     def run(
         self,
         find: Finder,
-        settings: Settings,
+        following: Following,
         journal: Journal | None,
         given: BoxList | None = None,
     ) -> Cut:
         """Cut the source, write its crops, and list them."""
         began, frame, looked = time.monotonic(), None, 0
         known = len(journal) if journal else 0
-        tracker = Tracker(settings)
+        tracker = Tracker()
         expected = self.source.expected() or 0
         for frame in self.source.frames(self.wishes.sampling):
             if self.wishes.seconds is not None and frame.seconds > self.wishes.seconds:
                 break
-            people = find(frame)
+            spectrum = self.wishes.modality or self._sense.of(frame)
+            if spectrum is not self._spectrum:  # nobody is followed from one into the other
+                self._write_all()
+                self._spectrum, tracker = spectrum, Tracker(following(spectrum))
+            people = find(frame, spectrum)
             looked += 1
             self._take(frame, people, tracker)
+            self._empty += not people
+            if looked % COLOURS_EVERY == 1 and self.wishes.modality is Modality.VISIBLE:
+                self._colourless += colourfulness(frame.pixels) < GREY
             self._tell(frame, expected, began)
-        for track in list(self._best):
-            self._write(track)
+        self._write_all()
         self._unusable_of(given)
         rows = tuple(sorted(self._rows, key=lambda row: (row.tracklet, row.frame)))
         _replace_rows(self.out, self.source.place, rows)
@@ -296,9 +438,19 @@ class _Cutting:
             seconds=frame.seconds if frame else 0.0,
             took=time.monotonic() - began,
             small=self._small,
+            empty=self._empty,
             unusable=tuple(self.unusable),
-            notes=(*self.source.notes, *_never_met(given)),
+            notes=(*self.source.notes, *_never_met(given), *self._doubts(looked)),
+            courses=self.courses,
         )
+
+    def _doubts(self, looked: int) -> Iterator[str]:
+        if self._colourless > 0.9 * looked / COLOURS_EVERY:
+            yield "it is called visible, and its frames have no colour: is it infrared?"
+
+    def _write_all(self) -> None:
+        for track in list(self._best):
+            self._write(track)
 
     def _unusable_of(self, given: BoxList | None) -> None:
         self.unusable += self.source.unusable
@@ -316,6 +468,8 @@ class _Cutting:
             for track in [each for each in self._best if each[0] == "#" and each not in alive]:
                 self._write(track)
         for track, person in followed:
+            if self.wishes.keeps_courses:
+                self._places.setdefault(track, []).append((frame.seconds, person.sides))
             crop = cut_out(frame, person.sides, person.score, person.time)
             if crop is None or crop.height < self.wishes.least_height:
                 self._small += 1
@@ -326,18 +480,22 @@ class _Cutting:
     def _write(self, track: str) -> None:
         """Write the crops of a track that has ended."""
         best, person = self._best.pop(track)
+        assert self._spectrum is not None
         self._count += 1
         camera = self.wishes.camera or person.camera or self.name
         tracklet = f"{self.name}-{self._count:04d}"
+        if places := self._places.pop(track, None):
+            self.courses[tracklet] = Course.of(places)
+        folders = (self.wishes.group, self._spectrum, _as_name(camera), tracklet)
         for crop in best:
-            path = f"{self.wishes.modality}/{_as_name(camera)}/{tracklet}/{crop.frame:06d}.jpg"
+            path = "/".join((*filter(None, folders), f"{crop.frame:06d}.jpg"))
             write_whole(self.out / path, crop.as_jpeg())
-            self._rows.append(self._row(path, camera, tracklet, crop))
+            self._rows.append(self._row(path, self._spectrum, camera, tracklet, crop))
 
-    def _row(self, path: str, camera: str, tracklet: str, crop: Crop) -> CutOut:
+    def _row(self, path: str, modality: Modality, camera: str, tracklet: str, crop: Crop) -> CutOut:
         return CutOut(
             path=path,
-            modality=self.wishes.modality,
+            modality=modality,
             identity=None,
             camera=camera,
             tracklet=tracklet,
