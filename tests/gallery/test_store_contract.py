@@ -17,7 +17,16 @@ import pytest
 
 from vireid.gallery.addresses import Address, create_store, open_store
 from vireid.gallery.filters import Filters
-from vireid.gallery.store import Counted, Entry, GalleryError, Scored, Stamp, Storage, Store
+from vireid.gallery.store import (
+    LEAST_TO_CENTRE,
+    Counted,
+    Entry,
+    GalleryError,
+    Scored,
+    Stamp,
+    Storage,
+    Store,
+)
 from vireid.models.card import ModelCard
 from vireid.records import Box, ImageRecord, Modality
 
@@ -146,6 +155,68 @@ def test_search_finds_what_comparing_with_all_that_filters_let_pass_finds(
             assert score == pytest.approx(similarity[record.key], abs=tolerance)
             assert record in [added[i].record for i in kept]
         assert len(set(found(answer))) == len(answer)
+
+
+def centres_by_hand(vectors: np.ndarray, records: list[ImageRecord]) -> np.ndarray:
+    """The mean that each picture is less: its camera's, or its spectrum's where that has few."""
+    own = np.empty_like(vectors)
+    for i, record in enumerate(records):
+        spectrum = [r.modality is record.modality for r in records]
+        camera = [
+            here and r.camera == record.camera for here, r in zip(spectrum, records, strict=True)
+        ]
+        enough = record.camera is not None and sum(camera) >= LEAST_TO_CENTRE
+        own[i] = vectors[camera if enough else spectrum].mean(axis=0)
+    return own
+
+
+def test_centred_search_compares_what_is_left_without_the_means_of_cameras(
+    store: Store, tolerance: float
+) -> None:
+    """Of 300 pictures each camera has 20 of either spectrum, but one that has fewer."""
+    added = [
+        replace(e, record=replace(e.record, camera=None if i > 290 else f"cam{i % 7}"))
+        for i, e in enumerate(entries(300))
+    ]
+    vectors = unit(300) + 2 * unit(7, seed=5)[np.arange(300) % 7]
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    store.add(vectors[:200], added[:200])
+    store.add(vectors[200:], added[200:])
+    store.remove([added[5].record.key])
+    kept = [i for i in range(300) if i != 5]
+    records = [added[i].record for i in kept]
+    left = vectors[kept] - centres_by_hand(vectors[kept], records)
+    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    for modality in Modality:
+        centres = store.centres(modality)
+        of_it = [i for i in kept if added[i].record.modality is modality]
+        assert centres[None].count == len(of_it)
+        np.testing.assert_allclose(
+            centres[None].mean, vectors[of_it].mean(axis=0), atol=10 * tolerance
+        )
+        assert sum(c.count for name, c in centres.items() if name) == len(
+            [i for i in of_it if added[i].record.camera]
+        )
+    queries = unit(6, seed=9)
+    for filters in (Filters(), Filters(modality=INFRARED), Filters(cameras=["cam3"])):
+        passing = [
+            n
+            for n, r in enumerate(records)
+            if filters.modality in (None, r.modality)
+            and (not filters.cameras or r.camera in filters.cameras)
+        ]
+        scores = queries @ left[passing].T
+        for query, answer in enumerate(store.search(queries, 10, filters, centred=True)):
+            expected = np.sort(scores[query])[::-1][:10]
+            found_ = np.array([score for score, _ in answer])
+            np.testing.assert_allclose(found_, expected, atol=20 * tolerance)
+            best = records[passing[int(scores[query].argmax())]]
+            assert answer[0][1] == best
+
+
+def test_an_empty_store_has_centres_of_nothing(store: Store) -> None:
+    assert {name: c.count for name, c in store.centres(VISIBLE).items()} == {None: 0}
+    assert store.search(unit(2), 3, Filters(), centred=True) == [[], []]
 
 
 def test_every_filter_of_these_tests_but_one_lets_some_pass() -> None:

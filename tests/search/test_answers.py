@@ -432,3 +432,25 @@ def test_a_cache_that_cannot_be_written_keeps_nobody_from_a_model(
     monkeypatch.setenv("VIREID_CACHE", str(site.parent / "file"))
     query = site / "cam3/0004/0001.jpg"
     assert told(run, "search", gallery, query, "--model", model)["hits"]
+
+
+def test_what_a_camera_shares_is_subtracted_where_there_are_enough_pictures(
+    tmp_path: Path, run: Run
+) -> None:
+    """All pictures of a camera are equally bright, which the toy model sees too."""
+    model = write_model(tmp_path / "toy")
+    site = write_site(tmp_path / "site", people=12)
+    gallery = tmp_path / "a.gallery"
+    assert run("index", site, "--out", gallery, "--model", model)[0] == 0
+    query = site / "cam3/0001/0001.jpg"
+    answer = told(run, "search", gallery, query, "--centre", "--top", 3)
+    plain = told(run, "search", gallery, query, "--top", 3)
+    assert (answer["centred"], plain["centred"]) == (True, False)
+    assert answer["hits"][0]["identity"] == 1
+    assert answer["hits"][0]["similarity"] != plain["hits"][0]["similarity"]
+    assert all(hit["similarity"] <= 1.001 for hit in answer["hits"])
+    assert run("gallery", "remove", gallery, "modality:infrared", "--yes")[0] == 0
+    status, _, why = run("search", gallery, query, "--centre")
+    assert status == 1
+    assert "holds 0 infrared pictures" in why
+    assert "search without centring" in why

@@ -65,13 +65,13 @@ def averages(maps: FeatureMaps, rows: int, columns: int) -> Float[Tensor, "n _"]
     Parts are those of PyTorch's adaptive average pooling: they overlap where the maps cannot be
     divided evenly. Written as a product with fixed matrices, which every exporter knows.
     """
-    down = _shares(maps.shape[2], rows).to(maps)
-    right = _shares(maps.shape[3], columns).to(maps)
+    down = _shares(maps.shape[2], rows, maps)
+    right = _shares(maps.shape[3], columns, maps)
     return (down @ maps @ right.T).flatten(1)
 
 
-def _shares(places: int, parts: int) -> Float[Tensor, "parts places"]:
-    shares = torch.zeros(parts, places)
+def _shares(places: int, parts: int, like: Tensor) -> Float[Tensor, "parts places"]:
+    shares = torch.zeros(parts, places, dtype=like.dtype, device=like.device)
     for part in range(parts):
         start, stop = part * places // parts, -(-(part + 1) * places // parts)
         shares[part, start:stop] = 1 / (stop - start)

@@ -144,6 +144,12 @@ def index(
     type=click.Choice(["person", "tracklet"]),
     help="Show only the best hit of each.",
 )
+@click.option(
+    "--centre",
+    "centred",
+    is_flag=True,
+    help="Subtract what all pictures of a camera share; needs 20 of PICTURE's spectrum in GALLERY.",
+)
 @click.option("--model", help="Model to embed with.  [default: the gallery's]")
 @TRUST_CODE
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")

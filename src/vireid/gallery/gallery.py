@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vireid.arrays import Queries, Vectors
 from vireid.console import shortened
@@ -29,6 +30,7 @@ from vireid.gallery.notes import (
     source_note,
 )
 from vireid.gallery.store import (
+    LEAST_TO_CENTRE,
     Counted,
     Entry,
     GalleryError,
@@ -426,6 +428,7 @@ class Gallery:
         *,
         modality: Modality | None = None,
         camera: str | None = None,
+        centred: bool = False,
     ) -> list[list[Hit]]:
         """Find the most similar pictures by comparing with every one.
 
@@ -437,6 +440,8 @@ class Gallery:
             modality: Spectrum to search in, for instance `query_modality.other`; short for a
                 filter.
             camera: Camera whose pictures are searched, in any spelling; short for a filter.
+            centred: Compare with vectors less the means of their cameras; the queries are such as
+                `centred` gives.
 
         Returns:
             For each query its hits, most similar first.
@@ -451,11 +456,43 @@ class Gallery:
         filters = _filters(filters, modality, camera)
         least = -np.inf if filters.min_similarity is None else filters.min_similarity
         queries = np.ascontiguousarray(embeddings, np.float32)
-        found = self._store.search(queries, top, self._spelt_filters(filters))
+        found = self._store.search(queries, top, self._spelt_filters(filters), centred=centred)
         return [
             [Hit(rank, *scored) for rank, scored in enumerate(of_query, 1) if scored[0] >= least]
             for of_query in found
         ]
+
+    def centred(
+        self, embeddings: Queries, modality: Modality, camera: str | None = None
+    ) -> Float[np.ndarray, "q d"]:
+        """Return embeddings less the mean of their camera's pictures in here, at length one.
+
+        What all pictures of a camera share, its light and its spectrum, is no person.
+
+        Args:
+            embeddings: Unit vectors of pictures of one spectrum.
+            modality: Spectrum of these pictures.
+            camera: Camera of these pictures, in any spelling. Where it is unknown, or has fewer
+                than 20 pictures in here, the mean of all pictures of the spectrum is taken.
+
+        Raises:
+            GalleryError: There are fewer than 20 pictures of that spectrum in here.
+        """
+        self._check_vectors(embeddings)
+        centres = self._store.centres(modality)
+        named = {spelling_key(name): centre for name, centre in centres.items() if name is not None}
+        own = named.get(spelling_key(camera)) if camera is not None else None
+        whole = centres[None]
+        if own is None or own.count < LEAST_TO_CENTRE:
+            own = whole
+        if own.count < LEAST_TO_CENTRE:
+            raise GalleryError(
+                f"{self.address} holds {own.count} {modality} pictures, and a mean that says what "
+                f"they share needs {LEAST_TO_CENTRE}; index more of the query's camera, or search "
+                "without centring"
+            )
+        left = np.asarray(embeddings, np.float32) - own.mean
+        return np.asarray(left / np.linalg.norm(left, axis=1, keepdims=True).clip(min=1e-6))
 
     def _placed(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return entries as they are kept: absolute paths, and cameras as they are spelt here."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from vireid.arrays import Queries, Vectors
+from vireid.arrays import Queries, Vector, Vectors
 from vireid.errors import VireidError
 from vireid.gallery.filters import Filters
 from vireid.models.card import ModelCard
@@ -94,6 +94,18 @@ def with_contents(entries: Sequence[Entry]) -> list[Entry]:
     missing = {entry.record.path for entry in entries if entry.content is None}
     contents = {path: content_of(path) for path in missing}
     return [replace(e, content=e.content or contents[e.record.path]) for e in entries]
+
+
+LEAST_TO_CENTRE = 20
+"""Number of pictures from which their mean says what they share: their camera, not the people."""
+
+
+@dataclass(frozen=True, eq=False)
+class Centre:
+    """The mean vector of some pictures."""
+
+    count: int
+    mean: Vector
 
 
 @runtime_checkable
@@ -199,13 +211,20 @@ class Store(Protocol):
     def damage(self) -> list[str]:
         """Read and compare everything, and return one line for each thing that is wrong."""
 
-    def search(self, queries: Queries, top: int, filters: Filters) -> list[list[Scored]]:
+    def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
+        """Return the mean vector of each camera's pictures, and under None that of all."""
+
+    def search(
+        self, queries: Queries, top: int, filters: Filters, *, centred: bool = False
+    ) -> list[list[Scored]]:
         """Find the most similar of the pictures that the filters let pass.
 
         Args:
             queries: Vectors as float32, one row for each query.
             top: Largest number of pictures for a query.
             filters: Conditions on the pictures; an unknown camera lets nothing pass.
+            centred: Compare with each vector less its camera's mean, at length one. Of cameras with
+                fewer than `LEAST_TO_CENTRE` pictures the spectrum's mean is taken.
 
         Returns:
             For each query the pictures found, most similar first.

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 from rich.table import Table
 
+from vireid.arrays import Queries
 from vireid.console import plain, printable, shortened
 from vireid.datasets import folder
 from vireid.datasets._listing import pictures_below
@@ -129,6 +130,8 @@ class Answer:
     """How several queries count together."""
     by: Grouping | None = None
     """Groups of pictures of which only the best hit is shown."""
+    centred: bool = False
+    """Whether the means of cameras were subtracted."""
 
     @property
     def query(self) -> Query:
@@ -152,6 +155,7 @@ class Answer:
             "camera": cameras[0] if len(cameras) == 1 else None,
             "filters": _filters_as_dict(self.filters),
             "grouped_by": self.by,
+            "centred": self.centred,
             "hits": [
                 {"rank": h.rank, "similarity": round(h.similarity, 6), **h.record.as_dict()}
                 for h in self.hits
@@ -317,6 +321,7 @@ class Searcher:
         identity: int | None = None,
         combined: Combination = "mean",
         by: Grouping | None = None,
+        centred: bool = False,
     ) -> Answer:
         """Find a person.
 
@@ -336,6 +341,8 @@ class Searcher:
                 the gallery the `best` of its similarities.
             by: Show only the best hit of each `person` or `tracklet`; pictures of which nobody
                 knows that stand for themselves.
+            centred: Subtract from each vector the mean of its camera's pictures in the gallery;
+                see `Gallery.centred`.
 
         Raises:
             VireidError: Something is missing or does not fit; the message says what to do.
@@ -345,16 +352,30 @@ class Searcher:
             raise VireidError("there is no query; give at least one picture")
         known = tuple(understood(each, query_modality, identity) for each in asked)
         searched = _searched(known[0], filters or Filters(), modality)
-        vectors = np.concatenate(
-            [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
-        )
-        hits = found(self.gallery, vectors, top, searched, combined, by)
+        each = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
+        if centred:
+            each = [self._centred(*pair) for pair in zip(known, each, strict=True)]
+        vectors = np.concatenate(each)
+        hits = found(self.gallery, vectors, top, searched, combined, by, centred=centred)
         if not hits and searched.min_similarity is None:
             raise VireidError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
-        about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by)
+        about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
         return Answer(known, hits, *about)
+
+    def _centred(self, query: Query, vector: Queries) -> Queries:
+        """Return the vector of a query less the mean of its camera, or of its spectrum.
+
+        Raises:
+            VireidError: It has no spectrum, or the gallery has too few pictures of that.
+        """
+        modality = None if isinstance(query, TextQuery) else query.modality
+        if modality is None:
+            what = "a sentence" if isinstance(query, TextQuery) else "a vector"
+            raise VireidError(f"{what} has no camera to be centred by; search without centring")
+        camera = query.camera if isinstance(query, ImageRecord) else None
+        return self.gallery.centred(vector, modality, camera)
 
     def _why_nothing(self, filters: Filters) -> str:
         address = self.gallery.address
@@ -376,6 +397,7 @@ def search(
     filters: Filters | None = None,
     combined: Combination = "mean",
     by: Grouping | None = None,
+    centred: bool = False,
     model: str | None = None,
     trust_code: bool = False,
 ) -> list[Answer]:
@@ -395,6 +417,7 @@ def search(
         filters: Conditions on the pictures to search.
         combined: What counts of several pictures.
         by: Show only the best hit of each person or tracklet.
+        centred: Subtract the means of cameras.
         model: Name of a model; by default the one that filled the gallery.
         trust_code: See `Embedder.open`.
 
@@ -415,10 +438,19 @@ def search(
     filters = filters or Filters()
     if camera is not None:
         filters = replace(filters, cameras={*filters.cameras, camera})
-    about = {"modality": modality, "query_modality": query_modality, "identity": identity}
     with Searcher.open(gallery, model, trust_code=trust_code) as searcher:
         return [
-            searcher.search(question, top, filters, combined=combined, by=by, **about)  # type: ignore[arg-type]
+            searcher.search(
+                question,
+                top,
+                filters,
+                combined=combined,
+                by=by,
+                centred=centred,
+                modality=modality,
+                query_modality=query_modality,
+                identity=identity,
+            )
             for question in questions
         ]
 

@@ -24,6 +24,8 @@ def found(
     filters: Filters,
     combined: Combination = "mean",
     by: Grouping | None = None,
+    *,
+    centred: bool = False,
 ) -> tuple[Hit, ...]:
     """Return the hits of queries that show one person.
 
@@ -34,6 +36,8 @@ def found(
         filters: Conditions on the pictures to search.
         combined: What counts of several queries.
         by: Groups of which only the best hit is shown.
+        centred: Compare what is left of all vectors without their cameras' means; that of the
+            queries is subtracted already.
 
     Raises:
         GalleryError: The vectors are of another size, or the filters name what is not there.
@@ -42,7 +46,7 @@ def found(
         queries = _mean(queries)
     wanted = top
     while True:
-        hits = _best(gallery.search(queries, wanted, filters))
+        hits = _best(gallery.search(queries, wanted, filters, centred=centred))
         shown = _first_of_each(hits, by)[:top]
         if by is None or len(shown) == top or len(hits) < wanted:
             return tuple(replace(hit, rank=rank) for rank, hit in enumerate(shown, 1))

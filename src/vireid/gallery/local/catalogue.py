@@ -295,6 +295,13 @@ class Catalogue:
         values = [value for some in conditions.values() for value in some]
         return np.fromiter((row for (row,) in self._db.execute(asked, values)), np.int64)
 
+    def cameras_of(self, modality: Modality) -> tuple[Rows, list[str | None]]:
+        """Return the rows of one spectrum's pictures, rising, and their cameras."""
+        asked = "SELECT row, camera FROM pictures WHERE modality = ? ORDER BY row"
+        found = self._db.execute(asked, (modality,)).fetchall()
+        rows = np.fromiter((row for row, _ in found), np.int64, len(found))
+        return rows, [camera for _, camera in found]
+
     def records(self, modality: Modality, rows: Iterable[int]) -> dict[int, ImageRecord]:
         """Return the records of the pictures in some rows."""
         asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE modality = ? AND row IN"

@@ -1,5 +1,6 @@
 """Exact search: the similarities of queries to every vector, and the highest of them."""
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -44,8 +45,19 @@ class Readable(Protocol):
         """Return some rows, given in rising order."""
 
 
+Adjust = Callable[
+    [Float[np.ndarray, "q s"], Queries, Rows],
+    Float[np.ndarray, "q s"],
+]
+"""Makes other similarities of those to some rows."""
+
+
 def best(
-    stored: Readable, queries: Queries, top: int, rows: Rows | None = None
+    stored: Readable,
+    queries: Queries,
+    top: int,
+    rows: Rows | None = None,
+    adjust: Adjust | None = None,
 ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
     """Return the most similar vectors, by comparing with every one of them.
 
@@ -54,15 +66,17 @@ def best(
         queries: Vectors as float32.
         top: Largest number of vectors, k; k is smaller if there are fewer.
         rows: Sorted rows to search; None: all.
+        adjust: What is done to similarities before they are compared.
 
     Returns:
         Similarities, falling, and the rows they belong to.
     """
     step = max(HALF_ROWS, MOST_SCORES // max(len(queries), 1))
-    found = [
-        _best_of(*_scores(stored, queries, start, min(start + step, len(stored)), rows), top)
-        for start in range(0, len(stored), step)
-    ]
+    found = []
+    for start in range(0, len(stored), step):
+        stop = min(start + step, len(stored))
+        products, of = _scores(stored, queries, start, stop, rows)
+        found.append(_best_of(adjust(products, queries, of) if adjust else products, of, top))
     scores = [np.zeros((len(queries), 0), np.float32), *(scores for scores, _ in found)]
     numbers = [np.zeros((len(queries), 0), np.int64), *(numbers for _, numbers in found)]
     return ordered(np.concatenate(scores, axis=1), np.concatenate(numbers, axis=1), top)

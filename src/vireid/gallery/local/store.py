@@ -18,6 +18,7 @@ from vireid.files.whole import new_folder, scratch_folder, whole_file, writing_t
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.archive import damaged_archive, pack, unpack
 from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained
+from vireid.gallery.local.centres import Centres, centres_of
 from vireid.gallery.local.similarities import Rows, best, ordered
 from vireid.gallery.local.vectors import (
     BLOCK,
@@ -31,6 +32,7 @@ from vireid.gallery.local.vectors import (
 from vireid.gallery.store import (
     NO_FILTERS,
     NO_NOTES,
+    Centre,
     Counted,
     Entry,
     GalleryError,
@@ -59,6 +61,8 @@ class _Snapshot:
     """Whether every vector belongs to a picture."""
     rows: dict[tuple[Modality, Filters], Rows] = field(default_factory=dict)
     """Rows by filter, filled as filters are asked for, the latest last."""
+    centres: dict[Modality, Centres] = field(default_factory=dict)
+    """Centres by spectrum, filled as they are asked for."""
 
 
 class LocalStore:
@@ -386,22 +390,46 @@ class LocalStore:
         path = self._folder / held.file
         return VectorFile(path, self.model.embedding_dim, self._catalogue.storage)
 
-    def search(self, queries: Queries, top: int, filters: Filters) -> list[list[Scored]]:
+    def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
+        """Return the mean vector of each camera's pictures, and under None that of all."""
+        with self._lock, self._reading_vectors() as snapshot:
+            return self._centres(snapshot, modality).named
+
+    def _centres(self, snapshot: _Snapshot, modality: Modality) -> Centres:
+        """Return the centres of a spectrum, found once for each commit."""
+        if modality not in snapshot.centres:
+            rows, cameras = self._catalogue.cameras_of(modality)
+            snapshot.centres[modality] = centres_of(snapshot.stored[modality], rows, cameras)
+        return snapshot.centres[modality]
+
+    def search(
+        self, queries: Queries, top: int, filters: Filters, *, centred: bool = False
+    ) -> list[list[Scored]]:
         """Find the most similar pictures by comparing with every one that the filters let pass."""
         searched = MODALITIES if filters.modality is None else (filters.modality,)
         others = replace(filters, modality=None)
         with self._lock, self._reading_vectors() as snapshot:
-            found = [self._best(snapshot, queries, top, m, others) for m in searched]
+            found = [
+                self._best(snapshot, queries, top, m, others, centred=centred) for m in searched
+            ]
             scores, numbers = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
             return self._with_records(*ordered(scores, numbers, top))
 
     def _best(
-        self, snapshot: _Snapshot, queries: Queries, top: int, modality: Modality, filters: Filters
+        self,
+        snapshot: _Snapshot,
+        queries: Queries,
+        top: int,
+        modality: Modality,
+        filters: Filters,
+        *,
+        centred: bool,
     ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
         """Return similarities, and numbers that tell the row and the spectrum."""
         whole = filters == NO_FILTERS and snapshot.complete[modality]
         rows = None if whole else self._rows_of(snapshot, modality, filters)
-        scores, found = best(snapshot.stored[modality], queries, top, rows)
+        adjust = self._centres(snapshot, modality).adjusted if centred else None
+        scores, found = best(snapshot.stored[modality], queries, top, rows, adjust)
         return scores, found * len(MODALITIES) + MODALITIES.index(modality)
 
     def _rows_of(self, snapshot: _Snapshot, modality: Modality, filters: Filters) -> Rows:
