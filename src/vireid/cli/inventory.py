@@ -158,7 +158,8 @@ def _model(name: str) -> Entry:
     card = read_exported(opening.folder_of(name))
     size = f"{card.height} x {card.width} pixels"
     what = f"{card.method}: pictures of {size} to {card.embedding_dim} numbers"
-    return Entry(name, what, {"fingerprint": card.fingerprint})
+    said = {"caveat": card.caveat, "licence": card.licence, "fingerprint": card.fingerprint}
+    return Entry(name, what, {key: value for key, value in said.items() if value})
 
 
 def _format(name: str) -> Entry:

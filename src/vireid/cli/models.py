@@ -11,15 +11,17 @@ from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, TRUST_CODE, ex
 @click.command(epilog=examples("vireid export runs/agw_nightwalk_mini-1 --out my_model"))
 @click.argument("run", type=EXISTING)
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
+@click.option("--caveat", help="What whoever reads its answers has to know; shown with each.")
+@click.option("--licence", help="Licence of the weights, and where they come from.")
 @TRUST_CODE
-def export(run: Path, out: Path, trust_code: bool) -> None:
+def export(run: Path, out: Path, caveat: str | None, licence: str | None, trust_code: bool) -> None:
     """Make a model that runs without torch.
 
     The ONNX files of RUN embed pictures on any machine, faster.
     """
     from vireid.models import export
 
-    export.export(run, out, trust_code=trust_code)
+    export.export(run, out, trust_code=trust_code, caveat=caveat, licence=licence)
     networks = ("visible.onnx", "infrared.onnx", "weights.bin")
     size = sum((out / name).stat().st_size for name in networks) / 1e6
     console.say(

@@ -186,8 +186,8 @@ def search(
     found = answers.search(gallery, paths, filters=filters, **asked)
     if sheet:
         _write_sheets(found, sheet, one=len(paths) != 1 or not paths[0].is_dir())
-    if found[0].caveat:
-        console.remark(f"vireid: {found[0].caveat}", colour="yellow")
+    for caveat in found[0].caveats:
+        console.remark(f"vireid: {caveat}", colour="yellow")
     if as_json:
         whole = [answer.as_dict() for answer in found]
         one = len(paths) != 1 or not paths[0].is_dir()
@@ -202,6 +202,7 @@ def _write_sheets(found: "list[Answer]", path: Path, *, one: bool) -> None:
 
     for number, answer in enumerate(found, 1):
         note = f"similarities of model {answer.model.name}; a hit is no identification: look at it"
+        note = "\n".join([note, *answer.caveats])
         drawn = contact_sheet.compose(answer.query, answer.hits, answer.title, note)
         asked = answer.query
         name = asked.path.stem if isinstance(asked, ImageRecord) else "query"

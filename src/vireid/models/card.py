@@ -44,6 +44,8 @@ class ModelCard:
     embedding_dim: Dim
     learnt_in: str | None = None
     """Precision of the forward passes by which it was learnt; None where nothing says it."""
+    caveat: str | None = None
+    """What whoever reads its answers has to know, such as on which pictures it fails."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,10 @@ class Exported:
     learnt_in: str | None = None
     imported: Imported | None = None
     """Origin of a model that released code has learnt, see `models.importing`."""
+    caveat: str | None = None
+    """What whoever reads its answers has to know."""
+    licence: str | None = None
+    """Licence of the weights, and where they come from."""
     name: str
     files: Mapping[str, str]
     """SHA-256 of the other files of the folder, by name."""
@@ -98,6 +104,7 @@ class Exported:
             width=self.width,
             embedding_dim=self.embedding_dim,
             learnt_in=self.learnt_in,
+            caveat=self.caveat,
         )
 
 

@@ -51,13 +51,22 @@ class ExportError(VireidError):
     """A model could not be exported."""
 
 
-def export(run: Path, out: Path, *, trust_code: bool = False) -> None:
+def export(
+    run: Path,
+    out: Path,
+    *,
+    trust_code: bool = False,
+    caveat: str | None = None,
+    licence: str | None = None,
+) -> None:
     """Write what a run has learnt to a new folder, which appears whole or not at all.
 
     Args:
         run: A run folder.
         out: The folder to write.
         trust_code: Run the code of the run's method if that is not vireid's.
+        caveat: What whoever reads the model's answers has to know; shown with each.
+        licence: Licence of the weights, and where they come from.
 
     Raises:
         VireidError: The folder exists or has the name of a file, the run has not finished or needs
@@ -80,7 +89,8 @@ def export(run: Path, out: Path, *, trust_code: bool = False) -> None:
         (folder / "model.safetensors").write_bytes(save(weights))
         files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
         exported = _described(method, recipe, runs.read_details(run), out.name, files)
-        documents.write_json(folder / CARD, exported)
+        said = dataclasses.replace(exported, caveat=caveat, licence=licence)
+        documents.write_json(folder / CARD, said)
 
 
 def _described(

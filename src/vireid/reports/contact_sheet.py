@@ -62,7 +62,7 @@ def compose(
             stands where else the picture does.
         hits: Hits in the order in which they are shown, ten in a row.
         title: Title above the sheet.
-        note: Line below it, for instance of which model the similarities are.
+        note: Lines below it, for instance of which model the similarities are.
 
     Raises:
         PictureError: The query cannot be read.
@@ -70,19 +70,20 @@ def compose(
     if isinstance(query, ImageRecord):
         picture_of(query)
     title = _fitting(printable(title), WIDEST_TITLE, 17)
-    note = _fitting(printable(note), WIDEST_TITLE, 12)
+    notes = [_fitting(printable(line), WIDEST_TITLE, 12) for line in note.splitlines()]
     cells = [_hit_cell(hit, query) for hit in hits]
     columns = max(1, min(len(cells), IN_A_ROW))
     rows = max(1, -(-len(cells) // IN_A_ROW))
     left, top = MARGIN + CELL[0] + 3 * GAP, MARGIN + 34
     width = left + columns * (CELL[0] + GAP) - GAP + MARGIN
-    height = top + rows * (CELL[1] + GAP) - GAP + MARGIN + (LINE if note else 0)
+    height = top + rows * (CELL[1] + GAP) - GAP + MARGIN + LINE * len(notes)
     least = 2 * MARGIN + round(_font(17).getlength(title)) + LEGEND_WIDTH
-    least = max(least, 2 * MARGIN + round(_font(12).getlength(note)))
+    least = max([least, *(2 * MARGIN + round(_font(12).getlength(line)) for line in notes)])
     sheet = _paper(max(width, least), height)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
-    pen.text((MARGIN, height - MARGIN), note, PALE, _font(12))
+    for number, line in enumerate(reversed(notes)):
+        pen.text((MARGIN, height - MARGIN - number * LINE), line, PALE, _font(12))
     _add_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
     if isinstance(query, ImageRecord):
         _add_cell(sheet, Cell(query, QUERY, "query", _details(query)), MARGIN, top)

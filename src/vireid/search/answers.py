@@ -84,6 +84,8 @@ class IndexReport:
         lines += [f"  {line}" for line in (*self._told(), *self.notes, *self.seen.lines())]
         held = ", ".join(f"{count} {modality}" for modality, count in self.pictures.items())
         lines.append(f"it holds {held} pictures, embedded by model {self.model.name}")
+        if self.model.caveat:
+            lines.append(f"{self.model.name}: {self.model.caveat}")
         return "\n".join(map(printable, lines))
 
     def _done(self) -> str:
@@ -132,6 +134,12 @@ class Answer:
     """Groups of pictures of which only the best hit is shown."""
     centred: bool = False
     """Whether the means of cameras were subtracted."""
+
+    @property
+    def caveats(self) -> list[str]:
+        """What a person needs to know to judge the hits."""
+        of_model = f"{self.model.name}: {self.model.caveat}" if self.model.caveat else None
+        return [caveat for caveat in (self.caveat, of_model) if caveat]
 
     @property
     def query(self) -> Query:
@@ -529,8 +537,13 @@ def _named(query: Query) -> str:
     return f"{query.modality} query{name}" if query.modality else "vector"
 
 
-def _model_as_dict(model: ModelCard) -> dict[str, str]:
-    return {"name": model.name, "fingerprint": model.fingerprint, "precision": model.precision}
+def _model_as_dict(model: ModelCard) -> dict[str, str | None]:
+    return {
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "precision": model.precision,
+        "caveat": model.caveat,
+    }
 
 
 def _query_as_dict(query: Query, caveat: str | None) -> dict[str, Any]:
