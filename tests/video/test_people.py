@@ -244,6 +244,20 @@ def test_boxes_of_others_take_the_place_of_a_detector(
     assert not (tmp_path / "out" / "journal").exists()
 
 
+def test_a_track_of_others_that_comes_back_is_one_tracklet(clip: Path, tmp_path: Path) -> None:
+    lines = [f"{t + 1},7,{2 * t},20,20,60,1" for t in (*range(5, 15), *range(40, 50))]
+    lines += [f"{t + 1},8,{120 - 2 * t},40,25,70,1" for t in range(20)]
+    (tmp_path / "gt.txt").write_text("\n".join(lines))
+    listed = boxes.read(tmp_path / "gt.txt")
+    assert listed.last_frames == {"7": 49, "8": 19}
+    found = people.cut(Video(str(clip)), listed, tmp_path / "out", WISHES)
+    frames = {row.tracklet: list[int]() for row in found.rows}
+    for row in found.rows:
+        frames[row.tracklet].append(row.frame)
+    short, long = sorted(frames.values(), key=max)
+    assert (len(frames), max(short) < 20, min(long) < 15, max(long) >= 40) == (2, True, True, True)
+
+
 def test_frigates_snapshots_keep_camera_time_and_track(tmp_path: Path) -> None:
     events = []
     (tmp_path / "clips").mkdir()

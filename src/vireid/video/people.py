@@ -399,6 +399,7 @@ class _Cutting:
         self._small = self._count = self._empty = self._colourless = 0
         self._sense = SpectrumSense()
         self._spectrum: Modality | None = None
+        self._given: BoxList | None = None
 
     def run(
         self,
@@ -409,7 +410,7 @@ class _Cutting:
     ) -> Cut:
         """Cut the source, write its crops, and list them."""
         began, frame, looked = time.monotonic(), None, 0
-        known = len(journal) if journal else 0
+        known, self._given = len(journal) if journal else 0, given
         tracker = Tracker()
         expected = self.source.expected() or 0
         for frame in self.source.frames(self.wishes.sampling):
@@ -461,6 +462,8 @@ class _Cutting:
         """Follow the people of a frame, and keep what is good of them."""
         if people and all(each.track is not None for each in people):
             followed = [(each.track or "", each) for each in people]
+            for track in [each for each in self._best if self._is_over(each, frame.number)]:
+                self._write(track)
         else:
             found = tracker.update(people, frame.seconds)
             followed = [(f"#{each.track}", each.detection) for each in found]
@@ -476,6 +479,10 @@ class _Cutting:
                 continue
             best, _ = self._best.setdefault(track, (BestCrops(self.wishes.crops), person))
             best.add(crop)
+
+    def _is_over(self, track: str, frame: int) -> bool:
+        """Whether a list of boxes shows somebody no more."""
+        return self._given is not None and self._given.last_frames.get(track, frame) < frame
 
     def _write(self, track: str) -> None:
         """Write the crops of a track that has ended."""
