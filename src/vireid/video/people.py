@@ -14,17 +14,20 @@ import io
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Literal
 
-from vireid.datasets._files import Unusable
+from vireid.datasets._files import MOST_OF_A_LIST, Unusable
 from vireid.datasets.folder import labels_of as labels_by_folders
 from vireid.errors import Interrupted, VireidError
 from vireid.files.documents import read_toml
-from vireid.files.regular import is_file
+from vireid.files.locks import locked
+from vireid.files.regular import content_of, is_file
 from vireid.files.whole import write_whole
 from vireid.progress import tell
 from vireid.records import Modality
@@ -43,7 +46,7 @@ Spectrum = Literal["visible", "infrared", "auto"]
 """Spectrum of a camera, as a person says it; `auto` is told by colours."""
 COLOURS_EVERY = 20
 """Frames of which one is looked at for colours, where somebody says that they are visible."""
-LIST, JOURNALS = "people.csv", "journal"
+LIST, JOURNALS, LOCK = "people.csv", "journal", ".lock"
 LEAST_HEIGHT = 48
 """Rows below which a person is not cut out: re-identification needs to see clothes."""
 COLUMNS = (
@@ -167,15 +170,15 @@ def cut(
     """
     name = name or name_of(source)
     work = _Cutting(source, name, out, wishes)
+    taken = f"{source.place} is being cut into {out} by another process; wait for it, or stop it"
     try:
-        if isinstance(finder, Detector):
-            journal = Journal(out / JOURNALS, name, _terms(source, finder, wishes))
-            try:
+        with locked(out / JOURNALS / f".{name}.lock", taken):
+            if not isinstance(finder, Detector):
+                find = _listed(source, finder, work)
+                return work.run(find, lambda _: GIVEN, None, given=finder)
+            with closing(Journal(out / JOURNALS, name, _terms(source, finder, wishes))) as journal:
                 look = _looking(finder, journal, wishes)
                 return work.run(look, _by_detector(finder, wishes), journal)
-            finally:
-                journal.close()
-        return work.run(_listed(source, finder, work), lambda _: GIVEN, None, given=finder)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; the same command goes on with {source.place}") from None
 
@@ -208,11 +211,18 @@ def cut_pair(
         for source, finder, wish, name in zip(sources, finders, wishes, names, strict=True)
     )
     found = paired(visible.courses, infrared.courses, homography, shift)
-    here = {source.place for source in sources}
+    with locked(out / LOCK):
+        _name(found, {source.place for source in sources}, out)
+    return visible, infrared, found
+
+
+def _name(found: Paired, places: AbstractSet[str], out: Path) -> None:
+    """Write who is who into the list, in numbers that nobody of another source has."""
+    rows = read_rows(out)
     taken = [
         int(row["identity"])
-        for row in read_rows(out)
-        if row["source"] not in here and row["identity"].isdigit()
+        for row in rows
+        if row["source"] not in places and row["identity"].isdigit()
     ]
     first = max(taken, default=0) + 1
     people = {
@@ -221,12 +231,10 @@ def cut_pair(
         for tracks in person
         for name in tracks
     }
-    rows = read_rows(out)
     for row in rows:
-        if row["source"] in here:
+        if row["source"] in places:
             row["identity"] = people.get(row["tracklet"], NOBODY)
     write_rows(out, rows)
-    return visible, infrared, found
 
 
 def write_pairs(found: Paired, out: Path, sheet: Path) -> None:
@@ -538,22 +546,42 @@ def _as_name(text: str) -> str:
 
 
 def read_rows(out: Path) -> list[dict[str, str]]:
-    """Return the lines of the list in a folder, as they stand there."""
+    """Return the lines of the list in a folder, as they stand there.
+
+    Raises:
+        VireidError: It is another list, or damaged.
+    """
     path = out / LIST
     if not is_file(path):
         return []
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    way_out = "move it away, or choose another folder (--out)"
+    try:
+        text = content_of(path, MOST_OF_A_LIST).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise VireidError(f"{path} cannot be read ({error}); {way_out}") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    rows = list(reader)
+    if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row.values() for row in rows):
+        raise VireidError(f"{path} is no list that `vireid cut` has written; {way_out}")
+    return rows
 
 
 def _replace_rows(out: Path, source: str, rows: Sequence[CutOut]) -> None:
     """Put the crops of a source into the list, in place of those it had, whose files go."""
-    before = read_rows(out)
-    others = [row for row in before if row.get("source") != source]
-    kept = {row.path for row in rows} | {row["path"] for row in others}
-    write_rows(out, [*others, *map(_as_cells, rows)])
+    with locked(out / LOCK):
+        before = read_rows(out)
+        others = [row for row in before if row["source"] != source]
+        kept = {row.path for row in rows} | {row["path"] for row in others}
+        write_rows(out, [*others, *map(_as_cells, rows)])
     for row in before:
-        if row["path"] not in kept:
+        if row["path"] not in kept and _is_a_crop(row["path"]):
             (out / row["path"]).unlink(missing_ok=True)
+
+
+def _is_a_crop(path: str) -> bool:
+    """Whether a path in a list, which somebody may have edited, can be one that we have written."""
+    parts = PurePosixPath(path).parts
+    return path.endswith(".jpg") and ".." not in parts and not path.startswith("/")
 
 
 def write_rows(out: Path, rows: Sequence[dict[str, str]]) -> None:
