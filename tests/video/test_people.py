@@ -24,7 +24,7 @@ from vireid.files.locks import locked
 from vireid.files.whole import PARTIAL
 from vireid.pictures import read_picture
 from vireid.records import Box, Modality
-from vireid.video import boxes, people
+from vireid.video import boxes, cut_list, people
 from vireid.video.crops import BestCrops, Crop, cut_out, sharpness
 from vireid.video.detector import Detector
 from vireid.video.frames import Frame, Sampling, Video, open_sources
@@ -422,7 +422,7 @@ def test_an_edited_list_removes_nothing_that_is_not_ours(clip: Path, tmp_path: P
     rows = rows_of(out)
     for path, row in zip(("../mine.jpg", "note.txt", str(mine[0])), rows, strict=False):
         row["path"] = path
-    people.write_rows(out, rows)
+    cut_list.write_rows(out, rows)
     for own in mine:
         own.write_text("mine")
     people.cut(Video(str(clip)), listed, out, WISHES)

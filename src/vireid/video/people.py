@@ -9,50 +9,37 @@ crops are kept that are spread in time and good: surely found and sharp. Every f
 not at all. Whoever is stopped runs the same again; no frame is looked at twice.
 """
 
-import csv
-import io
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
-from pathlib import Path, PurePosixPath
-from types import MappingProxyType
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
-from vireid.datasets._files import MOST_OF_A_LIST, Unusable
-from vireid.datasets.folder import labels_of as labels_by_folders
-from vireid.errors import Interrupted, VireidError
-from vireid.files.documents import read_toml
+from vireid.datasets._files import Unusable
+from vireid.errors import Interrupted
 from vireid.files.locks import locked
-from vireid.files.regular import content_of, is_file
 from vireid.files.whole import write_whole
 from vireid.progress import tell
 from vireid.records import Modality
 from vireid.video import boxes as boxes_
-from vireid.video import sheets
 from vireid.video.boxes import BoxList, Detection, Sides
 from vireid.video.crops import BestCrops, Crop, cut_out
+from vireid.video.cut_list import CutOut, replace_rows
 from vireid.video.detector import Detector
 from vireid.video.frames import Frame, Sampling, Source, Video
 from vireid.video.journal import Journal, Terms
-from vireid.video.pairs import Course, Homography, Paired, paired
+from vireid.video.pairs import Course
+from vireid.video.source_labels import as_name, name_of
 from vireid.video.spectrum import GREY, SpectrumSense, colourfulness
 from vireid.video.tracks import Settings, Tracker
 
-Spectrum = Literal["visible", "infrared", "auto"]
-"""Spectrum of a camera, as a person says it; `auto` is told by colours."""
 COLOURS_EVERY = 20
 """Frames of which one is looked at for colours, where somebody says that they are visible."""
-LIST, JOURNALS, LOCK = "people.csv", "journal", ".lock"
+JOURNALS = "journal"
+"""Folder of what detectors found."""
 LEAST_HEIGHT = 48
 """Rows below which a person is not cut out: re-identification needs to see clothes."""
-COLUMNS = (
-    *("path", "modality", "identity", "camera", "tracklet", "time"),
-    *("source", "frame", "seconds", "box", "height", "score", "sharpness"),
-)
 
 
 @dataclass(frozen=True)
@@ -74,26 +61,6 @@ class Wishes:
     """Group of the people, as the first folder of their crops: train, validation or test."""
     keeps_courses: bool = False
     """Whether it is kept where each tracklet was at all times, to pair it."""
-
-
-@dataclass(frozen=True)
-class CutOut:
-    """A line of the list: one crop, and where it was."""
-
-    path: str
-    """Path below the folder, with slashes."""
-    modality: Modality
-    identity: int | None
-    camera: str
-    tracklet: str
-    time: datetime | None
-    source: str
-    frame: int
-    seconds: float
-    box: str
-    height: int
-    score: float
-    sharpness: float
 
 
 @dataclass(frozen=True)
@@ -183,158 +150,8 @@ def cut(
         raise Interrupted(f"stopped; the same command goes on with {source.place}") from None
 
 
-def cut_pair(
-    sources: tuple[Source, Source],
-    finders: tuple[Detector | BoxList, Detector | BoxList],
-    out: Path,
-    wishes: tuple[Wishes, Wishes],
-    names: tuple[str, str],
-    homography: Homography | None = None,
-    shift: float | None = None,
-) -> tuple[Cut, Cut, Paired]:
-    """Cut people out of two videos of one scene, and name those who are in both.
-
-    A person who is found in both spectra gets a number that no other has in the folder, as the
-    identity of all their crops; all others keep -1, which stands for nobody known.
-
-    Args:
-        sources: The visible and the infrared source.
-        finders: What finds people in each.
-        out: Folder; what it holds of the same sources is replaced.
-        wishes: How, in each spectrum.
-        names: Names of the two sources in files.
-        homography: See `pairs.paired`.
-        shift: See `pairs.paired`.
-    """
-    visible, infrared = (
-        cut(source, finder, out, replace(wish, keeps_courses=True), name)
-        for source, finder, wish, name in zip(sources, finders, wishes, names, strict=True)
-    )
-    found = paired(visible.courses, infrared.courses, homography, shift)
-    with locked(out / LOCK):
-        _name(found, {source.place for source in sources}, out)
-    return visible, infrared, found
-
-
-def _name(found: Paired, places: AbstractSet[str], out: Path) -> None:
-    """Write who is who into the list, in numbers that nobody of another source has."""
-    rows = read_rows(out)
-    taken = [
-        int(row["identity"])
-        for row in rows
-        if row["source"] not in places and row["identity"].isdigit()
-    ]
-    first = max(taken, default=0) + 1
-    people = {
-        name: str(first + number)
-        for number, person in enumerate(found.people)
-        for tracks in person
-        for name in tracks
-    }
-    for row in rows:
-        if row["source"] in places:
-            row["identity"] = people.get(row["tracklet"], NOBODY)
-    write_rows(out, rows)
-
-
-def write_pairs(found: Paired, out: Path, sheet: Path) -> None:
-    """Write a sheet on which each person who is in both spectra has two rows of crops."""
-    crops: dict[str, list[Path]] = {}
-    identity: dict[str, str] = {}
-    for row in read_rows(out):
-        crops.setdefault(row["tracklet"], []).append(out / row["path"])
-        identity[row["tracklet"]] = row["identity"]
-    people = list[sheets.Pairing]()
-    for seen, felt in found.people:
-        of_person = [each for each in found.evidence if each.visible in seen]
-        overlap = sum(e.overlap * e.seconds for e in of_person) / sum(e.seconds for e in of_person)
-        title = f"person {identity[min(seen)]}\noverlap {overlap:.2f}\n"
-        title += "\n".join((*sorted(seen), *sorted(felt)))
-        rows = ([crop for name in sorted(of) for crop in crops[name]] for of in (seen, felt))
-        people.append(sheets.Pairing(title, *rows))
-    sheets.save(sheets.pairs(people), sheet)
-
-
-def pairs_as_dict(found: Paired) -> dict[str, Any]:
-    """Return who is who, for programs."""
-    return {
-        "people": [
-            {"visible": sorted(seen), "infrared": sorted(felt)} for seen, felt in found.people
-        ],
-        "evidence": [asdict(each) for each in found.evidence],
-        "shift": found.shift,
-        "shift_is_told_by_motion": found.is_told_by_motion,
-        "visible_alone": list(found.visible_alone),
-        "infrared_alone": list(found.infrared_alone),
-    }
-
-
-NOBODY = "-1"
-"""Identity of people whom nobody has named."""
 GIVEN = Settings(sure=0.0, unsure=0.0, begin=0.0)
 """How people are followed whose boxes others have chosen: all of them count."""
-
-
-def name_of(source: Source) -> str:
-    """Return the name of a source as part of a file's name."""
-    return _as_name(source.name)
-
-
-def names_of_sources(sources: Sequence[Source]) -> list[str]:
-    """Return a name for each source; sources of one name are numbered."""
-    names = list[str]()
-    for source in sources:
-        name, number = name_of(source), 2
-        while name in names:
-            name, number = f"{name_of(source)}-{number}", number + 1
-        names.append(name)
-    return names
-
-
-def labels_of(
-    source: Source,
-    modality: Spectrum | None,
-    camera: str | None,
-    known: Mapping[str, Spectrum] = MappingProxyType({}),
-) -> tuple[Modality | None, str | None]:
-    """Return the spectrum and the camera of a source: what is said, or else its folders.
-
-    Args:
-        source: Frames.
-        modality: Their spectrum; `auto` to tell it by their colours, which gives None.
-        camera: Name of the camera.
-        known: Spectra of cameras, which stand above the other.
-
-    Raises:
-        VireidError: Nothing says the spectrum.
-    """
-    stream = isinstance(source, Video) and source.path is None
-    # Folders of a picture say it, and those that hold it: a folder of frames is one itself.
-    inside = Path(source.place) if isinstance(source, Video) else Path(source.place) / "0.jpg"
-    by_folders = None if stream else labels_by_folders(inside)
-    camera = camera or (by_folders.camera if by_folders else None)
-    said = known.get(camera or source.name, modality)
-    if said == "auto":
-        return None, camera
-    by_place = by_folders.modality if by_folders else None
-    of = by_place if said is None else Modality(said)
-    if of is None:
-        raise VireidError(
-            f"nothing says the spectrum of {source.place}; give --modality visible or infrared (or "
-            "auto, to tell it by colours), or put it into a folder of that name"
-        )
-    return of, camera
-
-
-def read_spectra(path: Path) -> Mapping[str, Spectrum]:
-    """Read a TOML file that says the spectrum of each camera: `gate = "infrared"`.
-
-    Raises:
-        VireidError: It cannot be read, or says something else.
-    """
-    way_out = 'write lines such as gate = "infrared"; there are visible, infrared and auto'
-    told: Mapping[str, Spectrum] = read_toml(path, dict[str, Spectrum], way_out)
-    return told
 
 
 def _by_detector(detector: Detector, wishes: Wishes) -> Following:
@@ -438,7 +255,7 @@ class _Cutting:
         self._write_all()
         self._unusable_of(given)
         rows = tuple(sorted(self._rows, key=lambda row: (row.tracklet, row.frame)))
-        _replace_rows(self.out, self.source.place, rows)
+        replace_rows(self.out, self.source.place, rows)
         return Cut(
             source=self.source.place,
             rows=rows,
@@ -501,7 +318,7 @@ class _Cutting:
         tracklet = f"{self.name}-{self._count:04d}"
         if places := self._places.pop(track, None):
             self.courses[tracklet] = Course.of(places)
-        folders = (self.wishes.group, self._spectrum, _as_name(camera), tracklet)
+        folders = (self.wishes.group, self._spectrum, as_name(camera), tracklet)
         for crop in best:
             path = "/".join((*filter(None, folders), f"{crop.frame:06d}.jpg"))
             write_whole(self.out / path, crop.as_jpeg())
@@ -536,63 +353,3 @@ def _never_met(given: BoxList | None) -> Iterator[str]:
     if given and (frames := given.never_met()):
         shown = ", ".join(map(str, frames[:3]))
         yield f"{len(frames)} frames of the list of boxes were not met: {shown}, …"
-
-
-def _as_name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", text).strip("._") or "unnamed"
-
-
-# The list
-
-
-def read_rows(out: Path) -> list[dict[str, str]]:
-    """Return the lines of the list in a folder, as they stand there.
-
-    Raises:
-        VireidError: It is another list, or damaged.
-    """
-    path = out / LIST
-    if not is_file(path):
-        return []
-    way_out = "move it away, or choose another folder (--out)"
-    try:
-        text = content_of(path, MOST_OF_A_LIST).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise VireidError(f"{path} cannot be read ({error}); {way_out}") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    rows = list(reader)
-    if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row.values() for row in rows):
-        raise VireidError(f"{path} is no list that `vireid cut` has written; {way_out}")
-    return rows
-
-
-def _replace_rows(out: Path, source: str, rows: Sequence[CutOut]) -> None:
-    """Put the crops of a source into the list, in place of those it had, whose files go."""
-    with locked(out / LOCK):
-        before = read_rows(out)
-        others = [row for row in before if row["source"] != source]
-        kept = {row.path for row in rows} | {row["path"] for row in others}
-        write_rows(out, [*others, *map(_as_cells, rows)])
-    for row in before:
-        if row["path"] not in kept and _is_a_crop(row["path"]):
-            (out / row["path"]).unlink(missing_ok=True)
-
-
-def _is_a_crop(path: str) -> bool:
-    """Whether a path in a list, which somebody may have edited, can be one that we have written."""
-    parts = PurePosixPath(path).parts
-    return path.endswith(".jpg") and ".." not in parts and not path.startswith("/")
-
-
-def write_rows(out: Path, rows: Sequence[dict[str, str]]) -> None:
-    """Write the list of a folder, whole or not at all."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(out / LIST, text.getvalue().encode())
-
-
-def _as_cells(row: CutOut) -> dict[str, str]:
-    cells = {name: "" if value is None else str(value) for name, value in asdict(row).items()}
-    return {**cells, "time": row.time.isoformat() if row.time else ""}
