@@ -59,6 +59,8 @@ class Wishes:
     """Time after which a source is left; None for its end."""
     group: str | None = None
     """Group of the people, as the first folder of their crops: train, validation or test."""
+    longest: float | None = None
+    """Seconds after which a tracklet is ended and another begun; None for never."""
     keeps_courses: bool = False
     """Whether it is kept where each tracklet was at all times, to pair it."""
 
@@ -136,7 +138,7 @@ def cut(
         Interrupted: Somebody stopped it; the same call goes on.
     """
     name = name or name_of(source)
-    work = _Cutting(source, name, out, wishes)
+    work = Cutting(source, name, out, wishes)
     taken = f"{source.place} is being cut into {out} by another process; wait for it, or stop it"
     try:
         with locked(out / JOURNALS / f".{name}.lock", taken):
@@ -145,7 +147,7 @@ def cut(
                 return work.run(find, lambda _: GIVEN, None, given=finder)
             with closing(Journal(out / JOURNALS, name, _terms(source, finder, wishes))) as journal:
                 look = _looking(finder, journal, wishes)
-                return work.run(look, _by_detector(finder, wishes), journal)
+                return work.run(look, by_detector(finder, wishes), journal)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; the same command goes on with {source.place}") from None
 
@@ -154,7 +156,7 @@ GIVEN = Settings(sure=0.0, unsure=0.0, begin=0.0)
 """How people are followed whose boxes others have chosen: all of them count."""
 
 
-def _by_detector(detector: Detector, wishes: Wishes) -> Following:
+def by_detector(detector: Detector, wishes: Wishes) -> Following:
     """Return how people are followed who have been found by a detector."""
     apart = 1 / wishes.sampling.rate if wishes.sampling.rate else 0.0
 
@@ -198,7 +200,7 @@ def _looking(detector: Detector, journal: Journal, wishes: Wishes) -> Finder:
     return look
 
 
-def _listed(source: Source, boxes: BoxList, work: "_Cutting") -> Finder:
+def _listed(source: Source, boxes: BoxList, work: "Cutting") -> Finder:
     """Return what finds people in a list of boxes."""
     video = source.path if isinstance(source, Video) else None
 
@@ -211,8 +213,8 @@ def _listed(source: Source, boxes: BoxList, work: "_Cutting") -> Finder:
     return look
 
 
-class _Cutting:
-    """The work on one source."""
+class Cutting:
+    """The work on one source, frame by frame."""
 
     def __init__(self, source: Source, name: str, out: Path, wishes: Wishes) -> None:
         self.source, self.name, self.out, self.wishes = source, name, out, wishes
@@ -221,7 +223,8 @@ class _Cutting:
         self._places: dict[str, list[tuple[float, Sides]]] = {}
         self.courses: dict[str, Course] = {}
         self._rows = list[CutOut]()
-        self._small = self._count = self._empty = self._colourless = 0
+        self._small = self._count = self._empty = self._colourless = self._looked = 0
+        self._tracker = Tracker()
         self._sense = SpectrumSense()
         self._spectrum: Modality | None = None
         self._given: BoxList | None = None
@@ -234,47 +237,56 @@ class _Cutting:
         given: BoxList | None = None,
     ) -> Cut:
         """Cut the source, write its crops, and list them."""
-        began, frame, looked = time.monotonic(), None, 0
+        began, frame = time.monotonic(), None
         known, self._given = len(journal) if journal else 0, given
-        tracker = Tracker()
         expected = self.source.expected() or 0
         for frame in self.source.frames(self.wishes.sampling):
             if self.wishes.seconds is not None and frame.seconds > self.wishes.seconds:
                 break
-            spectrum = self.wishes.modality or self._sense.of(frame)
-            if spectrum is not self._spectrum:  # nobody is followed from one into the other
-                self._write_all()
-                self._spectrum, tracker = spectrum, Tracker(following(spectrum))
-            people = find(frame, spectrum)
-            looked += 1
-            self._take(frame, people, tracker)
-            self._empty += not people
-            if looked % COLOURS_EVERY == 1 and self.wishes.modality is Modality.VISIBLE:
-                self._colourless += colourfulness(frame.pixels) < GREY
+            self.step(frame, find, following)
             self._tell(frame, expected, began)
-        self._write_all()
+        self.write_all()
         self._unusable_of(given)
         rows = tuple(sorted(self._rows, key=lambda row: (row.tracklet, row.frame)))
         replace_rows(self.out, self.source.place, rows)
         return Cut(
             source=self.source.place,
             rows=rows,
-            frames=looked,
-            again=min(known, looked),
+            frames=self._looked,
+            again=min(known, self._looked),
             seconds=frame.seconds if frame else 0.0,
             took=time.monotonic() - began,
             small=self._small,
             empty=self._empty,
             unusable=tuple(self.unusable),
-            notes=(*self.source.notes, *_never_met(given), *self._doubts(looked)),
+            notes=(*self.source.notes, *_never_met(given), *self._doubts()),
             courses=self.courses,
         )
 
-    def _doubts(self, looked: int) -> Iterator[str]:
-        if self._colourless > 0.9 * looked / COLOURS_EVERY:
+    def step(self, frame: Frame, find: Finder, following: Following) -> None:
+        """Take one frame; tracks that end with it are written."""
+        spectrum = self.wishes.modality or self._sense.of(frame)
+        if spectrum is not self._spectrum:  # nobody is followed from one into the other
+            self.write_all()
+            self._spectrum, self._tracker = spectrum, Tracker(following(spectrum))
+        people = find(frame, spectrum)
+        self._looked += 1
+        self._take(frame, people)
+        self._empty += not people
+        if self._looked % COLOURS_EVERY == 1 and self.wishes.modality is Modality.VISIBLE:
+            self._colourless += colourfulness(frame.pixels) < GREY
+
+    def drained(self) -> list[CutOut]:
+        """Return the crops that have been written since, and forget them."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def _doubts(self) -> Iterator[str]:
+        if self._colourless > 0.9 * self._looked / COLOURS_EVERY:
             yield "it is called visible, and its frames have no colour: is it infrared?"
 
-    def _write_all(self) -> None:
+    def write_all(self) -> None:
+        """Write the crops of all tracks, as if they had ended."""
         for track in list(self._best):
             self._write(track)
 
@@ -283,18 +295,20 @@ class _Cutting:
         if given:
             self.unusable += given.unusable
 
-    def _take(self, frame: Frame, people: Sequence[Detection], tracker: Tracker) -> None:
+    def _take(self, frame: Frame, people: Sequence[Detection]) -> None:
         """Follow the people of a frame, and keep what is good of them."""
         if people and all(each.track is not None for each in people):
             followed = [(each.track or "", each) for each in people]
             for track in [each for each in self._best if self._is_over(each, frame.number)]:
                 self._write(track)
         else:
-            found = tracker.update(people, frame.seconds)
+            found = self._tracker.update(people, frame.seconds)
             followed = [(f"#{each.track}", each.detection) for each in found]
-            alive = {f"#{number}" for number in tracker.alive()}
+            alive = {f"#{number}" for number in self._tracker.alive()}
             for track in [each for each in self._best if each[0] == "#" and each not in alive]:
                 self._write(track)
+        for track in [each for each in self._best if self._is_long(each, frame.seconds)]:
+            self._write(track)
         for track, person in followed:
             if self.wishes.keeps_courses:
                 self._places.setdefault(track, []).append((frame.seconds, person.sides))
@@ -308,6 +322,11 @@ class _Cutting:
     def _is_over(self, track: str, frame: int) -> bool:
         """Whether a list of boxes shows somebody no more."""
         return self._given is not None and self._given.last_frames.get(track, frame) < frame
+
+    def _is_long(self, track: str, now: float) -> bool:
+        """Whether a track is so long that its next crops are another tracklet."""
+        longest = self.wishes.longest
+        return longest is not None and now - self._best[track][0].first >= longest
 
     def _write(self, track: str) -> None:
         """Write the crops of a track that has ended."""
