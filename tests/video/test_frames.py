@@ -270,6 +270,40 @@ def test_a_video_from_an_address_is_read(tmp_path: Path) -> None:
         server.server_close()
 
 
+def test_a_stream_that_stalls_or_dies_gives_what_came(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(frames_, "PATIENCE", (5.0, 1.0))
+    rng = np.random.default_rng(0)
+    noise = (rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(200))
+    content = write_video(tmp_path / "a.ts", noise).read_bytes()
+    over = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            self.wfile.flush()
+            if self.path == "/stalls.ts":
+                over.wait(60)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("localhost", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        for name in ("dies", "stalls"):
+            source = Video(f"http://localhost:{server.server_port}/{name}.ts")
+            assert 50 < len(list(source.frames(ALL))) < 150, name
+        assert source.unusable
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+
+
 def test_a_stream_that_nobody_answers_for_is_an_error() -> None:
     with pytest.raises(VideoError, match="cannot be opened"):
         list(Video("rtsp://localhost:1/gate").frames(ALL))

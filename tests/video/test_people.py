@@ -20,10 +20,11 @@ from tests.waiting import wait_for
 
 from vireid.datasets import folder
 from vireid.errors import VireidError
+from vireid.files.locks import locked
 from vireid.files.whole import PARTIAL
 from vireid.pictures import read_picture
 from vireid.records import Box, Modality
-from vireid.video import boxes, people
+from vireid.video import boxes, cut_list, people
 from vireid.video.crops import BestCrops, Crop, cut_out, sharpness
 from vireid.video.detector import Detector
 from vireid.video.frames import Frame, Sampling, Video, open_sources
@@ -241,7 +242,21 @@ def test_boxes_of_others_take_the_place_of_a_detector(
     reasons = sorted(each.reason for each in found.unusable)
     assert reasons[0] == "its box lies outside of the frame of 160 x 120 pixels"
     assert reasons[1] == "its box or score is not a number"
-    assert not (tmp_path / "out" / "journal").exists()
+    assert not list((tmp_path / "out").rglob("*.jsonl"))
+
+
+def test_a_track_of_others_that_comes_back_is_one_tracklet(clip: Path, tmp_path: Path) -> None:
+    lines = [f"{t + 1},7,{2 * t},20,20,60,1" for t in (*range(5, 15), *range(40, 50))]
+    lines += [f"{t + 1},8,{120 - 2 * t},40,25,70,1" for t in range(20)]
+    (tmp_path / "gt.txt").write_text("\n".join(lines))
+    listed = boxes.read(tmp_path / "gt.txt")
+    assert listed.last_frames == {"7": 49, "8": 19}
+    found = people.cut(Video(str(clip)), listed, tmp_path / "out", WISHES)
+    frames = {row.tracklet: list[int]() for row in found.rows}
+    for row in found.rows:
+        frames[row.tracklet].append(row.frame)
+    short, long = sorted(frames.values(), key=max)
+    assert (len(frames), max(short) < 20, min(long) < 15, max(long) >= 40) == (2, True, True, True)
 
 
 def test_frigates_snapshots_keep_camera_time_and_track(tmp_path: Path) -> None:
@@ -380,6 +395,60 @@ def test_a_full_disk_is_told_and_the_list_stays_whole(
         people.cut(Video(str(clip)), opened, tmp_path, WISHES)
     assert not (tmp_path / "people.csv").exists()
     assert people.cut(Video(str(clip)), opened, tmp_path, WISHES).tracklets == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"path,modality\na.jpg,visible\n", "no list that"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"", "no list that"),
+    ],
+)
+def test_a_list_that_is_another_one_is_not_touched(
+    content: bytes, reason: str, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "people.csv").write_bytes(content)
+    listed = boxes.read(boxes_in_mot(tmp_path / "gt.txt", 50, with_tracks=True))
+    with pytest.raises(VireidError, match=reason):
+        people.cut(Video(str(clip)), listed, tmp_path, WISHES)
+    assert (tmp_path / "people.csv").read_bytes() == content
+
+
+def test_an_edited_list_removes_nothing_that_is_not_ours(clip: Path, tmp_path: Path) -> None:
+    out, mine = tmp_path / "out", [tmp_path / "mine.jpg", tmp_path / "out" / "note.txt"]
+    listed = boxes.read(boxes_in_mot(tmp_path / "gt.txt", 50, with_tracks=True))
+    people.cut(Video(str(clip)), listed, out, WISHES)
+    rows = rows_of(out)
+    for path, row in zip(("../mine.jpg", "note.txt", str(mine[0])), rows, strict=False):
+        row["path"] = path
+    cut_list.write_rows(out, rows)
+    for own in mine:
+        own.write_text("mine")
+    people.cut(Video(str(clip)), listed, out, WISHES)
+    assert all(own.read_text() == "mine" for own in mine)
+
+
+def test_two_processes_do_not_cut_one_source_at_once(
+    clip: Path, detector: Path, tmp_path: Path
+) -> None:
+    opened = Detector.open(detector)
+    taken = tmp_path / "journal" / ".gate.lock"
+    with locked(taken), pytest.raises(VireidError, match=r"is being cut into .* by another"):
+        people.cut(Video(str(clip)), opened, tmp_path, WISHES)
+    assert people.cut(Video(str(clip)), opened, tmp_path, WISHES).tracklets == 2
+
+
+def test_two_processes_fill_one_folder(detector: Path, tmp_path: Path) -> None:
+    words = ["--detector", str(detector), "--modality", "visible", "--out", str(tmp_path / "out")]
+    started = []
+    for name in ("north.mp4", "south.mp4"):
+        video = write_video(tmp_path / name, walk(50))
+        command = [sys.executable, "-m", "vireid", "cut", str(video), *words]
+        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+    assert [each.wait() for each in started] == [0, 0]
+    found = {row["tracklet"] for row in rows_of(tmp_path / "out")}
+    assert found == {"north-0001", "north-0002", "south-0001", "south-0002"}
 
 
 def test_nobody_anywhere_is_no_error_of_the_library(detector: Path, tmp_path: Path) -> None:

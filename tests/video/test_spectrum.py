@@ -13,7 +13,7 @@ from vireid import datasets
 from vireid.errors import VireidError
 from vireid.pictures import picture_of
 from vireid.records import ImageRecord, Modality
-from vireid.video import people
+from vireid.video import cut_list, source_labels
 from vireid.video.doubts import doubts_about
 from vireid.video.frames import Frame
 from vireid.video.spectrum import COLOURED, GREY, SpectrumSense, colourfulness
@@ -84,7 +84,7 @@ def test_a_camera_that_switches_at_night_is_cut_in_both_spectra(run: Run, tmp_pa
     out, detector = tmp_path / "out", write_detector(tmp_path)
     words = ("cut", video, "--detector", detector, "--out", out)
     assert run(*words, "--modality", "auto")[0] == 0
-    rows = people.read_rows(out)
+    rows = cut_list.read_rows(out)
     found = {row["tracklet"]: row["modality"] for row in rows}
     assert sorted(found.values()) == ["infrared", "visible"]
     first = next(row for row in rows if row["modality"] == "infrared")
@@ -93,7 +93,7 @@ def test_a_camera_that_switches_at_night_is_cut_in_both_spectra(run: Run, tmp_pa
     # A file that knows the camera stands above.
     (tmp_path / "cameras.toml").write_text('gate = "infrared"\n')
     assert run(*words, "--modality", "auto", "--spectra", tmp_path / "cameras.toml")[0] == 0
-    assert {row["modality"] for row in people.read_rows(out)} == {"infrared"}
+    assert {row["modality"] for row in cut_list.read_rows(out)} == {"infrared"}
     (tmp_path / "cameras.toml").write_text('gate = "thermal"\n')
     status, _, err = run(*words, "--spectra", tmp_path / "cameras.toml")
     assert (status, "there are visible, infrared and auto" in err) == (1, True)
@@ -178,7 +178,7 @@ def test_a_few_odd_pictures_are_no_reason_to_doubt(tmp_path: Path) -> None:
 def test_spectra_of_cameras_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "cameras.toml"
     path.write_text('gate = "infrared"\n"north yard" = "auto"\n')
-    assert people.read_spectra(path) == {"gate": "infrared", "north yard": "auto"}
+    assert source_labels.read_spectra(path) == {"gate": "infrared", "north yard": "auto"}
     path.write_text("gate = 3\n")
     with pytest.raises(VireidError, match="write lines such as"):
-        people.read_spectra(path)
+        source_labels.read_spectra(path)

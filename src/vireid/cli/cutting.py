@@ -14,8 +14,9 @@ from vireid.errors import VireidError
 if TYPE_CHECKING:
     from vireid.video.boxes import BoxList
     from vireid.video.detector import Detector
+    from vireid.video.frames import Source
     from vireid.video.pairs import Paired
-    from vireid.video.people import Cut, Spectrum
+    from vireid.video.people import Cut, Wishes
 
 
 @click.command(
@@ -102,31 +103,7 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Exit with an error if anything was skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
-def cut(
-    sources: tuple[str, ...],
-    out: Path,
-    detector: str | None,
-    card: str | None,
-    boxes: Path | None,
-    modality: "Spectrum | None",
-    spectra: Path | None,
-    camera: str | None,
-    every: int | None,
-    rate: float | None,
-    fps: float | None,
-    start: str | None,
-    time_pattern: str | None,
-    seconds: float | None,
-    tiles: str,
-    crops: int,
-    min_height: int,
-    pair: bool,
-    group: str | None,
-    homography: Path | None,
-    shift: float | None,
-    strict: bool,
-    as_json: bool,
-) -> None:
+def cut(sources: tuple[str, ...], out: Path, strict: bool, as_json: bool, **asked: Any) -> None:
     """Cut the people out of videos, streams and folders of frames.
 
     People are found, followed from frame to frame, and cut out: up to eight good crops of each,
@@ -135,70 +112,110 @@ def cut(
     SOURCE is a video, a folder of frames, or an address (rtsp://…). Run the same command again
     after an interruption: no frame is looked at twice.
     """
-    from vireid.datasets._times import TimePattern
-    from vireid.video import pairs, people
-    from vireid.video.frames import Sampling, open_sources
+    from vireid.video import people, source_labels
 
-    if (detector is None) == (boxes is None):
-        raise click.UsageError("Give a --detector, or --boxes that others have found.")
-    if every is not None and rate is not None:
-        raise click.UsageError("Give --every or --rate, one of them.")
-    pattern = TimePattern(time_pattern) if time_pattern else None
-    opened = [each for place in sources for each in open_sources(place, fps, _time(start), pattern)]
-    if pair and (len(opened) != 2 or modality):
-        raise click.UsageError("--pair takes two SOURCEs, visible and infrared, and no --modality.")
-    if not pair and (group or homography or shift is not None):
-        raise click.UsageError("--group, --homography and --shift belong to --pair.")
-    names = people.names_of_sources(opened)
-    known = people.read_spectra(spectra) if spectra else {}
-    said: list[Spectrum | None] = ["visible", "infrared"] if pair else [modality] * len(opened)
-    labels = [
-        people.labels_of(source, spectrum, camera, known)
-        for source, spectrum in zip(opened, said, strict=True)
-    ]
-    finder = _finder(detector, card, boxes)
-    wishes = [
-        people.Wishes(
-            modality=of,
-            camera=at,
-            sampling=Sampling(every or 1, rate),
-            tiles=tiles_of(tiles),
-            crops=crops,
-            least_height=min_height,
-            seconds=seconds,
-            group=group,
-        )
-        for of, at in labels
-    ]
-    answer: dict[str, Any] = {"out": str(out)}
-    if pair:
-        matrix = pairs.read_homography(homography) if homography else None
-        one, other, who = people.cut_pair(
-            (opened[0], opened[1]),
-            (finder, finder),
-            out,
-            (wishes[0], wishes[1]),
-            (names[0], names[1]),
-            matrix,
-            shift,
-        )
-        found, told = [one, other], _pairs_told(who, out)
-        answer["pairs"] = people.pairs_as_dict(who)
+    _check(asked)
+    opened = _opened(sources, asked)
+    names, wishes = source_labels.names_of(opened), _wishes(opened, asked)
+    finder = _finder(asked["detector"], asked["card"], asked["boxes"])
+    if asked["pair"]:
+        found, told, answer = _cut_pair(opened, finder, out, wishes, names, asked)
     else:
         works = zip(opened, wishes, names, strict=True)
-        found, told = [people.cut(s, finder, out, w, name) for s, w, name in works], []
+        found = [people.cut(source, finder, out, wish, name) for source, wish, name in works]
+        told, answer = [f"next: vireid index {out / 'people.csv'} --out site.gallery"], {}
     if as_json:
-        console.answer({**answer, "sources": [each.as_dict() for each in found]})
+        about = {"out": str(out), "sources": [each.as_dict() for each in found]}
+        console.answer({**about, **answer})
     else:
         _say(found)
-        console.say(*told, _next(out, is_pair=pair))
+        console.say(*told)
     if not any(each.rows for each in found):
         raise VireidError(
-            f"nobody was found; look at what the detector sees with `vireid detector check`, or "
-            f"allow smaller people (--min-height {min_height // 2})"
+            "nobody was found; look at what the detector sees with `vireid detector check`, or "
+            f"allow smaller people (--min-height {asked['min_height'] // 2})"
         )
     if strict and any(each.unusable for each in found):
         raise VireidError("something was skipped; mend it or leave it out")
+
+
+def _check(asked: dict[str, Any]) -> None:
+    """Refuse options that contradict one another."""
+    if (asked["detector"] is None) == (asked["boxes"] is None):
+        raise click.UsageError("Give a --detector, or --boxes that others have found.")
+    if asked["every"] is not None and asked["rate"] is not None:
+        raise click.UsageError("Give --every or --rate, one of them.")
+    if asked["pair"] and asked["modality"]:
+        raise click.UsageError("--pair takes two SOURCEs, visible and infrared, and no --modality.")
+    of_pairs = (asked["group"], asked["homography"], asked["shift"])
+    if not asked["pair"] and any(each is not None for each in of_pairs):
+        raise click.UsageError("--group, --homography and --shift belong to --pair.")
+
+
+def _opened(places: tuple[str, ...], asked: dict[str, Any]) -> "list[Source]":
+    from vireid.datasets._times import TimePattern
+    from vireid.video.frames import open_sources
+
+    pattern = TimePattern(asked["time_pattern"]) if asked["time_pattern"] else None
+    about = (asked["fps"], _time(asked["start"]), pattern)
+    opened = [source for place in places for source in open_sources(place, *about)]
+    if asked["pair"] and len(opened) != 2:
+        raise click.UsageError("--pair takes two SOURCEs, visible and infrared, and no --modality.")
+    return opened
+
+
+def _wishes(opened: "list[Source]", asked: dict[str, Any]) -> "list[Wishes]":
+    """Return how people are cut out of each source."""
+    from vireid.video import source_labels
+    from vireid.video.frames import Sampling
+    from vireid.video.people import Wishes
+
+    known = source_labels.read_spectra(asked["spectra"]) if asked["spectra"] else {}
+    spectra: list[source_labels.Spectrum | None] = [asked["modality"]] * len(opened)
+    if asked["pair"]:
+        spectra = ["visible", "infrared"]
+    wishes = list[Wishes]()
+    for source, spectrum in zip(opened, spectra, strict=True):
+        modality, camera = source_labels.labels_of(source, spectrum, asked["camera"], known)
+        wishes.append(
+            Wishes(
+                modality=modality,
+                camera=camera,
+                sampling=Sampling(asked["every"] or 1, asked["rate"]),
+                tiles=tiles_of(asked["tiles"]),
+                crops=asked["crops"],
+                least_height=asked["min_height"],
+                seconds=asked["seconds"],
+                group=asked["group"],
+            )
+        )
+    return wishes
+
+
+def _cut_pair(
+    opened: "list[Source]",
+    finder: "Detector | BoxList",
+    out: Path,
+    wishes: "list[Wishes]",
+    names: list[str],
+    asked: dict[str, Any],
+) -> "tuple[list[Cut], list[str], dict[str, Any]]":
+    """Cut two videos of one scene; return what was cut, what to say, and what to answer."""
+    from vireid.video import pairs, site
+
+    matrix = pairs.read_homography(asked["homography"]) if asked["homography"] else None
+    visible, infrared, who = site.cut_pair(
+        (opened[0], opened[1]),
+        finder,
+        out,
+        (wishes[0], wishes[1]),
+        (names[0], names[1]),
+        matrix,
+        asked["shift"],
+    )
+    sheet = out / "pairs.png"
+    site.write_pairs(who, out, sheet)
+    return [visible, infrared], _pairs_told(who, out, sheet), {"pairs": site.pairs_as_dict(who)}
 
 
 def _time(text: str | None) -> datetime | None:
@@ -240,12 +257,7 @@ def _say(found: "list[Cut]") -> None:
             console.say(f"  skipped {len(each.unusable) - 20} more")
 
 
-def _pairs_told(who: "Paired", out: Path) -> list[str]:
-    """Write the sheet of pairs, and say what is on it."""
-    from vireid.video import people
-
-    sheet = out / "pairs.png"
-    people.write_pairs(who, out, sheet)
+def _pairs_told(who: "Paired", out: Path, sheet: Path) -> list[str]:
     clock = (
         f"the infrared clock is {who.shift:+.2f} s ahead"
         if who.is_told_by_motion
@@ -255,11 +267,5 @@ def _pairs_told(who: "Paired", out: Path) -> list[str]:
     return [
         f"{len(who.people)} people are in both spectra; {alone} have no partner; {clock}",
         f"look at {sheet}: each person has a visible and an infrared row",
+        f"next: vireid data check folder {out / 'people.csv'}",
     ]
-
-
-def _next(out: Path, *, is_pair: bool) -> str:
-    listed = out / "people.csv"
-    if is_pair:
-        return f"next: vireid data check folder {listed}"
-    return f"next: vireid index {listed} --out site.gallery"

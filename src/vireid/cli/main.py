@@ -20,6 +20,7 @@ from vireid.cli import (
     recipes,
     scoring,
     search,
+    watching,
 )
 from vireid.cli.options import examples
 from vireid.errors import Interrupted, VireidError, explain_missing_module
@@ -54,6 +55,7 @@ for command in (
     models.export,
     models.import_,
     cutting.cut,
+    watching.watch,
     search.index,
     search.search,
     search.verify,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -232,7 +233,8 @@ def index(
         VireidError: No picture can be used, the gallery is another model's, or the disk is full.
     """
     found = folder.find(source, modality, camera)
-    embedder, gallery = _open_or_create(out, model, trust_code, found.records)
+    spectra = {record.modality for record in found.records}
+    embedder, gallery = open_or_create(out, model, trust_code, spectra)
     with gallery:
         try:
             if not isinstance(keep, EllipsisType):
@@ -485,13 +487,27 @@ def _searched(query: Query, filters: Filters, asked: Modality | str | None) -> F
     return replace(filters, modality=query.modality.other)
 
 
-def _open_or_create(
-    path: Address, model: str | None, trust_code: bool, records: Sequence[ImageRecord]
+def open_or_create(
+    path: Address,
+    model: str | None = None,
+    trust_code: bool = False,
+    spectra: AbstractSet[Modality] = frozenset(Modality),
 ) -> tuple[Embedder, Gallery]:
+    """Open a gallery and its model, or make one.
+
+    Args:
+        path: Address of the gallery.
+        model: Name of a model; by default the one that filled the gallery, or `small`.
+        trust_code: See `Embedder.open`.
+        spectra: Spectra that a new gallery's model has to embed.
+
+    Raises:
+        VireidError: The gallery is another model's, or the disk is full.
+    """
     if not exists(path):
         embedder = Embedder.open(model or "small", trust_code=trust_code)
         # No empty gallery is left behind by a model that cannot embed.
-        embedder.check({record.modality for record in records})
+        embedder.check(spectra)
         try:
             return embedder, Gallery.create(path, embedder)
         except GalleryError:

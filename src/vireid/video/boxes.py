@@ -22,6 +22,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from vireid.console import shortened
@@ -107,6 +108,18 @@ class BoxList:
             else:
                 people.append(replace(box.detection, sides=sides))
         return FrameBoxes(tuple(people), tuple(unusable))
+
+    @cached_property
+    def last_frames(self) -> Mapping[str, int]:
+        """Number of the frame in which each track is seen last, where frames have numbers."""
+        found = dict[str, int]()
+        for frame, listed in self.by_frame.items():
+            if not isinstance(frame, int):
+                return {}
+            for box in listed:
+                if (track := box.detection.track) is not None:
+                    found[track] = max(frame, found.get(track, 0))
+        return found
 
     def never_met(self) -> list[FrameName]:
         """Return the frames that the list names and nobody has asked for."""

@@ -118,6 +118,11 @@ class BestCrops:
         if place not in best or crop.worth > best[place].worth:
             best[place] = crop
 
+    @property
+    def first(self) -> float:
+        """Time of the first crop that was considered, in seconds."""
+        return self._first or 0.0
+
     def __iter__(self) -> Iterator[Crop]:
         """Yield the crops in the order of their times."""
         return iter(sorted(self._best.values(), key=lambda crop: crop.frame))

@@ -9,47 +9,37 @@ crops are kept that are spread in time and good: surely found and sharp. Every f
 not at all. Whoever is stopped runs the same again; no frame is looked at twice.
 """
 
-import csv
-import io
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from vireid.datasets._files import Unusable
-from vireid.datasets.folder import labels_of as labels_by_folders
-from vireid.errors import Interrupted, VireidError
-from vireid.files.documents import read_toml
-from vireid.files.regular import is_file
+from vireid.errors import Interrupted
+from vireid.files.locks import locked
 from vireid.files.whole import write_whole
 from vireid.progress import tell
 from vireid.records import Modality
 from vireid.video import boxes as boxes_
-from vireid.video import sheets
 from vireid.video.boxes import BoxList, Detection, Sides
 from vireid.video.crops import BestCrops, Crop, cut_out
+from vireid.video.cut_list import CutOut, replace_rows
 from vireid.video.detector import Detector
 from vireid.video.frames import Frame, Sampling, Source, Video
 from vireid.video.journal import Journal, Terms
-from vireid.video.pairs import Course, Homography, Paired, paired
+from vireid.video.pairs import Course
+from vireid.video.source_labels import as_name, name_of
 from vireid.video.spectrum import GREY, SpectrumSense, colourfulness
 from vireid.video.tracks import Settings, Tracker
 
-Spectrum = Literal["visible", "infrared", "auto"]
-"""Spectrum of a camera, as a person says it; `auto` is told by colours."""
 COLOURS_EVERY = 20
 """Frames of which one is looked at for colours, where somebody says that they are visible."""
-LIST, JOURNALS = "people.csv", "journal"
+JOURNALS = "journal"
+"""Folder of what detectors found."""
 LEAST_HEIGHT = 48
 """Rows below which a person is not cut out: re-identification needs to see clothes."""
-COLUMNS = (
-    *("path", "modality", "identity", "camera", "tracklet", "time"),
-    *("source", "frame", "seconds", "box", "height", "score", "sharpness"),
-)
 
 
 @dataclass(frozen=True)
@@ -69,28 +59,10 @@ class Wishes:
     """Time after which a source is left; None for its end."""
     group: str | None = None
     """Group of the people, as the first folder of their crops: train, validation or test."""
+    longest: float | None = None
+    """Seconds after which a tracklet is ended and another begun; None for never."""
     keeps_courses: bool = False
     """Whether it is kept where each tracklet was at all times, to pair it."""
-
-
-@dataclass(frozen=True)
-class CutOut:
-    """A line of the list: one crop, and where it was."""
-
-    path: str
-    """Path below the folder, with slashes."""
-    modality: Modality
-    identity: int | None
-    camera: str
-    tracklet: str
-    time: datetime | None
-    source: str
-    frame: int
-    seconds: float
-    box: str
-    height: int
-    score: float
-    sharpness: float
 
 
 @dataclass(frozen=True)
@@ -166,170 +138,25 @@ def cut(
         Interrupted: Somebody stopped it; the same call goes on.
     """
     name = name or name_of(source)
-    work = _Cutting(source, name, out, wishes)
+    work = Cutting(source, name, out, wishes)
+    taken = f"{source.place} is being cut into {out} by another process; wait for it, or stop it"
     try:
-        if isinstance(finder, Detector):
-            journal = Journal(out / JOURNALS, name, _terms(source, finder, wishes))
-            try:
+        with locked(out / JOURNALS / f".{name}.lock", taken):
+            if not isinstance(finder, Detector):
+                find = _listed(source, finder, work)
+                return work.run(find, lambda _: GIVEN, None, given=finder)
+            with closing(Journal(out / JOURNALS, name, _terms(source, finder, wishes))) as journal:
                 look = _looking(finder, journal, wishes)
-                return work.run(look, _by_detector(finder, wishes), journal)
-            finally:
-                journal.close()
-        return work.run(_listed(source, finder, work), lambda _: GIVEN, None, given=finder)
+                return work.run(look, by_detector(finder, wishes), journal)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; the same command goes on with {source.place}") from None
 
 
-def cut_pair(
-    sources: tuple[Source, Source],
-    finders: tuple[Detector | BoxList, Detector | BoxList],
-    out: Path,
-    wishes: tuple[Wishes, Wishes],
-    names: tuple[str, str],
-    homography: Homography | None = None,
-    shift: float | None = None,
-) -> tuple[Cut, Cut, Paired]:
-    """Cut people out of two videos of one scene, and name those who are in both.
-
-    A person who is found in both spectra gets a number that no other has in the folder, as the
-    identity of all their crops; all others keep -1, which stands for nobody known.
-
-    Args:
-        sources: The visible and the infrared source.
-        finders: What finds people in each.
-        out: Folder; what it holds of the same sources is replaced.
-        wishes: How, in each spectrum.
-        names: Names of the two sources in files.
-        homography: See `pairs.paired`.
-        shift: See `pairs.paired`.
-    """
-    visible, infrared = (
-        cut(source, finder, out, replace(wish, keeps_courses=True), name)
-        for source, finder, wish, name in zip(sources, finders, wishes, names, strict=True)
-    )
-    found = paired(visible.courses, infrared.courses, homography, shift)
-    here = {source.place for source in sources}
-    taken = [
-        int(row["identity"])
-        for row in read_rows(out)
-        if row["source"] not in here and row["identity"].isdigit()
-    ]
-    first = max(taken, default=0) + 1
-    people = {
-        name: str(first + number)
-        for number, person in enumerate(found.people)
-        for tracks in person
-        for name in tracks
-    }
-    rows = read_rows(out)
-    for row in rows:
-        if row["source"] in here:
-            row["identity"] = people.get(row["tracklet"], NOBODY)
-    write_rows(out, rows)
-    return visible, infrared, found
-
-
-def write_pairs(found: Paired, out: Path, sheet: Path) -> None:
-    """Write a sheet on which each person who is in both spectra has two rows of crops."""
-    crops: dict[str, list[Path]] = {}
-    identity: dict[str, str] = {}
-    for row in read_rows(out):
-        crops.setdefault(row["tracklet"], []).append(out / row["path"])
-        identity[row["tracklet"]] = row["identity"]
-    people = list[sheets.Pairing]()
-    for seen, felt in found.people:
-        of_person = [each for each in found.evidence if each.visible in seen]
-        overlap = sum(e.overlap * e.seconds for e in of_person) / sum(e.seconds for e in of_person)
-        title = f"person {identity[min(seen)]}\noverlap {overlap:.2f}\n"
-        title += "\n".join((*sorted(seen), *sorted(felt)))
-        rows = ([crop for name in sorted(of) for crop in crops[name]] for of in (seen, felt))
-        people.append(sheets.Pairing(title, *rows))
-    sheets.save(sheets.pairs(people), sheet)
-
-
-def pairs_as_dict(found: Paired) -> dict[str, Any]:
-    """Return who is who, for programs."""
-    return {
-        "people": [
-            {"visible": sorted(seen), "infrared": sorted(felt)} for seen, felt in found.people
-        ],
-        "evidence": [asdict(each) for each in found.evidence],
-        "shift": found.shift,
-        "shift_is_told_by_motion": found.is_told_by_motion,
-        "visible_alone": list(found.visible_alone),
-        "infrared_alone": list(found.infrared_alone),
-    }
-
-
-NOBODY = "-1"
-"""Identity of people whom nobody has named."""
 GIVEN = Settings(sure=0.0, unsure=0.0, begin=0.0)
 """How people are followed whose boxes others have chosen: all of them count."""
 
 
-def name_of(source: Source) -> str:
-    """Return the name of a source as part of a file's name."""
-    return _as_name(source.name)
-
-
-def names_of_sources(sources: Sequence[Source]) -> list[str]:
-    """Return a name for each source; sources of one name are numbered."""
-    names = list[str]()
-    for source in sources:
-        name, number = name_of(source), 2
-        while name in names:
-            name, number = f"{name_of(source)}-{number}", number + 1
-        names.append(name)
-    return names
-
-
-def labels_of(
-    source: Source,
-    modality: Spectrum | None,
-    camera: str | None,
-    known: Mapping[str, Spectrum] = MappingProxyType({}),
-) -> tuple[Modality | None, str | None]:
-    """Return the spectrum and the camera of a source: what is said, or else its folders.
-
-    Args:
-        source: Frames.
-        modality: Their spectrum; `auto` to tell it by their colours, which gives None.
-        camera: Name of the camera.
-        known: Spectra of cameras, which stand above the other.
-
-    Raises:
-        VireidError: Nothing says the spectrum.
-    """
-    stream = isinstance(source, Video) and source.path is None
-    # Folders of a picture say it, and those that hold it: a folder of frames is one itself.
-    inside = Path(source.place) if isinstance(source, Video) else Path(source.place) / "0.jpg"
-    by_folders = None if stream else labels_by_folders(inside)
-    camera = camera or (by_folders.camera if by_folders else None)
-    said = known.get(camera or source.name, modality)
-    if said == "auto":
-        return None, camera
-    by_place = by_folders.modality if by_folders else None
-    of = by_place if said is None else Modality(said)
-    if of is None:
-        raise VireidError(
-            f"nothing says the spectrum of {source.place}; give --modality visible or infrared (or "
-            "auto, to tell it by colours), or put it into a folder of that name"
-        )
-    return of, camera
-
-
-def read_spectra(path: Path) -> Mapping[str, Spectrum]:
-    """Read a TOML file that says the spectrum of each camera: `gate = "infrared"`.
-
-    Raises:
-        VireidError: It cannot be read, or says something else.
-    """
-    way_out = 'write lines such as gate = "infrared"; there are visible, infrared and auto'
-    told: Mapping[str, Spectrum] = read_toml(path, dict[str, Spectrum], way_out)
-    return told
-
-
-def _by_detector(detector: Detector, wishes: Wishes) -> Following:
+def by_detector(detector: Detector, wishes: Wishes) -> Following:
     """Return how people are followed who have been found by a detector."""
     apart = 1 / wishes.sampling.rate if wishes.sampling.rate else 0.0
 
@@ -373,7 +200,7 @@ def _looking(detector: Detector, journal: Journal, wishes: Wishes) -> Finder:
     return look
 
 
-def _listed(source: Source, boxes: BoxList, work: "_Cutting") -> Finder:
+def _listed(source: Source, boxes: BoxList, work: "Cutting") -> Finder:
     """Return what finds people in a list of boxes."""
     video = source.path if isinstance(source, Video) else None
 
@@ -386,8 +213,8 @@ def _listed(source: Source, boxes: BoxList, work: "_Cutting") -> Finder:
     return look
 
 
-class _Cutting:
-    """The work on one source."""
+class Cutting:
+    """The work on one source, frame by frame."""
 
     def __init__(self, source: Source, name: str, out: Path, wishes: Wishes) -> None:
         self.source, self.name, self.out, self.wishes = source, name, out, wishes
@@ -396,9 +223,11 @@ class _Cutting:
         self._places: dict[str, list[tuple[float, Sides]]] = {}
         self.courses: dict[str, Course] = {}
         self._rows = list[CutOut]()
-        self._small = self._count = self._empty = self._colourless = 0
+        self._small = self._count = self._empty = self._colourless = self._looked = 0
+        self._tracker = Tracker()
         self._sense = SpectrumSense()
         self._spectrum: Modality | None = None
+        self._given: BoxList | None = None
 
     def run(
         self,
@@ -408,47 +237,56 @@ class _Cutting:
         given: BoxList | None = None,
     ) -> Cut:
         """Cut the source, write its crops, and list them."""
-        began, frame, looked = time.monotonic(), None, 0
-        known = len(journal) if journal else 0
-        tracker = Tracker()
+        began, frame = time.monotonic(), None
+        known, self._given = len(journal) if journal else 0, given
         expected = self.source.expected() or 0
         for frame in self.source.frames(self.wishes.sampling):
             if self.wishes.seconds is not None and frame.seconds > self.wishes.seconds:
                 break
-            spectrum = self.wishes.modality or self._sense.of(frame)
-            if spectrum is not self._spectrum:  # nobody is followed from one into the other
-                self._write_all()
-                self._spectrum, tracker = spectrum, Tracker(following(spectrum))
-            people = find(frame, spectrum)
-            looked += 1
-            self._take(frame, people, tracker)
-            self._empty += not people
-            if looked % COLOURS_EVERY == 1 and self.wishes.modality is Modality.VISIBLE:
-                self._colourless += colourfulness(frame.pixels) < GREY
+            self.step(frame, find, following)
             self._tell(frame, expected, began)
-        self._write_all()
+        self.write_all()
         self._unusable_of(given)
         rows = tuple(sorted(self._rows, key=lambda row: (row.tracklet, row.frame)))
-        _replace_rows(self.out, self.source.place, rows)
+        replace_rows(self.out, self.source.place, rows)
         return Cut(
             source=self.source.place,
             rows=rows,
-            frames=looked,
-            again=min(known, looked),
+            frames=self._looked,
+            again=min(known, self._looked),
             seconds=frame.seconds if frame else 0.0,
             took=time.monotonic() - began,
             small=self._small,
             empty=self._empty,
             unusable=tuple(self.unusable),
-            notes=(*self.source.notes, *_never_met(given), *self._doubts(looked)),
+            notes=(*self.source.notes, *_never_met(given), *self._doubts()),
             courses=self.courses,
         )
 
-    def _doubts(self, looked: int) -> Iterator[str]:
-        if self._colourless > 0.9 * looked / COLOURS_EVERY:
+    def step(self, frame: Frame, find: Finder, following: Following) -> None:
+        """Take one frame; tracks that end with it are written."""
+        spectrum = self.wishes.modality or self._sense.of(frame)
+        if spectrum is not self._spectrum:  # nobody is followed from one into the other
+            self.write_all()
+            self._spectrum, self._tracker = spectrum, Tracker(following(spectrum))
+        people = find(frame, spectrum)
+        self._looked += 1
+        self._take(frame, people)
+        self._empty += not people
+        if self._looked % COLOURS_EVERY == 1 and self.wishes.modality is Modality.VISIBLE:
+            self._colourless += colourfulness(frame.pixels) < GREY
+
+    def drained(self) -> list[CutOut]:
+        """Return the crops that have been written since, and forget them."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def _doubts(self) -> Iterator[str]:
+        if self._colourless > 0.9 * self._looked / COLOURS_EVERY:
             yield "it is called visible, and its frames have no colour: is it infrared?"
 
-    def _write_all(self) -> None:
+    def write_all(self) -> None:
+        """Write the crops of all tracks, as if they had ended."""
         for track in list(self._best):
             self._write(track)
 
@@ -457,16 +295,20 @@ class _Cutting:
         if given:
             self.unusable += given.unusable
 
-    def _take(self, frame: Frame, people: Sequence[Detection], tracker: Tracker) -> None:
+    def _take(self, frame: Frame, people: Sequence[Detection]) -> None:
         """Follow the people of a frame, and keep what is good of them."""
         if people and all(each.track is not None for each in people):
             followed = [(each.track or "", each) for each in people]
+            for track in [each for each in self._best if self._is_over(each, frame.number)]:
+                self._write(track)
         else:
-            found = tracker.update(people, frame.seconds)
+            found = self._tracker.update(people, frame.seconds)
             followed = [(f"#{each.track}", each.detection) for each in found]
-            alive = {f"#{number}" for number in tracker.alive()}
+            alive = {f"#{number}" for number in self._tracker.alive()}
             for track in [each for each in self._best if each[0] == "#" and each not in alive]:
                 self._write(track)
+        for track in [each for each in self._best if self._is_long(each, frame.seconds)]:
+            self._write(track)
         for track, person in followed:
             if self.wishes.keeps_courses:
                 self._places.setdefault(track, []).append((frame.seconds, person.sides))
@@ -477,6 +319,15 @@ class _Cutting:
             best, _ = self._best.setdefault(track, (BestCrops(self.wishes.crops), person))
             best.add(crop)
 
+    def _is_over(self, track: str, frame: int) -> bool:
+        """Whether a list of boxes shows somebody no more."""
+        return self._given is not None and self._given.last_frames.get(track, frame) < frame
+
+    def _is_long(self, track: str, now: float) -> bool:
+        """Whether a track is so long that its next crops are another tracklet."""
+        longest = self.wishes.longest
+        return longest is not None and now - self._best[track][0].first >= longest
+
     def _write(self, track: str) -> None:
         """Write the crops of a track that has ended."""
         best, person = self._best.pop(track)
@@ -486,7 +337,7 @@ class _Cutting:
         tracklet = f"{self.name}-{self._count:04d}"
         if places := self._places.pop(track, None):
             self.courses[tracklet] = Course.of(places)
-        folders = (self.wishes.group, self._spectrum, _as_name(camera), tracklet)
+        folders = (self.wishes.group, self._spectrum, as_name(camera), tracklet)
         for crop in best:
             path = "/".join((*filter(None, folders), f"{crop.frame:06d}.jpg"))
             write_whole(self.out / path, crop.as_jpeg())
@@ -521,43 +372,3 @@ def _never_met(given: BoxList | None) -> Iterator[str]:
     if given and (frames := given.never_met()):
         shown = ", ".join(map(str, frames[:3]))
         yield f"{len(frames)} frames of the list of boxes were not met: {shown}, …"
-
-
-def _as_name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", text).strip("._") or "unnamed"
-
-
-# The list
-
-
-def read_rows(out: Path) -> list[dict[str, str]]:
-    """Return the lines of the list in a folder, as they stand there."""
-    path = out / LIST
-    if not is_file(path):
-        return []
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-
-
-def _replace_rows(out: Path, source: str, rows: Sequence[CutOut]) -> None:
-    """Put the crops of a source into the list, in place of those it had, whose files go."""
-    before = read_rows(out)
-    others = [row for row in before if row.get("source") != source]
-    kept = {row.path for row in rows} | {row["path"] for row in others}
-    write_rows(out, [*others, *map(_as_cells, rows)])
-    for row in before:
-        if row["path"] not in kept:
-            (out / row["path"]).unlink(missing_ok=True)
-
-
-def write_rows(out: Path, rows: Sequence[dict[str, str]]) -> None:
-    """Write the list of a folder, whole or not at all."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(out / LIST, text.getvalue().encode())
-
-
-def _as_cells(row: CutOut) -> dict[str, str]:
-    cells = {name: "" if value is None else str(value) for name, value in asdict(row).items()}
-    return {**cells, "time": row.time.isoformat() if row.time else ""}
