@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+
 from vireid import datasets, recipes, runs, sweep
 from vireid.errors import VireidError
 from vireid.files import documents
@@ -27,12 +29,19 @@ from vireid.files.whole import write_whole
 from vireid.learning import history
 from vireid.models.embedder import Embedder
 from vireid.recipe import numbers
+from vireid.records import Modality
 from vireid.scoring import evaluation, named_protocols
+from vireid.scoring.metrics import score_ranking
 from vireid.sweep import Sweep
 
 RESULTS = Path(__file__).parent / "results"
 WAY_OUT = "remove the file; its rows are learnt again"
 METRICS = ("R1", "mAP")
+KINDS = {
+    "scores": "",
+    "other_moments": ", where each query has to find pictures of other moments than its own",
+}
+"""Kinds of scores that a row has, and what a table says of them."""
 COMPARED = ("MUN", "MUN, pairs of a moment", "as formerly")
 """Rows with which others are compared, where a sweep has them."""
 MEASURED = {
@@ -53,7 +62,7 @@ DIRECTIONS = {
     "infrared-to-visible": "thermal to visible",
 }
 HEADS = [f"{metric}, {there}" for there in DIRECTIONS.values() for metric in METRICS]
-WISHED = [(direction, metric) for direction in DIRECTIONS for metric in METRICS]
+COLUMNS = [(direction, metric) for direction in DIRECTIONS for metric in METRICS]
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ class Row:
     """Metrics as fractions of 1, by direction."""
     measured: Mapping[str, float | None]
     """Last figures that the run measured of itself."""
+    other_moments: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Metrics when each query has to find pictures of other moments than its own."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +107,13 @@ def learn(
         found = _read(path) if path.exists() else Split(wanted.name, number, tuple(told))
         _check(path, found, wanted, told)
         for name in rows:
-            if name not in found.rows:
-                folder = work / wanted.name / f"split-{number}"
-                found.rows[name] = _learnt(wanted, name, root, folder, number, told)
+            folder = work / wanted.name / f"split-{number}"
+            row = found.rows.get(name) or _learnt(wanted, name, root, folder, number, told)
+            run = folder / wanted.folder_of(name, wanted.seeds[0])
+            if not row.other_moments and run.exists():
+                row = replace(row, other_moments=_of_other_moments(run, root, number))
+            if row != found.rows.get(name):
+                found.rows[name] = row
                 path.parent.mkdir(parents=True, exist_ok=True)
                 documents.write_json(path, found)
 
@@ -121,59 +136,54 @@ def _learnt(wanted: Sweep, name: str, root: Path, folder: Path, split: int, told
     )
 
 
+def _of_other_moments(run: Path, root: Path, split: int) -> dict[str, dict[str, float]]:
+    """Return R1 and mAP in both directions without the gallery picture of a query's moment."""
+    test = datasets.read("regdb", root, split).test
+    vectors = Embedder.open(run).embed_records(test)
+    who, moments = np.array([r.identity for r in test]), np.array([r.moment for r in test])
+    is_visible = np.array([r.modality is Modality.VISIBLE for r in test])
+    found = {}
+    for direction, queries in zip(DIRECTIONS, (is_visible, ~is_visible), strict=True):
+        hidden = (who[queries][:, None] == who[~queries]) & (
+            moments[queries][:, None] == moments[~queries]
+        )
+        similarity = vectors[queries] @ vectors[~queries].T
+        scores = score_ranking(similarity, who[queries], who[~queries], hidden, "plain")
+        found[direction] = {"R1": scores.rank(1), "mAP": scores.mean_ap}
+    return found
+
+
 def table(wanted: Sweep, found: Sequence[Split], against: Sequence[str]) -> str:
     """Return the tables of the splits that are there, in Markdown."""
     done = ", ".join(f"{s.split} ({len(s.rows)} of {len(wanted.rows)} rows)" for s in found)
-    return "\n".join(
-        [
-            f"# {wanted.name}",
-            "",
-            f"Splits done: {done or 'none'}.",
-            "",
-            "Percent, mean over the splits that a row has:",
-            "",
-            *_head(HEADS),
-            *(
-                _line(name, _splits_of(found, name), [_mean(found, name, *w) for w in WISHED])
-                for name in wanted.rows
-            ),
-            "",
-            *(line for name in against for line in _differences(wanted, found, name)),
-            "Measured on training people after the last epoch, mean over splits; distances are "
-            "squared, the last two are a deviation and a share:",
-            "",
-            *_head(list(MEASURED)),
-            *(
-                _line(
-                    name,
-                    _splits_of(found, name),
-                    [_measured(found, name, figure) for figure in MEASURED.values()],
-                )
-                for name in wanted.rows
-            ),
-            "",
-        ]
-    )
-
-
-def _differences(wanted: Sweep, found: Sequence[Split], against: str) -> list[str]:
-    """Return the table of what each row has more than another."""
-    return [
-        f"Percent less that of '{against}' on the same splits, mean ± standard error of these "
-        "paired differences:",
+    lines = [f"# {wanted.name}", "", f"Splits done: {done or 'none'}.", ""]
+    for kind, words in KINDS.items():
+        lines += [f"Percent, mean over the splits that a row has{words}:", "", *_head(HEADS)]
+        for name in wanted.rows:
+            scores = [_scores(found, kind, name, *column) for column in COLUMNS]
+            lines.append(_line(name, len(scores[0]), [_in_percent(each) for each in scores]))
+        for other in against:
+            lines += [
+                "",
+                f"Percent less that of '{other}' on the same splits{words}, mean ± standard error "
+                "of these paired differences:",
+                "",
+                *_head(HEADS),
+            ]
+            for name in (name for name in wanted.rows if name != other):
+                apart = [_differences(found, kind, name, other, *column) for column in COLUMNS]
+                lines.append(_line(name, len(apart[0]), [_with_error(each) for each in apart]))
+        lines.append("")
+    lines += [
+        "Measured on training people after the last epoch, mean over splits; distances are "
+        "squared, the last two are a deviation and a share:",
         "",
-        *_head(HEADS),
-        *(
-            _line(
-                name,
-                _splits_of(found, name, against),
-                [_difference(found, name, against, *w) for w in WISHED],
-            )
-            for name in wanted.rows
-            if name != against
-        ),
-        "",
+        *_head(list(MEASURED)),
     ]
+    for name in wanted.rows:
+        figures = [_measured(found, name, figure) for figure in MEASURED.values()]
+        lines.append(_line(name, len(figures[0]), [_mean(each) for each in figures]))
+    return "\n".join([*lines, ""])
 
 
 def _head(heads: Sequence[str]) -> list[str]:
@@ -184,35 +194,41 @@ def _line(name: str, splits: int, cells: Sequence[str]) -> str:
     return f"| {name} | {splits} | {' | '.join(cells)} |"
 
 
-def _splits_of(found: Sequence[Split], *names: str) -> int:
-    """Return how many splits have all of these rows."""
-    return sum(all(name in split.rows for name in names) for split in found)
+def _scores(
+    found: Sequence[Split], kind: str, name: str, direction: str, metric: str
+) -> dict[int, float]:
+    """Return a row's metric in percent, by split."""
+    tables = {s.split: getattr(s.rows[name], kind) for s in found if name in s.rows}
+    return {split: 100 * scores[direction][metric] for split, scores in tables.items() if scores}
 
 
-def _measured(found: Sequence[Split], name: str, figure: str) -> str:
+def _differences(
+    found: Sequence[Split], kind: str, name: str, other: str, direction: str, metric: str
+) -> list[float]:
+    """Return how much more a row has than another, on each split that has both."""
+    mine = _scores(found, kind, name, direction, metric)
+    theirs = _scores(found, kind, other, direction, metric)
+    return [mine[split] - theirs[split] for split in mine if split in theirs]
+
+
+def _measured(found: Sequence[Split], name: str, figure: str) -> list[float]:
     values = [s.rows[name].measured.get(figure) for s in found if name in s.rows]
-    known = [value for value in values if value is not None]
-    return f"{fmean(known):.3f}" if known else ""
+    return [value for value in values if value is not None]
 
 
-def _mean(found: Sequence[Split], name: str, direction: str, metric: str) -> str:
-    values = [100 * s.rows[name].scores[direction][metric] for s in found if name in s.rows]
-    return f"{fmean(values):.2f}" if values else ""
+def _in_percent(scores: Mapping[int, float]) -> str:
+    return f"{fmean(scores.values()):.2f}" if scores else ""
 
 
-def _difference(
-    found: Sequence[Split], name: str, against: str, direction: str, metric: str
-) -> str:
-    """Return the mean paired difference and its standard error."""
-    values = [
-        100 * (s.rows[name].scores[direction][metric] - s.rows[against].scores[direction][metric])
-        for s in found
-        if name in s.rows and against in s.rows
-    ]
+def _with_error(values: Sequence[float]) -> str:
     if not values:
         return ""
     error = f" ± {stdev(values) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
     return f"{fmean(values):+.2f}{error}"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{fmean(values):.3f}" if values else ""
 
 
 def _path(wanted: Sweep, split: int) -> Path:
