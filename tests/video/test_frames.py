@@ -198,6 +198,15 @@ def test_what_is_no_video_is_refused(name: str, content: bytes, tmp_path: Path) 
     assert name in str(told.value)
 
 
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", counted(5), codec="ffv1", pixels="yuv420p")
+    content = path.read_bytes()
+    assert b"V_FFV1" in content
+    path.write_bytes(content.replace(b"V_FFV1", b"V_HOLO"))
+    with pytest.raises(VideoError, match=r"a\.mkv is coded in a way that is not known"):
+        list(Video(str(path)).frames(ALL))
+
+
 def test_an_mp4_without_its_end_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", counted(20))
     path.write_bytes(path.read_bytes()[:-600])
@@ -337,6 +346,18 @@ def test_names_may_tell_times(tmp_path: Path) -> None:
     assert [frame.seconds for frame in found] == [0, 1, 5]
     assert found[2].time == datetime(2026, 11, 24, 18, 30, 5)
     assert source.notes == []
+
+
+def test_frames_may_tell_their_own_times(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for second, pixels in zip((0, 1, 4), counted(3), strict=True):
+        exif = Image.Exif()
+        exif[0x0132] = f"2026:11:24 18:30:0{second}"
+        Image.fromarray(pixels).save(tmp_path / "a" / f"{second}.jpg", exif=exif)
+    (source,) = open_sources(str(tmp_path / "a"))
+    found = list(source.frames(ALL))
+    assert [frame.seconds for frame in found] == [0, 1, 4]
+    assert found[2].time == datetime(2026, 11, 24, 18, 30, 4)
 
 
 def test_a_start_gives_every_frame_its_time(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ class Folder:
         """Yield number, seconds, file and time of each frame, in order."""
         files = sorted(self.files, key=natural)
         numbers = _numbers(files)
-        times = [self._time_of(path) for path in files]
+        times = self._times_of(files)
         known = [time for time in times if time is not None]
         is_told = len(known) == len(files) and all(one < other for one, other in pairwise(known))
         if not is_told and self.fps is None and len(files) > 1:
@@ -159,10 +159,14 @@ class Folder:
                 since = self.start and self.start + timedelta(seconds=seconds)
                 yield number, seconds, path, since or times[place]
 
-    def _time_of(self, path: Path) -> datetime | None:
+    def _times_of(self, files: Sequence[Path]) -> list[datetime | None]:
+        """Return the time that the name of each frame tells, or the frame itself."""
         if self.pattern is not None:
-            return self.pattern.read(path.name)
-        return None if self.start else taken_at(path)
+            return [self.pattern.read(path.name) for path in files]
+        # To read every file of a long folder for times that cameras rarely write would take long.
+        if self.start or any(taken_at(path) is None for path in (files[0], files[-1])):
+            return [None] * len(files)
+        return [taken_at(path) for path in files]
 
 
 def natural(path: Path) -> tuple[object, ...]:
