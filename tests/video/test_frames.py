@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.video.clips import turned, write_video
+from tests.video.rtsp_server import rtsp_camera
 
 from vireid.datasets._times import TimePattern
 from vireid.video import frames as frames_
@@ -311,6 +312,23 @@ def test_a_stream_that_stalls_or_dies_gives_what_came(
         over.set()
         server.shutdown()
         server.server_close()
+
+
+def test_a_camera_with_rtsp_is_followed_until_it_hangs_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(frames_, "PATIENCE", (20.0, 3.0))
+    content = write_video(tmp_path / "a.ts", counted(40), rate=25).read_bytes()
+    with rtsp_camera(content) as (address, server):
+        source = Video(address)
+        found = list(source.frames(ALL))
+        assert server.plays == 1
+    # FFmpeg looks at the first frames to learn what they are, and the last may be cut off.
+    assert 20 < len(found) <= 40
+    numbers = [number_in(frame.pixels) for frame in found]
+    assert numbers == sorted(numbers)
+    assert np.diff([frame.seconds for frame in found]).min() > 0
+    assert source.name.startswith("127.0.0.1_")
 
 
 def test_a_stream_that_nobody_answers_for_is_an_error() -> None:
