@@ -6,11 +6,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.fuzz.mutations import mutate
 from tests.video.clips import turned, write_video
 from tests.video.rtsp_server import rtsp_camera
 
@@ -186,6 +189,30 @@ def test_broken_pieces_are_passed_over_and_told(tmp_path: Path) -> None:
     path.write_bytes(content)
     source = Video(str(path))
     assert 20 < len(list(source.frames(ALL))) <= 40
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "mpeg4"), ("a.mkv", "ffv1"), ("a.avi", "mjpeg"), ("a.ts", "mpeg4")],
+)
+def test_whatever_bytes_are_in_a_video_it_is_read_or_refused(
+    name: str, codec: str, tmp_path: Path
+) -> None:
+    rng, random = np.random.default_rng(0), Random(0)
+    noise = [rng.integers(0, 255, (24, 32, 3), np.uint8) for _ in range(3)]
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    sound = write_video(tmp_path / name, noise, codec=codec, pixels=pixels).read_bytes()
+    read, refused = 0, list[VideoError]()
+    for _ in range(200):
+        (tmp_path / name).write_bytes(mutate(random, sound, [sound]))
+        video = Video(str(tmp_path / name), start=datetime(2026, 11, 24))
+        try:
+            video.expected()
+            read += sum(1 for _ in islice(video.frames(ALL), 500)) > 0
+        except VideoError as error:
+            refused.append(error)
+    assert min(read, len(refused)) > 5
+    assert all(name in str(error) for error in refused)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ FILE_PROTOCOLS = "file,crypto,data"
 STREAM_PROTOCOLS = "rtsp,rtsps,rtp,rtmp,rtmps,srt,udp,tcp,tls,http,https,crypto,data"
 UNTOLD_RATE = 25.0
 """Frames a second where neither a file nor a person tells."""
+LONGEST_GAP = 7 * 86400.0
+"""Seconds between two frames of a video from which a time is taken to be damaged."""
 PATIENCE = (20.0, 20.0)
 """Seconds to open a stream, and to wait for its next piece."""
 NO_RATE = "nothing tells their times; they were taken for {rate:g} a second (--fps says another)"
@@ -236,7 +238,12 @@ class Video:
                 seconds = times.of(decoded)
                 if clock.takes(number, seconds):
                     time = self.start and self.start + timedelta(seconds=seconds)
-                    yield Frame(number, seconds, _upright_pixels(decoded), None, time)
+                    try:
+                        pixels = _upright_pixels(decoded)
+                    except Exception as error:  # as when it is decoded
+                        broken.append(_reason(error))
+                        continue
+                    yield Frame(number, seconds, pixels, None, time)
             told = int(stream.frames or 0)
         self._tell(number + 1, told, broken, times)
 
@@ -301,14 +308,15 @@ def _decoded(container: Any, stream: Any, broken: list[str]) -> Iterator[Any]:
             packet = next(packets)
         except StopIteration:
             return
-        except (av.error.FFmpegError, OSError) as error:
+        except Exception as error:  # PyAV raises almost anything when a file is damaged
             broken.append(_reason(error))
             return
         try:
             frames = packet.decode()
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            if not isinstance(error, av.error.EOFError):
-                broken.append(_reason(error))
+        except av.error.EOFError:
+            continue
+        except Exception as error:
+            broken.append(_reason(error))
             continue
         yield from frames
 
@@ -334,7 +342,7 @@ class _Times:
         if told is not None and self._first is None:
             self._first = float(told)
         seconds = None if told is None or self._first is None else float(told) - self._first
-        if seconds is None or seconds <= self._last:
+        if seconds is None or not 0 < seconds - self._last < LONGEST_GAP:
             seconds = self._last + 1 / self.rate
             self.guessed += not self._ignores_file
         self._last = seconds
@@ -344,6 +352,8 @@ class _Times:
 def _upright_pixels(frame: Any) -> Pixels:
     """Return a decoded frame in RGB, turned the way it is to be looked at."""
     shape = frame.format
+    if frame.width * frame.height > MOST_PIXELS:
+        raise ValueError(f"a frame has {frame.width} x {frame.height} pixels")
     if shape.name.startswith("gray") and shape.components[0].bits > 8:
         deep = frame.to_ndarray(format="gray16le")
         pixels = np.asarray(as_rgb(Image.fromarray(deep)))
