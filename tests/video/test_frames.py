@@ -358,6 +358,15 @@ def test_a_camera_with_rtsp_is_followed_until_it_hangs_up(
     assert source.name.startswith("127.0.0.1_")
 
 
+def test_a_password_in_an_address_is_shown_and_kept_nowhere() -> None:
+    source = Video("rtsp://anna:secret@localhost:1/gate")
+    assert (source.place, source.address) == ("rtsp://localhost:1/gate",) * 2
+    assert source.name == "localhost_1"
+    with pytest.raises(VideoError) as told:
+        list(source.frames(ALL))
+    assert "secret" not in str(told.value)
+
+
 def test_a_stream_that_nobody_answers_for_is_an_error() -> None:
     with pytest.raises(VideoError, match="cannot be opened"):
         list(Video("rtsp://localhost:1/gate").frames(ALL))

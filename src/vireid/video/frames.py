@@ -117,8 +117,13 @@ class Folder:
 
     @property
     def place(self) -> str:
-        """Path of the folder."""
+        """Path of the folder, as a person typed it."""
         return str(self.path)
+
+    @property
+    def address(self) -> str:
+        """Absolute path of the folder."""
+        return os.path.abspath(self.path)  # noqa: PTH100  links keep the name they are known by
 
     def expected(self) -> int | None:
         """Return the number of files."""
@@ -191,28 +196,39 @@ def _numbers(files: Sequence[Path]) -> list[int]:
 class Video:
     """A video file or a stream."""
 
-    place: str
+    target: str
+    """Path or address, as a person typed it."""
     fps: float | None = None
     start: datetime | None = None
     unusable: list[Unusable] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
+    def place(self) -> str:
+        """Path or address to show and to keep: without the user and the password in it."""
+        return re.sub(r"//[^/@]*@", "//", self.target) if self.is_stream else self.target
+
+    @property
     def is_stream(self) -> bool:
         """Whether it is read from an address."""
-        return STREAM.match(self.place) is not None
+        return STREAM.match(self.target) is not None
 
     @property
     def path(self) -> Path | None:
         """Path of the file; None for a stream."""
-        return None if self.is_stream else Path(self.place)
+        return None if self.is_stream else Path(self.target)
+
+    @property
+    def address(self) -> str:
+        """Absolute path of the file, or the address of the stream."""
+        return self.place if self.is_stream else os.path.abspath(self.target)  # noqa: PTH100
 
     @property
     def name(self) -> str:
         """Name of the file without suffix, or of the host."""
         if self.path is not None:
             return self.path.stem
-        host = self.place.split("://", 1)[1].split("/", 1)[0].rpartition("@")[2]
+        host = self.place.split("://", 1)[1].split("/", 1)[0]
         return re.sub(r"[^\w.-]", "_", host) or "stream"
 
     def expected(self) -> int | None:
@@ -272,10 +288,10 @@ class Video:
         # A list of pieces in a stranger's file could name any file or address.
         allowed = STREAM_PROTOCOLS if self.is_stream else FILE_PROTOCOLS
         options = {"protocol_whitelist": allowed}
-        if self.place.lower().startswith("rtsp"):
+        if self.target.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"
         timeout = PATIENCE if self.is_stream else None
-        target = self.place if self.is_stream else f"file:{self.place}"
+        target = self.target if self.is_stream else f"file:{self.target}"
         try:
             return av.open(target, options=options, timeout=timeout)
         except (av.error.FFmpegError, OSError, ValueError) as error:
