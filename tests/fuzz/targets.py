@@ -41,7 +41,7 @@ from vireid.records import Box
 from vireid.scoring import permutations, results
 from vireid.search import answers
 from vireid.training_data import packs
-from vireid.video import boxes
+from vireid.video import boxes, cards, cut_list, pairs, source_labels
 
 Reader = Callable[[bytes], object]
 
@@ -150,6 +150,31 @@ def _prepare_boxes(folder: Path) -> Reader:
         path = folder / tuple(FRAMED)[content[0] % len(FRAMED) if content else 0]
         path.write_bytes(content[1:])
         return boxes.read(path.parent if path.parent.name == "labels" else path)
+
+    return reader
+
+
+# What stands beside videos
+
+
+def _small_files(_folder: Path) -> Iterator[bytes]:
+    yield b"\0" + (cards.FOLDER / "yolox_nano.toml").read_bytes()
+    yield b"\x011 0 5\n0 1 2\n0 0 1\n"
+    yield b'\x02gate = "infrared"\n"north yard" = "auto"\n'
+    yield b"\x03" + ",".join(cut_list.COLUMNS).encode() + b"\n" + b"a" + b"," * 12 + b"\n"
+
+
+def _prepare_small_file(folder: Path) -> Reader:
+    def reader(content: bytes) -> object:
+        readers: tuple[tuple[str, Callable[[Path], object]], ...] = (
+            ("card.toml", cards.read),
+            ("homography.txt", pairs.read_homography),
+            ("spectra.toml", source_labels.read_spectra),
+            (cut_list.LIST, lambda path: cut_list.read_rows(path.parent)),
+        )
+        name, read = readers[content[0] % len(readers) if content else 0]
+        (folder / name).write_bytes(content[1:])
+        return read(folder / name)
 
     return reader
 
@@ -468,6 +493,7 @@ TARGETS = {
     "picture": Target(_file("picture", _read_picture), _pictures, 400),
     "list": Target(_prepare_list, _lists),
     "boxes": Target(_prepare_boxes, _boxes, 300),
+    "beside_videos": Target(_prepare_small_file, _small_files, 200),
     "split": Target(_prepare_split, _splits, 100),
     "permutations": Target(_prepare_permutations, _permutations),
     "recipe": Target(_file("recipe.toml", _read_recipe), _recipes),

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.full_disk import full_disk
 from tests.onnx_model import person, write_model
 from tests.video.clips import write_video
 from tests.video.toy_detector import frame_with, write_detector
 from tests.waiting import wait_for
 
 from vireid import Embedder, Gallery
+from vireid.errors import VireidError
 from vireid.gallery.summary import Health
 from vireid.records import Modality
 from vireid.search import watching
@@ -220,6 +222,19 @@ def test_killed_while_watching_the_gallery_is_sound_and_work_goes_on(
     with Gallery.open(tmp_path / "g") as gallery:
         assert len(gallery) == 9
         assert Health.of(gallery).is_sound
+
+
+def test_a_full_disk_ends_the_watch_and_the_gallery_is_sound(
+    model: Path, detector: Path, tmp_path: Path
+) -> None:
+    frame = Image.fromarray(frame_with({0: (10, 20, 40, 100)}))
+    drop(frame, tmp_path / "in" / "a.png")
+    with watch(tmp_path, model, detector, seconds=2) as (at_work, _):
+        with full_disk(300), pytest.raises(VireidError, match="could not be written"):
+            at_work.folder(tmp_path / "in")
+        assert (len(at_work.gallery), Health.of(at_work.gallery).is_sound) == (0, True)
+        at_work.folder(tmp_path / "in")
+        assert len(at_work.gallery) == 1
 
 
 def test_ctrl_c_says_what_was_done(model: Path, tmp_path: Path) -> None:

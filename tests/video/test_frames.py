@@ -6,12 +6,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.fuzz.mutations import mutate
 from tests.video.clips import turned, write_video
+from tests.video.rtsp_server import rtsp_camera
 
 from vireid.datasets._times import TimePattern
 from vireid.video import frames as frames_
@@ -188,6 +192,30 @@ def test_broken_pieces_are_passed_over_and_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "mpeg4"), ("a.mkv", "ffv1"), ("a.avi", "mjpeg"), ("a.ts", "mpeg4")],
+)
+def test_whatever_bytes_are_in_a_video_it_is_read_or_refused(
+    name: str, codec: str, tmp_path: Path
+) -> None:
+    rng, random = np.random.default_rng(0), Random(0)
+    noise = [rng.integers(0, 255, (24, 32, 3), np.uint8) for _ in range(3)]
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    sound = write_video(tmp_path / name, noise, codec=codec, pixels=pixels).read_bytes()
+    read, refused = 0, list[VideoError]()
+    for _ in range(200):
+        (tmp_path / name).write_bytes(mutate(random, sound, [sound]))
+        video = Video(str(tmp_path / name), start=datetime(2026, 11, 24))
+        try:
+            video.expected()
+            read += sum(1 for _ in islice(video.frames(ALL), 500)) > 0
+        except VideoError as error:
+            refused.append(error)
+    assert min(read, len(refused)) > 5
+    assert all(name in str(error) for error in refused)
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [("a.mp4", b""), ("a.mp4", b"no video" * 99), ("a.avi", b"RIFF" + bytes(99))],
 )
@@ -196,6 +224,15 @@ def test_what_is_no_video_is_refused(name: str, content: bytes, tmp_path: Path) 
     with pytest.raises(VideoError, match=r"cannot be opened|holds no") as told:
         list(Video(str(tmp_path / name)).frames(ALL))
     assert name in str(told.value)
+
+
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", counted(5), codec="ffv1", pixels="yuv420p")
+    content = path.read_bytes()
+    assert b"V_FFV1" in content
+    path.write_bytes(content.replace(b"V_FFV1", b"V_HOLO"))
+    with pytest.raises(VideoError, match=r"a\.mkv is coded in a way that is not known"):
+        list(Video(str(path)).frames(ALL))
 
 
 def test_an_mp4_without_its_end_is_refused(tmp_path: Path) -> None:
@@ -304,6 +341,32 @@ def test_a_stream_that_stalls_or_dies_gives_what_came(
         server.server_close()
 
 
+def test_a_camera_with_rtsp_is_followed_until_it_hangs_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(frames_, "PATIENCE", (20.0, 3.0))
+    content = write_video(tmp_path / "a.ts", counted(40), rate=25).read_bytes()
+    with rtsp_camera(content) as (address, server):
+        source = Video(address)
+        found = list(source.frames(ALL))
+        assert server.plays == 1
+    # FFmpeg looks at the first frames to learn what they are, and the last may be cut off.
+    assert 20 < len(found) <= 40
+    numbers = [number_in(frame.pixels) for frame in found]
+    assert numbers == sorted(numbers)
+    assert np.diff([frame.seconds for frame in found]).min() > 0
+    assert source.name.startswith("127.0.0.1_")
+
+
+def test_a_password_in_an_address_is_shown_and_kept_nowhere() -> None:
+    source = Video("rtsp://anna:secret@localhost:1/gate")
+    assert (source.place, source.address) == ("rtsp://localhost:1/gate",) * 2
+    assert source.name == "localhost_1"
+    with pytest.raises(VideoError) as told:
+        list(source.frames(ALL))
+    assert "secret" not in str(told.value)
+
+
 def test_a_stream_that_nobody_answers_for_is_an_error() -> None:
     with pytest.raises(VideoError, match="cannot be opened"):
         list(Video("rtsp://localhost:1/gate").frames(ALL))
@@ -337,6 +400,18 @@ def test_names_may_tell_times(tmp_path: Path) -> None:
     assert [frame.seconds for frame in found] == [0, 1, 5]
     assert found[2].time == datetime(2026, 11, 24, 18, 30, 5)
     assert source.notes == []
+
+
+def test_frames_may_tell_their_own_times(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for second, pixels in zip((0, 1, 4), counted(3), strict=True):
+        exif = Image.Exif()
+        exif[0x0132] = f"2026:11:24 18:30:0{second}"
+        Image.fromarray(pixels).save(tmp_path / "a" / f"{second}.jpg", exif=exif)
+    (source,) = open_sources(str(tmp_path / "a"))
+    found = list(source.frames(ALL))
+    assert [frame.seconds for frame in found] == [0, 1, 4]
+    assert found[2].time == datetime(2026, 11, 24, 18, 30, 4)
 
 
 def test_a_start_gives_every_frame_its_time(tmp_path: Path) -> None:

@@ -361,6 +361,29 @@ def test_two_sources_of_one_name_do_not_mix(
     assert tracklets == {"gate-0001", "gate-0002", "gate-2-0001", "gate-2-0002"}
 
 
+def test_a_second_source_of_a_name_does_not_take_the_place_of_the_first(
+    run: Run,
+    clip: Path,
+    detector: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = tmp_path / "gate.mp4"
+    other.write_bytes(clip.read_bytes())
+    words = ("--detector", detector, "--modality", "visible", "--out", tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    for source in (clip, other, "gate.mp4", clip):  # the third is the second, as typed otherwise
+        assert run("cut", source, *words)[0] == 0
+        listed = [row["path"] for row in rows_of(tmp_path / "out")]
+        assert len(set(listed)) == len(listed)
+    named = {row["tracklet"]: row["source"] for row in rows_of(tmp_path / "out")}
+    assert {name.rpartition("-")[0]: place for name, place in named.items()} == {
+        "gate": str(clip),
+        "gate-2": str(other),
+    }
+    assert all((tmp_path / "out" / path).exists() for path in listed)
+
+
 def test_killed_while_cutting_nothing_is_half_and_work_goes_on(
     detector: Path, tmp_path: Path
 ) -> None:

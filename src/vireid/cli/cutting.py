@@ -112,11 +112,12 @@ def cut(sources: tuple[str, ...], out: Path, strict: bool, as_json: bool, **aske
     SOURCE is a video, a folder of frames, or an address (rtsp://…). Run the same command again
     after an interruption: no frame is looked at twice.
     """
-    from vireid.video import people, source_labels
+    from vireid.video import cut_list, people, source_labels
 
     _check(asked)
     opened = _opened(sources, asked)
-    names, wishes = source_labels.names_of(opened), _wishes(opened, asked)
+    names = source_labels.names_of(opened, cut_list.names_in(out))
+    wishes = _wishes(opened, asked)
     finder = _finder(asked["detector"], asked["card"], asked["boxes"])
     if asked["pair"]:
         found, told, answer = _cut_pair(opened, finder, out, wishes, names, asked)

@@ -62,6 +62,11 @@ def read_rows(out: Path) -> list[dict[str, str]]:
     return rows
 
 
+def names_in(out: Path) -> dict[str, str]:
+    """Return the name that each source of a list has there, by its address."""
+    return {row["source"]: row["tracklet"].rpartition("-")[0] for row in read_rows(out)}
+
+
 def replace_rows(out: Path, source: str, rows: Sequence[CutOut]) -> None:
     """Put the crops of a source into the list, in place of those it had, whose files go."""
     with locked(out / LOCK):

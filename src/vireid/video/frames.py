@@ -34,6 +34,8 @@ FILE_PROTOCOLS = "file,crypto,data"
 STREAM_PROTOCOLS = "rtsp,rtsps,rtp,rtmp,rtmps,srt,udp,tcp,tls,http,https,crypto,data"
 UNTOLD_RATE = 25.0
 """Frames a second where neither a file nor a person tells."""
+LONGEST_GAP = 7 * 86400.0
+"""Seconds between two frames of a video from which a time is taken to be damaged."""
 PATIENCE = (20.0, 20.0)
 """Seconds to open a stream, and to wait for its next piece."""
 NO_RATE = "nothing tells their times; they were taken for {rate:g} a second (--fps says another)"
@@ -115,8 +117,13 @@ class Folder:
 
     @property
     def place(self) -> str:
-        """Path of the folder."""
+        """Path of the folder, as a person typed it."""
         return str(self.path)
+
+    @property
+    def address(self) -> str:
+        """Absolute path of the folder."""
+        return os.path.abspath(self.path)  # noqa: PTH100  links keep the name they are known by
 
     def expected(self) -> int | None:
         """Return the number of files."""
@@ -144,7 +151,7 @@ class Folder:
         """Yield number, seconds, file and time of each frame, in order."""
         files = sorted(self.files, key=natural)
         numbers = _numbers(files)
-        times = [self._time_of(path) for path in files]
+        times = self._times_of(files)
         known = [time for time in times if time is not None]
         is_told = len(known) == len(files) and all(one < other for one, other in pairwise(known))
         if not is_told and self.fps is None and len(files) > 1:
@@ -159,10 +166,14 @@ class Folder:
                 since = self.start and self.start + timedelta(seconds=seconds)
                 yield number, seconds, path, since or times[place]
 
-    def _time_of(self, path: Path) -> datetime | None:
+    def _times_of(self, files: Sequence[Path]) -> list[datetime | None]:
+        """Return the time that the name of each frame tells, or the frame itself."""
         if self.pattern is not None:
-            return self.pattern.read(path.name)
-        return None if self.start else taken_at(path)
+            return [self.pattern.read(path.name) for path in files]
+        # To read every file of a long folder for times that cameras rarely write would take long.
+        if self.start or any(taken_at(path) is None for path in (files[0], files[-1])):
+            return [None] * len(files)
+        return [taken_at(path) for path in files]
 
 
 def natural(path: Path) -> tuple[object, ...]:
@@ -185,28 +196,39 @@ def _numbers(files: Sequence[Path]) -> list[int]:
 class Video:
     """A video file or a stream."""
 
-    place: str
+    target: str
+    """Path or address, as a person typed it."""
     fps: float | None = None
     start: datetime | None = None
     unusable: list[Unusable] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
+    def place(self) -> str:
+        """Path or address to show and to keep: without the user and the password in it."""
+        return re.sub(r"//[^/@]*@", "//", self.target) if self.is_stream else self.target
+
+    @property
     def is_stream(self) -> bool:
         """Whether it is read from an address."""
-        return STREAM.match(self.place) is not None
+        return STREAM.match(self.target) is not None
 
     @property
     def path(self) -> Path | None:
         """Path of the file; None for a stream."""
-        return None if self.is_stream else Path(self.place)
+        return None if self.is_stream else Path(self.target)
+
+    @property
+    def address(self) -> str:
+        """Absolute path of the file, or the address of the stream."""
+        return self.place if self.is_stream else os.path.abspath(self.target)  # noqa: PTH100
 
     @property
     def name(self) -> str:
         """Name of the file without suffix, or of the host."""
         if self.path is not None:
             return self.path.stem
-        host = self.place.split("://", 1)[1].split("/", 1)[0].rpartition("@")[2]
+        host = self.place.split("://", 1)[1].split("/", 1)[0]
         return re.sub(r"[^\w.-]", "_", host) or "stream"
 
     def expected(self) -> int | None:
@@ -232,7 +254,12 @@ class Video:
                 seconds = times.of(decoded)
                 if clock.takes(number, seconds):
                     time = self.start and self.start + timedelta(seconds=seconds)
-                    yield Frame(number, seconds, _upright_pixels(decoded), None, time)
+                    try:
+                        pixels = _upright_pixels(decoded)
+                    except Exception as error:  # as when it is decoded
+                        broken.append(_reason(error))
+                        continue
+                    yield Frame(number, seconds, pixels, None, time)
             told = int(stream.frames or 0)
         self._tell(number + 1, told, broken, times)
 
@@ -261,10 +288,10 @@ class Video:
         # A list of pieces in a stranger's file could name any file or address.
         allowed = STREAM_PROTOCOLS if self.is_stream else FILE_PROTOCOLS
         options = {"protocol_whitelist": allowed}
-        if self.place.lower().startswith("rtsp"):
+        if self.target.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"
         timeout = PATIENCE if self.is_stream else None
-        target = self.place if self.is_stream else f"file:{self.place}"
+        target = self.target if self.is_stream else f"file:{self.target}"
         try:
             return av.open(target, options=options, timeout=timeout)
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -297,14 +324,15 @@ def _decoded(container: Any, stream: Any, broken: list[str]) -> Iterator[Any]:
             packet = next(packets)
         except StopIteration:
             return
-        except (av.error.FFmpegError, OSError) as error:
+        except Exception as error:  # PyAV raises almost anything when a file is damaged
             broken.append(_reason(error))
             return
         try:
             frames = packet.decode()
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            if not isinstance(error, av.error.EOFError):
-                broken.append(_reason(error))
+        except av.error.EOFError:
+            continue
+        except Exception as error:
+            broken.append(_reason(error))
             continue
         yield from frames
 
@@ -330,7 +358,7 @@ class _Times:
         if told is not None and self._first is None:
             self._first = float(told)
         seconds = None if told is None or self._first is None else float(told) - self._first
-        if seconds is None or seconds <= self._last:
+        if seconds is None or not 0 < seconds - self._last < LONGEST_GAP:
             seconds = self._last + 1 / self.rate
             self.guessed += not self._ignores_file
         self._last = seconds
@@ -340,6 +368,8 @@ class _Times:
 def _upright_pixels(frame: Any) -> Pixels:
     """Return a decoded frame in RGB, turned the way it is to be looked at."""
     shape = frame.format
+    if frame.width * frame.height > MOST_PIXELS:
+        raise ValueError(f"a frame has {frame.width} x {frame.height} pixels")
     if shape.name.startswith("gray") and shape.components[0].bits > 8:
         deep = frame.to_ndarray(format="gray16le")
         pixels = np.asarray(as_rgb(Image.fromarray(deep)))

@@ -176,7 +176,7 @@ def _terms(source: Source, detector: Detector, wishes: Wishes) -> Terms:
         size = len(source.files)
         changed = max(path.stat().st_mtime_ns for path in source.files)
     return Terms(
-        source=source.place,
+        source=source.address,
         size=size,
         changed=changed,
         detector=detector.fingerprint,
@@ -248,7 +248,7 @@ class Cutting:
         self.write_all()
         self._unusable_of(given)
         rows = tuple(sorted(self._rows, key=lambda row: (row.tracklet, row.frame)))
-        replace_rows(self.out, self.source.place, rows)
+        replace_rows(self.out, self.source.address, rows)
         return Cut(
             source=self.source.place,
             rows=rows,
@@ -351,7 +351,7 @@ class Cutting:
             camera=camera,
             tracklet=tracklet,
             time=crop.time,
-            source=self.source.place,
+            source=self.source.address,
             frame=crop.frame,
             seconds=round(crop.seconds, 3),
             box=str(crop.box),

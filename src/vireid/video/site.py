@@ -47,7 +47,7 @@ def cut_pair(
     )
     found = paired(visible.courses, infrared.courses, homography, shift)
     with locked(out / LOCK):
-        _name(found, {source.place for source in sources}, out)
+        _name(found, {source.address for source in sources}, out)
     return visible, infrared, found
 
 

@@ -26,13 +26,22 @@ def name_of(source: Source) -> str:
     return as_name(source.name)
 
 
-def names_of(sources: Sequence[Source]) -> list[str]:
-    """Return a name for each source; sources of one name are numbered."""
+def names_of(
+    sources: Sequence[Source], taken: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Return a name for each source; sources of one name are numbered.
+
+    Args:
+        sources: Sources to name.
+        taken: Names that sources have already, by their addresses; those keep them.
+    """
     names = list[str]()
     for source in sources:
-        name, number = name_of(source), 2
-        while name in names:
-            name, number = f"{name_of(source)}-{number}", number + 1
+        name = wanted = taken.get(source.address, name_of(source))
+        others = {*names, *(taken[place] for place in taken if place != source.address)}
+        number = 2
+        while name in others:
+            name, number = f"{wanted}-{number}", number + 1
         names.append(name)
     return names
 
