@@ -56,7 +56,7 @@ def test_a_trunk_computes_what_the_network_of_timm_computes(trunk: str) -> None:
     torch.manual_seed(0)
     built = TwoStreamCNN(trunk, last_stride=2).eval()
     torch.manual_seed(0)
-    whole = timm.create_model(trunk, num_classes=0).eval()
+    whole: Any = timm.create_model(trunk, num_classes=0).eval()
     images = torch.rand(1, 3, 64, 32)
     with torch.no_grad():
         features = timm.models.FeatureListNet(
