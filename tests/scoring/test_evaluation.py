@@ -150,11 +150,14 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "removal": "same-room",
         "usual_removal": None,
         "hidden_cameras": [["cam3", "cam2"]],
+        "gap": None,
+        "single_frames": False,
         "frames": None,
         "cmc": "identity",
         "similarity": "inner product of unit embeddings",
         "feature": "the method's embedding",
         "test_time_flip": "none",
+        "test_time_centre": "none",
         "re_ranking": None,
     }
     assert result["key"] == "sysu_mm01 test: sysu/official all multi-shot"

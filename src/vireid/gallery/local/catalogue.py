@@ -349,8 +349,8 @@ class Catalogue:
         self._do(("DELETE FROM pictures", "DELETE FROM tags"))
         for modality, row, entry in pictures:
             self._write((modality.value, row), entry)
-        about = {"model": json.dumps(asdict(model)), "storage": json.dumps(storage)}
-        self._db.executemany("UPDATE about SET value = ?2 WHERE key = ?1", about.items())
+        about = [(json.dumps(asdict(model)), "model"), (json.dumps(storage), "storage")]
+        self._db.executemany("UPDATE about SET value = ? WHERE key = ?", about)
         self._sum_up()
 
     def remove(self, keys: Iterable[Key]) -> int:
