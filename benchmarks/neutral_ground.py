@@ -25,7 +25,7 @@ import numpy as np
 from vireid import datasets, recipes, runs, sweep
 from vireid.errors import VireidError
 from vireid.files import documents
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 from vireid.learning import history
 from vireid.models.embedder import Embedder
 from vireid.recipe import numbers

@@ -32,7 +32,7 @@ from PIL import Image, ImageFilter
 
 from vireid import datasets
 from vireid.datasets import Dataset
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 from vireid.pictures import read_picture, read_resized
 from vireid.records import ImageRecord
 from vireid.scoring import baselines, evaluation, named_protocols

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vireid import ImageRecord
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 from vireid.render.bodies import shop
 from vireid.render.nightwalk import passers_by
 from vireid.render.outfits import Outfit, dress

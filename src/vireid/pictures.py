@@ -27,7 +27,7 @@ from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, UnidentifiedIma
 
 from vireid.arrays import Pixels
 from vireid.errors import VireidError
-from vireid.files.regular import NO_FILE, content_of, open_plain
+from vireid.files.untrusted import NO_FILE, content_of, open_plain
 from vireid.records import Box, ImageRecord, Modality
 
 try:

@@ -36,9 +36,9 @@ from vireid import __version__, methods, user_code
 from vireid import recipe as recipes
 from vireid.errors import VireidError
 from vireid.files import documents
+from vireid.files.atomic import new_folder, write_whole, writing_to
 from vireid.files.documents import Count
-from vireid.files.regular import open_plain, what_is_wrong
-from vireid.files.whole import new_folder, write_whole, writing_to
+from vireid.files.untrusted import open_plain, what_is_wrong
 from vireid.method import FromText, Method
 from vireid.recipe import Imported, Recipe
 

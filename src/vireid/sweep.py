@@ -32,7 +32,7 @@ from vireid import recipes as shipped
 from vireid.console import plain, printable, remark
 from vireid.errors import Interrupted, VireidError
 from vireid.files import documents
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 from vireid.learning.learn import learn
 from vireid.models.embedder import Embedder
 from vireid.recipe import Recipe

@@ -20,8 +20,8 @@ from types import ModuleType
 
 from vireid.errors import VireidError, explain_missing_module
 from vireid.files import documents
-from vireid.files.regular import is_file
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
+from vireid.files.untrusted import is_file
 
 IN_FILE = re.compile(r"(?P<file>.+\.py)(?::(?P<thing>\w+))?")
 IN_PACKAGE = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<thing>\w+)")

@@ -15,7 +15,7 @@ from tests.full_disk import full_disk
 from tests.waiting import HELD_UP, wait_for
 
 from vireid import pictures
-from vireid.files import regular
+from vireid.files import untrusted
 from vireid.files.cache import cache_folder
 from vireid.pictures import read_resized
 from vireid.records import Box, ImageRecord, Modality
@@ -193,7 +193,7 @@ def test_a_long_list_of_unreadable_pictures_is_cut_short(tmp_path: Path) -> None
 def test_a_picture_that_vanishes_while_packing_is_named(
     paths: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = regular.content_of
+    read = untrusted.content_of
 
     def remove_last_then_read(path: Path, most: int) -> bytes:
         if path == paths[0]:

@@ -24,7 +24,7 @@ from tests.video.toy_detector import (
     write_detector,
 )
 
-from vireid.files.whole import PARTIAL
+from vireid.files.atomic import PARTIAL
 from vireid.records import Modality
 from vireid.video import cards
 from vireid.video.cards import Card, DetectorError, Output

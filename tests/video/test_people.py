@@ -20,8 +20,8 @@ from tests.waiting import wait_for
 
 from vireid.datasets import folder
 from vireid.errors import VireidError
+from vireid.files.atomic import PARTIAL
 from vireid.files.locks import locked
-from vireid.files.whole import PARTIAL
 from vireid.pictures import read_picture
 from vireid.records import Box, Modality
 from vireid.video import boxes, cut_list, people

@@ -22,7 +22,7 @@ from pathlib import Path, PureWindowsPath
 from vireid.datasets._files import MOST_OF_A_LIST, Tree, Unusable
 from vireid.datasets._labels import Names, group_of
 from vireid.errors import VireidError, closest
-from vireid.files.regular import content_of
+from vireid.files.untrusted import content_of
 from vireid.records import MOST_IDENTITY
 
 SEPARATORS = (",", ";", "\t", "|")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vireid.console import shortened
 from vireid.errors import VireidError
-from vireid.files.regular import content_of
+from vireid.files.untrusted import content_of
 from vireid.records import MOST_DIGITS, is_number, spelling_key
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})

@@ -18,8 +18,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from vireid.errors import VireidError
-from vireid.files.regular import MOST_OF_A_CARD, content_of, what_is_wrong
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
+from vireid.files.untrusted import MOST_OF_A_CARD, content_of, what_is_wrong
 
 T = TypeVar("T")
 

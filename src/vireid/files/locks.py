@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vireid.errors import VireidError
-from vireid.files.whole import writing_to
+from vireid.files.atomic import writing_to
 
 try:
     import fcntl

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vireid.files.regular import open_plain
+from vireid.files.untrusted import open_plain
 
 MOST_INSTRUCTIONS = 2**22
 """Largest size of `data.pkl` in bytes; a checkpoint of ten thousand tensors has half of it."""

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vireid.errors import VireidError
-from vireid.files.whole import whole_file, writing_to
+from vireid.files.atomic import whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.gallery import Gallery
 from vireid.gallery.notes import Judgement

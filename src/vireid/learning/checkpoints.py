@@ -11,9 +11,9 @@ from torch import Tensor
 
 from vireid.errors import VireidError
 from vireid.files import documents, torch_files
+from vireid.files.atomic import whole_file
 from vireid.files.documents import Count
 from vireid.files.torch_files import UnreadableError
-from vireid.files.whole import whole_file
 from vireid.method import Method, Stage
 
 FORMAT = 1

@@ -10,7 +10,7 @@ from torch import Tensor
 from vireid import datasets, runs
 from vireid import recipe as recipes
 from vireid.datasets import Dataset
-from vireid.files.regular import is_file
+from vireid.files.untrusted import is_file
 from vireid.learning.loop import seed_of
 from vireid.method import Method
 from vireid.models.card import CARD, read_exported

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from vireid.files import documents
-from vireid.files.whole import write_whole, writing_to
+from vireid.files.atomic import write_whole, writing_to
 from vireid.learning import history
 from vireid.learning.checkpoints import Position, Sums
 from vireid.learning.history import LOSSES, MEASURES, Epoch, Measured, When

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vireid.console import LogLines, printable
-from vireid.files.whole import writing_to
+from vireid.files.atomic import writing_to
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from PIL import Image
 
 from vireid.arrays import Pictures, Pixels, Vectors
 from vireid.errors import VireidError
-from vireid.models import known
+from vireid.models import trusted
 from vireid.models.card import ModelCard, ModelError, Training
 from vireid.models.network import Network, Text
 from vireid.models.opening import open_model
@@ -98,7 +98,7 @@ class Embedder:
             VireidError: It needs code that is not vireid's, and `trust_code` is not given.
         """
         opened = open_model(model, threads, trust_code=trust_code)
-        known.remember(opened.card.source)
+        trusted.remember(opened.card.source)
         return cls(
             opened.card,
             opened.network,

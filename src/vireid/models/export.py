@@ -28,7 +28,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from vireid import __version__, runs, user_code
 from vireid.errors import VireidError
 from vireid.files import documents
-from vireid.files.whole import new_folder, writing_to
+from vireid.files.atomic import new_folder, writing_to
 from vireid.method import Method, ReadsText
 from vireid.models.card import CARD, Exported
 from vireid.models.onnx_network import WEIGHTS

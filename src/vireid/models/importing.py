@@ -21,8 +21,8 @@ from torch import Tensor
 from vireid import recipe as recipes
 from vireid import runs
 from vireid.files import torch_files
+from vireid.files.atomic import new_folder, writing_to
 from vireid.files.torch_files import UnreadableError
-from vireid.files.whole import new_folder, writing_to
 from vireid.method import Method
 from vireid.models import imports
 from vireid.models.imports._translation import CannotImportError, State, Translation, some

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vireid.arrays import Pictures, Vectors
-from vireid.files.regular import open_plain, what_is_wrong
+from vireid.files.untrusted import open_plain, what_is_wrong
 from vireid.models.card import CARD, Exported, ModelCard, ModelError
 from vireid.models.network import Text
 from vireid.records import Modality

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from vireid.errors import VireidError, suggestion
-from vireid.files.regular import is_file
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
+from vireid.files.untrusted import is_file
 
 FOLDER = Path(__file__).parent
 

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vireid.errors import VireidError
+from vireid.files.atomic import scratch_folder, write_whole, writing_to
 from vireid.files.cache import CACHE_WAY_OUT, cache_folder
-from vireid.files.whole import scratch_folder, write_whole, writing_to
 from vireid.progress import tell
 
 Array = NDArray[np.floating[Any]]

@@ -27,7 +27,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from vireid.errors import VireidError
-from vireid.files.whole import write_whole, writing_to
+from vireid.files.atomic import write_whole, writing_to
 from vireid.progress import counted
 from vireid.render.bodies import shop
 from vireid.render.layouts import LAYOUTS, Shot, shots_of

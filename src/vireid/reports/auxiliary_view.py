@@ -20,7 +20,7 @@ from jaxtyping import Float
 from vireid import datasets, runs
 from vireid.console import printable
 from vireid.errors import VireidError
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 from vireid.learning import initial_weights
 from vireid.methods.mun import AUXILIARY, MUN
 from vireid.pictures import pixels_of

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageStat
 from vireid.console import printable, shortened
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 from vireid.gallery import Hit
 from vireid.pictures import MOST_PIXELS, PictureError, PictureQuery, as_rgb, picture_of
 from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery, spelling_key

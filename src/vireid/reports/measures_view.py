@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vireid.errors import VireidError
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 from vireid.learning import history
 from vireid.learning.history import MEASURES, Measured
 from vireid.reports.plots import as_png

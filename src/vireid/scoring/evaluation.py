@@ -23,7 +23,7 @@ from vireid import datasets, user_code
 from vireid.arrays import Queries, Vector, Vectors
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.files.regular import is_there
+from vireid.files.untrusted import is_there
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipe import DataOutline, outline_of

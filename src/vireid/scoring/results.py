@@ -25,7 +25,7 @@ from rich.table import Table
 from vireid.console import plain
 from vireid.errors import VireidError
 from vireid.files import documents
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 from vireid.models.opening import folder_of
 from vireid.scoring import METRICS
 from vireid.scoring.scores import ScoredModel, Scores

@@ -22,7 +22,7 @@ from vireid.errors import Interrupted, VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import Address, exists
 from vireid.gallery.notes import Source
-from vireid.models import known
+from vireid.models import trusted
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
@@ -520,7 +520,7 @@ def open_or_create(
 def _embedder_of(gallery: Gallery, model: str | None, trust_code: bool) -> Embedder:
     """Return the model that was asked for, or else the one that filled the gallery."""
     source = gallery.model.source
-    if not model and not known.is_known(source):
+    if not model and not trusted.is_known(source):
         raise ModelError(
             f"{gallery.address} names {source} as its model, which nobody has opened here before; "
             f"if you trust it, say --model {source}"

@@ -18,9 +18,9 @@ import numpy as np
 from vireid.datasets import folder as folders
 from vireid.datasets._listing import pictures_below
 from vireid.errors import VireidError
+from vireid.files.atomic import write_whole, writing_to
 from vireid.files.documents import as_line, read_lines
-from vireid.files.regular import is_file
-from vireid.files.whole import write_whole, writing_to
+from vireid.files.untrusted import is_file
 from vireid.gallery import Gallery
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError, read_picture, taken_at

@@ -34,10 +34,7 @@ from vireid.arrays import Pictures, Pixels
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.files import documents
-from vireid.files.cache import CACHE_WAY_OUT, cache_folder
-from vireid.files.documents import Count
-from vireid.files.regular import content_of
-from vireid.files.whole import (
+from vireid.files.atomic import (
     PARTIAL,
     new_folder,
     partial_of,
@@ -45,6 +42,9 @@ from vireid.files.whole import (
     remove_abandoned,
     write_whole,
 )
+from vireid.files.cache import CACHE_WAY_OUT, cache_folder
+from vireid.files.documents import Count
+from vireid.files.untrusted import content_of
 from vireid.pictures import PictureError, read_resized
 from vireid.records import Box, ImageRecord, Key
 from vireid.threads import in_threads

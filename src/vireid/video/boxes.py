@@ -30,7 +30,7 @@ from vireid.datasets._csv import Row, read_table, whole_number
 from vireid.datasets._files import PICTURES, Unusable
 from vireid.errors import VireidError
 from vireid.files.documents import read_json
-from vireid.files.regular import content_of, is_file, what_is_wrong
+from vireid.files.untrusted import content_of, is_file, what_is_wrong
 
 Sides = tuple[float, float, float, float]
 """Left, top, right and bottom of a box."""

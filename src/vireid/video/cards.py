@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vireid.errors import VireidError, suggestion
+from vireid.files.atomic import whole_file, writing_to
 from vireid.files.cache import cache_folder
 from vireid.files.documents import read_toml
-from vireid.files.regular import is_file, open_plain, what_is_wrong
-from vireid.files.whole import whole_file, writing_to
+from vireid.files.untrusted import is_file, open_plain, what_is_wrong
 from vireid.progress import tell
 from vireid.records import Modality
 

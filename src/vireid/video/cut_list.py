@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from vireid.datasets._files import MOST_OF_A_LIST
 from vireid.errors import VireidError
+from vireid.files.atomic import write_whole
 from vireid.files.locks import locked
-from vireid.files.regular import content_of, is_file
-from vireid.files.whole import write_whole
+from vireid.files.untrusted import content_of, is_file
 from vireid.records import Modality
 
 LIST, LOCK = "people.csv", ".lock"

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from vireid.arrays import Pixels
-from vireid.files.regular import content_of, what_is_wrong
+from vireid.files.untrusted import content_of, what_is_wrong
 from vireid.records import Modality
 from vireid.threads import processors
 from vireid.video import cards

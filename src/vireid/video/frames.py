@@ -25,7 +25,7 @@ from vireid.datasets._files import Unusable
 from vireid.datasets._listing import SUFFIXES, pictures_below
 from vireid.datasets._times import TimePattern
 from vireid.errors import MissingExtraError, VireidError
-from vireid.files.regular import is_file, is_there
+from vireid.files.untrusted import is_file, is_there
 from vireid.pictures import MOST_PIXELS, PictureError, as_rgb, read_picture, taken_at
 
 STREAM = re.compile(r"^(rtsps?|rtmps?|https?|srt|udp)://", re.IGNORECASE)

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vireid.errors import VireidError
+from vireid.files.atomic import writing_to
 from vireid.files.documents import as_line, read_json, read_lines, write_json
-from vireid.files.regular import is_file
-from vireid.files.whole import writing_to
+from vireid.files.untrusted import is_file
 from vireid.video.boxes import Detection
 
 WAY_OUT = "remove it; the frames are then looked at again"

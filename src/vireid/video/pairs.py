@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vireid.errors import VireidError
-from vireid.files.regular import content_of, what_is_wrong
+from vireid.files.untrusted import content_of, what_is_wrong
 from vireid.video.boxes import Sides
 
 LEAST_OVERLAP = 0.5

@@ -18,8 +18,8 @@ from typing import Any
 
 from vireid.datasets._files import Unusable
 from vireid.errors import Interrupted
+from vireid.files.atomic import write_whole
 from vireid.files.locks import locked
-from vireid.files.whole import write_whole
 from vireid.progress import tell
 from vireid.records import Modality
 from vireid.video import boxes as boxes_

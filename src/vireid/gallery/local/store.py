@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vireid.arrays import Queries, Vectors
-from vireid.files.whole import new_folder, scratch_folder, whole_file, writing_to
+from vireid.files.atomic import new_folder, scratch_folder, whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.archive import damaged_archive, pack, unpack
 from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained

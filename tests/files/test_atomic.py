@@ -12,8 +12,8 @@ import pytest
 from tests.full_disk import full_disk
 
 from vireid.errors import VireidError
-from vireid.files import whole
-from vireid.files.whole import new_folder, scratch_folder, whole_file, write_whole
+from vireid.files import atomic
+from vireid.files.atomic import new_folder, scratch_folder, whole_file, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -72,7 +72,7 @@ def test_a_folder_that_is_there_is_not_replaced(tmp_path: Path) -> None:
 WRITING = """
 import sys, time
 from pathlib import Path
-from vireid.files.whole import new_folder, scratch_folder, whole_file
+from vireid.files.atomic import new_folder, scratch_folder, whole_file
 kinds = {"file": whole_file, "folder": new_folder, "scratch": scratch_folder}
 with kinds[sys.argv[1]](Path(sys.argv[2])) as building:
     print("begun", flush=True)
@@ -132,7 +132,7 @@ def test_where_there_are_no_locks_remains_are_removed_after_a_day(
     for left in (old, young):
         left.write_text("half")
     os.utime(old, (0, 0))
-    monkeypatch.setattr(whole, "fcntl", None)
+    monkeypatch.setattr(atomic, "fcntl", None)
     write_whole(tmp_path / "a", b"whole")
     assert names(tmp_path) == sorted(["a", young.name])
     os.utime(young, (0, 0))
@@ -227,7 +227,7 @@ def test_a_socket_and_a_folder_are_refused_and_stay(tmp_path: Path) -> None:
 WRITES = """
 import sys
 from pathlib import Path
-from vireid.files.whole import write_whole
+from vireid.files.atomic import write_whole
 
 print("before", flush=True)
 write_whole(Path(sys.argv[1]), b"content")

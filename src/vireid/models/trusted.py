@@ -7,8 +7,8 @@ opened unasked only if somebody has opened it before.
 from contextlib import suppress
 
 from vireid.errors import VireidError
+from vireid.files.atomic import write_whole
 from vireid.files.cache import cache_folder
-from vireid.files.whole import write_whole
 from vireid.models.opening import is_shipped
 
 FILE = "known_models.txt"
