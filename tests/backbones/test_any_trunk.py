@@ -84,8 +84,9 @@ def test_what_cannot_be_a_trunk_is_refused_with_the_way_out(
         TwoStreamCNN(**settings)
 
 
-def test_values_below_zero_are_pooled_as_numbers() -> None:
-    config = AGW.Config(trunk="mobilenetv3_small_050", pretrained=False, non_local=False)
+@pytest.mark.parametrize("settings", [{}, {"pooling_power": 1.0, "learn_pooling_power": True}])
+def test_values_below_zero_are_pooled_as_numbers(settings: dict[str, Any]) -> None:
+    config = AGW.Config(trunk=LITE, pretrained=False, non_local=False, **settings)
     embeddings = AGW(config, PEOPLE).eval().embed(torch.rand(2, 3, 64, 32), Modality.VISIBLE)
     assert embeddings.isfinite().all()
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(2))

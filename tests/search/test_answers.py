@@ -454,3 +454,21 @@ def test_what_a_camera_shares_is_subtracted_where_there_are_enough_pictures(
     assert status == 1
     assert "holds 0 infrared pictures" in why
     assert "search without centring" in why
+
+
+def test_the_caveat_of_a_model_stands_below_every_answer(tmp_path: Path, run: Run) -> None:
+    model, site = write_model(tmp_path / "toy"), write_site(tmp_path / "site")
+    card = json.loads((model / "model.json").read_text())
+    (model / "model.json").write_text(json.dumps({**card, "caveat": "it sees colours alone"}))
+    gallery = tmp_path / "a.gallery"
+    assert "toy: it sees colours alone" in run("index", site, "--out", gallery, "--model", model)[1]
+    query = site / "cam3/0001/0001.jpg"
+    sheets = [tmp_path / "with.png", tmp_path / "without.png"]
+    status, _, said = run("search", gallery, query, "--sheet", sheets[0])
+    assert (status, said) == (0, "vireid: toy: it sees colours alone\n")
+    told_ = json.loads(run("search", gallery, query, "--json")[1])
+    assert told_["model"]["caveat"] == "it sees colours alone"
+    (model / "model.json").write_text(json.dumps(card))
+    assert run("search", gallery, query, "--sheet", sheets[1])[2] == ""
+    with Image.open(sheets[0]) as said_, Image.open(sheets[1]) as silent:
+        assert said_.height > silent.height

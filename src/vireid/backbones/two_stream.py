@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vireid.backbones import imagenet
 from vireid.backbones.non_local import NonLocal
+from vireid.backbones.pooling import GeneralisedMean
 from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
 from vireid.shapes import FeatureMaps, Images
@@ -89,7 +90,7 @@ class TwoStreamCNN(nn.Module):
         self.shared = nn.Sequential(*(nn.Identity() for _ in own), *layers[len(own) :])
         self.stem_channels = _channels_of_maps(stem)
         self.channels = parts.channels
-        self.may_be_negative = parts.may_be_negative
+        self._may_be_negative = parts.may_be_negative
         self.register_load_state_dict_pre_hook(  # type: ignore[no-untyped-call]
             _start_unknown_stems
         )
@@ -99,6 +100,18 @@ class TwoStreamCNN(nn.Module):
         stems = [self.stem(pictures, modality) for modality, pictures in images.items()]
         maps: StackedMaps = self.shared(torch.cat(stems))
         return maps
+
+    def pooling(self, power: float, *, learn: bool = False) -> GeneralisedMean:
+        """Return a generalised mean over these maps.
+
+        Negative values, whose powers may have no root, become 1e-6 first.
+
+        Args:
+            power: The power; 1 is the plain mean, which takes negative values as they are.
+            learn: Whether the power is learnt from this beginning.
+        """
+        raised = self._may_be_negative and (power != 1 or learn)
+        return GeneralisedMean(power, learn=learn, least=1e-6 if raised else None)
 
     def stem(self, images: Images, modality: Modality) -> FeatureMaps:
         """Pass images in [0, 1] through their own stem, as input of the shared layers."""

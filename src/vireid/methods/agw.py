@@ -16,7 +16,6 @@ from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
-from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
 from vireid.errors import check_settings, is_rising
 from vireid.losses.identity import identity_loss
@@ -149,12 +148,7 @@ class AGW(Method):
             last_stride=config.last_stride,
             non_local=AGW_NON_LOCAL if config.non_local else (0, 0, 0, 0),
         )
-        self.pool = GeneralisedMean(
-            config.pooling_power,
-            learn=config.learn_pooling_power,
-            # A power of negative values has no root.
-            least=1e-6 if self.trunk.may_be_negative and config.pooling_power != 1 else None,
-        )
+        self.pool = self.trunk.pooling(config.pooling_power, learn=config.learn_pooling_power)
         self.embedding_dim = self.trunk.channels
         self.neck = batch_norm_neck(self.embedding_dim)
         self.classifier = identity_classifier(self.embedding_dim, num_identities)

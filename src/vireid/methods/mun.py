@@ -21,7 +21,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
-from vireid.backbones.pooling import GeneralisedMean
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
 from vireid.errors import VireidError, check_settings, is_rising
 from vireid.losses.hard_triplet import hard_triplet
@@ -187,11 +186,7 @@ class MUN(Method):
             share_from=config.share_from,
             more_stems=(AUXILIARY,) if self._makes_pictures else (),
         )
-        self.pool = GeneralisedMean(
-            config.pooling_power,
-            # A power of negative values has no root.
-            least=1e-6 if self.trunk.may_be_negative and config.pooling_power != 1 else None,
-        )
+        self.pool = self.trunk.pooling(config.pooling_power)
         self.embedding_dim = self.trunk.channels
         self.neck = batch_norm_neck(self.embedding_dim)
         self.classifier = identity_classifier(self.embedding_dim, num_identities)

@@ -89,14 +89,32 @@ def score_all(
     Raises:
         VireidError: What `score` raises.
     """
-    model = _scored(embedder)
-    _check_unseen(dataset, group, model)
+    return score_each([embedder], dataset, protocols, group)[0]
+
+
+def score_each(
+    embedders: Sequence[EmbedsRecords],
+    dataset: Dataset,
+    protocols: Sequence[Protocol],
+    group: Group = "test",
+) -> list[list[Scores]]:
+    """Score several models as `score_all` scores one; trials are drawn once.
+
+    Raises:
+        VireidError: What `score` raises.
+    """
+    models = [_scored(embedder) for embedder in embedders]
+    for model in models:
+        _check_unseen(dataset, group, model)
     scored = _scored_dataset(dataset, group)
     trials = {protocol: protocol.trials(_with(dataset, group)) for protocol in protocols}
     flipped = {p: drawn for p, drawn in trials.items() if p.test_time_flip != "none"}
-    embeddings = _embed(embedder, trials)
-    mirrored = _embed(embedder, flipped, mirrored=True) if flipped else {}
-    return [_scores(p, drawn, embeddings, mirrored, scored, model) for p, drawn in trials.items()]
+    found = []
+    for embedder, model in zip(embedders, models, strict=True):
+        plain = _embed(embedder, trials)
+        mirrored = _embed(embedder, flipped, mirrored=True) if flipped else {}
+        found.append([_scores(p, of, plain, mirrored, scored, model) for p, of in trials.items()])
+    return found
 
 
 def evaluate(
@@ -187,14 +205,14 @@ def score_controls(
     data = _data_of(_each(models), dataset, root, trust_code=trust_code)
     if most is not None and sum(len(found.groups[group]) for found in data) > most:
         return []
-    plain = [[p for p in choose(found) if p.test_time == "plain"] for found in data]
+    of_splits = [
+        score_each(controls(), found, [p for p in choose(found) if p.test_time == "plain"], group)
+        for found in data
+    ]
     return [
-        joined(of_one, control.name)
-        for control in controls()
-        for of_one in zip(
-            *(score_all(control, *each, group) for each in zip(data, plain, strict=True)),
-            strict=True,
-        )
+        joined(of_one, of_one[0].model.name)
+        for of_control in zip(*of_splits, strict=True)
+        for of_one in zip(*of_control, strict=True)
     ]
 
 
