@@ -103,7 +103,7 @@ def report(folder: Path, pictures: int, queries: np.ndarray) -> str:
     lines = [f"\n## {pictures:,} pictures\n", OPENED_HEAD]
     for storage in STORAGES:
         filled(folder / storage, storage, vectors, records)
-        lines.append(opened(folder / storage, storage))
+        lines.append(opened(folder / storage, storage, queries.shape[1]))
         galleries[storage] = Gallery.open(folder / storage)
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
@@ -163,9 +163,7 @@ print(json.dumps([*np.diff(times).tolist(), *memory()]))
 """
 
 
-def opened(folder: Path, storage: Storage) -> str:
-    with Gallery.open(folder) as gallery:
-        dim = gallery.model.embedding_dim
+def opened(folder: Path, storage: Storage, dim: int) -> str:
     command = [sys.executable, "-c", OPENED, str(folder), str(dim)]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     open_, first, second, own, mapped = json.loads(out)

@@ -120,9 +120,9 @@ def learn(
 
 def _learnt(wanted: Sweep, name: str, root: Path, folder: Path, split: int, told: list[str]) -> Row:
     changes = wanted.rows[name]
-    alone = replace(wanted, rows={name: changes})
-    data = datasets.read("regdb", root, split)
     seed = wanted.seeds[0]
+    alone = replace(wanted, rows={name: changes}, seeds=(seed,))
+    data = datasets.read("regdb", root, split)
     sweep.run(alone, folder, [f"data.root={root}", f"data.trial={split}", *told])
     run = folder / wanted.folder_of(name, seed)
     scores = evaluation.score_all(Embedder.open(run), data, named_protocols.choose(data))

@@ -5,7 +5,7 @@ import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from numbers import Real
 from pathlib import Path
@@ -36,6 +36,9 @@ class Modality(StrEnum):
     def other(self) -> "Modality":
         """The spectrum to search in by default."""
         return Modality.INFRARED if self is Modality.VISIBLE else Modality.VISIBLE
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,15 @@ def spelling_key(name: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def moment(time: datetime) -> int:
+    """Return the microseconds since 1970, by which times are compared.
+
+    A time without a zone counts as UTC: give all times of a gallery a zone, or none.
+    """
+    zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (zoned - EPOCH) // timedelta(microseconds=1)
 
 
 def pictures_fingerprint(records: Iterable[ImageRecord], root: Path) -> str:

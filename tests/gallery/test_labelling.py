@@ -124,3 +124,14 @@ def test_unclear_labels_are_refused(words: list[str], tmp_path: Path, run: Run) 
         address = gallery.path
     given = [str(list_) if word == "LIST" else word for word in words]
     assert run("gallery", "label", address, *given)[0] == 2
+
+
+def test_two_lines_about_one_picture_both_count(tmp_path: Path) -> None:
+    (record,) = pictures(tmp_path, 1)
+    boxed = replace(record, box=Box(0, 0, 10, 20))
+    sides = dict(zip(("left", "top", "right", "bottom"), (0, 0, 10, 20), strict=True))
+    said = {"path": record.path, "identity": "Anna"}, {"path": record.path, "tags": "hat", **sides}
+    with made(tmp_path, [boxed]) as gallery:
+        assert name_by_list(gallery, write(tmp_path / "labels.csv", *said)).pictures == 1
+        (entry,) = gallery.entries()
+        assert (entry.record.who, set(entry.record.tags)) == ("Anna", {"hat"})

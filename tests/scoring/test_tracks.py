@@ -1,5 +1,6 @@
 """People followed through videos: what is of one instant is hidden, and cameras can be centred."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -151,3 +152,31 @@ def test_the_command_scores_tracks_of_a_list(tmp_path: Path, run: Run) -> None:
     assert (status, told) == (0, "")
     assert "infrared-to-visible, 3 s apart" in shown
     assert "centred by camera" in shown
+
+
+def test_the_only_picture_of_a_camera_is_less_the_mean_of_all() -> None:
+    records = [record(0, Modality.VISIBLE, 0), record(1, Modality.INFRARED, 0)]
+    vectors = np.eye(2, 4, dtype=np.float32)
+    centred = evaluation._centred(vectors, records)
+    expected = vectors - vectors.mean(axis=0)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(centred, expected, rtol=1e-5)
+
+
+def test_seconds_apart_do_not_depend_on_the_clock_of_the_machine(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the night when summer time ends an hour comes twice."""
+    protocol = named_protocols.find("folder/tracks")
+    ended = timedelta(days=-7, hours=1, minutes=59, seconds=57)
+    moved = replace(
+        dataset,
+        test=tuple(replace(r, time=r.time and r.time + ended) for r in dataset.test),
+    )
+    expected = [protocol.hidden(trial).tolist() for trial in protocol.trials(dataset)]
+    monkeypatch.setenv("TZ", "Europe/Rome")
+    time.tzset()
+    found = [protocol.hidden(trial).tolist() for trial in protocol.trials(moved)]
+    monkeypatch.undo()
+    time.tzset()
+    assert found == expected

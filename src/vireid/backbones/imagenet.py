@@ -43,7 +43,7 @@ def create(trunk: str, *, pretrained: bool, weights: str | None = None) -> nn.Mo
         hint = suggestion(trunk, names, "resnet50.tv_in1k and tf_efficientnet_lite0 are two")
         raise VireidError(f"timm has no network called '{trunk}'; {hint}")
     if not pretrained:
-        return _created(trunk)
+        return timm.create_model(trunk, num_classes=0)
     if weights:
         return _filled(trunk, Path(weights).expanduser(), _read)
     if file := _file_of_package(trunk):
@@ -101,10 +101,6 @@ def _filled(trunk: str, file: Path, read: Callable[[Path], Mapping[str, Tensor]]
         ) from None
     network.reset_classifier(0)
     return network  # type: ignore[no-any-return]
-
-
-def _created(trunk: str) -> nn.Module:
-    return timm.create_model(trunk, num_classes=0)
 
 
 def _file_of_package(trunk: str) -> Path | None:

@@ -19,14 +19,12 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from vireid.errors import VireidError, closest, suggestion
-from vireid.records import ImageRecord, Modality
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from vireid.records import ImageRecord, Modality, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +116,6 @@ class Filters:
         early = self.since is not None and moment(time) < moment(self.since)
         late = self.until is not None and moment(time) >= moment(self.until)
         return not (early or late)
-
-
-def moment(time: datetime) -> int:
-    """Return the microseconds since 1970, by which times are compared.
-
-    A time without a zone counts as UTC: give all times of a gallery a zone, or none.
-    """
-    zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return (zoned - EPOCH) // timedelta(microseconds=1)
 
 
 def is_filter(word: str) -> bool:

@@ -83,7 +83,8 @@ def name_by_list(gallery: Gallery, list_: Path) -> Labelled:
         who = each.labels.person or each.labels.identity
         named = None if "identity" not in each.columns else "" if who is None else str(who)
         for entry in entries:
-            changes[entry.record.key] = _named(entry, named, each.labels.tags)
+            key = entry.record.key
+            changes[key] = _named(changes.get(key, entry), named, each.labels.tags)
     gallery.change(changes)
     return Labelled(len(changes), unusable)
 

@@ -471,11 +471,15 @@ def _score_trial(
 def _centred(
     vectors: Float[np.ndarray, "n d"], records: Sequence[ImageRecord]
 ) -> Float[np.ndarray, "n d"]:
-    """Return vectors less the mean of their cameras, at length one."""
+    """Return vectors less the mean of their cameras, at length one.
+
+    The only picture of a camera is less the mean of all, or nothing of it would be left.
+    """
     cameras = np.array([f"{record.modality} {record.camera or ''}" for record in records])
     centred = vectors.astype(np.float32)
     for camera in np.unique(cameras):
-        centred[cameras == camera] -= vectors[cameras == camera].mean(axis=0)
+        own = cameras == camera
+        centred[own] -= vectors[own].mean(axis=0) if own.sum() > 1 else vectors.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True).clip(min=1e-12)
     return np.asarray(centred / lengths)
 

@@ -47,7 +47,7 @@ from jaxtyping import Bool, Shaped
 
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.records import ImageRecord, Modality
+from vireid.records import ImageRecord, Modality, moment
 from vireid.scoring.metrics import CmcVariant
 from vireid.scoring.permutations import check_permutation, read_permutations
 from vireid.scoring.re_ranking import KReciprocal
@@ -332,7 +332,7 @@ def _cameras(trial: Trial) -> tuple[Shaped[np.ndarray, "q 1"], Shaped[np.ndarray
 
 def _seconds(records: Sequence[ImageRecord]) -> Shaped[np.ndarray, " n"]:
     """Return when pictures were taken, in seconds; NaN where that is unknown."""
-    return np.array([r.time.timestamp() if r.time else np.nan for r in records])
+    return np.array([moment(r.time) / 1e6 if r.time else np.nan for r in records])
 
 
 def _parts(dataset: Dataset) -> tuple[Sequence[ImageRecord], Sequence[ImageRecord]]:

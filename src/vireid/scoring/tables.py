@@ -75,7 +75,7 @@ def _two_metrics(scores: Scores | None) -> str:
 def _not_above(rows: Mapping[str, Mapping[str, Scores]], controls: Collection[str]) -> list[str]:
     """Say which models are not above everything that learns nothing."""
     told = []
-    for name in rows.keys() - controls:
+    for name in (name for name in rows if name not in controls):
         for variant, scores in rows[name].items():
             others = ((rows[c][variant].mean["R1"], c) for c in controls if variant in rows[c])
             best, control = max(others, default=(-1.0, ""))

@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vireid.gallery import Filters, Gallery, Stamp
-from vireid.gallery.filters import moment
 from vireid.gallery.gallery import key_of
 from vireid.gallery.notes import Source, content_key
 from vireid.gallery.store import Entry, with_contents
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError, taken_at
 from vireid.progress import counted
-from vireid.records import ImageRecord, Key
+from vireid.records import ImageRecord, Key, moment
 
 MOST_GONE = 0.5
 """Share of a source's pictures that may be gone at once; more looks like a drive that is not

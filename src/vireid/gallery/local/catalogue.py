@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from vireid.errors import VireidError
-from vireid.gallery.filters import Filters, moment
+from vireid.gallery.filters import Filters
 from vireid.gallery.local.schema import (
     FORMAT,
     SCHEMA,
@@ -35,7 +35,7 @@ from vireid.gallery.local.similarities import Rows
 from vireid.gallery.local.vectors import Sums
 from vireid.gallery.store import Counted, Entry, GalleryError, NoteChanges, Stamp, Storage
 from vireid.models.card import ModelCard
-from vireid.records import Box, ImageRecord, Key, Modality
+from vireid.records import Box, ImageRecord, Key, Modality, moment
 
 T = TypeVar("T")
 

@@ -56,12 +56,12 @@ def centres_of(stored: Readable, rows: Rows, cameras: Sequence[str | None]) -> C
     names = tuple(sorted({camera for camera in cameras if camera is not None}))
     places = {name: place for place, name in enumerate(names)}
     own = np.full(len(stored), len(names), np.int64)
-    own[rows] = [places.get(camera or "", len(names)) for camera in cameras]
+    own[rows] = [len(names) if camera is None else places[camera] for camera in cameras]
     is_there = np.zeros(len(stored), bool)
     is_there[rows] = True
     counts = np.bincount(own[rows], minlength=len(names) + 1)
     sums = np.zeros((len(counts), stored.part(0, 0).shape[1]))
-    for start in range(0, len(stored), AT_ONCE):
+    for start in _starts(stored):
         part = stored.part(start, start + AT_ONCE).astype(np.float32)
         here, of = is_there[start : start + AT_ONCE], own[start : start + AT_ONCE]
         for place in np.unique(of[here]):
