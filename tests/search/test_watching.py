@@ -270,6 +270,19 @@ def test_crops_go_when_the_gallery_no_longer_keeps_them(
         assert [crop.exists() for crop in crops] == [True, False]
 
 
+def test_pictures_that_were_not_cut_here_are_never_removed(model: Path, tmp_path: Path) -> None:
+    """Whoever watches a folder of cut-outs keeps them, wherever the crops of others would lie."""
+    own = tmp_path / "out" / "visible" / "gate" / "1.jpg"
+    own.parent.mkdir(parents=True)
+    person(1).save(own)
+    long_ago = time.time() - 40 * 86400
+    os.utime(own, (long_ago, long_ago))
+    with watch(tmp_path, model, None, seconds=1) as (at_work, _):
+        at_work.gallery.keep = timedelta(days=30)
+        assert at_work.remove_old() == 0
+    assert own.exists()
+
+
 def test_what_comes_too_fast_is_passed_over_and_a_slow_clock_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

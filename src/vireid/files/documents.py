@@ -102,13 +102,14 @@ def read_lines(
     error: type[VireidError] = VireidError,
     *,
     is_growing: bool = False,
+    most: int = MOST_OF_A_CARD,
 ) -> list[T]:
     """Read a file of one JSON value a line, perhaps packed by gzip.
 
     Parameters and errors are those of `read_json`, and `is_growing`: a file that is written line by
     line, whose last one is left out if it does not end, as whoever wrote it was stopped.
     """
-    content = _content(path, MOST_OF_A_CARD, way_out, error)
+    content = _content(path, most, way_out, error)
     if path.suffix == ".gz":
         content = _typed(path, lambda: _unpacked(content), way_out, error)
     lines = content.split(b"\n")

@@ -31,6 +31,7 @@ from vireid.video.crops import cut_out
 from vireid.video.cut_list import CutOut
 from vireid.video.detector import Detector
 from vireid.video.frames import Frame, Video, VideoError
+from vireid.video.journal import MOST_OF_A_JOURNAL
 from vireid.video.people import Cutting, Wishes, by_detector
 from vireid.video.source_labels import as_name
 from vireid.video.spectrum import SpectrumSense
@@ -116,6 +117,8 @@ class Watch:
                 self._session(source, self.detector, number)
                 why = "it ended"
             except VideoError as error:
+                if not source.is_stream:
+                    raise
                 why = error.sentence
             if not source.is_stream or self._is_over():
                 return
@@ -238,7 +241,9 @@ class Watch:
         listed = self.out / SEEN
         if not is_file(listed):
             return {}
-        lines: list[_Seen] = read_lines(listed, _Seen, WAY_OUT, is_growing=True)
+        lines: list[_Seen] = read_lines(
+            listed, _Seen, WAY_OUT, is_growing=True, most=MOST_OF_A_JOURNAL
+        )
         seen = {Path(line.path): line.changed for line in lines if Path(line.path).exists()}
         kept = b"".join(as_line(asdict(_Seen(str(path), at))) for path, at in seen.items())
         write_whole(listed, kept)
@@ -266,6 +271,8 @@ class Watch:
         if keep is None:
             return 0
         indexing.index([], self.embedder, self.gallery)
+        if self.detector is None:  # what lies there was not cut here, so it is not ours to remove
+            return 0
         oldest = time.time() - keep.total_seconds()
         for modality in Modality:
             for crop in (self.out / modality / as_name(self.camera)).rglob("*.jpg"):

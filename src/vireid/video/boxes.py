@@ -419,7 +419,8 @@ def _in_json(path: Path) -> Iterator[ListedBox | Unusable]:
         path, _Coco | list[_Entry], WAY_OUT, most=MOST_OF_BOXES
     )
     if isinstance(content, _Coco):
-        people = {c.id for c in content.categories if c.name.lower() in PEOPLE} or {COCO_PERSON}
+        people = {c.id for c in content.categories if c.name.lower() in PEOPLE}
+        people = people if content.categories else {COCO_PERSON}
         frames: dict[int | str, str] = {
             image.id: _without_suffix(image.file_name) for image in content.images
         }
@@ -450,7 +451,7 @@ def _of_entry(entry: _Entry, where: str, frame: FrameName | None) -> ListedBox |
 
 
 def _of_event(entry: _Entry, where: str) -> ListedBox | Unusable:
-    if entry.label not in PEOPLE:
+    if (entry.label or "").lower() not in PEOPLE:
         return Unusable(where, f"it is a {shortened(entry.label or '')}, no person")
     data = entry.data or _FrigateData()
     if data.box is None or len(data.box) != 4:

@@ -19,6 +19,10 @@ from vireid.video.boxes import Detection
 WAY_OUT = "remove it; the frames are then looked at again"
 
 
+MOST_OF_A_JOURNAL = 2**31
+"""Largest size in bytes of a journal; a day at 25 frames a second has a tenth of it."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """What the boxes of a journal depend on."""
@@ -105,7 +109,7 @@ def _whole_lines(path: Path) -> dict[int, list[tuple[float, float, float, float,
     """Return what a journal holds, and cut off a line that somebody was stopped in."""
     if not is_file(path):
         return {}
-    lines: list[_Line] = read_lines(path, _Line, WAY_OUT, is_growing=True)
+    lines: list[_Line] = read_lines(path, _Line, WAY_OUT, is_growing=True, most=MOST_OF_A_JOURNAL)
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole != len(content):

@@ -172,7 +172,9 @@ def _terms(source: Source, detector: Detector, wishes: Wishes) -> Terms:
     if isinstance(source, Video) and source.path is not None:
         about = source.path.stat()
         size, changed = about.st_size, about.st_mtime_ns
-    elif not isinstance(source, Video):
+    elif isinstance(source, Video):  # a stream never shows again what it has shown
+        changed = time.time_ns()
+    else:
         size = len(source.files)
         changed = max(path.stat().st_mtime_ns for path in source.files)
     return Terms(
