@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from vireid import datasets, recipes, runs, sweep
+from vireid import datasets, recipes, sweep
 from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.atomic import write_whole
 from vireid.learning import history
+from vireid.models import runs
 from vireid.models.embedder import Embedder
-from vireid.recipe import numbers
+from vireid.recipes.recipe import numbers
 from vireid.records import Modality
 from vireid.scoring import evaluation, named_protocols
 from vireid.scoring.metrics import score_ranking

@@ -26,8 +26,9 @@ import torch
 
 import _steps
 from _steps import DEVICE, GPU, Found
-from vireid import methods, recipe
+from vireid import methods
 from vireid.method import Stage
+from vireid.recipes import recipe
 
 RESULTS = _steps.results("precision")
 RECIPES = Path(__file__).parent.parent / "recipes"

@@ -15,13 +15,13 @@ from tests.toy import HEIGHT, STEPS, WIDTH, ToyData, small
 from torch import Tensor
 
 from vireid import methods
-from vireid import recipe as recipes
 from vireid.errors import Interrupted
 from vireid.learning.devices import automatic
 from vireid.learning.learn import learn
 from vireid.learning.loop import DivergedError, fit
 from vireid.method import Method
 from vireid.models.embedder import Embedder
+from vireid.recipes import recipe as recipes
 from vireid.records import Modality
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -22,7 +22,6 @@ from tests.tiny_recipe import tiny_recipe
 from tests.toy import ThreeStep, ToyData, small
 
 from vireid import Embedder, Modality, runs, user_code
-from vireid import recipe as recipes
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.files import documents
@@ -30,6 +29,7 @@ from vireid.learning import checkpoints, history, initial_weights
 from vireid.learning.checkpoints import Position
 from vireid.models import card, opening
 from vireid.models.onnx_network import OnnxNetwork
+from vireid.recipes import recipe as recipes
 from vireid.records import ImageRecord
 from vireid.scoring import evaluation, results
 

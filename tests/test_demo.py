@@ -11,8 +11,8 @@ from vireid import Embedder, Gallery, Modality, datasets, recipe, recipes
 from vireid.datasets.nightwalk import MINI
 from vireid.learning.initial_weights import start_from
 from vireid.models.opening import SHIPPED
+from vireid.models.runs import build
 from vireid.reports import contact_sheet
-from vireid.runs import build
 from vireid.scoring import baselines
 from vireid.scoring.scores import Scores
 

@@ -6,8 +6,6 @@ import tomllib
 from pathlib import Path
 from pkgutil import walk_packages
 
-import pytest
-
 import vireid
 
 PROJECT = Path(__file__).parents[1]
@@ -35,15 +33,3 @@ def test_scores_galleries_and_the_command_line_do_not_import_torch() -> None:
     assert len(command) > 40
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stderr) == (0, "")
-
-
-def test_former_names_are_found_with_a_warning() -> None:
-    from vireid import embedding
-    from vireid.models.card import ModelCard, ModelError
-    from vireid.models.embedder import Embedder
-
-    names = {"ModelFacts": ModelCard, "ModelError": ModelError, "Embedder": Embedder}
-    for name, now in names.items():
-        with pytest.warns(DeprecationWarning, match=f"embedding.{name} is vireid.models"):
-            assert getattr(embedding, name) is now
-    assert not hasattr(embedding, "nothing")

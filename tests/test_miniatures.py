@@ -13,13 +13,14 @@ from tests import stand_ins
 from tests.onnx_model import write_model
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import datasets, runs
-from vireid import recipe as recipes
+from vireid import datasets
 from vireid.cli import main as cli
 from vireid.errors import Interrupted, VireidError
 from vireid.learning import learn
+from vireid.models import runs
 from vireid.models.embedder import Embedder
-from vireid.runs import RunError
+from vireid.models.runs import RunError
+from vireid.recipes import recipe as recipes
 from vireid.scoring import evaluation, named_protocols
 from vireid.training_data.loading import PackedTrainingData
 

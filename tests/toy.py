@@ -11,9 +11,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from vireid.method import Losses, Method, Stage
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Identities, Images, Scalar
 from vireid.training_data.batches import B, ImageBatch, PairedBatch
 from vireid.training_data.sampling import share
+from vireid.types.tensors import Embeddings, Identities, Images, Scalar
 
 PEOPLE = 4
 HEIGHT, WIDTH = 32, 16

@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Images, Scalar
 from vireid.training_data.batches import B, EpochOfBatches, ImageBatch, PairedBatch
+from vireid.types.tensors import Embeddings, Images, Scalar
 
 Losses = dict[str, Scalar]
 """Losses by name, already weighted; their sum is minimised."""

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
-from vireid.arrays import Pixels
 from vireid.errors import VireidError
 from vireid.files.untrusted import NO_FILE, content_of, open_plain
 from vireid.records import Box, ImageRecord, Modality
+from vireid.types.arrays import Pixels
 
 try:
     from cykooz_resizer import (

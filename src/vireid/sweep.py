@@ -26,16 +26,17 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from vireid import datasets, runs
-from vireid import recipe as recipes
+from vireid import datasets
 from vireid import recipes as shipped
 from vireid.console import plain, printable, remark
 from vireid.errors import Interrupted, VireidError
 from vireid.files import documents
 from vireid.files.atomic import write_whole
 from vireid.learning.learn import learn
+from vireid.models import runs
 from vireid.models.embedder import Embedder
-from vireid.recipe import Recipe
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import Recipe
 from vireid.reports.plots import as_png
 from vireid.scoring import evaluation, named_protocols, results
 from vireid.scoring.scores import Group, Scores

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 from tests.fuzz import bounds
 
-from vireid import recipe
 from vireid.errors import VireidError
 from vireid.files import documents, torch_files
 from vireid.files.torch_files import MOST_INSTRUCTIONS, UnreadableError
 from vireid.files.untrusted import MOST_OF_A_CARD
 from vireid.models.card import read_exported
 from vireid.pictures import MOST_COSTLY_PIXELS, MOST_PIXELS, read_resized
+from vireid.recipes import recipe
 
 SECONDS = 30.0
 

@@ -7,8 +7,8 @@ import torch
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import recipe as recipes
 from vireid.learning.dry_run import try_out
+from vireid.recipes import recipe as recipes
 
 Typed = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -14,7 +14,7 @@ from vireid.learning import preflight
 from vireid.learning.preflight import PreflightError
 from vireid.method import Method, Stage
 from vireid.records import Modality
-from vireid.shapes import Images
+from vireid.types.tensors import Images
 
 
 def toy(**parts: Any) -> ThreeStep:

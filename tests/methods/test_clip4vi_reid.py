@@ -18,13 +18,12 @@ from tests.toy import HEIGHT, PEOPLE, STEPS, WIDTH, ToyData, small_settings
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vireid import runs
 from vireid.backbones.clip import create_clip
 from vireid.errors import Interrupted, VireidError
 from vireid.learning.loop import fit
 from vireid.method import Stage, TrainingData
 from vireid.methods.clip4vi_reid import CLIP4VIReID, _one_colour, _stepped, _tsg_factor
-from vireid.models import export
+from vireid.models import export, runs
 from vireid.records import ImageRecord, Modality
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.loading import PackedTrainingData

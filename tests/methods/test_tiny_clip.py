@@ -19,8 +19,7 @@ from tests.toy import HEIGHT, PEOPLE, WIDTH, ToyData, small, small_settings
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vireid import datasets, runs
-from vireid import recipe as recipes
+from vireid import datasets
 from vireid.backbones.clip_text import numbers_of
 from vireid.errors import Interrupted, VireidError
 from vireid.learning.loop import fit
@@ -37,6 +36,8 @@ from vireid.methods._sentences import (
 )
 from vireid.methods.clip4vi_reid import CLIP4VIReID
 from vireid.methods.language_image import LanguageImage
+from vireid.models import runs
+from vireid.recipes import recipe as recipes
 from vireid.records import Modality
 from vireid.render import people as rendered
 from vireid.render.materials import DYES, Cloth, Pattern

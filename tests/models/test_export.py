@@ -14,13 +14,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData, small_settings
 
-from vireid import recipe, runs
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
-from vireid.models import export
+from vireid.models import export, runs
 from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED
+from vireid.recipes import recipe
 from vireid.records import Modality
 
 FACTS = runs.Details(dataset="toy", num_identities=PEOPLE, learnt_in="bfloat16")

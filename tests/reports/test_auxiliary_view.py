@@ -10,9 +10,11 @@ from click.testing import CliRunner
 from PIL import Image
 from tests.toy import HEIGHT, WIDTH, small_settings
 
-from vireid import methods, recipe, runs
+from vireid import methods
 from vireid.cli import main as cli
 from vireid.errors import VireidError
+from vireid.models import runs
+from vireid.recipes import recipe
 from vireid.reports import auxiliary_view
 
 

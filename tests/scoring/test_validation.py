@@ -19,7 +19,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.models.card import Training
 from vireid.models.embedder import Embedder
-from vireid.runs import RunError
+from vireid.models.runs import RunError
 from vireid.scoring import baselines, evaluation, named_protocols, protocols, results
 from vireid.scoring.scores import Group
 

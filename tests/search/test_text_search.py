@@ -209,7 +209,8 @@ def test_the_original_is_asked_in_a_gallery_of_its_own(
 
 def described(run: Path) -> Exported:
     """What an export of this run would say of itself."""
-    return export._described(*runs.load_method(run), runs.read_details(run), "exported", {})
+    method, recipe = runs.load_method(run)
+    return export._described(method, recipe, runs.read_details(run), "exported", {})
 
 
 def refused(run: Run, *words: object) -> str:

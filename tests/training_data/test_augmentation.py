@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vireid.arrays import Pictures
 from vireid.errors import VireidError
 from vireid.records import Modality
 from vireid.training_data.augmentation import (
@@ -18,6 +17,7 @@ from vireid.training_data.augmentation import (
     draw_changes,
     recolour,
 )
+from vireid.types.arrays import Pictures
 
 NOTHING = Augmentation(pad=0, flip=0.0, channel_exchange=0.0, random_erasing=0.0)
 N, H, W = 4000, 24, 12

@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from vireid.errors import VireidError
 from vireid.records import Modality
-from vireid.shapes import FeatureMaps, Images
+from vireid.types.tensors import FeatureMaps, Images
 
 Size = tuple[int, int]
 """Rows and columns of pictures or of places."""

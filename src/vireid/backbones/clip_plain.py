@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from vireid.backbones.clip_image import Normalisation, Size, image_tower
 from vireid.backbones.clip_text import TextTower
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Images
+from vireid.types.tensors import Embeddings, Images
 
 
 class PlainCLIP(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vireid.backbones.clip_image import linear
 from vireid.errors import VireidError
-from vireid.shapes import Embeddings, Identities
+from vireid.types.tensors import Embeddings, Identities
 
 BEFORE, AFTER = "a photo of a", "person."
 """The words around those that are learnt."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vireid.backbones import imagenet
 from vireid.errors import VireidError, suggestion
-from vireid.shapes import FeatureMaps, Images
+from vireid.types.tensors import FeatureMaps, Images
 
 
 class MiddleLayers(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from vireid.shapes import FeatureMaps
+from vireid.types.tensors import FeatureMaps
 
 
 class NonLocal(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from vireid.shapes import Embeddings, FeatureMaps
+from vireid.types.tensors import Embeddings, FeatureMaps
 
 
 class GeneralisedMean(nn.Module):

@@ -17,7 +17,7 @@ from vireid.backbones.non_local import NonLocal
 from vireid.backbones.pooling import GeneralisedMean
 from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
-from vireid.shapes import FeatureMaps, Images
+from vireid.types.tensors import FeatureMaps, Images
 
 StackedMaps = Float[Tensor, "stacked c y x"]
 """Feature maps of several sets of images, one after the other."""

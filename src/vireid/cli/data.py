@@ -171,7 +171,7 @@ def show(
 ) -> None:
     """Show people of DATASET by cameras."""
     from vireid import datasets
-    from vireid import recipe as recipes
+    from vireid.recipes import recipe as recipes
     from vireid.reports import contact_sheet
 
     who = None if identities is None else recipes.numbers(identities)

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from vireid import datasets, methods, ranges, recipes, user_code
+from vireid import datasets, methods, recipes
 from vireid.errors import VireidError, suggestion
+from vireid.files import user_code
 from vireid.models import imports, opening
 from vireid.models.card import read_exported
 from vireid.scoring.named_protocols import OFFERED
+from vireid.types import ranges
 
 FACTS = ("title", "licence", "obtain", "url")
 """Facts of a data set that are listed."""

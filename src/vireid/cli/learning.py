@@ -58,8 +58,8 @@ def train(
 
     Any setting of the recipe can be given anew as key=value. Ctrl-C saves; --resume goes on.
     """
-    from vireid import recipe as recipes
     from vireid.learning.learn import folder_for, learn, learn_trials
+    from vireid.recipes import recipe as recipes
 
     left_out = ("data.learn_from=train",) if validate else ()
     begin = {"weights": str(weights), "pretrained": True} if weights else {}

@@ -9,7 +9,7 @@ is the data set's name. A module may have more:
 * `left_out(root)`: files in the folder that are not used
 
 Modules whose names begin with an underscore hold what several data sets share. A data set can also
-live in a file of one's own or in another package: see `vireid.user_code`.
+live in a file of one's own or in another package: see `vireid.files.user_code`.
 """
 
 import warnings
@@ -22,8 +22,8 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, TypedDict, cast
 
-from vireid import user_code
 from vireid.errors import VireidError, suggestion
+from vireid.files import user_code
 from vireid.records import ImageRecord, Modality
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vireid.arrays import Queries, Vectors
 from vireid.console import shortened
 from vireid.errors import suggestion
 from vireid.gallery.addresses import Address, create_store, open_store, restore_store
@@ -44,6 +43,7 @@ from vireid.gallery.store import (
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
+from vireid.types.arrays import Queries, Vectors
 
 PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""

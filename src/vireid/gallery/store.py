@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from vireid.arrays import Queries, Vector, Vectors
 from vireid.errors import VireidError
 from vireid.gallery.filters import Filters
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
+from vireid.types.arrays import Queries, Vector, Vectors
 
 Storage = Literal["float32", "float16"]
 """The number format in which vectors are kept."""

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from vireid import recipe as recipes
 from vireid.learning import devices, initial_weights, learn, preflight
 from vireid.learning.loop import StageLosses, pictures_in, place, take_step
 from vireid.method import Method, Stage
-from vireid.recipe import Recipe
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import Recipe
 
 STEPS = 3
 """Number of steps that are timed, after a first one, which is slower than all others."""

@@ -7,16 +7,17 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from vireid import datasets, runs
-from vireid import recipe as recipes
+from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.files.untrusted import is_file
 from vireid.learning.loop import seed_of
 from vireid.method import Method
+from vireid.models import runs
 from vireid.models.card import CARD, read_exported
 from vireid.models.opening import folder_of, is_shipped
-from vireid.recipe import DataOutline, Recipe
-from vireid.runs import RunError
+from vireid.models.runs import RunError
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import DataOutline, Recipe
 
 log = logging.getLogger(__name__)
 

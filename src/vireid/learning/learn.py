@@ -12,18 +12,20 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from vireid import datasets, records, runs, user_code
-from vireid import recipe as recipes
+from vireid import datasets, records
 from vireid.datasets import Dataset
+from vireid.files import user_code
 from vireid.learning import devices, initial_weights, preflight
 from vireid.learning.devices import Precision, Wanted, this_process
 from vireid.learning.history import LOSSES
 from vireid.learning.loop import CHECKPOINT, fit
 from vireid.learning.run_log import logging_to
 from vireid.method import Method
-from vireid.recipe import Recipe
+from vireid.models import runs
+from vireid.models.runs import Details, RunError
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import Recipe
 from vireid.records import ImageRecord
-from vireid.runs import Details, RunError
 from vireid.training_data.loading import PackedTrainingData
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from vireid.files import torch_files
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.method import Method, TrainingData
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Images
+from vireid.types.tensors import Embeddings, Images
 
 PICTURES = 4
 """Number of pictures of each spectrum that are embedded."""

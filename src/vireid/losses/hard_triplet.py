@@ -3,7 +3,7 @@
 import torch
 
 from vireid.errors import VireidError
-from vireid.shapes import Embeddings, Identities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Scalar
 
 
 def hard_triplet(embeddings: Embeddings, identities: Identities, margin: float = 0.3) -> Scalar:

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from vireid.shapes import Identities, Logits, Scalar
+from vireid.types.tensors import Identities, Logits, Scalar
 
 
 def identity_loss(logits: Logits, identities: Identities, smoothing: float = 0.0) -> Scalar:

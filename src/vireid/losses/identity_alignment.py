@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vireid.errors import VireidError
-from vireid.shapes import Embeddings, Identities, Modalities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Modalities, Scalar
 
 Form = Literal["triplet", "pull", "aux_anchor"]
 Centres = Float[Tensor, "p m d"]

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vireid.shapes import Embeddings, Identities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Scalar
 
 
 def contrast(anchors: Embeddings, others: Embeddings, identities: Identities) -> Scalar:

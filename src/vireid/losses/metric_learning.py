@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vireid.errors import VireidError, suggestion
-from vireid.shapes import Embeddings, Identities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Scalar
 
 NamedLoss = Callable[[Embeddings, Identities], Scalar]
 """Returns the loss of rows, given the identity of each."""

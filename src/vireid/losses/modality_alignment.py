@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vireid.shapes import Embeddings, Modalities, Scalar
+from vireid.types.tensors import Embeddings, Modalities, Scalar
 
 Prototypes = Float[Tensor, "m d"]
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from vireid.shapes import Embeddings, Scalar
+from vireid.types.tensors import Embeddings, Scalar
 
 
 def modality_confusion(

@@ -3,7 +3,7 @@
 import torch
 
 from vireid.errors import VireidError
-from vireid.shapes import Embeddings, Identities, Modalities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Modalities, Scalar
 
 
 def shared_enhancement(

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vireid.errors import VireidError
-from vireid.shapes import Embeddings, Identities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Scalar
 
 TripletWeights = Literal["paper", "code"]
 """The two published forms of the weights."""

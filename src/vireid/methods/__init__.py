@@ -1,6 +1,6 @@
 """The methods; a file's name is the method's name, and a new method is a new file here.
 
-A method can also live in a file of one's own or in another package: see `vireid.user_code`.
+A method can also live in a file of one's own or in another package: see `vireid.files.user_code`.
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from vireid import user_code
 from vireid.errors import VireidError, suggestion
+from vireid.files import user_code
 
 if TYPE_CHECKING:
     from vireid.method import Method

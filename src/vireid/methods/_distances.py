@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vireid.losses.identity_alignment import centres_of
-from vireid.shapes import Embeddings, Identities, Modalities
+from vireid.types.tensors import Embeddings, Identities, Modalities
 
 NAMES = ("visible", "infrared", "auxiliary")
 """Names of the modalities by number."""

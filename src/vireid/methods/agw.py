@@ -23,11 +23,19 @@ from vireid.losses.metric_learning import NamedLoss, named_loss
 from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor, make_optimizer
-from vireid.ranges import Count, Factor, NotNegative, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Identities, Images, Logits, Modalities
 from vireid.training_data.batches import PairedBatch
 from vireid.training_data.processes import gather
+from vireid.types.ranges import (
+    Count,
+    Factor,
+    NotNegative,
+    Positive,
+    ShareBelowOne,
+    Whole,
+    check_ranges,
+)
+from vireid.types.tensors import Embeddings, Identities, Images, Logits, Modalities
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,19 @@ from vireid.losses.image_text import contrast, text_logits
 from vireid.losses.shared_enhancement import shared_enhancement
 from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
-from vireid.ranges import Count, NotNegative, Pixels, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Identities, Images, Scalar
 from vireid.training_data.batches import EpochOfBatches, ImageBatch, PairedBatch, Tensors
 from vireid.training_data.processes import gather, own_rows, processes
+from vireid.types.ranges import (
+    Count,
+    NotNegative,
+    Pixels,
+    Positive,
+    ShareBelowOne,
+    Whole,
+    check_ranges,
+)
+from vireid.types.tensors import Embeddings, Identities, Images, Scalar
 
 VISIBLE, INFRARED = Modality.VISIBLE, Modality.INFRARED
 Rows = Float[Tensor, "n _"]

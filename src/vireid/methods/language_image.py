@@ -29,11 +29,11 @@ from vireid.losses.image_text import matching
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor
 from vireid.methods._sentences import QUESTIONS, Appearance, Sentence, describe, draw_sentence
-from vireid.ranges import Count, NotNegative, Pixels, Positive, Whole, check_ranges
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Identities, Images, Scalar
 from vireid.training_data.batches import ImageBatch
 from vireid.training_data.processes import gather
+from vireid.types.ranges import Count, NotNegative, Pixels, Positive, Whole, check_ranges
+from vireid.types.tensors import Embeddings, Identities, Images, Scalar
 
 Projected = Float[Tensor, "n d"]
 """Vectors of any length in the space that pictures and sentences share."""

@@ -32,11 +32,19 @@ from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._distances import Rows, between, figures_of
 from vireid.methods._optimizers import lr_factor, make_optimizer
-from vireid.ranges import Count, Factor, NotNegative, Positive, ShareBelowOne, Whole, check_ranges
 from vireid.records import Modality
-from vireid.shapes import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
 from vireid.training_data.batches import EpochOfBatches, PairedBatch
 from vireid.training_data.processes import gather
+from vireid.types.ranges import (
+    Count,
+    Factor,
+    NotNegative,
+    Positive,
+    ShareBelowOne,
+    Whole,
+    check_ranges,
+)
+from vireid.types.tensors import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
 
 AUXILIARY = "auxiliary"
 CHANNELS = {"image": 32, "stem": 64}

@@ -21,11 +21,11 @@ from vireid.backbones.middle_layers import MiddleLayers, averages
 from vireid.errors import check_settings
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
-from vireid.ranges import Count, NotNegative, Positive, Whole, check_ranges
 from vireid.records import Modality
-from vireid.shapes import Embeddings, Images
 from vireid.training_data.batches import PairedBatch
 from vireid.training_data.processes import gather
+from vireid.types.ranges import Count, NotNegative, Positive, Whole, check_ranges
+from vireid.types.tensors import Embeddings, Images
 
 
 class Stripes(Method):

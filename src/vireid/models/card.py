@@ -11,7 +11,7 @@ from vireid import datasets
 from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.documents import Count
-from vireid.recipe import Imported, outline_of
+from vireid.recipes.recipe import Imported, outline_of
 
 CARD = "model.json"
 FORMAT = 1

@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from vireid.arrays import Pictures, Pixels, Vectors
 from vireid.errors import VireidError
 from vireid.models import trusted
 from vireid.models.card import ModelCard, ModelError, Training
@@ -27,6 +26,7 @@ from vireid.pictures import PictureError, pixels_of, read_resized, resize
 from vireid.progress import counted
 from vireid.records import ImageRecord, Modality
 from vireid.threads import processors
+from vireid.types.arrays import Pictures, Pixels, Vectors
 
 Picture = Image.Image | Path | str
 T = TypeVar("T")

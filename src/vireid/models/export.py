@@ -25,17 +25,18 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vireid import __version__, runs, user_code
+from vireid import __version__
 from vireid.errors import VireidError
-from vireid.files import documents
+from vireid.files import documents, user_code
 from vireid.files.atomic import new_folder, writing_to
 from vireid.method import Method, ReadsText
+from vireid.models import runs
 from vireid.models.card import CARD, Exported
 from vireid.models.onnx_network import WEIGHTS
-from vireid.recipe import Recipe
+from vireid.models.runs import Details
+from vireid.recipes.recipe import Recipe
 from vireid.records import Modality
-from vireid.runs import Details
-from vireid.shapes import images_of
+from vireid.types.tensors import images_of
 
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
 ALIGNMENT = 64

@@ -18,15 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vireid import recipe as recipes
-from vireid import runs
 from vireid.files import torch_files
 from vireid.files.atomic import new_folder, writing_to
 from vireid.files.torch_files import UnreadableError
 from vireid.method import Method
-from vireid.models import imports
+from vireid.models import imports, runs
 from vireid.models.imports._translation import CannotImportError, State, Translation, some
-from vireid.recipe import Recipe
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import Recipe
 
 UNKNOWN = "unknown"
 """Data set of a checkpoint of which nobody says what it has learnt on."""

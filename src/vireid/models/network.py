@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vireid.arrays import Pictures, Vectors
 from vireid.records import Modality
+from vireid.types.arrays import Pictures, Vectors
 
 Network = Callable[[Pictures, Modality], Vectors]
 """Embeds pictures of one spectrum: unit vectors as float32."""

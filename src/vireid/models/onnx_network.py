@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from vireid.arrays import Pictures, Vectors
 from vireid.files.untrusted import open_plain, what_is_wrong
 from vireid.models.card import CARD, Exported, ModelCard, ModelError
 from vireid.models.network import Text
 from vireid.records import Modality
+from vireid.types.arrays import Pictures, Vectors
 
 WEIGHTS = "weights.bin"
 EXPORTED = Text(

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from vireid import runs
-from vireid.arrays import Pictures, Vectors
 from vireid.method import FromText
+from vireid.models import runs
 from vireid.models.card import ModelCard
 from vireid.models.network import Network, Reader, Text
+from vireid.models.runs import Details
 from vireid.records import Modality
-from vireid.runs import Details
-from vireid.shapes import images_of
+from vireid.types.arrays import Pictures, Vectors
+from vireid.types.tensors import images_of
 
 WORDLESS = (
     "{name} was imported from a checkpoint that holds too few words to read sentences; search by "

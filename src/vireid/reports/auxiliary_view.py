@@ -17,17 +17,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from vireid import datasets, runs
+from vireid import datasets
 from vireid.console import printable
 from vireid.errors import VireidError
 from vireid.files.atomic import write_whole
 from vireid.learning import initial_weights
 from vireid.methods.mun import AUXILIARY, MUN
+from vireid.models import runs
 from vireid.pictures import pixels_of
-from vireid.recipe import Recipe
+from vireid.recipes.recipe import Recipe
 from vireid.records import ImageRecord, Modality
 from vireid.reports.plots import as_png
-from vireid.shapes import Images, images_of
+from vireid.types.tensors import Images, images_of
 
 SHOWN = 10
 """Number of people whose pictures are shown."""

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from vireid.arrays import Pixels, Vector, Vectors
 from vireid.pictures import pixels_of, size_of
 from vireid.progress import counted
 from vireid.records import ImageRecord
+from vireid.types.arrays import Pixels, Vector, Vectors
 
 CELL = 8
 """Height and width in pixels of a cell, over which edge directions are counted."""

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from vireid import datasets, user_code
-from vireid.arrays import Queries, Vector, Vectors
+from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
+from vireid.files import user_code
 from vireid.files.untrusted import is_there
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
-from vireid.recipe import DataOutline, outline_of
+from vireid.recipes.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
 from vireid.scoring.baselines import controls
 from vireid.scoring.metrics import RankingScores, score_ranking
@@ -34,7 +34,8 @@ from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
 from vireid.scoring.re_ranking import re_rank
 from vireid.scoring.scores import Group, ScoredDataset, ScoredModel, Scores, TrialScores
-from vireid.tracklets import mean_vector
+from vireid.scoring.tracklets import mean_vector
+from vireid.types.arrays import Queries, Vector, Vectors
 
 Embeddings = Mapping[ImageRecord, Vector]
 

@@ -51,7 +51,7 @@ from vireid.records import ImageRecord, Modality, moment
 from vireid.scoring.metrics import CmcVariant
 from vireid.scoring.permutations import check_permutation, read_permutations
 from vireid.scoring.re_ranking import KReciprocal
-from vireid.tracklets import frames_of_tracklets
+from vireid.scoring.tracklets import frames_of_tracklets
 
 Mode = Literal["all", "indoor"]
 Shot = Literal["single", "multi"]

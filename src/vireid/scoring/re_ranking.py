@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
-from vireid.arrays import Queries, Vectors
 from vireid.errors import VireidError
+from vireid.types.arrays import Queries, Vectors
 
 Neighbours = Int[np.ndarray, "n k"]
 Squares = Float[np.ndarray, " n"]

@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 from rich.table import Table
 
-from vireid.arrays import Queries
 from vireid.console import plain, printable, shortened
 from vireid.datasets import folder
 from vireid.datasets._listing import pictures_below
@@ -31,6 +30,7 @@ from vireid.search import indexing
 from vireid.search.hits import Combination, Grouping, found
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
+from vireid.types.arrays import Queries
 from vireid.video.doubts import doubts_about
 
 SCHEMA = 2

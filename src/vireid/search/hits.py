@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from vireid.arrays import Queries
 from vireid.gallery import Filters, Gallery, Hit
 from vireid.records import ImageRecord
+from vireid.types.arrays import Queries
 
 Combination = Literal["mean", "best"]
 """What counts of several queries: their mean vector, or the best of their similarities."""

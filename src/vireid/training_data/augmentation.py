@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vireid.arrays import Pictures, Pixels
 from vireid.errors import check_settings
-from vireid.ranges import Positive, Share, Whole, check_ranges
 from vireid.records import Modality
+from vireid.types.arrays import Pictures, Pixels
+from vireid.types.ranges import Positive, Share, Whole, check_ranges
 
 FILL = np.array([0.4914, 0.4822, 0.4465], dtype=np.float32)
 """Colour that fills erased boxes, as in CAJ."""

@@ -7,7 +7,7 @@ from typing import Protocol, Self, TypeVar, runtime_checkable
 import torch
 
 from vireid.records import Modality
-from vireid.shapes import Identities, Images
+from vireid.types.tensors import Identities, Images
 
 
 @dataclass(frozen=True)

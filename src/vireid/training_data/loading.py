@@ -17,9 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from vireid.arrays import Pictures
 from vireid.records import ImageRecord, Modality
-from vireid.shapes import Identities, Images
 from vireid.training_data.augmentation import (
     Augmentation,
     Changes,
@@ -43,6 +41,8 @@ from vireid.training_data.sampling import (
     shuffled,
 )
 from vireid.training_data.settings import Data
+from vireid.types.arrays import Pictures
+from vireid.types.tensors import Identities, Images
 
 log = logging.getLogger(__name__)
 

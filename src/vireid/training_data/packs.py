@@ -30,7 +30,6 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Bool, Int, UInt8
 
-from vireid.arrays import Pictures, Pixels
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.files import documents
@@ -48,6 +47,7 @@ from vireid.files.untrusted import content_of
 from vireid.pictures import PictureError, read_resized
 from vireid.records import Box, ImageRecord, Key
 from vireid.threads import in_threads
+from vireid.types.arrays import Pictures, Pixels
 
 FORMAT = 3
 PICTURES, CONTENTS = "pictures.u8", "pack.json"

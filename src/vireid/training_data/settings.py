@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from vireid.ranges import Count, Pixels, Range, check_ranges
+from vireid.types.ranges import Count, Pixels, Range, check_ranges
 
 
 @dataclass(frozen=True)

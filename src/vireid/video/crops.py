@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from vireid.arrays import Pixels
 from vireid.records import Box
+from vireid.types.arrays import Pixels
 from vireid.video.boxes import Sides
 from vireid.video.frames import Frame
 

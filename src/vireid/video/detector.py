@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from vireid.arrays import Pixels
 from vireid.files.untrusted import content_of, what_is_wrong
 from vireid.records import Modality
 from vireid.threads import processors
+from vireid.types.arrays import Pixels
 from vireid.video import cards
 from vireid.video.boxes import Detection
 from vireid.video.cards import Card, DetectorError

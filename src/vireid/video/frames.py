@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vireid.arrays import Pixels
 from vireid.datasets._files import Unusable
 from vireid.datasets._listing import SUFFIXES, pictures_below
 from vireid.datasets._times import TimePattern
 from vireid.errors import MissingExtraError, VireidError
 from vireid.files.untrusted import is_file, is_there
 from vireid.pictures import MOST_PIXELS, PictureError, as_rgb, read_picture, taken_at
+from vireid.types.arrays import Pixels
 
 STREAM = re.compile(r"^(rtsps?|rtmps?|https?|srt|udp)://", re.IGNORECASE)
 """Beginnings of addresses that are opened; nothing but what a person typed is one."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from vireid.arrays import Pixels
 from vireid.files.atomic import write_whole
+from vireid.types.arrays import Pixels
 from vireid.video.boxes import Detection
 
 LINE = (60, 220, 60)

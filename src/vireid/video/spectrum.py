@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from vireid.arrays import Pixels
 from vireid.records import Modality
+from vireid.types.arrays import Pixels
 from vireid.video.frames import Frame
 
 LOOKED_AT = (64, 48)

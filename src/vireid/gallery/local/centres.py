@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from vireid.arrays import Queries, Vectors
 from vireid.gallery.local.similarities import Readable, Rows
 from vireid.gallery.store import LEAST_TO_CENTRE, Centre
+from vireid.types.arrays import Queries, Vectors
 
 AT_ONCE = 4096
 """Vectors that are read at once."""

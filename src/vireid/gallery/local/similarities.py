@@ -6,8 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from vireid.arrays import Queries, Vectors
 from vireid.threads import processors
+from vireid.types.arrays import Queries, Vectors
 
 try:
     import simsimd

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from vireid.arrays import Queries, Vectors
 from vireid.files.atomic import new_folder, scratch_folder, whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.archive import damaged_archive, pack, unpack
@@ -44,6 +43,7 @@ from vireid.gallery.store import (
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
+from vireid.types.arrays import Queries, Vectors
 
 MODALITIES = tuple(Modality)
 ROWS_TO_COPY = 8 * BLOCK

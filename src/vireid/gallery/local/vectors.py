@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vireid.arrays import Vectors
 from vireid.gallery.local.similarities import Rows
 from vireid.gallery.store import Storage
 from vireid.threads import processors
+from vireid.types.arrays import Vectors
 
 FILE_NAME = re.compile(r"(?:visible|infrared)(?:\.\d+)?\.float(?:32|16)")
 """Pattern of the names of files of vectors; the number rises whenever one is compacted."""

@@ -32,15 +32,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vireid import __version__, methods, user_code
-from vireid import recipe as recipes
+from vireid import __version__, methods
 from vireid.errors import VireidError
-from vireid.files import documents
+from vireid.files import documents, user_code
 from vireid.files.atomic import new_folder, write_whole, writing_to
 from vireid.files.documents import Count
 from vireid.files.untrusted import open_plain, what_is_wrong
 from vireid.method import FromText, Method
-from vireid.recipe import Imported, Recipe
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import Imported, Recipe
 
 log = logging.getLogger(__name__)
 FORMAT = 1

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vireid import methods
-from vireid import recipe as recipes
 from vireid import recipes as shipped
 from vireid.errors import VireidError
-from vireid.recipe import Data, Recipe, RecipeError
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import Data, Recipe, RecipeError
 from vireid.records import Modality
 
 SHIPPED = [shipped.shipped(name) for name in shipped.available()]

@@ -15,15 +15,15 @@ from safetensors.torch import load_file
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import recipe as recipes
-from vireid import runs
 from vireid.cli import main as cli
 from vireid.errors import Interrupted, VireidError
 from vireid.files import documents
 from vireid.learning import devices, initial_weights, learn, run_log
-from vireid.recipe import Recipe
+from vireid.models import runs
+from vireid.models.runs import RunError
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import Recipe
 from vireid.records import ImageRecord, Modality, pictures_fingerprint
-from vireid.runs import RunError
 from vireid.training_data.loading import PackedTrainingData
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from vireid import methods
-from vireid import recipe as recipes
 from vireid.errors import VireidError
-from vireid.ranges import Count, Positive, Range, Share, Whole, check_ranges, in_symbols
-from vireid.recipe import Recipe
+from vireid.recipes import recipe as recipes
+from vireid.recipes.recipe import Recipe
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data
+from vireid.types.ranges import Count, Positive, Range, Share, Whole, check_ranges, in_symbols
 
 TABLES: dict[str, Any] = {"data.": Data, "augmentation.": Augmentation, "": Recipe}
 

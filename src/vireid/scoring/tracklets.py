@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vireid.arrays import Vector
 from vireid.records import ImageRecord
+from vireid.types.arrays import Vector
 
 
 def frames_of_tracklets(

@@ -10,13 +10,16 @@ from PIL import Image
 from tests import documents
 from tests.tiny_recipe import tiny_recipe
 
-from vireid import datasets, methods, recipe, runs, user_code
+from vireid import datasets, methods
 from vireid.errors import VireidError
+from vireid.files import user_code
 from vireid.learning.learn import learn
 from vireid.methods.agw import AGW
+from vireid.models import runs
 from vireid.models.embedder import Embedder
+from vireid.models.runs import RunError
+from vireid.recipes import recipe
 from vireid.records import Modality
-from vireid.runs import RunError
 from vireid.scoring import evaluation
 
 Run = Callable[..., tuple[int, str, str]]

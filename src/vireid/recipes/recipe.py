@@ -19,14 +19,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import tomli_w
 
-from vireid import user_code
 from vireid.console import shortened
 from vireid.errors import VireidError, closest
-from vireid.files import documents
-from vireid.ranges import NotNegative, Seed, check_ranges
+from vireid.files import documents, user_code
 from vireid.records import is_number
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data as Data
+from vireid.types.ranges import NotNegative, Seed, check_ranges
 
 IN_WORDS: Mapping[Any, str] = {
     bool: "true or false",

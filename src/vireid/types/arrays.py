@@ -2,7 +2,7 @@
 
 n: pictures    q: queries    d: numbers in an embedding    h, w: rows and columns of a picture
 
-Those of tensors are in `vireid.shapes`.
+Those of tensors are in `vireid.types.tensors`.
 """
 
 import numpy as np
