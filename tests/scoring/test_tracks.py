@@ -13,7 +13,7 @@ from PIL import Image
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import evaluation, named_protocols
+from vireid.scoring import centring, evaluation, named_protocols
 from vireid.scoring.evaluation import evaluate
 from vireid.scoring.scores import ScoredModel
 
@@ -126,7 +126,7 @@ def test_what_all_pictures_of_a_camera_share_is_centred_away(dataset: Dataset) -
 def test_centring_brings_vectors_less_their_cameras_mean_to_length_one() -> None:
     records = [record(p, m, 0) for p in range(3) for m in Modality]
     vectors = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
-    centred = evaluation._centred(vectors, records)
+    centred = centring.centred_by_camera(vectors, records)
     for modality in Modality:
         rows = [i for i, r in enumerate(records) if r.modality is modality]
         expected = vectors[rows] - vectors[rows].mean(axis=0)
@@ -157,7 +157,7 @@ def test_the_command_scores_tracks_of_a_list(tmp_path: Path, run: Run) -> None:
 def test_the_only_picture_of_a_camera_is_less_the_mean_of_all() -> None:
     records = [record(0, Modality.VISIBLE, 0), record(1, Modality.INFRARED, 0)]
     vectors = np.eye(2, 4, dtype=np.float32)
-    centred = evaluation._centred(vectors, records)
+    centred = centring.centred_by_camera(vectors, records)
     expected = vectors - vectors.mean(axis=0)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(centred, expected, rtol=1e-5)

@@ -7,11 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Float
 
 from vireid.console import shortened
 from vireid.errors import suggestion
+from vireid.files import documents
 from vireid.gallery.addresses import Address, create_store, open_store, restore_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.notes import (
@@ -40,6 +42,7 @@ from vireid.gallery.store import (
     Store,
     with_contents,
 )
+from vireid.models.calibration import Calibration, belonging
 from vireid.models.card import ModelCard
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
@@ -57,6 +60,8 @@ class Hit:
     """Rank among the hits; 1 is the most similar."""
     similarity: float
     record: ImageRecord
+    probability: float | None = None
+    """Chance that it shows the person searched for; None where the model is not calibrated."""
 
 
 class Gallery:
@@ -409,6 +414,21 @@ class Gallery:
         """Return what was said of hits, the earliest first."""
         found = [judgement_from(*note) for note in self._store.notes(JUDGEMENT).items()]
         return sorted(found, key=lambda judgement: judgement.time)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the similarities of its model are worth, as known here; None where nothing is."""
+        kept = self._store.notes(SETTING).get("calibration")
+        if kept is None:
+            return None
+        way_out = "make it again with `vireid calibrate`"
+        found = documents.typed(self.address, kept, Calibration, way_out, GalleryError)
+        return belonging(found, self.model.fingerprint, self.address)
+
+    @calibration.setter
+    def calibration(self, found: Calibration | None) -> None:
+        kept = None if found is None else msgspec.to_builtins(found)
+        self._store.note({(SETTING, "calibration"): kept})
 
     @property
     def keep(self) -> timedelta | None:

@@ -15,6 +15,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.files.atomic import write_whole
 from vireid.gallery import Hit
+from vireid.models.calibration import in_percent
 from vireid.pictures import MOST_PIXELS, PictureError, PictureQuery, as_rgb, picture_of
 from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery, spelling_key
 
@@ -180,7 +181,9 @@ def _paper(width: int, height: int) -> Image.Image:
 
 def _hit_cell(hit: Hit, query: ImageRecord | PictureQuery | TextQuery | VectorQuery) -> Cell:
     colour = {None: UNKNOWN, True: SAME, False: OTHER}[_is_same(hit.record, query)]
-    return Cell(hit.record, colour, f"{hit.rank}.  {hit.similarity:.3f}", _details(hit.record))
+    chance = "" if hit.probability is None else f"  {in_percent(hit.probability)}"
+    title = f"{hit.rank}.  {hit.similarity:.3f}{chance}"
+    return Cell(hit.record, colour, title, _details(hit.record))
 
 
 def _is_same(

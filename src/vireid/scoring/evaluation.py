@@ -29,6 +29,7 @@ from vireid.models.opening import folder_of, is_shipped
 from vireid.recipes.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
 from vireid.scoring.baselines import controls
+from vireid.scoring.centring import centred_by_camera
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
@@ -104,7 +105,7 @@ def score_each(
     Raises:
         VireidError: What `score` raises.
     """
-    models = [_scored(embedder) for embedder in embedders]
+    models = [scored_model(embedder) for embedder in embedders]
     for model in models:
         _check_unseen(dataset, group, model)
     scored = _scored_dataset(dataset, group)
@@ -335,7 +336,8 @@ def _check_is_there(root: str, model: str, recipe: Path) -> None:
         )
 
 
-def _scored(embedder: EmbedsRecords) -> ScoredModel:
+def scored_model(embedder: EmbedsRecords) -> ScoredModel:
+    """Return a model as results name it."""
     common = ScoredModel(
         embedder.name, embedder.fingerprint, embedder.checkpoint, embedder.learnt_on
     )
@@ -384,7 +386,7 @@ def _with(dataset: Dataset, group: Group) -> Dataset:
 def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
     """Check that a model is not scored on people that it has learnt from."""
     if group == "validation":
-        _check_validation(dataset, model)
+        check_validation(dataset, model)
     if dataset.trial is not None and model.learnt_on not in (dataset.label, "nothing"):
         raise VireidError(
             f"{model.name} has learnt on {model.learnt_on}, so it cannot be scored on "
@@ -393,7 +395,12 @@ def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
         )
 
 
-def _check_validation(dataset: Dataset, model: ScoredModel) -> None:
+def check_validation(dataset: Dataset, model: ScoredModel) -> None:
+    """Check that a data set has validation people, and that a model has not learnt from them.
+
+    Raises:
+        VireidError: It has none, or the model has.
+    """
     if not dataset.validation:
         raise VireidError(
             f"{dataset.label} has no validation people; choose settings on a data set that has, "
@@ -450,7 +457,8 @@ def _score_trial(
         for records in (trial.queries, trial.gallery)
     )
     if protocol.test_time_centre == "camera":
-        queries, gallery = _centred(queries, trial.queries), _centred(gallery, trial.gallery)
+        queries = centred_by_camera(queries, trial.queries)
+        gallery = centred_by_camera(gallery, trial.gallery)
     ranking = score_ranking(
         _similarity(trial, protocol, queries, gallery),
         _identities(trial.queries),
@@ -467,22 +475,6 @@ def _score_trial(
         gallery_identities=len(set(_identities(trial.gallery))),
         gallery_sha256=list_fingerprint(trial.gallery),
     )
-
-
-def _centred(
-    vectors: Float[np.ndarray, "n d"], records: Sequence[ImageRecord]
-) -> Float[np.ndarray, "n d"]:
-    """Return vectors less the mean of their cameras, at length one.
-
-    The only picture of a camera is less the mean of all, or nothing of it would be left.
-    """
-    cameras = np.array([f"{record.modality} {record.camera or ''}" for record in records])
-    centred = vectors.astype(np.float32)
-    for camera in np.unique(cameras):
-        own = cameras == camera
-        centred[own] -= vectors[own].mean(axis=0) if own.sum() > 1 else vectors.mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True).clip(min=1e-12)
-    return np.asarray(centred / lengths)
 
 
 def _similarity(

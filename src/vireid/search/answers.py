@@ -22,11 +22,13 @@ from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import Address, exists
 from vireid.gallery.notes import Source
 from vireid.models import trusted
+from vireid.models.calibration import in_percent
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
+from vireid.search.chances import Calibrated, Chances
 from vireid.search.hits import Combination, Grouping, found
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
@@ -135,12 +137,16 @@ class Answer:
     """Groups of pictures of which only the best hit is shown."""
     centred: bool = False
     """Whether the means of cameras were subtracted."""
+    nobody: float | None = None
+    """Chance that no picture searched shows the person; None where the model is not calibrated."""
+    cautions: tuple[str, ...] = ()
+    """Reasons not to rely on the chances."""
 
     @property
     def caveats(self) -> list[str]:
         """What a person needs to know to judge the hits."""
         of_model = f"{self.model.name}: {self.model.caveat}" if self.model.caveat else None
-        return [caveat for caveat in (self.caveat, of_model) if caveat]
+        return [*(caveat for caveat in (self.caveat, of_model) if caveat), *self.cautions]
 
     @property
     def query(self) -> Query:
@@ -165,16 +171,16 @@ class Answer:
             "filters": _filters_as_dict(self.filters),
             "grouped_by": self.by,
             "centred": self.centred,
-            "hits": [
-                {"rank": h.rank, "similarity": round(h.similarity, 6), **h.record.as_dict()}
-                for h in self.hits
-            ],
+            "nobody": None if self.nobody is None else round(self.nobody, 6),
+            "cautions": list(self.cautions),
+            "hits": [_hit_as_dict(hit) for hit in self.hits],
         }
 
     def as_table(self) -> Table:
         """Return the table for people."""
         table = Table(title=plain(self.title, style="table.title"), title_justify="left")
-        for heading in ("rank", "similarity", "person"):
+        has_chances = any(hit.probability is not None for hit in self.hits)
+        for heading in ("rank", "similarity", *(["chance"] if has_chances else []), "person"):
             table.add_column(heading, justify="right")
         has_times = any(hit.record.time for hit in self.hits)
         for heading in ("camera", "spectrum", *(["time"] if has_times else []), "picture"):
@@ -184,11 +190,21 @@ class Answer:
             time = [f"{r.time:%Y-%m-%d %H:%M:%S}" if r.time else ""] if has_times else []
             who = "" if r.who is None else str(r.who)
             about = (shortened(who), shortened(r.camera or ""), r.modality.value, *time, r.shown())
-            cells = (str(hit.rank), f"{hit.similarity:.3f}", *about)
+            chance = [_chance(hit)] if has_chances else []
+            cells = (str(hit.rank), f"{hit.similarity:.3f}", *chance, *about)
             table.add_row(*map(plain, cells))
-        if not self.hits:
-            table.caption = plain(f"nobody is {self.filters.min_similarity} similar or more")
+        told = [] if self.hits else [f"nobody is {self.filters.min_similarity} similar or more"]
+        told += [self.nobody_in_words] if self.nobody is not None else []
+        if told:
+            table.caption = plain(*told)
         return table
+
+    @property
+    def nobody_in_words(self) -> str:
+        """One line on whether the person is there at all; empty where the chance is unknown."""
+        if self.nobody is None:
+            return ""
+        return f"chance that nobody here is the person: {in_percent(self.nobody)}"
 
     @property
     def title(self) -> str:
@@ -239,6 +255,7 @@ def index(
         try:
             if not isinstance(keep, EllipsisType):
                 gallery.keep = keep
+            _keep_calibration(gallery, embedder)
             path = Path(os.path.abspath(source))  # noqa: PTH100  links keep their names
             pattern = time_pattern or _pattern_of(gallery, path)
             about = Source(path, modality, camera, pattern)
@@ -265,6 +282,14 @@ def index(
     )
 
 
+def _keep_calibration(gallery: Gallery, embedder: Embedder) -> None:
+    """Have a gallery keep its model's calibration, unless it has one of its own."""
+    kept = gallery.calibration
+    is_own = kept is not None and kept.of_gallery
+    if embedder.calibration is not None and not is_own and kept != embedder.calibration:
+        gallery.calibration = embedder.calibration
+
+
 def _pattern_of(gallery: Gallery, source: Path) -> str | None:
     return next((s.time_pattern for s in gallery.sources() if s.path == source), None)
 
@@ -288,6 +313,8 @@ class Searcher:
         """
         gallery.check(embedder)
         self.gallery, self.embedder = gallery, embedder
+        self.calibrated = Calibrated.of(gallery, embedder)
+        """What its similarities are worth; None where the model is not calibrated."""
 
     @classmethod
     def open(
@@ -362,9 +389,10 @@ class Searcher:
             raise VireidError("there is no query; give at least one picture")
         known = tuple(understood(each, query_modality, identity) for each in asked)
         searched = _searched(known[0], filters or Filters(), modality)
-        each = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
+        plain_ones = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
+        each = plain_ones
         if centred:
-            each = [self._centred(*pair) for pair in zip(known, each, strict=True)]
+            each = [self._centred(*pair) for pair in zip(known, plain_ones, strict=True)]
         vectors = np.concatenate(each)
         hits = found(self.gallery, vectors, top, searched, combined, by, centred=centred)
         if not hits and searched.min_similarity is None:
@@ -372,7 +400,24 @@ class Searcher:
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
-        return Answer(known, hits, *about)
+        judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
+        return Answer(known, judged.hits, *about, judged.nobody, judged.cautions)
+
+    def _judged(
+        self,
+        known: Sequence[Query],
+        hits: tuple[Hit, ...],
+        vectors: Queries,
+        filters: Filters,
+        plain_one: Queries,
+        *,
+        centred: bool,
+    ) -> Chances:
+        """Return hits with their chances, which are known of single pictures only."""
+        modality = None if isinstance(known[0], TextQuery) else known[0].modality
+        if self.calibrated is None or modality is None or len(known) > 1:
+            return Chances(hits)
+        return self.calibrated.judge(hits, vectors, modality, filters, plain_one, centred=centred)
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
         """Return the vector of a query less the mean of its camera, or of its spectrum.
@@ -551,6 +596,16 @@ def _named(query: Query) -> str:
         return f"“{shortened(query.text)}”"
     name = f" {query.path.name}" if isinstance(query, ImageRecord) else ""
     return f"{query.modality} query{name}" if query.modality else "vector"
+
+
+def _hit_as_dict(hit: Hit) -> dict[str, Any]:
+    chance = None if hit.probability is None else round(hit.probability, 6)
+    about = {"rank": hit.rank, "similarity": round(hit.similarity, 6), "probability": chance}
+    return {**about, **hit.record.as_dict()}
+
+
+def _chance(hit: Hit) -> str:
+    return "" if hit.probability is None else in_percent(hit.probability)
 
 
 def _model_as_dict(model: ModelCard) -> dict[str, str | None]:
