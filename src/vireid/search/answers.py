@@ -400,7 +400,7 @@ class Searcher:
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
-        judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
+        judged = self._judged(known, hits, vectors, searched, plain_ones, centred=centred)
         return Answer(known, judged.hits, *about, judged.nobody, judged.cautions)
 
     def _judged(
@@ -409,7 +409,7 @@ class Searcher:
         hits: tuple[Hit, ...],
         vectors: Queries,
         filters: Filters,
-        plain_one: Queries,
+        plain_ones: Sequence[Queries],
         *,
         centred: bool,
     ) -> Chances:
@@ -417,7 +417,8 @@ class Searcher:
         modality = None if isinstance(known[0], TextQuery) else known[0].modality
         if self.calibrated is None or modality is None or len(known) > 1:
             return Chances(hits)
-        return self.calibrated.judge(hits, vectors, modality, filters, plain_one, centred=centred)
+        about = (vectors, modality, filters, plain_ones[0])
+        return self.calibrated.judge(hits, *about, centred=centred)
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
         """Return the vector of a query less the mean of its camera, or of its spectrum.
