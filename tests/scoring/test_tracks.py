@@ -13,7 +13,7 @@ from PIL import Image
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import centring, evaluation, named_protocols
+from vireid.scoring import centring, named_protocols
 from vireid.scoring.evaluation import evaluate
 from vireid.scoring.scores import ScoredModel
 

@@ -109,6 +109,8 @@ def evaluate(
         most = None if controls else FEW_PICTURES
         beside = evaluation.score_controls(models, dataset, root, **how, most=most)
         if beside:
+            if out:
+                results.keep(beside, out.with_name(results.CONTROLS))
             console.show(tables.beside_controls(scores, beside))
 
 
@@ -117,7 +119,9 @@ def evaluate(
         "vireid compare runs/agw_sysu-1 runs/mun_sysu-1",
         "vireid compare runs/*/scores.json --sort mAP",
         'vireid compare a.json b.json --metric mINP --sort "B mINP"',
+        "vireid compare runs/agw-* runs/mun-*            seeds of one recipe are one row",
         "vireid compare a.json b.json --one-column       refuse what does not compare",
+        "vireid compare runs/* --protocol 'all single' --latex > table.tex",
     ),
 )
 @click.argument("sources", nargs=-1, required=True, metavar="RESULTS...")
@@ -125,28 +129,57 @@ def evaluate(
     "--metric", "metrics", multiple=True, type=click.Choice(METRICS), help="To show.  [all, or two]"
 )
 @click.option("--sort", help="Best model first, by a metric of the first column, or of another.")
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    metavar="TEXT",
+    help="Only results whose title holds TEXT, such as 'sysu/official all'.",
+)
+@click.option("--controls", is_flag=True, help="Rows for what learns nothing, where it was scored.")
 @click.option("--one-column", is_flag=True, help="Refuse different protocols, data or pictures.")
-@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+@click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
+@click.option("--latex", "form", flag_value="latex", help="Tables in LaTeX (booktabs).")
+@click.option("--csv", "form", flag_value="csv", help="The scores as comma-separated values.")
+@click.option("--json", "form", flag_value="json", help="Answer for programs.")
 def compare(
     sources: tuple[str, ...],
     metrics: tuple[str, ...],
     sort: str | None,
+    protocols: tuple[str, ...],
+    controls: bool,
     one_column: bool,
-    as_json: bool,
+    form: str | None,
 ) -> None:
-    """Put results into one table.
+    """Put results into one table, and say which differences are more than chance.
 
     RESULTS are files that `vireid evaluate` has written, runs or exported models that hold one, or
-    `small`. What was scored otherwise, or on other pictures, stands in another column.
+    `small`. What was scored otherwise, or on other pictures, stands in another column. Runs of one
+    recipe with several seeds are one row. Each pair of rows is compared query by query: an interval
+    over people, and a permutation test over queries, corrected for the number of pairs.
     """
-    from vireid.scoring import results
+    from vireid.scoring import formats, results, settling
 
-    comparison = results.compare([each for source in sources for each in results.find(source)])
+    found, missing = results.found_in(sources)
+    if controls:
+        found += results.controls_of(sources)
+    comparison = results.compare(results.of_protocols(found, protocols) if found else [])
     if one_column:
         results.check_one_column(comparison)
     if sort:
         comparison = results.sort(comparison, sort)
-    if as_json:
-        console.answer(comparison.as_dict())
+    settled = settling.settle(comparison, missing)
+    if form == "json":
+        console.answer(settled.as_dict())
+        return
+    if form == "csv":
+        console.say(*formats.as_csv(settled.grid(metrics)).split("\n"))
+    elif form:
+        write = formats.latex if form == "latex" else formats.markdown
+        shown = [settled.grid(metrics), settled.grid_of_differences()]
+        told = "\n\n".join(write(grid) for grid in shown if len(grid) > 1)
+        console.say(*told.split("\n"))
     else:
-        console.show(comparison.table(metrics))
+        console.show(*settled.tables(metrics))
+    for note in settled.notes:
+        console.remark(f"vireid: {note}", colour="yellow")

@@ -14,6 +14,7 @@ one. Published code makes one of them in three ways, which rank differently:
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,21 @@ from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipes.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
+from vireid.scoring import METRICS
 from vireid.scoring.baselines import controls
 from vireid.scoring.centring import centred_by_camera
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
 from vireid.scoring.re_ranking import re_rank
-from vireid.scoring.scores import Group, ScoredDataset, ScoredModel, Scores, TrialScores
+from vireid.scoring.scores import (
+    Group,
+    QueryScores,
+    ScoredDataset,
+    ScoredModel,
+    Scores,
+    TrialScores,
+)
 from vireid.scoring.tracklets import mean_vector
 from vireid.types.arrays import Queries, Vector, Vectors
 
@@ -250,6 +259,7 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
         first,
         protocol=replace(first.protocol, trial_numbers=tuple(trial.number for trial in trials)),
         trials=trials,
+        queries=_together_queries([each.queries for each in scores]),
         dataset=replace(
             first.dataset,
             fingerprint=" ".join(each.dataset.fingerprint for each in scores),
@@ -266,6 +276,11 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
             precision=_together([model.precision for model in models]) or first.model.precision,
         ),
     )
+
+
+def _together_queries(each: Sequence[QueryScores | None]) -> QueryScores | None:
+    known = [queries for queries in each if queries is not None]
+    return reduce(QueryScores.beside, known) if len(known) == len(each) else None
 
 
 def _together(precisions: Sequence[str | None]) -> str | None:
@@ -368,12 +383,39 @@ def _scores(
     dataset: ScoredDataset,
     model: ScoredModel,
 ) -> Scores:
+    rankings = [_rank(trial, protocol, embeddings, mirrored) for trial in drawn]
     return Scores(
         protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
-        trials=tuple(_score_trial(trial, protocol, embeddings, mirrored) for trial in drawn),
+        trials=tuple(_of_trial(*pair) for pair in zip(drawn, rankings, strict=True)),
         dataset=dataset,
         model=model,
+        queries=_of_queries(drawn, rankings),
     )
+
+
+def _of_queries(drawn: Sequence[Trial], rankings: Sequence[RankingScores]) -> QueryScores:
+    """Return what each query has scored, over all trials."""
+    places: dict[ImageRecord, int] = {}
+    for trial in drawn:
+        for record in trial.queries:
+            places.setdefault(record, len(places))
+    counts = np.zeros(len(places), np.int64)
+    sums = {name: np.zeros(len(places)) for name in METRICS}
+    for trial, ranking in zip(drawn, rankings, strict=True):
+        own = np.array([places[trial.queries[place]] for place in ranking.valid])
+        counts[own] += 1
+        for name, values in _of_each(ranking).items():
+            sums[name][own] += values
+    valid = np.flatnonzero(counts)
+    people = np.array([record.identity for record in places])
+    metrics = {name: total[valid] / counts[valid] for name, total in sums.items()}
+    return QueryScores.of(people[valid], counts[valid], metrics)
+
+
+def _of_each(ranking: RankingScores) -> dict[str, Float[np.ndarray, " v"]]:
+    """Return the metrics of each valid query."""
+    hits = {f"R{k}": (ranking.ranks <= k).astype(np.float64) for k in (1, 5, 10, 20)}
+    return {**hits, "mAP": ranking.average_precisions, "mINP": ranking.inverse_penalties}
 
 
 def _with(dataset: Dataset, group: Group) -> Dataset:
@@ -449,9 +491,17 @@ def _embed(
     return dict(zip(needed, vectors, strict=True))
 
 
-def _score_trial(
+def similarities(
     trial: Trial, protocol: Protocol, embeddings: Embeddings, mirrored: Embeddings
-) -> TrialScores:
+) -> Float[np.ndarray, "q g"]:
+    """Return the similarities of a trial's queries to its gallery.
+
+    Args:
+        trial: Trial of the protocol.
+        protocol: Protocol, which says what is done at test time.
+        embeddings: Unit vectors of the pictures.
+        mirrored: Unit vectors of the mirror images, if the protocol averages over flips.
+    """
     queries, gallery = (
         _vectors(trial, records, embeddings, mirrored, protocol.test_time_flip)
         for records in (trial.queries, trial.gallery)
@@ -459,13 +509,22 @@ def _score_trial(
     if protocol.test_time_centre == "camera":
         queries = centred_by_camera(queries, trial.queries)
         gallery = centred_by_camera(gallery, trial.gallery)
-    ranking = score_ranking(
-        _similarity(trial, protocol, queries, gallery),
+    return _similarity(trial, protocol, queries, gallery)
+
+
+def _rank(
+    trial: Trial, protocol: Protocol, embeddings: Embeddings, mirrored: Embeddings
+) -> RankingScores:
+    return score_ranking(
+        similarities(trial, protocol, embeddings, mirrored),
         _identities(trial.queries),
         _identities(trial.gallery),
         protocol.hidden(trial),
         protocol.cmc,
     )
+
+
+def _of_trial(trial: Trial, ranking: RankingScores) -> TrialScores:
     return TrialScores(
         number=trial.number,
         metrics=_metrics(ranking),
