@@ -55,6 +55,8 @@ SHARES = (0.1, 0.01, 0.001)
 GALLERIES = tuple(product((0.1, 0.3, 1.0), (1, 3, None)))
 """Galleries by which the chance of nobody is learnt: share of the people, and pictures of each."""
 MOST_QUERIES = 1500
+MOST_TO_DESCRIBE = 800
+"""Pictures of a spectrum among which the directions of largest variance are found."""
 AXES = 8
 """Directions of variance along which pictures are compared with those of the calibration."""
 QUANTILES = 1000
@@ -399,15 +401,17 @@ def _searches(search: Search, seed: int) -> Iterator[tuple[Float[np.ndarray, "q 
     """Yield the best similarities of searches, the size of the gallery, and who is in it."""
     generator = np.random.default_rng(seed)
     people = np.unique(search.gallery_people)
+    every = generator.permutation(len(search.query_people))[:MOST_QUERIES]
+    similarity = search.similarity(every)
     for share, each in GALLERIES:
         count = max(2, round(share * len(people)))
         chosen = generator.choice(people, count, replace=False)
         drawn = np.isin(search.gallery_people, chosen) & _some_of_each(search, each, generator)
-        rows = np.flatnonzero(np.isin(search.query_people, chosen))
-        rows = generator.permutation(rows)[:MOST_QUERIES]
+        places = np.flatnonzero(np.isin(search.query_people[every], chosen))
+        rows = every[places]
         shown = drawn & ~search.hidden[rows]
         same = search.query_people[rows, None] == search.gallery_people
-        there, gone = ask(search.similarity(rows), shown, same)
+        there, gone = ask(similarity[places], shown, same)
         yield there.best, int(drawn.sum()), True
         yield gone.best, int(drawn.sum()), False
 
@@ -448,12 +452,16 @@ def _likeness(
 def _described(rows: Float[np.ndarray, "n d"], distances: Float[np.ndarray, " m"]) -> Likeness:
     mean = rows.mean(axis=0)
     axes = min(AXES, len(rows) - 1, rows.shape[1])
-    _, lengths, directions = np.linalg.svd(rows - mean, full_matrices=False)
-    basis = np.vstack([mean, directions[:axes]]).astype(np.float16).astype(np.float64)
+    some = rows[np.random.default_rng(0).permutation(len(rows))[:MOST_TO_DESCRIBE]] - mean
+    # The directions of largest variance, by the inner products of pictures, of which there are few.
+    variances, weights = np.linalg.eigh(some @ some.T)
+    lengths = np.sqrt(np.maximum(variances[::-1][:axes], 1e-12))
+    directions = (some.T @ weights[:, ::-1][:, :axes] / lengths).T
+    basis = np.vstack([mean, directions]).astype(np.float16).astype(np.float64)
     off = rows - basis[0]
     along = off @ basis[1:].T
     left = np.sqrt(np.maximum((off**2).sum(axis=1) - (along**2).sum(axis=1), 0))
-    scales = [*(lengths[:axes] / np.sqrt(len(rows))), left.mean(), left.std()]
+    scales = [*along.std(axis=0), left.mean(), left.std()]
     ranks = (np.arange(QUANTILES) + 0.5) / QUANTILES
     return Likeness(
         dim=rows.shape[1],
