@@ -1,13 +1,17 @@
 """Commands about scores: evaluate, compare."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vireid import console
 from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
 from vireid.scoring import METRICS
+
+if TYPE_CHECKING:
+    from vireid.datasets import Dataset
+    from vireid.scoring.scores import Group
 
 FEW_PICTURES = 5_000
 """Number of pictures up to which controls are scored unasked; it takes a minute."""
@@ -67,6 +71,12 @@ FEW_PICTURES = 5_000
     "[default: where there are at most 5,000 pictures]",
 )
 @click.option(
+    "--how-sure",
+    type=TO_WRITE,
+    metavar="FOLDER",
+    help="Show whether chances come true and who is told to be nobody; write plot and numbers.",
+)
+@click.option(
     "--out", type=TO_WRITE, help="Results to write, beside what is there.  [default: scores.json]"
 )
 @TRUST_CODE
@@ -79,6 +89,7 @@ def evaluate(
     centre: str,
     validate: bool,
     controls: bool | None,
+    how_sure: Path | None,
     out: Path | None,
     trust_code: bool,
     **asked: Any,
@@ -112,6 +123,27 @@ def evaluate(
             if out:
                 results.keep(beside, out.with_name(results.CONTROLS))
             console.show(tables.beside_controls(scores, beside))
+    if how_sure:
+        for model in evaluation.models_of(models):
+            data = evaluation.dataset_of(model, dataset, root, trust_code=trust_code)
+            _show_how_sure(model, data, how["group"], how_sure, trust_code=trust_code)
+
+
+def _show_how_sure(
+    model: str, data: "Dataset", group: "Group", folder: Path, *, trust_code: bool
+) -> None:
+    from vireid.files import documents
+    from vireid.files.atomic import write_whole
+    from vireid.models.embedder import Embedder
+    from vireid.reports import reliability_view
+    from vireid.scoring import reliability
+
+    found, remark = reliability.measure(Embedder.open(model, trust_code=trust_code), data, group)
+    name = Path(model).absolute().name
+    documents.write_json(folder / f"{name}.json", [each.as_dict() for each in found])
+    write_whole(folder / f"{name}.png", reliability_view.plot(found))
+    console.show(reliability.table(found, remark))
+    console.say(f"plots are in {folder}")
 
 
 @click.command(

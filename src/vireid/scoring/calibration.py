@@ -203,6 +203,11 @@ class Search:
             hidden |= (cameras[a][:, None] == other) & (cameras[b] == one)
         return cls(vectors[a], vectors[b], people[a], people[b], hidden)
 
+    def of(self, rows: Bool[np.ndarray, " q"]) -> "Search":
+        """Return the search of some of the queries."""
+        chosen = self.queries[rows], self.gallery, self.query_people[rows], self.gallery_people
+        return Search(*chosen, self.hidden[rows])
+
     def similarity(self, rows: Any = slice(None)) -> Float[np.ndarray, "_ g"]:
         """Return similarities of some queries to the gallery."""
         found: Float[np.ndarray, "_ g"] = self.queries[rows] @ self.gallery.T

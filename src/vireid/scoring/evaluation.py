@@ -179,7 +179,7 @@ def score_models(
     Raises:
         VireidError: What `score_all` raises; several models that are not of one data set's splits.
     """
-    each = _each(models)
+    each = models_of(models)
     data = _data_of(each, dataset, root, trust_code=trust_code)
     scores = [
         score_all(Embedder.open(model, trust_code=trust_code), found, choose(found), group)
@@ -213,7 +213,7 @@ def score_controls(
     Raises:
         VireidError: What `score_all` raises.
     """
-    data = _data_of(_each(models), dataset, root, trust_code=trust_code)
+    data = _data_of(models_of(models), dataset, root, trust_code=trust_code)
     if most is not None and sum(len(found.groups[group]) for found in data) > most:
         return []
     of_splits = [
@@ -227,7 +227,8 @@ def score_controls(
     ]
 
 
-def _each(models: Sequence[str]) -> list[str]:
+def models_of(models: Sequence[str]) -> list[str]:
+    """Return each model, where a folder may hold those of a data set's splits."""
     return [model for given in models for model in models_in(given)]
 
 
