@@ -394,6 +394,14 @@ class Gallery:
         found = self._store.entries_of(keys)
         return [found.get(key) for key in keys]
 
+    def vectors_of(self, records: Sequence[ImageRecord]) -> Vectors:
+        """Return the vectors of pictures that are here, one in a row for each record.
+
+        Raises:
+            GalleryError: One of them is not here.
+        """
+        return self._store.vectors_of([key_of(record) for record in records])
+
     def sources(self) -> list[Source]:
         """Return the folders and lists that were indexed, in the order of their paths."""
         return [source_from(*note) for note in sorted(self._store.notes(SOURCE).items())]

@@ -144,6 +144,13 @@ class Store(Protocol):
     def entries_of(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
         """Return the entries of some keys, without those it does not hold."""
 
+    def vectors_of(self, keys: Sequence[Key]) -> Vectors:
+        """Return the vectors of pictures by their keys, as float32.
+
+        Raises:
+            GalleryError: It does not hold one of them.
+        """
+
     def add(self, vectors: Vectors, entries: Sequence[Entry]) -> None:
         """Add pictures; one with a key that is there already is replaced.
 

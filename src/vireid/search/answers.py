@@ -32,6 +32,7 @@ from vireid.search.chances import Calibrated, Chances
 from vireid.search.hits import Combination, Grouping, found
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
+from vireid.search.ranking import Ranking
 from vireid.types.arrays import Queries
 from vireid.video.doubts import doubts_about
 
@@ -141,6 +142,8 @@ class Answer:
     """Chance that no picture searched shows the person; None where the model is not calibrated."""
     cautions: tuple[str, ...] = ()
     """Reasons not to rely on the chances."""
+    ranking: Ranking = Ranking()
+    """How hits were ranked beyond similarity."""
 
     @property
     def caveats(self) -> list[str]:
@@ -171,6 +174,7 @@ class Answer:
             "filters": _filters_as_dict(self.filters),
             "grouped_by": self.by,
             "centred": self.centred,
+            "ranking": str(self.ranking),
             "nobody": None if self.nobody is None else round(self.nobody, 6),
             "cautions": list(self.cautions),
             "hits": [_hit_as_dict(hit) for hit in self.hits],
@@ -214,7 +218,8 @@ class Answer:
         if len(self.queries) > 1:
             asked = f"{len(self.queries)} pictures of one person ({self.combined})"
         best = f", the best of each {self.by}" if self.by else ""
-        return f"{asked} among {among} in {Path(self.gallery).name}{best}"
+        ranked = "" if self.ranking == Ranking() else f" ({self.ranking})"
+        return f"{asked} among {among} in {Path(self.gallery).name}{best}{ranked}"
 
 
 def index(
@@ -359,6 +364,7 @@ class Searcher:
         combined: Combination = "mean",
         by: Grouping | None = None,
         centred: bool = False,
+        ranking: Ranking = Ranking(),
     ) -> Answer:
         """Find a person.
 
@@ -380,6 +386,7 @@ class Searcher:
                 knows that stand for themselves.
             centred: Subtract from each vector the mean of its camera's pictures in the gallery;
                 see `Gallery.centred`.
+            ranking: How hits are ranked beyond similarity.
 
         Raises:
             VireidError: Something is missing or does not fit; the message says what to do.
@@ -387,6 +394,11 @@ class Searcher:
         asked = cast(list[Asked], [*query] if isinstance(query, list | tuple) else [query])
         if not asked:
             raise VireidError("there is no query; give at least one picture")
+        if centred and ranking != Ranking():
+            raise VireidError(
+                "vectors less their cameras' means are not ranked further; leave out "
+                "centring, or expansion and re-ranking"
+            )
         known = tuple(understood(each, query_modality, identity) for each in asked)
         searched = _searched(known[0], filters or Filters(), modality)
         plain_ones = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
@@ -394,14 +406,18 @@ class Searcher:
         if centred:
             each = [self._centred(*pair) for pair in zip(known, plain_ones, strict=True)]
         vectors = np.concatenate(each)
-        hits = found(self.gallery, vectors, top, searched, combined, by, centred=centred)
+        hits = found(
+            self.gallery, vectors, top, searched, combined, by, centred=centred, ranking=ranking
+        )
         if not hits and searched.min_similarity is None:
             raise VireidError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
-        judged = self._judged(known, hits, vectors, searched, plain_ones, centred=centred)
-        return Answer(known, judged.hits, *about, judged.nobody, judged.cautions)
+        judged = Chances(hits)
+        if not ranking.expanded:  # which changes what a similarity is worth
+            judged = self._judged(known, hits, vectors, searched, plain_ones, centred=centred)
+        return Answer(known, judged.hits, *about, judged.nobody, judged.cautions, ranking)
 
     def _judged(
         self,
@@ -454,6 +470,7 @@ def search(
     combined: Combination = "mean",
     by: Grouping | None = None,
     centred: bool = False,
+    ranking: Ranking = Ranking(),
     model: str | None = None,
     trust_code: bool = False,
 ) -> list[Answer]:
@@ -474,6 +491,7 @@ def search(
         combined: What counts of several pictures.
         by: Show only the best hit of each person or tracklet.
         centred: Subtract the means of cameras.
+        ranking: How hits are ranked beyond similarity.
         model: Name of a model; by default the one that filled the gallery.
         trust_code: See `Embedder.open`.
 
@@ -503,6 +521,7 @@ def search(
                 combined=combined,
                 by=by,
                 centred=centred,
+                ranking=ranking,
                 modality=modality,
                 query_modality=query_modality,
                 identity=identity,

@@ -317,6 +317,16 @@ class Catalogue:
         found = self._entries("path IN", {str(path) for path, _ in wanted})
         return {entry.record.key: entry for entry in found if entry.record.key in wanted}
 
+    def places_of(self, keys: Iterable[Key]) -> dict[Key, tuple[Modality, int]]:
+        """Return the spectrum and the row of some keys, without those that are not here."""
+        wanted = set(keys)
+        asked = "SELECT modality, row, path, box FROM pictures WHERE path IN"
+        found: dict[Key, tuple[Modality, int]] = {}
+        for some in _in_parts({str(path) for path, _ in wanted}):
+            for modality, row, path, box in self._db.execute(f"{asked} ({_marks(some)})", some):
+                found[Path(path), Box.from_text(box) if box else None] = Modality(modality), row
+        return {key: place for key, place in found.items() if key in wanted}
+
     def with_content(self, contents: Iterable[str]) -> list[Entry]:
         """Return the entries of all pictures whose bytes have one of some hashes."""
         return list(self._entries("content IN", set(contents)))

@@ -153,6 +153,20 @@ class LocalStore:
         with self._lock, self._catalogue.reading():
             return self._catalogue.entries_of(keys)
 
+    def vectors_of(self, keys: Sequence[Key]) -> Vectors:
+        """Return the vectors of pictures by their keys, as float32."""
+        with self._lock, self._reading_vectors() as snapshot:
+            places = self._catalogue.places_of(keys)
+            if missing := [key for key in keys if key not in places]:
+                raise GalleryError(f"{self._folder} does not hold {missing[0][0]}")
+            found = np.zeros((len(keys), self.model.embedding_dim), np.float32)
+            for modality in MODALITIES:
+                own = [number for number, key in enumerate(keys) if places[key][0] is modality]
+                rows, back = np.unique([places[keys[n]][1] for n in own], return_inverse=True)
+                if own:
+                    found[own] = self._vectors(snapshot.stored[modality], rows)[back]
+            return found
+
     def pages(self, filters: Filters = NO_FILTERS) -> Iterator[Page]:
         """Yield the pictures that the filters let pass, some thousand at a time."""
         others = replace(filters, modality=None)
