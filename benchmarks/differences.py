@@ -32,9 +32,8 @@ def time_at_full_size() -> None:
     begin = time.perf_counter()
     statistics.interval(statistics.by_person([one], weights, people))
     first = time.perf_counter()
-    statistics.interval_of_difference(
-        *(statistics.by_person([each], weights, people) for each in (one, other))
-    )
+    one_row, other_row = (statistics.by_person([v], weights, people) for v in (one, other))
+    statistics.interval_of_difference(one_row, other_row)
     second = time.perf_counter()
     statistics.permutation_p(one - other, weights)
     third = time.perf_counter()

@@ -45,8 +45,8 @@ def test_a_real_difference_is_found() -> None:
     better = np.clip(values + 0.05 + 0.1 * generator.standard_normal(400), 0, 1)
     assert statistics.permutation_p(better - values) < 0.001
     people = np.repeat(np.arange(40), 10)
-    sums = [statistics.by_person([each], np.ones(400), people) for each in (better, values)]
-    low, high = statistics.interval_of_difference(*sums) or (0, 0)
+    one, other = (statistics.by_person([v], np.ones(400), people) for v in (better, values))
+    low, high = statistics.interval_of_difference(one, other) or (0, 0)
     assert 0 < low < 0.05 < high < 0.1
 
 

@@ -32,7 +32,7 @@ from vireid.search.chances import Calibrated, Chances
 from vireid.search.hits import Combination, Grouping, found
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
-from vireid.search.ranking import Ranking
+from vireid.search.ranking import BY_SIMILARITY, Ranking
 from vireid.types.arrays import Queries
 from vireid.video.doubts import doubts_about
 
@@ -142,7 +142,7 @@ class Answer:
     """Chance that no picture searched shows the person; None where the model is not calibrated."""
     cautions: tuple[str, ...] = ()
     """Reasons not to rely on the chances."""
-    ranking: Ranking = Ranking()
+    ranking: Ranking = BY_SIMILARITY
     """How hits were ranked beyond similarity."""
 
     @property
@@ -218,7 +218,7 @@ class Answer:
         if len(self.queries) > 1:
             asked = f"{len(self.queries)} pictures of one person ({self.combined})"
         best = f", the best of each {self.by}" if self.by else ""
-        ranked = "" if self.ranking == Ranking() else f" ({self.ranking})"
+        ranked = "" if self.ranking == BY_SIMILARITY else f" ({self.ranking})"
         return f"{asked} among {among} in {Path(self.gallery).name}{best}{ranked}"
 
 
@@ -364,7 +364,7 @@ class Searcher:
         combined: Combination = "mean",
         by: Grouping | None = None,
         centred: bool = False,
-        ranking: Ranking = Ranking(),
+        ranking: Ranking = BY_SIMILARITY,
     ) -> Answer:
         """Find a person.
 
@@ -394,7 +394,7 @@ class Searcher:
         asked = cast(list[Asked], [*query] if isinstance(query, list | tuple) else [query])
         if not asked:
             raise VireidError("there is no query; give at least one picture")
-        if centred and ranking != Ranking():
+        if centred and ranking != BY_SIMILARITY:
             raise VireidError(
                 "vectors less their cameras' means are not ranked further; leave out "
                 "centring, or expansion and re-ranking"
@@ -406,9 +406,8 @@ class Searcher:
         if centred:
             each = [self._centred(*pair) for pair in zip(known, plain_ones, strict=True)]
         vectors = np.concatenate(each)
-        hits = found(
-            self.gallery, vectors, top, searched, combined, by, centred=centred, ranking=ranking
-        )
+        how: Any = {"centred": centred, "ranking": ranking}
+        hits = found(self.gallery, vectors, top, searched, combined, by, **how)
         if not hits and searched.min_similarity is None:
             raise VireidError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
@@ -470,7 +469,7 @@ def search(
     combined: Combination = "mean",
     by: Grouping | None = None,
     centred: bool = False,
-    ranking: Ranking = Ranking(),
+    ranking: Ranking = BY_SIMILARITY,
     model: str | None = None,
     trust_code: bool = False,
 ) -> list[Answer]:

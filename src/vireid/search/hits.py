@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from vireid.gallery import Filters, Gallery, Hit
 from vireid.records import ImageRecord
-from vireid.search.ranking import Ranking
+from vireid.search.ranking import BY_SIMILARITY, Ranking
 from vireid.types.arrays import Queries
 
 Combination = Literal["mean", "best"]
@@ -27,7 +27,7 @@ def found(
     by: Grouping | None = None,
     *,
     centred: bool = False,
-    ranking: Ranking = Ranking(),
+    ranking: Ranking = BY_SIMILARITY,
 ) -> tuple[Hit, ...]:
     """Return the hits of queries that show one person.
 

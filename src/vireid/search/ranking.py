@@ -5,8 +5,8 @@ Annotation", TPAMI 2019): the query becomes the sum of itself and its k best hit
 similarity to the power of alpha, at length one; then it is searched for again. It helps where the
 best hits are right, and leads astray where they are not.
 
-k-reciprocal re-ranking of the best hits alone: `scoring.re_ranking` has the formulas. Its queries are
-this one, its gallery are the best hits. Similarities stay what they were; only the order changes.
+k-reciprocal re-ranking of the best hits alone: `scoring.re_ranking` has the formulas. The only query
+is this one, and its gallery are the best hits. Similarities stay; only the order changes.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from vireid.scoring.re_ranking import KReciprocal, re_rank
 from vireid.types.arrays import Queries
 
 MOST_RE_RANKED = 2000
+PAPER = KReciprocal()
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Ranking:
     alpha: float = 3.0
     re_ranked: int = 0
     """Number of best hits that are re-ranked; 0: none."""
-    k_reciprocal: KReciprocal = KReciprocal()
+    k_reciprocal: KReciprocal = PAPER
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense.
@@ -82,3 +83,7 @@ class Ranking:
             (score,) = re_rank(query, vectors, None, self.k_reciprocal)
             best = [best[place] for place in np.argsort(-score, kind="stable")]
         return [replace(hit, rank=rank) for rank, hit in enumerate([*best, *rest], 1)]
+
+
+BY_SIMILARITY = Ranking()
+"""The usual ranking: by similarity alone."""
