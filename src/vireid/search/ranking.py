@@ -5,8 +5,8 @@ Annotation", TPAMI 2019): the query becomes the sum of itself and its k best hit
 similarity to the power of alpha, at length one; then it is searched for again. It helps where the
 best hits are right, and leads astray where they are not.
 
-k-reciprocal re-ranking of the best hits alone: `scoring.re_ranking` has the formulas. The only query
-is this one, and its gallery are the best hits. Similarities stay; only the order changes.
+k-reciprocal re-ranking of the best hits alone: `scoring.re_ranking` has the formulas. The only
+query is this one, and its gallery are the best hits. Similarities stay; only the order changes.
 """
 
 from collections.abc import Sequence
