@@ -16,7 +16,7 @@ def crowd(
     seed: int = 0,
     first: int = 0,
     dim: int = 32,
-    shift: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[Vectors, list[ImageRecord]]:
     """Return unit vectors and their records: so many pictures of each person under four cameras.
 
@@ -27,7 +27,7 @@ def crowd(
         seed: Seed.
         first: Number of the first person.
         dim: Numbers in a vector.
-        shift: How far all pictures are moved along one direction.
+        shift: How far all pictures are moved along each of two directions.
     """
     generator = np.random.default_rng(seed)
     persons = generator.standard_normal((people, dim)) / np.sqrt(dim)
@@ -37,7 +37,7 @@ def crowd(
             for picture in range(each):
                 off = generator.standard_normal(dim) * noise / np.sqrt(dim)
                 vector = person + off
-                vector[0] += shift
+                vector[:2] += shift
                 vectors.append(vector / np.linalg.norm(vector))
                 path = Path(f"/crowd/cam{place}/{number:04}/{picture}.jpg")
                 records.append(ImageRecord(path, modality, number, f"cam{place}"))
