@@ -85,9 +85,10 @@ class Report:
         rates = [float(group["lr"]) for group in stage.optimizer.param_groups]
         seconds = time.perf_counter() - self._since
         log.info(
-            "%s %d/%d  %s%s  %.1f s  learning rate %s",
+            "%s %d/%d  %s%s  %.1f s  learning rate %s%s",
             *(stage.name, position.epoch, stage.epochs, _in_words(sums.means)),
             *(self._speed_in_words(), seconds, "/".join(f"{rate:.3g}" for rate in rates)),
+            self._left_in_words(position, seconds, sums.steps),
         )
         line = Epoch(
             stage=stage.name,
@@ -124,6 +125,13 @@ class Report:
         lines = [*kept, Measured(name, stage, when, figures, epoch)]
         write_whole(self._measures, b"".join(map(documents.as_line, lines)))
 
+    def _left_in_words(self, position: Position, seconds: float, steps: int) -> str:
+        """Return how long the run will take from here, at the speed of this epoch."""
+        left = self._steps_before(Position(len(self._stages))) - self._steps_before(position)
+        if not left or not steps:
+            return ""
+        return f"  {_duration(left * seconds / steps)} left"
+
     def _steps_before(self, position: Position) -> int:
         epochs = [*(stage.epochs for stage in self._stages[: position.stage]), position.epoch]
         done: int = sum(map(mul, epochs, self._steps))
@@ -146,6 +154,14 @@ class Report:
                 "the triplet loss has stood at ln 2 for three epochs: all pictures may have got "
                 "one embedding; lower the learning rate, or give it more epochs to warm up"
             )
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in the two units that matter."""
+    minutes, hours = round(seconds / 60), int(seconds // 3600)
+    if hours:
+        return f"{hours} h {round(seconds % 3600 / 60)} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
 
 def _in_words(losses: Mapping[str, float]) -> str:

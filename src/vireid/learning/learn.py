@@ -18,11 +18,11 @@ from vireid.files import user_code
 from vireid.learning import devices, initial_weights, preflight
 from vireid.learning.devices import Precision, Wanted, this_process
 from vireid.learning.history import LOSSES
-from vireid.learning.loop import CHECKPOINT, fit
+from vireid.learning.loop import AfterEpoch, fit
 from vireid.learning.run_log import logging_to
 from vireid.method import Method
 from vireid.models import runs
-from vireid.models.runs import Details, RunError
+from vireid.models.runs import CHECKPOINT, Details, RunError
 from vireid.recipes import recipe as recipes
 from vireid.recipes.recipe import Recipe
 from vireid.records import ImageRecord
@@ -31,13 +31,16 @@ from vireid.training_data.loading import PackedTrainingData
 log = logging.getLogger(__name__)
 
 
-def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
+def learn(
+    recipe: Recipe, folder: Path, *, resume: bool = False, after_epoch: AfterEpoch | None = None
+) -> Method:
     """Train by a recipe, and leave a run folder behind.
 
     Args:
         recipe: Recipe that says what to learn, from what and how.
         folder: A new or empty folder; with `resume`, that of a run of this recipe.
         resume: Continue the run where it stopped.
+        after_epoch: Looks at what was learnt after each epoch; see `loop.fit`.
 
     Raises:
         VireidError: There is a run already, or it is another's; data or weights are missing.
@@ -45,7 +48,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     process = this_process()
     recipes.check_can_be_read_back(recipe)
     recipe, dataset, data = opened(recipe)
-    details = _details(dataset, data)
+    details = replace(_details(dataset, data), device=devices.described(process))
     resume = resume and not runs.is_empty(folder)
     if resume:
         runs.check_same(folder, recipe, details)
@@ -72,6 +75,7 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
             save_minutes=recipe.save_minutes,
             resume=resume,
             tensorboard=recipe.tensorboard,
+            after_epoch=after_epoch,
         )
         if process.is_main_process:
             runs.finish(folder, method, recipe)

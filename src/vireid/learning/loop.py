@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -22,9 +22,13 @@ from vireid.learning.history import When
 from vireid.learning.journal import Report
 from vireid.learning.stop_requests import StopRequests
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.models.runs import CHECKPOINT
 
 log = logging.getLogger(__name__)
-CHECKPOINT = "checkpoint.pt"
+
+
+AfterEpoch = Callable[[Method, Stage[Any], Position], None]
+"""Looks at a method after an epoch."""
 
 
 class DivergedError(VireidError):
@@ -41,6 +45,7 @@ def fit(
     save_minutes: float = 10.0,
     resume: bool = False,
     tensorboard: bool = False,
+    after_epoch: AfterEpoch | None = None,
 ) -> None:
     """Train through every stage; a step's random numbers depend on seed and position alone.
 
@@ -56,6 +61,8 @@ def fit(
         save_minutes: Minutes between two checkpoints within an epoch.
         resume: Go on from the checkpoint in the folder, if there is one.
         tensorboard: Write losses for TensorBoard too.
+        after_epoch: Called after each epoch by one process, in eval mode, with the method, the
+            stage and the position: to look at what was learnt so far.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM came; where the run stood was saved.
@@ -86,6 +93,7 @@ def fit(
             save_seconds=60 * save_minutes,
             report=report,
             stop=stop,
+            after_epoch=after_epoch if main else None,
         )
         for number in range(begin.stage, len(stages)):
             fitting.learn(number, saved if number == begin.stage else None)
@@ -148,6 +156,7 @@ class _Fitting:
     save_seconds: float
     report: Report
     stop: StopRequests
+    after_epoch: AfterEpoch | None = None
     saved_at: float = 0.0
 
     def learn(self, number: int, saved: Checkpoint | None) -> None:
@@ -242,6 +251,12 @@ class _Fitting:
             stage.schedule.step()
         self.report.epoch_ends(position, sums)
         self._measure_epoch(position)
+        if self.after_epoch:
+            self.method.eval()
+            with torch.no_grad():
+                self.after_epoch(self.method, stage, position)
+            for part in stage.trains:
+                part.train()
         self._save(position, Sums())
         if self._asked_to_stop():
             raise Interrupted(self._stopped_at(position))
