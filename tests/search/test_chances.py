@@ -53,10 +53,10 @@ def calibrated(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def gallery(calibrated: Path, people: Path, tmp_path: Path) -> Path:
+def gallery(run: Run, calibrated: Path, people: Path, tmp_path: Path) -> Path:
     path = tmp_path / "site.gallery"
-    words = ["index", people, "--out", path, "--model", calibrated]
-    vireid(list(map(str, words)), standalone_mode=False)
+    status, _, errors = run("index", people, "--out", path, "--model", calibrated)
+    assert status == 0, errors
     return path
 
 

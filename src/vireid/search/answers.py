@@ -10,6 +10,7 @@ from types import EllipsisType
 from typing import Any, cast
 
 import numpy as np
+from jaxtyping import Float
 from rich.table import Table
 
 from vireid.console import plain, printable, shortened
@@ -424,7 +425,7 @@ class Searcher:
         hits: tuple[Hit, ...],
         vectors: Queries,
         filters: Filters,
-        plain_ones: Sequence[Queries],
+        plain_ones: Sequence[Float[np.ndarray, "1 d"]],
         *,
         centred: bool,
     ) -> Chances:
