@@ -28,7 +28,8 @@ def recipe(folder: Path, root: Path) -> Path:
 
 def test_a_run_is_looked_at_while_it_learns(run: Run, root: Path, tmp_path: Path) -> None:
     asked = ("train", recipe(tmp_path, root), "--validate")
-    status, _, errors = run(*asked, "--validate-every", 2, "--out", tmp_path / "seen")
+    looked = ("--validate-every", 2, "--track", "tensorboard")
+    status, _, errors = run(*asked, *looked, "--out", tmp_path / "seen")
     assert status == 0, errors
     assert "validation people after" in errors
     lines = history.read_validation(tmp_path / "seen/validation.jsonl")
@@ -40,6 +41,7 @@ def test_a_run_is_looked_at_while_it_learns(run: Run, root: Path, tmp_path: Path
     assert details["began"] < details["ended"]
     assert details["device"].startswith("1 x ")
     assert details["host"]
+    assert list((tmp_path / "seen/vireid").glob("*tfevents*"))
     assert run(*asked, "--out", tmp_path / "unseen")[0] == 0
     unseen = json.loads((tmp_path / "unseen/run.json").read_text(encoding="utf-8"))
     assert unseen["fingerprint"] == details["fingerprint"]
@@ -64,6 +66,19 @@ def test_what_a_run_has_learnt_so_far_is_scored_under_its_name(
     (folder / "checkpoint.pt").write_bytes(b"broken")
     with pytest.raises(RunError, match="damaged"):
         load_checkpoint(folder)
+
+
+def test_trackers_that_are_not_there_are_refused_before_anything(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    asked = ("train", recipe(tmp_path, root), "--out", tmp_path / "run")
+    status, _, errors = run(*asked, "--track", "wandbb")
+    assert status == 1
+    assert "there is no tracker 'wandbb'; did you mean 'wandb'?" in errors
+    status, _, errors = run(*asked, "--track", "aim")
+    assert status == 1
+    assert "the tracker aim is not installed" in errors
+    assert not (tmp_path / "run").exists()
 
 
 def test_people_who_are_learnt_from_are_not_validated_on(

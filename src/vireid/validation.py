@@ -6,6 +6,7 @@ data set's usual protocol, and writes a line of `validation.jsonl`.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ def every(epochs: int, recipe: Recipe, folder: Path) -> AfterEpoch:
     protocol = named_protocols.choose(dataset)[0]
     people = len({record.identity for record in dataset.train})
 
-    def look(method: Method, stage: Stage[Any], position: Position) -> None:
+    def look(method: Method, stage: Stage[Any], position: Position) -> Mapping[str, float] | None:
         if position.epoch % epochs and position.epoch != stage.epochs:
-            return
+            return None
         network, _ = in_torch(method)
         card = card_of(method, recipe, folder.name, str(folder), "unfinished")
         training = Training(recipe.data.learn_from, people, recipe.seed)
@@ -63,6 +64,7 @@ def every(epochs: int, recipe: Recipe, folder: Path) -> AfterEpoch:
         )
         metrics = {name: mean[name] for name in METRICS}
         _keep(folder, Validated(stage.name, position.stage, position.epoch, metrics))
+        return metrics
 
     return look
 

@@ -42,6 +42,13 @@ from vireid.cli.options import EXISTING_FILE, TO_WRITE, examples, recipe_file
     "chosen by it.",
 )
 @click.option(
+    "--track",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    help="Tell a tracker that accelerate knows: tensorboard, trackio, wandb, mlflow ...",
+)
+@click.option(
     "--weights",
     type=EXISTING_FILE,
     help="ImageNet's, or CLIP's, in a file: settings.weights, and settings.pretrained=true.",
@@ -59,6 +66,7 @@ def train(
     trials: str | None,
     validate: bool,
     validate_every: int | None,
+    trackers: tuple[str, ...],
     weights: Path | None,
     dry_run: bool,
 ) -> None:
@@ -79,8 +87,8 @@ def train(
         return
     splits = None if trials is None else recipes.numbers(trials)
     folder = out or folder_for(recipe.stem, resume=resume)
-    if splits and validate_every:
-        raise click.UsageError("Splits have no validation people; leave --validate-every out.")
+    if splits and (validate_every or trackers):
+        raise click.UsageError("Leave --validate-every and --track out where there are --trials.")
     if splits:
         learn_trials(wanted, folder, splits, resume=resume)
         return
@@ -89,7 +97,7 @@ def train(
         from vireid import validation
 
         look = validation.every(validate_every, wanted, folder)
-    learn(wanted, folder, resume=resume, after_epoch=look)
+    learn(wanted, folder, resume=resume, after_epoch=look, trackers=trackers)
     _plot(folder)
 
 

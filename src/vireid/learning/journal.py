@@ -13,6 +13,7 @@ from vireid.files.atomic import write_whole, writing_to
 from vireid.learning import history
 from vireid.learning.checkpoints import Position, Sums
 from vireid.learning.history import LOSSES, MEASURES, Epoch, Measured, When
+from vireid.learning.tracking import Track
 from vireid.method import Stage
 from vireid.progress import tell
 
@@ -35,7 +36,9 @@ class Report:
         *,
         active: bool = True,
         tensorboard: bool = False,
+        tell_trackers: Track | None = None,
     ) -> None:
+        self._tell_trackers, self._epochs = tell_trackers, 0
         self._stages = stages
         self._steps = [len(s.batches(0)) if s.epochs else 0 for s in stages]
         """Steps of an epoch, for each stage."""
@@ -103,6 +106,10 @@ class Report:
         way_out = "make room and go on with --resume"
         with writing_to(self._losses, way_out), self._losses.open("ab") as file:
             file.write(documents.as_line(line))
+        self._epochs = sum(s.epochs for s in self._stages[: position.stage]) + position.epoch
+        told = {f"{stage.name}/{name}": loss for name, loss in sums.means.items()}
+        told |= {"learning rate": max(rates), "pictures a second": self._speed}
+        self.track(told)
         if self._board:
             for name, loss in sums.means.items():
                 self._board.add_scalar(f"{stage.name}/{name}", loss, position.epoch)
@@ -115,6 +122,7 @@ class Report:
         name = self._stages[stage].name
         if when != "during":
             log.info("%s %s  %s", when, name, _in_words(figures))
+        self.track({f"{name}/{each}": value for each, value in figures.items()})
         old = history.read_measures(self._measures) if self._measures.exists() else []
         kept = [
             line
@@ -124,6 +132,11 @@ class Report:
         ]
         lines = [*kept, Measured(name, stage, when, figures, epoch)]
         write_whole(self._measures, b"".join(map(documents.as_line, lines)))
+
+    def track(self, values: Mapping[str, float]) -> None:
+        """Tell trackers values of the epoch that has ended last."""
+        if self._active and self._tell_trackers and values:
+            self._tell_trackers(values, self._epochs)
 
     def _left_in_words(self, position: Position, seconds: float, steps: int) -> str:
         """Return how long the run will take from here, at the speed of this epoch."""

@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 from vireid import datasets, records
 from vireid.datasets import Dataset
 from vireid.files import user_code
-from vireid.learning import devices, initial_weights, preflight
+from vireid.learning import devices, initial_weights, preflight, tracking
 from vireid.learning.devices import Precision, Wanted, this_process
 from vireid.learning.history import LOSSES
 from vireid.learning.loop import AfterEpoch, fit
@@ -32,7 +32,12 @@ log = logging.getLogger(__name__)
 
 
 def learn(
-    recipe: Recipe, folder: Path, *, resume: bool = False, after_epoch: AfterEpoch | None = None
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    after_epoch: AfterEpoch | None = None,
+    trackers: Sequence[str] = (),
 ) -> Method:
     """Train by a recipe, and leave a run folder behind.
 
@@ -41,10 +46,12 @@ def learn(
         folder: A new or empty folder; with `resume`, that of a run of this recipe.
         resume: Continue the run where it stopped.
         after_epoch: Looks at what was learnt after each epoch; see `loop.fit`.
+        trackers: Names of trackers; see `loop.fit`.
 
     Raises:
         VireidError: There is a run already, or it is another's; data or weights are missing.
     """
+    tracking.check(trackers)
     process = this_process()
     recipes.check_can_be_read_back(recipe)
     recipe, dataset, data = opened(recipe)
@@ -76,6 +83,7 @@ def learn(
             resume=resume,
             tensorboard=recipe.tensorboard,
             after_epoch=after_epoch,
+            trackers=trackers,
         )
         if process.is_main_process:
             runs.finish(folder, method, recipe)
