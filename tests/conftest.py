@@ -1,6 +1,11 @@
 """Shapes and types of every public function are checked while the tests run."""
 
-from jaxtyping import install_import_hook
+import os
+
+# Several workers share the processors; what a test starts in a process of its own does so too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from jaxtyping import install_import_hook  # noqa: E402
 
 # jaxtyping wants an expression. An int is a good float here, as for every type checker; and
 # methods are decorated one by one, where beartype cannot know what Self is.
