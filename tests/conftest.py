@@ -5,7 +5,7 @@ import os
 # Several workers share the processors; what a test starts in a process of its own does so too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from jaxtyping import install_import_hook  # noqa: E402
+from jaxtyping import install_import_hook
 
 # jaxtyping wants an expression. An int is a good float here, as for every type checker; and
 # methods are decorated one by one, where beartype cannot know what Self is.
