@@ -21,6 +21,7 @@ STEPS = 3
 SMALL = {
     "trunk": "resnet18",
     "width": 0.125,
+    "osnet_width": 0.25,
     "clip": "tiny RN",
     "picture": (HEIGHT, WIDTH),
     "pretrained": False,

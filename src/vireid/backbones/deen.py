@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from vireid.backbones.two_stream import TwoStreamCNN
 from vireid.records import Modality
-from vireid.types.tensors import FeatureMaps, Images
+from vireid.types.tensors import Images
 
+Maps = Float[Tensor, "n _ _ _"]
+"""Feature maps of any channels, rows and columns."""
 DILATIONS = (1, 2, 3)
 MADE = 2
 """Views that are made of a map; the map itself is the first."""
@@ -48,7 +50,7 @@ class DEEN(nn.Module):
         *layers, last = self.trunk.shared
         for layer, join in zip(layers, self.joins, strict=True):
             maps = join(layer(maps), maps)
-        views: FeatureMaps = last(self.expand(maps))
+        views: Maps = last(self.expand(maps))
         return torch.stack(views.mean(dim=(2, 3)).chunk(self.views), dim=1)
 
 
@@ -60,8 +62,8 @@ class _Join(nn.Module):
         self.by_channel = _ByChannel(own, earlier, 2 if halve else 1)
         self.by_place = _ByPlace(own, earlier)
 
-    def forward(self, maps: FeatureMaps, earlier: FeatureMaps) -> FeatureMaps:
-        joined: FeatureMaps = self.by_place(self.by_channel(maps, earlier), earlier)
+    def forward(self, maps: Maps, earlier: Maps) -> Maps:
+        joined: Maps = self.by_place(self.by_channel(maps, earlier), earlier)
         return joined
 
 
@@ -76,11 +78,11 @@ class _ByChannel(nn.Module):
         self.out = nn.Conv2d(earlier, own, 1, stride=stride)
         self.norm = _nothing_at_first(own)
 
-    def forward(self, maps: FeatureMaps, earlier: FeatureMaps) -> FeatureMaps:
+    def forward(self, maps: Maps, earlier: Maps) -> Maps:
         theta, phi = self.theta(maps).flatten(2), self.phi(earlier).flatten(2)
         match = theta @ phi.transpose(1, 2) / phi.shape[1]
         seen = (match @ self.g(earlier).flatten(2)).unflatten(2, earlier.shape[2:])
-        added: FeatureMaps = self.norm(self.out(seen))
+        added: Maps = self.norm(self.out(seen))
         return maps + added
 
 
@@ -99,16 +101,16 @@ class _ByPlace(nn.Module):
         self.out = nn.Conv2d(inner, own, 1)
         self.norm = _nothing_at_first(own)
 
-    def forward(self, maps: FeatureMaps, earlier: FeatureMaps) -> FeatureMaps:
+    def forward(self, maps: Maps, earlier: Maps) -> Maps:
         theta = _cut(self.theta(maps))
         phi, g = _cut(self.phi(earlier)), _cut(self.g(earlier))
         match = phi.transpose(1, 2) @ theta / phi.shape[2]
         seen = (g @ match).reshape(len(maps), -1, *maps.shape[2:])
-        added: FeatureMaps = self.norm(self.out(seen))
+        added: Maps = self.norm(self.out(seen))
         return maps + added
 
 
-def _cut(maps: FeatureMaps) -> Float[Tensor, "n twice half"]:
+def _cut(maps: Maps) -> Float[Tensor, "n _ _"]:
     """Return two channels for each, one for each half of its places; their number is even."""
     return maps.reshape(len(maps), 2 * maps.shape[1], -1)
 
@@ -129,12 +131,12 @@ class _Expansion(nn.Module):
         self.leave = nn.ModuleList(nn.Conv2d(inner, channels, 1) for _ in range(MADE))
         self.dropout = nn.Dropout(0.01)
 
-    def forward(self, maps: FeatureMaps) -> FeatureMaps:
+    def forward(self, maps: Maps) -> Maps:
         made = [
             leave(torch.stack([look(maps) for look in looks]).mean(dim=0).relu())  # type: ignore[attr-defined]
             for looks, leave in zip(self.looks, self.leave, strict=True)
         ]
-        views: FeatureMaps = self.dropout(torch.cat([maps, *made]))
+        views: Maps = self.dropout(torch.cat([maps, *made]))
         return views
 
 

@@ -9,8 +9,10 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from vireid.records import Modality
-from vireid.types.tensors import Embeddings, FeatureMaps, Images
+from vireid.types.tensors import Embeddings, Images
 
+Maps = Float[Tensor, "n _ _ _"]
+"""Feature maps of any channels, rows and columns."""
 Form = Literal["plain", "ibn", "ain"]
 """Instance normalisation: none, as in IBN-Net, or where a search has put it."""
 CHANNELS = (64, 256, 384, 512)
@@ -113,12 +115,12 @@ class Block(nn.Module):
             self.past.extend([nn.Conv2d(enters, leaves, 1, bias=False), nn.BatchNorm2d(leaves)])
         self.after = _instance_norm(leaves) if place == "after" else nn.Identity()
 
-    def forward(self, maps: FeatureMaps) -> FeatureMaps:
+    def forward(self, maps: Maps) -> Maps:
         """Return maps of as many rows and columns."""
         entered = self.enter(maps)
         seen = [stream(entered) for stream in self.streams]
         gated = torch.stack([self.gate(each) * each for each in seen]).sum(dim=0)
-        summed: FeatureMaps = self.after(self.leave(gated) + self.past(maps))
+        summed: Maps = self.after(self.leave(gated) + self.past(maps))
         return summed.relu()
 
 
