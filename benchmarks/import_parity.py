@@ -102,8 +102,9 @@ def _llcm(clone: Clone) -> Iterator[Case]:
 
 
 def _torchreid(clone: Clone) -> Iterator[Case]:
-    from parity.released import importing
     from torch.nn import functional
+
+    from parity.released import importing
 
     for file, names in (
         ("osnet", ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25", "osnet_ibn_x1_0")),
@@ -124,8 +125,9 @@ def _torchreid(clone: Clone) -> Iterator[Case]:
 
 
 def _fast_reid(clone: Clone) -> Iterator[Case]:
-    from parity.released import importing
     from torch.nn import functional
+
+    from parity.released import importing
 
     with importing(clone.folder) as load:
         config = load("fastreid.config")
@@ -155,8 +157,8 @@ def difference(case: Case, folder: Path) -> tuple[float, float]:
     where it is small, equal vectors would tell little.
     """
     import torch
-    from parity.inputs import fill, normal
 
+    from parity.inputs import fill, normal
     from vireid.models import runs
     from vireid.models.importing import import_checkpoint
     from vireid.records import Modality

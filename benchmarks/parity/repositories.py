@@ -83,9 +83,7 @@ class Clone:
     """Commit that is checked out, in full."""
 
 
-def recognised(
-    folder: Path, *, any_commit: bool, known: Sequence[Repository] = STEPS
-) -> Clone:
+def recognised(folder: Path, *, any_commit: bool, known: Sequence[Repository] = STEPS) -> Clone:
     """Return what a folder is a clone of.
 
     Args:

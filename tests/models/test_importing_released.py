@@ -19,7 +19,7 @@ from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning import initial_weights
 from vireid.methods.released import Released
-from vireid.models import export, runs
+from vireid.models import runs
 from vireid.models.card import VISIBLE_ONLY
 from vireid.models.importing import import_checkpoint
 from vireid.records import Modality
@@ -341,6 +341,11 @@ def osnet() -> OsnetLike:
     return OsnetLike("plain")
 
 
+@pytest.fixture(scope="module")
+def fast_reid() -> FastReidLike:
+    return FastReidLike(ibn=False, power=None)
+
+
 def test_mmn(mmn: MmnLike, tmp_path: Path) -> None:
     made = import_checkpoint(
         "mmn", saved(mmn.state_dict(), tmp_path / "a.t"), tmp_path / "model", SIZE
@@ -349,7 +354,6 @@ def test_mmn(mmn: MmnLike, tmp_path: Path) -> None:
     assert made.identities == PEOPLE
     told = {name for names in made.left.values() for name in names}
     assert {"decode.weight", "fc1.bias", "bn2.weight", "bottleneck3.bias"} <= told
-    assert mmn.state_dict().keys() - told == mmn.state_dict().keys() - told - {"decode.weight"}
     assert len(mmn.state_dict().keys() - told) == made.taken
 
 
@@ -364,9 +368,9 @@ def test_deen(regdb: bool, tmp_path: Path) -> None:
     assert Embedder.open(tmp_path / "model").card.embedding_dim == 3 * (1024 if regdb else 2048)
 
 
-@pytest.mark.parametrize(("ibn", "power"), [(False, None), (True, 2.5)])
-def test_fast_reid(ibn: bool, power: float | None, tmp_path: Path) -> None:
-    net = FastReidLike(ibn=ibn, power=power)
+@pytest.mark.parametrize("power", [None, 2.5])
+def test_fast_reid(power: float | None, fast_reid: FastReidLike, tmp_path: Path) -> None:
+    net = FastReidLike(ibn=True, power=power) if power else fast_reid
     file = saved(net.state_dict(), tmp_path / "a.pth", "model")
     made = import_checkpoint("fastreid", file, tmp_path / "model", SIZE)
     check_same(tmp_path / "model", net.embedded)
@@ -393,8 +397,6 @@ def test_what_has_seen_one_spectrum_says_so(osnet: OsnetLike, tmp_path: Path) ->
     assert "learnt from visible pictures only" in answer.output
     assert json.loads((model / "run.json").read_text())["imported"]["visible_only"] is True
     assert Embedder.open(model).card.caveat == VISIBLE_ONLY
-    export.export(model, tmp_path / "exported")
-    assert Embedder.open(tmp_path / "exported").card.caveat == VISIBLE_ONLY
 
 
 def test_a_run_can_start_from_it(osnet: OsnetLike, tmp_path: Path) -> None:
@@ -470,13 +472,11 @@ OTHERS: dict[str, tuple[str, dict[str, Tensor | None], str]] = {
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_another_network_is_refused(
-    case: str, mmn: MmnLike, osnet: OsnetLike, tmp_path: Path
+    case: str, mmn: MmnLike, osnet: OsnetLike, fast_reid: FastReidLike, tmp_path: Path
 ) -> None:
     form, values, told = OTHERS[case]
-    if form == "fastreid":
-        base: Mapping[str, Tensor] = FastReidLike(ibn=False, power=None).state_dict()
-    else:
-        base = osnet.state if form == "osnet" else mmn.state_dict()
+    known = {"fastreid": fast_reid.state_dict(), "osnet": osnet.state}
+    base: Mapping[str, Tensor] = known.get(form, mmn.state_dict())
     gone = tuple(name for name, value in values.items() if value is None)
     state = {n: v for n, v in base.items() if not (gone and n.startswith(gone))}
     state |= {name: value for name, value in values.items() if value is not None}

@@ -50,7 +50,7 @@ class DEEN(nn.Module):
         *layers, last = self.trunk.shared
         for layer, join in zip(layers, self.joins, strict=True):
             maps = join(layer(maps), maps)
-        views: Maps = last(self.expand(maps))
+        views: Tensor = last(self.expand(maps))
         return torch.stack(views.mean(dim=(2, 3)).chunk(self.views), dim=1)
 
 
@@ -131,12 +131,12 @@ class _Expansion(nn.Module):
         self.leave = nn.ModuleList(nn.Conv2d(inner, channels, 1) for _ in range(MADE))
         self.dropout = nn.Dropout(0.01)
 
-    def forward(self, maps: Maps) -> Maps:
+    def forward(self, maps: Maps) -> Float[Tensor, "views _ _ _"]:
         made = [
             leave(torch.stack([look(maps) for look in looks]).mean(dim=0).relu())  # type: ignore[attr-defined]
             for looks, leave in zip(self.looks, self.leave, strict=True)
         ]
-        views: Maps = self.dropout(torch.cat([maps, *made]))
+        views: Tensor = self.dropout(torch.cat([maps, *made]))
         return views
 
 
