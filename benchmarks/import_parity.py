@@ -54,7 +54,7 @@ def cases_of(clone: Clone) -> Iterator[Case]:
 def _without_imagenet(resnet: ModuleType) -> None:
     """Let a released resnet.py begin with random weights, where it asks for a download."""
     made = resnet.resnet50
-    vars(resnet)["resnet50"] = lambda pretrained=False, **more: made(pretrained=False, **more)
+    vars(resnet)["resnet50"] = lambda **asked: made(**{**asked, "pretrained": False})
 
 
 def _two_streams(folder: Path, *given: Any) -> Any:
@@ -115,13 +115,12 @@ def _torchreid(clone: Clone) -> Iterator[Case]:
             module = load(file)
         for name in names:
             net = getattr(module, name)(num_classes=PEOPLE, pretrained=False)
-            yield (
-                name,
-                "osnet",
-                net,
-                "state_dict",
-                lambda images, _, net=net: functional.normalize(net(images), dim=1),
-            )
+
+            def embed(images: "Tensor", _: int, net: Any = net) -> "Tensor":
+                found: Tensor = functional.normalize(net(images), dim=1)
+                return found
+
+            yield name, "osnet", net, "state_dict", embed
 
 
 def _fast_reid(clone: Clone) -> Iterator[Case]:

@@ -105,6 +105,9 @@ class ToyData:
 
         return ToyEpoch(replace(self, before_step=nothing), batch)
 
+    def unseen(self) -> "ToyData | None":
+        return None
+
     def described(self) -> list[dict[str, str]]:
         return [
             KNOWN | {"top": f"{colour} t-shirt"} for colour in ("black", "grey", "red", "white")

@@ -18,13 +18,13 @@ class HalfInstanceNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
-        self.instance = nn.InstanceNorm2d(self.half, affine=True)
-        self.batch = nn.BatchNorm2d(channels - self.half)
+        self.first = channels // 2
+        self.instance = nn.InstanceNorm2d(self.first, affine=True)
+        self.batch = nn.BatchNorm2d(channels - self.first)
 
     def forward(self, maps: FeatureMaps) -> FeatureMaps:
         """Return normalised maps of the same shape."""
-        first, rest = maps[:, : self.half], maps[:, self.half :]
+        first, rest = maps[:, : self.first], maps[:, self.first :]
         return torch.cat([self.instance(first), self.batch(rest)], dim=1)
 
 
