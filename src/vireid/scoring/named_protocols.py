@@ -41,6 +41,7 @@ class Offer:
 
 _BOTH_WAYS: tuple[Direction, ...] = ("visible-to-infrared", "infrared-to-visible")
 _TEN = tuple(range(10))
+_FOUR = tuple(f"cam{number}" for number in range(1, 5))
 _SYSU = Protocol(
     id="sysu/official",
     dataset="SYSU-MM01 and its layout",
@@ -130,6 +131,19 @@ OFFERED: Mapping[str, Offer] = {
         {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")},
         of_tracklets=True,
     ),
+    **{
+        f"rgbnt201/{kind}": Offer(
+            replace(
+                _WHOLE, id=f"rgbnt201/{kind}", dataset="RGBNT201", removal="same-id-and-moment"
+            ),
+            {"direction": _BOTH_WAYS, "removal": ("same-id-and-moment", "same-id-and-camera")},
+            cameras={
+                Modality.VISIBLE: _FOUR,
+                Modality.INFRARED: tuple(f"{camera} {kind}" for camera in _FOUR),
+            },
+        )
+        for kind in ("thermal", "near")
+    },
     "folder/cross-spectrum": Offer(
         _WHOLE, {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")}
     ),
@@ -155,6 +169,7 @@ FAMILIES: Mapping[str, str] = {
     "llcm": "llcm",
     "hitsz_vcm": "vcm",
     "bupt_campus": "bupt-campus",
+    "rgbnt201": "rgbnt201",
     "folder": "folder",
 }
 """Beginning of the names of a data set's protocols, by data set."""

@@ -28,6 +28,10 @@ Video. Queries and galleries are tracklets; the embedding of one is the mean of 
 length again. `vcm/tracklets` (https://github.com/VCM-project233/MITML), `bupt-campus/tracklets`
 (https://github.com/dyhBUPT/BUPTCampus, lists query.txt and gallery.txt).
 
+RGBNT201. `rgbnt201/thermal` and `rgbnt201/near`: all test pictures of one spectrum are searched for
+among all of the other (https://github.com/ziwang1121/IEEE, issue 4). Its pictures are taken at one
+instant in all spectra, so the query's own instant is hidden, which published code may not do.
+
 `folder/cross-spectrum`: anyone's own pictures; all of one spectrum among all of the other.
 
 `folder/tracks`: people who were followed through videos. A picture is searched for among one
@@ -57,7 +61,9 @@ Mode = Literal["all", "indoor"]
 Shot = Literal["single", "multi"]
 Direction = Literal["infrared-to-visible", "visible-to-infrared"]
 Draw = Literal["official", "py-seed", "full", "split"]
-Removal = Literal["same-room", "same-id-and-camera", "same-id-and-instant", "none"]
+Removal = Literal[
+    "same-room", "same-id-and-camera", "same-id-and-instant", "same-id-and-moment", "none"
+]
 Centre = Literal["none", "camera"]
 Flip = Literal["none", "mean", "sum", "concatenation"]
 
@@ -114,7 +120,7 @@ class Protocol:
     """Rows of the permutations, seeds, or numbers of splits."""
     removal: Removal
     """Gallery pictures hidden from a query: those of cameras in its own room, those of its own
-    person under its own camera or from the same instant, or none."""
+    person under its own camera or from the same instant or moment, or none."""
     usual_removal: Removal | None = None
     """The usual `removal` of the protocol of this name, if this one has another."""
     hidden_cameras: tuple[tuple[str, str], ...] = ()
@@ -223,20 +229,19 @@ class Protocol:
         hidden = self.hidden_by_camera(trial)
         if self.removal == "same-id-and-camera":
             query_cameras, gallery_cameras = _cameras(trial)
-            queries = np.array([record.identity for record in trial.queries])[:, None]
-            gallery = np.array([record.identity for record in trial.gallery])
             same_camera = (query_cameras == gallery_cameras) & (query_cameras != "")
-            hidden |= same_camera & (queries == gallery)
+            hidden |= same_camera & _same(trial, "identity")
         if self.removal == "same-id-and-instant":
             hidden |= self._of_one_instant(trial)
+        if self.removal == "same-id-and-moment":
+            hidden |= _same(trial, "identity") & _same(trial, "moment")
         return hidden
 
     def _of_one_instant(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
         """Return where both pictures show one person less than the gap apart."""
-        people, others = ([r.identity for r in of] for of in (trial.queries, trial.gallery))
         times, other_times = (_seconds(of) for of in (trial.queries, trial.gallery))
         near = np.abs(times[:, None] - other_times) < (self.gap or 0)
-        return np.asarray(near & (np.array(people)[:, None] == np.array(others)))
+        return np.asarray(near & _same(trial, "identity"))
 
     def _check_times(self, records: Sequence[ImageRecord]) -> None:
         """Check that every picture says when it was taken, where that decides what is hidden."""
@@ -328,6 +333,13 @@ def _cameras(trial: Trial) -> tuple[Shaped[np.ndarray, "q 1"], Shaped[np.ndarray
     """Return the cameras of queries and gallery; empty strings where unknown."""
     queries = np.array([record.camera or "" for record in trial.queries])[:, None]
     return queries, np.array([record.camera or "" for record in trial.gallery])
+
+
+def _same(trial: Trial, field: str) -> Bool[np.ndarray, "q g"]:
+    """Return where query and gallery picture have the same value in a field, which is known."""
+    queries, gallery = ([getattr(r, field) for r in of] for of in (trial.queries, trial.gallery))
+    known = np.array([value is not None for value in queries])
+    return np.asarray(known[:, None] & (np.array(queries)[:, None] == np.array(gallery)))
 
 
 def _seconds(records: Sequence[ImageRecord]) -> Shaped[np.ndarray, " n"]:
