@@ -35,6 +35,8 @@ class Offer:
     """Gallery cameras by mode, where they depend on it."""
     cameras: Mapping[Modality, tuple[str, ...]] = field(default_factory=dict)
     """Cameras of each spectrum, where queries and gallery come from some cameras only."""
+    every_removal: bool = False
+    """Whether all values of `removal` are scored unless one is asked for."""
     of_tracklets: bool = False
     """Whether queries and gallery are tracklets, of which some frames may be embedded."""
 
@@ -160,6 +162,22 @@ OFFERED: Mapping[str, Offer] = {
         ),
         {"direction": ("infrared-to-visible", "visible-to-infrared")},
     ),
+    "folder/registered": Offer(
+        replace(
+            _WHOLE,
+            id="folder/registered",
+            dataset="people in both spectra at one instant: a smoke test",
+            draw="py-seed",
+            trial_numbers=_TEN,
+            removal="other-camera",
+            registered=True,
+        ),
+        {
+            "direction": ("infrared-to-visible", "visible-to-infrared"),
+            "removal": ("other-camera", "other-frame"),
+        },
+        every_removal=True,
+    ),
 }
 """Protocols by name; the first of a family is that of its data sets unless another is asked for."""
 FAMILIES: Mapping[str, str] = {
@@ -265,17 +283,21 @@ def choose(
         OFFERED[name].choices.get(option, (None,)) if value == "both" else (value,)
         for option, value in asked.items()
     ]
+    offer = OFFERED[name]
+    values.append(
+        offer.choices["removal"] if offer.every_removal and removal is None else (removal,)
+    )
     return [
         find(
             name,
             each_mode,
             each_shot,
             direction=each_way,
-            removal=removal,
+            removal=each_removal,
             frames=frames,
             gap=gap,
         )
-        for each_mode, each_shot, each_way in product(*values)
+        for each_mode, each_shot, each_way, each_removal in product(*values)
     ]
 
 
