@@ -101,13 +101,14 @@ def evaluate(
         "group": "validation" if validate else "test",
         "trust_code": trust_code,
     }
-    scores = evaluation.score_models(models, dataset, root, **how)
+    data = evaluation.data_of(models, dataset, root, trust_code=trust_code)
+    scores = evaluation.score_models(models, **how, data=data)
     if out:  # before they are shown: standard output may be closed
         results.keep(scores, out)
     console.show(*tables.tables(scores))
     if controls is not False:
         most = None if controls else FEW_PICTURES
-        beside = evaluation.score_controls(models, dataset, root, **how, most=most)
+        beside = evaluation.score_controls(models, data, **how, most=most)
         if beside:
             console.show(tables.beside_controls(scores, beside))
 

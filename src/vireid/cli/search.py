@@ -142,7 +142,15 @@ def index(
 @click.option(
     "--by",
     type=click.Choice(["person", "tracklet"]),
-    help="Show only the best hit of each.",
+    help="Show only the best hit of each person; or answer with tracklets, frames inside.",
+)
+@click.option(
+    "--frames",
+    type=click.Choice(["mean", "quality", "best"]),
+    default="mean",
+    show_default=True,
+    help="With --by tracklet: what counts of it: the mean of its frames, the same by score and "
+    "sharpness as `vireid cut` lists them, or the best frame.",
 )
 @click.option(
     "--centre",

@@ -29,7 +29,7 @@ from vireid.gallery.notes import (
     source_note,
 )
 from vireid.gallery.store import (
-    LEAST_TO_CENTRE,
+    Centre,
     Counted,
     Entry,
     GalleryError,
@@ -41,6 +41,7 @@ from vireid.gallery.store import (
     with_contents,
 )
 from vireid.models.card import ModelCard
+from vireid.models.centring import LEAST_TO_CENTRE
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
 from vireid.types.arrays import Queries, Vectors
@@ -57,6 +58,9 @@ class Hit:
     """Rank among the hits; 1 is the most similar."""
     similarity: float
     record: ImageRecord
+    frames: "tuple[Hit, ...]" = ()
+    """Frames of the tracklet that is the answer, in their order, each with its own similarity; none
+    where the answer is a picture."""
 
 
 class Gallery:
@@ -461,6 +465,14 @@ class Gallery:
             [Hit(rank, *scored) for rank, scored in enumerate(of_query, 1) if scored[0] >= least]
             for of_query in found
         ]
+
+    def version(self) -> int:
+        """Return a number that is different after every change, whoever made it."""
+        return self._store.version()
+
+    def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
+        """Return the mean vector of each camera's pictures, and under None that of all."""
+        return self._store.centres(modality)
 
     def centred(
         self, embeddings: Queries, modality: Modality, camera: str | None = None

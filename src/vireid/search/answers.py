@@ -27,9 +27,10 @@ from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
-from vireid.search.hits import Combination, Grouping, found
+from vireid.search.hits import Combination, Grouping, found, mean_of
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
+from vireid.search.tracklets import Tracklets, Weighing
 from vireid.types.arrays import Queries
 from vireid.video.doubts import doubts_about
 
@@ -135,6 +136,8 @@ class Answer:
     """Groups of pictures of which only the best hit is shown."""
     centred: bool = False
     """Whether the means of cameras were subtracted."""
+    frames: Weighing | None = None
+    """What counted of each tracklet, where tracklets were searched."""
 
     @property
     def caveats(self) -> list[str]:
@@ -164,10 +167,13 @@ class Answer:
             "camera": cameras[0] if len(cameras) == 1 else None,
             "filters": _filters_as_dict(self.filters),
             "grouped_by": self.by,
+            "frames_count_by": self.frames,
             "centred": self.centred,
             "hits": [
-                {"rank": h.rank, "similarity": round(h.similarity, 6), **h.record.as_dict()}
-                for h in self.hits
+                {**_hit_as_dict(hit), "frames": [_hit_as_dict(each) for each in hit.frames]}
+                if hit.frames
+                else _hit_as_dict(hit)
+                for hit in self.hits
             ],
         }
 
@@ -177,14 +183,19 @@ class Answer:
         for heading in ("rank", "similarity", "person"):
             table.add_column(heading, justify="right")
         has_times = any(hit.record.time for hit in self.hits)
-        for heading in ("camera", "spectrum", *(["time"] if has_times else []), "picture"):
+        has_frames = any(hit.frames for hit in self.hits)
+        if has_frames:
+            table.add_column("frames", justify="right")
+        what = "best frame" if has_frames else "picture"
+        for heading in ("camera", "spectrum", *(["time"] if has_times else []), what):
             table.add_column(heading, overflow="fold")
         for hit in self.hits:
             r = hit.record
             time = [f"{r.time:%Y-%m-%d %H:%M:%S}" if r.time else ""] if has_times else []
             who = "" if r.who is None else str(r.who)
             about = (shortened(who), shortened(r.camera or ""), r.modality.value, *time, r.shown())
-            cells = (str(hit.rank), f"{hit.similarity:.3f}", *about)
+            frames = [str(len(hit.frames))] if has_frames else []
+            cells = (str(hit.rank), f"{hit.similarity:.3f}", about[0], *frames, *about[1:])
             table.add_row(*map(plain, cells))
         if not self.hits:
             table.caption = plain(f"nobody is {self.filters.min_similarity} similar or more")
@@ -198,6 +209,8 @@ class Answer:
         if len(self.queries) > 1:
             asked = f"{len(self.queries)} pictures of one person ({self.combined})"
         best = f", the best of each {self.by}" if self.by else ""
+        if self.frames and self.frames != "best":
+            best = f", tracklets by the {_WORDS[self.frames]} of their frames"
         return f"{asked} among {among} in {Path(self.gallery).name}{best}"
 
 
@@ -288,6 +301,7 @@ class Searcher:
         """
         gallery.check(embedder)
         self.gallery, self.embedder = gallery, embedder
+        self._tracklets: tuple[object, Tracklets | None] = (None, None)
 
     @classmethod
     def open(
@@ -331,6 +345,7 @@ class Searcher:
         identity: int | None = None,
         combined: Combination = "mean",
         by: Grouping | None = None,
+        frames: Weighing = "mean",
         centred: bool = False,
     ) -> Answer:
         """Find a person.
@@ -349,8 +364,11 @@ class Searcher:
                 folders name.
             combined: What counts of several queries: their `mean` vector, or for each picture of
                 the gallery the `best` of its similarities.
-            by: Show only the best hit of each `person` or `tracklet`; pictures of which nobody
-                knows that stand for themselves.
+            by: `person` shows only the best hit of each person, `tracklet` answers with tracklets
+                and their frames; pictures of which nobody knows that stand for themselves.
+            frames: What counts of a tracklet: the `mean` of its frames' embeddings, the same by
+                their `quality` (score times sharpness, as `vireid cut` lists them), or the `best`
+                frame.
             centred: Subtract from each vector the mean of its camera's pictures in the gallery;
                 see `Gallery.centred`.
 
@@ -366,13 +384,27 @@ class Searcher:
         if centred:
             each = [self._centred(*pair) for pair in zip(known, each, strict=True)]
         vectors = np.concatenate(each)
-        hits = found(self.gallery, vectors, top, searched, combined, by, centred=centred)
+        if by == "tracklet" and frames != "best":
+            queries = mean_of(vectors) if combined == "mean" else vectors
+            least = searched.min_similarity
+            hits = self._among(searched, frames, centred=centred).search(queries, top, least)
+        else:
+            hits = found(self.gallery, vectors, top, searched, combined, by, centred=centred)
         if not hits and searched.min_similarity is None:
             raise VireidError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
-        return Answer(known, hits, *about)
+        return Answer(known, hits, *about, frames if by == "tracklet" else None)
+
+    def _among(self, filters: Filters, frames: Weighing, *, centred: bool) -> Tracklets:
+        """Return the tracklets to search among; those of the last question are remembered."""
+        asked = (self.gallery.version(), filters, frames, centred)
+        key, known = self._tracklets
+        if known is None or key != asked:
+            known = Tracklets.of(self.gallery, filters, frames, centred=centred)
+            self._tracklets = (asked, known)
+        return known
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
         """Return the vector of a query less the mean of its camera, or of its spectrum.
@@ -407,6 +439,7 @@ def search(
     filters: Filters | None = None,
     combined: Combination = "mean",
     by: Grouping | None = None,
+    frames: Weighing = "mean",
     centred: bool = False,
     model: str | None = None,
     trust_code: bool = False,
@@ -426,7 +459,8 @@ def search(
         camera: Camera whose pictures are searched; short for a filter.
         filters: Conditions on the pictures to search.
         combined: What counts of several pictures.
-        by: Show only the best hit of each person or tracklet.
+        by: Show only the best hit of each person, or tracklets.
+        frames: What counts of a tracklet.
         centred: Subtract the means of cameras.
         model: Name of a model; by default the one that filled the gallery.
         trust_code: See `Embedder.open`.
@@ -456,6 +490,7 @@ def search(
                 filters,
                 combined=combined,
                 by=by,
+                frames=frames,
                 centred=centred,
                 modality=modality,
                 query_modality=query_modality,
@@ -551,6 +586,13 @@ def _named(query: Query) -> str:
         return f"“{shortened(query.text)}”"
     name = f" {query.path.name}" if isinstance(query, ImageRecord) else ""
     return f"{query.modality} query{name}" if query.modality else "vector"
+
+
+_WORDS: dict[Weighing, str] = {"mean": "mean", "quality": "mean by quality", "best": "best"}
+
+
+def _hit_as_dict(hit: Hit) -> dict[str, Any]:
+    return {"rank": hit.rank, "similarity": round(hit.similarity, 6), **hit.record.as_dict()}
 
 
 def _model_as_dict(model: ModelCard) -> dict[str, str | None]:
