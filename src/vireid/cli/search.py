@@ -210,7 +210,7 @@ def _write_sheets(found: "list[Answer]", path: Path, *, one: bool) -> None:
 
     for number, answer in enumerate(found, 1):
         note = f"similarities of model {answer.model.name}; a hit is no identification: look at it"
-        note = "\n".join([note, *answer.caveats])
+        note = "\n".join([note, *filter(None, [answer.nobody_in_words]), *answer.caveats])
         drawn = contact_sheet.compose(answer.query, answer.hits, answer.title, note)
         asked = answer.query
         name = asked.path.stem if isinstance(asked, ImageRecord) else "query"
@@ -243,14 +243,16 @@ def verify(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Say how similar the people on two pictures are.
+    """Say how likely two pictures show one person.
 
-    The number is a similarity from -1 to 1, not a probability. Compare it with similarities of the
-    same model between the same two spectra.
+    The chance holds if that was as likely as not before, and for pictures like those that the model
+    was calibrated on. Without a calibration (`vireid calibrate`) there is a similarity from -1 to 1
+    only: compare it with those of the same model between the same two spectra.
     """
     from vireid.models.embedder import Embedder
     from vireid.records import ImageRecord
-    from vireid.search.queries import embedded, understood
+    from vireid.search.calibrating import verified
+    from vireid.search.queries import understood
 
     if len(modalities) > 2:
         raise click.UsageError("Give --modality once or twice.")
@@ -258,11 +260,10 @@ def verify(
     pairs = zip((first, second), spectra, strict=True)
     queries = [cast(ImageRecord, understood(*pair)) for pair in pairs]
     embedder = Embedder.open(model, trust_code=trust_code)
-    one, other = (embedded(query, query.path, embedder) for query in queries)
-    similarity = float((one @ other.T).item())
-    shown = [query.modality.value for query in queries]
+    found = verified(queries[0], queries[1], embedder)
     if as_json:
-        about = {"name": embedder.card.name, "fingerprint": embedder.card.fingerprint}
-        console.answer({"similarity": round(similarity, 6), "modalities": shown, "model": about})
-    else:
-        console.say(f"similarity {similarity:.3f} by model {embedder.card.name}; no probability")
+        console.answer(found.as_dict())
+        return
+    for caution in found.cautions:
+        console.remark(f"vireid: {caution}", colour="yellow")
+    console.say(found.in_words())

@@ -7,11 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Float
 
 from vireid.console import shortened
 from vireid.errors import suggestion
+from vireid.files import documents
 from vireid.gallery.addresses import Address, create_store, open_store, restore_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.notes import (
@@ -40,6 +42,7 @@ from vireid.gallery.store import (
     Store,
     with_contents,
 )
+from vireid.models.calibration import Calibration, belonging
 from vireid.models.card import ModelCard
 from vireid.models.centring import LEAST_TO_CENTRE
 from vireid.models.embedder import Embedder
@@ -61,6 +64,8 @@ class Hit:
     frames: "tuple[Hit, ...]" = ()
     """Frames of the tracklet that is the answer, in their order, each with its own similarity; none
     where the answer is a picture."""
+    probability: float | None = None
+    """Chance that it shows the person searched for; None where the model is not calibrated."""
 
 
 class Gallery:
@@ -413,6 +418,21 @@ class Gallery:
         """Return what was said of hits, the earliest first."""
         found = [judgement_from(*note) for note in self._store.notes(JUDGEMENT).items()]
         return sorted(found, key=lambda judgement: judgement.time)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the similarities of its model are worth, as known here; None where nothing is."""
+        kept = self._store.notes(SETTING).get("calibration")
+        if kept is None:
+            return None
+        way_out = "make it again with `vireid calibrate`"
+        found = documents.typed(self.address, kept, Calibration, way_out, GalleryError)
+        return belonging(found, self.model.fingerprint, self.address)
+
+    @calibration.setter
+    def calibration(self, found: Calibration | None) -> None:
+        kept = None if found is None else msgspec.to_builtins(found)
+        self._store.note({(SETTING, "calibration"): kept})
 
     @property
     def keep(self) -> timedelta | None:

@@ -22,16 +22,18 @@ from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import Address, exists
 from vireid.gallery.notes import Source
 from vireid.models import trusted
+from vireid.models.calibration import in_percent
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
+from vireid.search.chances import Calibrated, Chances
 from vireid.search.hits import Combination, Grouping, found, mean_of
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
 from vireid.search.tracklets import Tracklets, Weighing
-from vireid.types.arrays import Queries
+from vireid.types.arrays import Queries, Vectors
 from vireid.video.doubts import doubts_about
 
 SCHEMA = 2
@@ -138,12 +140,16 @@ class Answer:
     """Whether the means of cameras were subtracted."""
     frames: Weighing | None = None
     """What counted of each tracklet, where tracklets were searched."""
+    nobody: float | None = None
+    """Chance that no picture searched shows the person; None where the model is not calibrated."""
+    cautions: tuple[str, ...] = ()
+    """Reasons not to rely on the chances."""
 
     @property
     def caveats(self) -> list[str]:
         """What a person needs to know to judge the hits."""
         of_model = f"{self.model.name}: {self.model.caveat}" if self.model.caveat else None
-        return [caveat for caveat in (self.caveat, of_model) if caveat]
+        return [*(caveat for caveat in (self.caveat, of_model) if caveat), *self.cautions]
 
     @property
     def query(self) -> Query:
@@ -169,6 +175,8 @@ class Answer:
             "grouped_by": self.by,
             "frames_count_by": self.frames,
             "centred": self.centred,
+            "nobody": None if self.nobody is None else round(self.nobody, 6),
+            "cautions": list(self.cautions),
             "hits": [
                 {**_hit_as_dict(hit), "frames": [_hit_as_dict(each) for each in hit.frames]}
                 if hit.frames
@@ -180,7 +188,8 @@ class Answer:
     def as_table(self) -> Table:
         """Return the table for people."""
         table = Table(title=plain(self.title, style="table.title"), title_justify="left")
-        for heading in ("rank", "similarity", "person"):
+        has_chances = any(hit.probability is not None for hit in self.hits)
+        for heading in ("rank", "similarity", *(["chance"] if has_chances else []), "person"):
             table.add_column(heading, justify="right")
         has_times = any(hit.record.time for hit in self.hits)
         has_frames = any(hit.frames for hit in self.hits)
@@ -195,11 +204,22 @@ class Answer:
             who = "" if r.who is None else str(r.who)
             about = (shortened(who), shortened(r.camera or ""), r.modality.value, *time, r.shown())
             frames = [str(len(hit.frames))] if has_frames else []
-            cells = (str(hit.rank), f"{hit.similarity:.3f}", about[0], *frames, *about[1:])
+            chance = [_chance(hit)] if has_chances else []
+            numbers = (str(hit.rank), f"{hit.similarity:.3f}", *chance)
+            cells = (*numbers, about[0], *frames, *about[1:])
             table.add_row(*map(plain, cells))
-        if not self.hits:
-            table.caption = plain(f"nobody is {self.filters.min_similarity} similar or more")
+        told = [] if self.hits else [f"nobody is {self.filters.min_similarity} similar or more"]
+        told += [self.nobody_in_words] if self.nobody is not None else []
+        if told:
+            table.caption = plain(*told)
         return table
+
+    @property
+    def nobody_in_words(self) -> str:
+        """One line on whether the person is there at all; empty where the chance is unknown."""
+        if self.nobody is None:
+            return ""
+        return f"chance that nobody here is the person: {in_percent(self.nobody)}"
 
     @property
     def title(self) -> str:
@@ -252,6 +272,7 @@ def index(
         try:
             if not isinstance(keep, EllipsisType):
                 gallery.keep = keep
+            _keep_calibration(gallery, embedder)
             path = Path(os.path.abspath(source))  # noqa: PTH100  links keep their names
             pattern = time_pattern or _pattern_of(gallery, path)
             about = Source(path, modality, camera, pattern)
@@ -278,6 +299,14 @@ def index(
     )
 
 
+def _keep_calibration(gallery: Gallery, embedder: Embedder) -> None:
+    """Have a gallery keep its model's calibration, unless it has one of its own."""
+    kept = gallery.calibration
+    is_own = kept is not None and kept.of_gallery
+    if embedder.calibration is not None and not is_own and kept != embedder.calibration:
+        gallery.calibration = embedder.calibration
+
+
 def _pattern_of(gallery: Gallery, source: Path) -> str | None:
     return next((s.time_pattern for s in gallery.sources() if s.path == source), None)
 
@@ -302,6 +331,8 @@ class Searcher:
         gallery.check(embedder)
         self.gallery, self.embedder = gallery, embedder
         self._tracklets: tuple[object, Tracklets | None] = (None, None)
+        self.calibrated = Calibrated.of(gallery, embedder)
+        """What its similarities are worth; None where the model is not calibrated."""
 
     @classmethod
     def open(
@@ -380,9 +411,10 @@ class Searcher:
             raise VireidError("there is no query; give at least one picture")
         known = tuple(understood(each, query_modality, identity) for each in asked)
         searched = _searched(known[0], filters or Filters(), modality)
-        each = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
+        plain_ones = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
+        each = plain_ones
         if centred:
-            each = [self._centred(*pair) for pair in zip(known, each, strict=True)]
+            each = [self._centred(*pair) for pair in zip(known, plain_ones, strict=True)]
         vectors = np.concatenate(each)
         if by == "tracklet" and frames != "best":
             queries = mean_of(vectors) if combined == "mean" else vectors
@@ -395,7 +427,9 @@ class Searcher:
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
-        return Answer(known, hits, *about, frames if by == "tracklet" else None)
+        weighing = frames if by == "tracklet" else None
+        judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
+        return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions)
 
     def _among(self, filters: Filters, frames: Weighing, *, centred: bool) -> Tracklets:
         """Return the tracklets to search among; those of the last question are remembered."""
@@ -405,6 +439,24 @@ class Searcher:
             known = Tracklets.of(self.gallery, filters, frames, centred=centred)
             self._tracklets = (asked, known)
         return known
+
+    def _judged(
+        self,
+        known: Sequence[Query],
+        hits: tuple[Hit, ...],
+        vectors: Queries,
+        filters: Filters,
+        uncentred: Vectors,
+        *,
+        centred: bool,
+    ) -> Chances:
+        """Return hits with their chances, which are known of single pictures only."""
+        modality = None if isinstance(known[0], TextQuery) else known[0].modality
+        of_tracklets = any(hit.frames for hit in hits)
+        if self.calibrated is None or modality is None or len(known) > 1 or of_tracklets:
+            return Chances(hits)
+        about = (vectors, modality, filters, uncentred)
+        return self.calibrated.judge(hits, *about, centred=centred)
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
         """Return the vector of a query less the mean of its camera, or of its spectrum.
@@ -592,7 +644,13 @@ _WORDS: dict[Weighing, str] = {"mean": "mean", "quality": "mean by quality", "be
 
 
 def _hit_as_dict(hit: Hit) -> dict[str, Any]:
-    return {"rank": hit.rank, "similarity": round(hit.similarity, 6), **hit.record.as_dict()}
+    chance = None if hit.probability is None else round(hit.probability, 6)
+    about = {"rank": hit.rank, "similarity": round(hit.similarity, 6), "probability": chance}
+    return {**about, **hit.record.as_dict()}
+
+
+def _chance(hit: Hit) -> str:
+    return "" if hit.probability is None else in_percent(hit.probability)
 
 
 def _model_as_dict(model: ModelCard) -> dict[str, str | None]:
