@@ -66,7 +66,7 @@ def serve(
     logs.start(settings.log_format)
     service = Service(settings)
     if settings.needs_keys and not any(key.is_valid for key in service.keys.all()):
-        service.close()
+        service.close_files()
         raise VireidError(
             f"bound to {settings.host} everybody needs a key, and there is none; make one: "
             f"vireid keys add NAME --data {settings.data}"
