@@ -247,9 +247,7 @@ class Batchers:
 class AllServed:
     """All galleries by their names."""
 
-    def __init__(
-        self, galleries: dict[str, str], kept: Path, told: Callable[[int], None]
-    ) -> None:
+    def __init__(self, galleries: dict[str, str], kept: Path, told: Callable[[int], None]) -> None:
         """Open them.
 
         Raises:

@@ -13,7 +13,9 @@ from vireid.service.uploads import suffix_of
 
 
 def labelled(served: Served, id_: str, labels: messages.Labels) -> messages.Picture:
-    """Change what is said of a picture; it stays when its folder is indexed again.
+    """Change what is said of a picture.
+
+    Person and tags stay when its folder is indexed again; the camera is then what its folder says.
 
     Raises:
         Problem: There is no such picture.
