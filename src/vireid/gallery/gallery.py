@@ -37,6 +37,7 @@ from vireid.gallery.store import (
     GalleryError,
     Named,
     Page,
+    Place,
     Stamp,
     Storage,
     Store,
@@ -91,6 +92,11 @@ class Gallery:
     def storage(self) -> Storage:
         """Number format in which the vectors are kept."""
         return self._store.storage
+
+    @property
+    def version(self) -> int:
+        """A number that is different after every change, whoever made it."""
+        return self._store.version()
 
     @classmethod
     def create(
@@ -312,9 +318,14 @@ class Gallery:
         """Return the content keys of the pictures that were removed for good."""
         return set(self._store.notes(REMOVED))
 
-    def readmit(self) -> None:
-        """Forget what was removed for good, so that indexing adds it again."""
-        self._store.note({(REMOVED, key): None for key in self.removed()})
+    def readmit(self, contents: Iterable[str] | None = None) -> None:
+        """Forget what was removed for good, so that indexing adds it again.
+
+        Args:
+            contents: Content keys of the pictures; by default of all.
+        """
+        keys = self.removed() if contents is None else contents
+        self._store.note({(REMOVED, key): None for key in keys})
 
     def compact(self, from_share: float = 0.0) -> None:
         """Take what was removed or replaced out of all files, so that no byte of it is left.
@@ -383,14 +394,39 @@ class Gallery:
         Raises:
             GalleryError: There is no such camera or person, or the filters ask for a similarity.
         """
-        filters = filters or Filters()
-        if filters.min_similarity is not None:
-            raise GalleryError("similarity: is a filter of a search; leave it out here")
-        return self._store.pages(self._spelt_filters(filters))
+        return self._store.pages(self._listing_filters(filters))
 
     def with_content(self, contents: Iterable[str]) -> list[Entry]:
         """Return the entries of all pictures whose files have one of some hashes."""
         return self._store.with_content(contents)
+
+    def page(
+        self, filters: Filters | None = None, after: Place | None = None, most: int = 100
+    ) -> list[tuple[Place, Entry]]:
+        """Return some of the pictures that filters let pass, each with its place.
+
+        Args:
+            filters: Conditions on the pictures.
+            after: Place of the last picture of the page before; None to begin.
+            most: Largest number of pictures.
+
+        Raises:
+            GalleryError: There is no such camera or person, or the filters ask for a similarity.
+        """
+        return self._store.page(self._listing_filters(filters), after, most)
+
+    def vectors_of(self, records: Sequence[ImageRecord]) -> Vectors:
+        """Return the vectors of pictures that are here, one row for each record, as float32.
+
+        Raises:
+            GalleryError: A picture is not here.
+        """
+        keys = [key_of(record) for record in records]
+        found = self._store.vectors_of(keys)
+        for path, _ in (key for key in keys if key not in found):
+            raise GalleryError(f"{self.address} does not hold {path}; index it first")
+        none = np.zeros((0, self.model.embedding_dim), np.float32)
+        return np.stack([found[key] for key in keys]) if keys else none
 
     def entries_of(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
@@ -551,6 +587,13 @@ class Gallery:
                 f"{self.address} holds vectors of {self.model.embedding_dim} numbers, given was an "
                 f"array of shape {embeddings.shape}; embed with model {self.model.name}"
             )
+
+    def _listing_filters(self, filters: Filters | None) -> Filters:
+        """Return filters of pictures that nothing is compared with, as they are spelt here."""
+        filters = filters or Filters()
+        if filters.min_similarity is not None:
+            raise GalleryError("similarity: is a filter of a search; leave it out here")
+        return self._spelt_filters(filters)
 
     def _spelt_filters(self, filters: Filters) -> Filters:
         """Return filters that name cameras and people as they are spelt here."""
