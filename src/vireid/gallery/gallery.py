@@ -522,10 +522,6 @@ class Gallery:
             for of_query in found
         ]
 
-    def version(self) -> int:
-        """Return a number that is different after every change, whoever made it."""
-        return self._store.version()
-
     def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
         """Return the mean vector of each camera's pictures, and under None that of all."""
         return self._store.centres(modality)

@@ -438,7 +438,7 @@ class Searcher:
 
     def _among(self, filters: Filters, frames: Weighing, *, centred: bool) -> Tracklets:
         """Return the tracklets to search among; those of the last question are remembered."""
-        asked = (self.gallery.version(), filters, frames, centred)
+        asked = (self.gallery.version, filters, frames, centred)
         key, known = self._tracklets
         if known is None or key != asked:
             known = Tracklets.of(self.gallery, filters, frames, centred=centred)
