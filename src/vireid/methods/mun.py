@@ -22,27 +22,25 @@ from torch.optim.lr_scheduler import LambdaLR
 from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
-from vireid.errors import VireidError, check_settings, is_rising
+from vireid.errors import VireidError, check_settings
 from vireid.losses.hard_triplet import hard_triplet
 from vireid.losses.identity import identity_loss
 from vireid.losses.identity_alignment import identity_alignment
 from vireid.losses.modality_alignment import ModalityAlignment
 from vireid.losses.modality_confusion import modality_confusion
-from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
+from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._distances import Rows, between, figures_of
-from vireid.methods._optimizers import lr_factor, make_optimizer
+from vireid.methods._settings import TwoStreamSettings
 from vireid.records import Modality
 from vireid.training_data.batches import EpochOfBatches, PairedBatch
 from vireid.training_data.processes import gather
 from vireid.types.ranges import (
     Count,
-    Factor,
     NotNegative,
     Positive,
     ShareBelowOne,
     Whole,
-    check_ranges,
 )
 from vireid.types.tensors import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
 
@@ -57,26 +55,13 @@ class MUN(Method):
     """MUN in one stage: AGW's losses over three modalities, and two alignments of these."""
 
     @dataclass(frozen=True)
-    class Config:
-        """Settings of MUN; those that AGW has too mean the same and are documented there."""
+    class Config(TwoStreamSettings):
+        """Settings of MUN; those that AGW has too are in `vireid.methods._settings`."""
 
-        trunk: str = "resnet50.tv_in1k"
-        """timm's name of a convolutional network. Others than ResNets need `non_local = false`."""
-        width: Factor = 1.0
-        """Factor of the trunk's channels."""
-        pretrained: bool = True
-        """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
-        weights: str | None = None
-        """File of these weights, where the hub cannot be reached: safetensors, or what torch has
-        written."""
-        last_stride: Literal[1, 2] = 1
-        """Stride of the trunk's last layer."""
         non_local: bool = False
         """Whether to use AGW's non-local attention; vireid's own default is not to."""
         share_from: Literal["layer1", "layer2", "layer3"] = "layer1"
         """Layers before this one are each modality's own (AGW: layer1; DNS: layer3)."""
-        pooling_power: Positive = 3.0
-        """Power of the generalised mean over each feature map."""
         aux_level: Literal["image", "stem"] = "image"
         """Where the auxiliary modality is made: from pictures, as pictures with a stem of their
         own, or from the outputs of the stems."""
@@ -101,42 +86,13 @@ class MUN(Method):
         hold_gate: bool = False
         """Whether the gate is held at its mean over a batch, so that it weighs all pairs alike: the
         control of what a gate of each pair is worth."""
-        people: Count = 8
-        """Identities in a batch."""
-        images_each: Count = 4
-        """Images of each identity in a batch, in each spectrum."""
         epochs: Count = 100
         """Epochs of training, as in CAJ."""
-        optimizer: Literal["sgd", "adamw"] = "sgd"
-        """Optimizer: `sgd` has Nesterov momentum; `adamw` needs a learning rate near 1e-3."""
-        learning_rate: Positive = 0.1
-        """Learning rate of neck and classifier at its peak."""
-        trunk_lr_factor: NotNegative = 0.1
-        """The trunk's learning rate as a share of `learning_rate`."""
         generator_lr_factor: NotNegative = 1.0
         """The generator's learning rate as a share of `learning_rate`; it begins with random
         weights."""
-        momentum: ShareBelowOne = 0.9
-        """Momentum of `sgd`."""
-        weight_decay: NotNegative = 5e-4
-        """Weight decay of all parameters."""
-        schedule: Literal["steps", "cosine"] = "steps"
-        """Learning rate after warming up: lowered at `milestones`, or along half a cosine to
-        zero."""
-        warm_up: Whole = 10
-        """Epochs over which the learning rate grows to its peak."""
-        milestones: tuple[Whole, ...] = (20, 50)
-        """Epochs from which the learning rate is a tenth of what it was before."""
-        label_smoothing: ShareBelowOne = 0.0
-        """Share of the target spread over all identities."""
-        identity_weight: NotNegative = 1.0
-        """Weight of the cross-entropy over identities, in which auxiliary images take part."""
-        triplet_weight: NotNegative = 1.0
-        """Weight of the triplet loss."""
         triplet_form: Literal["weighted", "hard"] = "weighted"
         """Form of the triplet: AGW's weighted one, or the hardest pairs with a margin of 0.3."""
-        triplet_weights: TripletWeights = "paper"
-        """Weights within the weighted triplet, of AGW's paper or of its released code."""
         triplet_auxiliary: bool = False
         """Whether auxiliary images take part in the triplet."""
         identity_alignment_weight: NotNegative = 3.0
@@ -170,8 +126,7 @@ class MUN(Method):
         measured after each epoch, for `vireid show-measures`; 0 for none."""
 
         def __post_init__(self) -> None:
-            check_ranges(self)
-            check_settings(self, ["milestones"], is_rising, "rising")
+            super().__post_init__()
             _check_batch(self)
             _check_generator(self)
 
@@ -239,7 +194,7 @@ class MUN(Method):
             self._losses,
             optimizer,
             # A checkpoint would hold the attributes of a bound method.
-            LambdaLR(optimizer, lambda epoch: self._lr_factor(epoch)),
+            LambdaLR(optimizer, lambda epoch: config.lr_factor(epoch, config.epochs)),
             measure=partial(self._measured, batches) if config.measured_batches else None,
             measures_every_epoch=True,
         )
@@ -364,28 +319,13 @@ class MUN(Method):
 
     def _optimizer(self) -> optim.Optimizer:
         config = self.config
-        heads = [*self.neck.parameters(), *self.classifier.parameters()]
         made = [] if self.generator is None else list(self.generator.parameters())
-        groups = [
-            (list(self.trunk.parameters()), config.trunk_lr_factor),
-            (heads, 1.0),
-            (made, config.generator_lr_factor),
-        ]
-        return make_optimizer(
-            config.optimizer,
-            [{"params": p, "lr": config.learning_rate * factor} for p, factor in groups if p],
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
-
-    def _lr_factor(self, epoch: int) -> float:
-        config = self.config
-        return lr_factor(
-            epoch,
-            schedule=config.schedule,
-            warm_up=config.warm_up,
-            milestones=config.milestones,
-            epochs=config.epochs,
+        return config.optimizer_of(
+            [
+                (list(self.trunk.parameters()), config.trunk_lr_factor),
+                ([*self.neck.parameters(), *self.classifier.parameters()], 1.0),
+                (made, config.generator_lr_factor),
+            ]
         )
 
 
@@ -408,8 +348,6 @@ def _generator(config: MUN.Config, outer: int) -> nn.Module | None:
 
 
 def _check_batch(config: MUN.Config) -> None:
-    if config.people < 2:
-        raise VireidError(f"settings.people is {config.people}; a triplet needs at least 2")
     if config.images_each < 2 and config.identity_alignment_weight:
         raise VireidError(
             f"settings.images_each is {config.images_each}; the centre of an identity needs at "
