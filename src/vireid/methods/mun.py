@@ -45,6 +45,8 @@ from vireid.types.ranges import (
 from vireid.types.tensors import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
 
 AUXILIARY = "auxiliary"
+GeneratorInput = Float[Tensor, "n _ _ _"]
+"""Pictures or maps that auxiliary ones are made of."""
 CHANNELS = {"image": 32, "stem": 64}
 """Channels within the generator, by `aux_level`."""
 STRIDE = {"image": 2, "stem": 1}
@@ -207,10 +209,11 @@ class MUN(Method):
         gates: list[dict[str, float]] = []
         for batch in islice(batches(0), self.config.measured_batches):
             placed = batch.to(device)
-            embeddings = F.normalize(self.neck(gather(self._pooled(placed))), dim=1)
+            stems, given = self._passed(placed.visible, placed.infrared)
+            embeddings = gather(self._embedded(self.trunk.shared(torch.cat(stems))))
             identities = gather(placed.identities.repeat(self.modalities))
             rows.append(Rows(embeddings, identities, gather(self._modalities_of(placed))))
-            gates.append(self._gate_figures(placed))
+            gates.append(self._gate_figures(given))
         alignment = self.modality_alignment
         of_prototypes = between(alignment.prototypes) if alignment.steps else {}
         return {
@@ -219,10 +222,11 @@ class MUN(Method):
             **{f"gate/{name}": fmean(each[name] for each in gates) for name in gates[0]},
         }
 
-    def _gate_figures(self, batch: PairedBatch) -> dict[str, float]:
+    def _gate_figures(self, given: list[GeneratorInput]) -> dict[str, float]:
+        """Return what the gate does on the pairs of all processes."""
         if not isinstance(self.generator, LearntMixture):
             return {}
-        return self.generator.gate_figures(*self._given(batch.visible, batch.infrared))
+        return self.generator.gate_figures(*map(gather, given))
 
     def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
         embeddings = gather(self._pooled(batch))
@@ -291,21 +295,23 @@ class MUN(Method):
 
     def _stems(self, visible: Images, infrared: Images) -> list[FeatureMaps]:
         """Return the input of the shared layers for each modality."""
+        return self._passed(visible, infrared)[0]
+
+    def _passed(
+        self, visible: Images, infrared: Images
+    ) -> tuple[list[FeatureMaps], list[GeneratorInput]]:
+        """Return the input of the shared layers for each modality, and that of the generator.
+
+        The generator makes auxiliary images of normalised pictures, or of what leaves the stems.
+        """
         stems = self.trunk.stems
         pictures = [self.trunk.normalised(images) for images in (visible, infrared)]
         maps = [stems[m.value](images) for m, images in zip(Modality, pictures, strict=True)]
+        given = pictures if self._makes_pictures else maps
         if self.generator is None:
-            return maps
-        if self._makes_pictures:
-            return [*maps, stems[AUXILIARY](self.generator(*pictures))]
-        return [*maps, self.generator(*maps)]
-
-    def _given(self, visible: Images, infrared: Images) -> list[FeatureMaps]:
-        """Return what the generator makes auxiliary images of: normalised pictures, or maps."""
-        pair = zip(Modality, (visible, infrared), strict=True)
-        if self._makes_pictures:
-            return [self.trunk.normalised(images) for _, images in pair]
-        return [self.trunk.stem(images, modality) for modality, images in pair]
+            return maps, given
+        made = self.generator(*given)
+        return [*maps, stems[AUXILIARY](made) if self._makes_pictures else made], given
 
     def _auxiliary_after_stem(self, visible: Images, infrared: Images) -> FeatureMaps:
         if self.generator is None:
