@@ -247,6 +247,20 @@ def _cut_out(
     is_flag=True,
     help="Subtract what all pictures of a camera share; needs 20 of PICTURE's spectrum in GALLERY.",
 )
+@click.option(
+    "--expand",
+    type=click.IntRange(0, 100),
+    default=0,
+    metavar="HITS",
+    help="Search again for PICTURE together with its best HITS; such hits carry no chance.",
+)
+@click.option(
+    "--re-rank",
+    type=click.IntRange(0, 2000),
+    default=0,
+    metavar="HITS",
+    help="Order the best HITS anew, by who is whose neighbour (k-reciprocal).",
+)
 @click.option("--model", help="Model to embed with.  [default: the gallery's]")
 @TRUST_CODE
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
@@ -255,6 +269,8 @@ def search(
     gallery: Path | str,
     pictures: tuple[str, ...],
     min_similarity: float | None,
+    expand: int,
+    re_rank: int,
     as_json: bool,
     sheet: Path | None,
     **asked: Any,
@@ -286,8 +302,10 @@ def search(
     if min_similarity is not None:
         filters = replace(filters, min_similarity=min_similarity)
     from vireid.search import answers
+    from vireid.search.ranking import Ranking
 
-    found = answers.search(gallery, paths, filters=filters, **asked)
+    ranking = Ranking(expanded=expand, re_ranked=re_rank)
+    found = answers.search(gallery, paths, filters=filters, ranking=ranking, **asked)
     if sheet:
         _write_sheets(found, sheet, one=len(paths) != 1 or not paths[0].is_dir())
     whole = [answer.as_dict() for answer in found]
