@@ -1,5 +1,7 @@
 // Talking with the service (docs/service.md). Nobody else is talked with.
 
+import { lineOf } from "./filters.js";
+
 const BASE = new URL("api/v1/", new URL(".", location.href));
 
 /** An answer that is an error: what is wrong, and the way out (RFC 9457). */
@@ -44,7 +46,7 @@ async function ask(method, path, { query = [], json, form, signal } = {}) {
 
 const of = (gallery, rest = "") => `galleries/${encodeURIComponent(gallery)}${rest}`;
 const picture = (gallery, id, rest = "") => of(gallery, `/pictures/${encodeURIComponent(id)}${rest}`);
-const words = (filters) => filters.map((word) => ["filter", word]);
+const words = (filters) => filters.map((word) => ["filter", lineOf([word])]);
 
 export const session = () => ask("GET", "session");
 export const enter = (key) => ask("POST", "session", { json: { key } });
@@ -60,7 +62,7 @@ export function search(asked, images, signal) {
   if (asked.text) form.append("text", asked.text);
   form.append("modality", asked.spectrum);
   if (asked.among !== "other") form.append("among", asked.among);
-  asked.filters.forEach((word) => form.append("filter", word));
+  asked.filters.forEach((word) => form.append("filter", lineOf([word])));
   form.append("top", asked.top);
   form.append("group", asked.group);
   form.append("several", asked.several);
