@@ -20,6 +20,7 @@ from vireid.cli import (
     recipes,
     scoring,
     search,
+    service,
     watching,
 )
 from vireid.cli.options import examples
@@ -61,6 +62,7 @@ for command in (
     search.verify,
     gallery.gallery,
     detector.detector,
+    service.serve,
     recipes.recipes,
     listing.list_,
     data.data,

@@ -35,6 +35,7 @@ from vireid.gallery.store import (
     GalleryError,
     Named,
     Page,
+    Place,
     Stamp,
     Storage,
     Store,
@@ -82,6 +83,11 @@ class Gallery:
     def storage(self) -> Storage:
         """Number format in which the vectors are kept."""
         return self._store.storage
+
+    @property
+    def version(self) -> int:
+        """A number that is different after every change, whoever made it."""
+        return self._store.version()
 
     @classmethod
     def create(
@@ -374,14 +380,39 @@ class Gallery:
         Raises:
             GalleryError: There is no such camera or person, or the filters ask for a similarity.
         """
-        filters = filters or Filters()
-        if filters.min_similarity is not None:
-            raise GalleryError("similarity: is a filter of a search; leave it out here")
-        return self._store.pages(self._spelt_filters(filters))
+        return self._store.pages(self._listing_filters(filters))
 
     def with_content(self, contents: Iterable[str]) -> list[Entry]:
         """Return the entries of all pictures whose files have one of some hashes."""
         return self._store.with_content(contents)
+
+    def page(
+        self, filters: Filters | None = None, after: Place | None = None, most: int = 100
+    ) -> list[tuple[Place, Entry]]:
+        """Return some of the pictures that filters let pass, each with its place.
+
+        Args:
+            filters: Conditions on the pictures.
+            after: Place of the last picture of the page before; None to begin.
+            most: Largest number of pictures.
+
+        Raises:
+            GalleryError: There is no such camera or person, or the filters ask for a similarity.
+        """
+        return self._store.page(self._listing_filters(filters), after, most)
+
+    def vectors_of(self, records: Sequence[ImageRecord]) -> Vectors:
+        """Return the vectors of pictures that are here, one row for each record, as float32.
+
+        Raises:
+            GalleryError: A picture is not here.
+        """
+        keys = [key_of(record) for record in records]
+        found = self._store.vectors_of(keys)
+        for path, _ in (key for key in keys if key not in found):
+            raise GalleryError(f"{self.address} does not hold {path}; index it first")
+        none = np.zeros((0, self.model.embedding_dim), np.float32)
+        return np.stack([found[key] for key in keys]) if keys else none
 
     def entries_of(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
@@ -519,6 +550,13 @@ class Gallery:
                 f"{self.address} holds vectors of {self.model.embedding_dim} numbers, given was an "
                 f"array of shape {embeddings.shape}; embed with model {self.model.name}"
             )
+
+    def _listing_filters(self, filters: Filters | None) -> Filters:
+        """Return filters of pictures that nothing is compared with, as they are spelt here."""
+        filters = filters or Filters()
+        if filters.min_similarity is not None:
+            raise GalleryError("similarity: is a filter of a search; leave it out here")
+        return self._spelt_filters(filters)
 
     def _spelt_filters(self, filters: Filters) -> Filters:
         """Return filters that name cameras and people as they are spelt here."""

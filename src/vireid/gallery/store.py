@@ -27,7 +27,7 @@ Scored = tuple[float, ImageRecord]
 
 
 Named = Literal["camera", "person"]
-Counted = Literal["modality", "camera", "person", "identity", "day", "source"]
+Counted = Literal["modality", "camera", "person", "identity", "day", "source", "tag"]
 
 
 class GalleryError(VireidError):
@@ -87,6 +87,10 @@ class Page:
     entries: tuple[Entry, ...]
     read_vectors: Callable[[], Vectors]
     """Reads their vectors, as float32; to be called before the next page is asked for."""
+
+
+Place = tuple[Modality, int]
+"""Spectrum and row of a vector; a row changes when the gallery is compacted."""
 
 
 def with_contents(entries: Sequence[Entry]) -> list[Entry]:
@@ -174,6 +178,18 @@ class Store(Protocol):
 
         What is changed meanwhile may be missing or there, but no picture comes half changed.
         """
+
+    def page(self, filters: Filters, after: Place | None, most: int) -> list[tuple[Place, Entry]]:
+        """Return some of the pictures that the filters let pass, in the order of `pages`.
+
+        Args:
+            filters: Conditions on the pictures.
+            after: Place of the picture before the first one; None to begin.
+            most: Largest number of pictures.
+        """
+
+    def vectors_of(self, keys: Iterable[Key]) -> Mapping[Key, Vector]:
+        """Return the vectors of some keys as float32, without those it does not hold."""
 
     def tally(self, what: Counted) -> dict[str, int]:
         """Return how many pictures there are of each camera, person and so on that is named."""

@@ -70,6 +70,8 @@ class Embedder:
         """How the weights were chosen: runs and exported models hold those of the last epoch."""
         self._network = network
         self._text = text or Text()
+        self.reads_text = self._text.embed is not None
+        """Whether it embeds sentences."""
         self.text_caveat = self._text.caveat
         """What a person who searches by a sentence has to know."""
         self.name = card.name

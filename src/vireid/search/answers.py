@@ -37,6 +37,10 @@ SCHEMA = 2
 """Version of the answer for programs. Later ones may add fields; a change of one counts as new."""
 
 
+class NoPictureError(VireidError):
+    """There is no picture to search: the gallery is empty, or the filters let none pass."""
+
+
 @dataclass(frozen=True)
 class IndexReport:
     """The content of a gallery after indexing, and how it got there."""
@@ -162,7 +166,7 @@ class Answer:
             "model": _model_as_dict(self.model),
             "modality": modality and modality.value,
             "camera": cameras[0] if len(cameras) == 1 else None,
-            "filters": _filters_as_dict(self.filters),
+            "filters": filters_as_dict(self.filters),
             "grouped_by": self.by,
             "centred": self.centred,
             "hits": [
@@ -355,6 +359,7 @@ class Searcher:
                 see `Gallery.centred`.
 
         Raises:
+            NoPictureError: There is no picture to search.
             VireidError: Something is missing or does not fit; the message says what to do.
         """
         asked = cast(list[Asked], [*query] if isinstance(query, list | tuple) else [query])
@@ -368,7 +373,7 @@ class Searcher:
         vectors = np.concatenate(each)
         hits = found(self.gallery, vectors, top, searched, combined, by, centred=centred)
         if not hits and searched.min_similarity is None:
-            raise VireidError(self._why_nothing(searched))
+            raise NoPictureError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
@@ -571,7 +576,7 @@ def _query_as_dict(query: Query, caveat: str | None) -> dict[str, Any]:
     return {"query": {"modality": modality, "identity": query.identity}}
 
 
-def _filters_as_dict(filters: Filters) -> dict[str, Any]:
+def filters_as_dict(filters: Filters) -> dict[str, Any]:
     """Return the filters that are set."""
     every = {
         "modality": filters.modality and filters.modality.value,

@@ -38,12 +38,13 @@ from vireid.gallery.store import (
     Named,
     NoteChanges,
     Page,
+    Place,
     Scored,
     Storage,
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
-from vireid.types.arrays import Queries, Vectors
+from vireid.types.arrays import Queries, Vector, Vectors
 
 MODALITIES = tuple(Modality)
 ROWS_TO_COPY = 8 * BLOCK
@@ -168,6 +169,37 @@ class LocalStore:
                 read = partial(self._vectors, stored, rows)
                 yield Page(tuple(entry for _, entry in page), read)
                 after = page[-1][0]
+
+    def page(self, filters: Filters, after: Place | None, most: int) -> list[tuple[Place, Entry]]:
+        """Return some of the pictures that the filters let pass, in the order of `pages`."""
+        others = replace(filters, modality=None)
+        wanted = MODALITIES if filters.modality is None else (filters.modality,)
+        found: list[tuple[Place, Entry]] = []
+        with self._lock, self._catalogue.reading():
+            for modality in wanted:
+                if after and MODALITIES.index(modality) < MODALITIES.index(after[0]):
+                    continue
+                first = after[1] if after and after[0] is modality else -1
+                left = most - len(found)
+                page = self._catalogue.page(modality, first, others, left) if left else []
+                found += [((modality, row), entry) for row, entry in page]
+        return found
+
+    def vectors_of(self, keys: Iterable[Key]) -> Mapping[Key, Vector]:
+        """Return the vectors of some keys as float32, without those it does not hold."""
+        found: dict[Key, Vector] = {}
+        with self._lock, self._reading_vectors() as snapshot:
+            places = self._catalogue.places_of(keys)
+            for modality in MODALITIES:
+                rows = {row: key for key, (of, row) in places.items() if of is modality}
+                if rows:
+                    ordered_rows = np.array(sorted(rows))
+                    vectors = self._vectors(snapshot.stored[modality], ordered_rows)
+                    found |= {
+                        rows[row]: vector
+                        for row, vector in zip(ordered_rows.tolist(), vectors, strict=True)
+                    }
+        return found
 
     def _vectors(self, stored: StoredVectors, rows: Rows) -> Vectors:
         try:
