@@ -15,6 +15,7 @@ import { brighten, image, isBrightened } from "./viewing.js";
 
 const MOST_HITS = 1000;
 const PEOPLE = 14;
+const isPhone = matchMedia("(max-width: 899px)");
 
 let session = null;
 let galleries = [];
@@ -106,7 +107,8 @@ async function show() {
   running = new AbortController();
   const { signal } = running;
   if (!galleries.length) return start();
-  const asked = state.gallery || galleries[0].name;
+  const last = galleries.find((each) => each.name === remembered.get("gallery")) ?? galleries[0];
+  const asked = state.gallery || last.name;
   gallery = galleries.find((each) => each.name === asked) ?? null;
   if (!gallery) {
     const known = galleries.map((each) => each.name);
@@ -114,6 +116,7 @@ async function show() {
   }
   state.gallery = gallery.name;
   $("gallery").value = gallery.name;
+  remembered.set("gallery", gallery.name);
   $("caveat").textContent = gallery.model.caveat ? `Model ${gallery.model.name}: ${gallery.model.caveat}.` : "";
   $("model-caveat").textContent = $("caveat").textContent;
   document.body.classList.toggle("searching", isSearch());
@@ -254,7 +257,7 @@ async function showPictures(signal) {
   answer = null;
   const listed = newGrid("Pictures");
   const rest = h("div", { class: "end" });
-  layout(state.filters.length ? null : hero(), timelinePlace(), state.filters.length ? null : people(signal), heading(state.filters.length ? "Pictures" : "Latest pictures", state.filters.length > 0 && h("p", { class: "hint" }, "Find similar ones with any of them, or drop a picture to search among these.")), listed, rest);
+  layout(state.filters.length ? null : hero(), timelinePlace(), state.filters.length ? null : people(signal), heading(state.filters.length ? "Pictures" : "All pictures", state.filters.length > 0 && h("p", { class: "hint" }, "Find similar ones with any of them, or drop a picture to search among these.")), listed, rest);
   const bins = loadBins(signal).then(showBins);
   if (!gallery.pictures) return fill(rest, message("upload", "This gallery is empty", "Fill it: ", h("code", {}, `vireid index FOLDER --out ${gallery.name}.gallery`)));
   await listFrom(null, rest, signal);
@@ -311,7 +314,7 @@ async function loadBins(signal) {
 }
 
 const timelinePlace = () =>
-  h("details", { class: "when", open: remembered.get("timeline") !== "no", ontoggle: (event) => remembered.set("timeline", event.target.open ? "yes" : "no") }, h("summary", {}, icon("down"), "Cameras and times"), h("div", { id: "timeline" }));
+  h("details", { class: "when", open: (remembered.get("timeline") ?? (isPhone.matches ? "no" : "yes")) !== "no", ontoggle: (event) => remembered.set("timeline", event.target.open ? "yes" : "no") }, h("summary", {}, icon("down"), "Cameras and times"), h("div", { id: "timeline" }));
 
 function showBins(now) {
   const place = $("timeline");
@@ -345,6 +348,16 @@ function showSelection() {
   );
 }
 
+const TITLES = {
+  0: "No answer",
+  403: "This key may not do that",
+  404: "That is not here",
+  413: "That is too large",
+  422: "That does not fit",
+  429: "One moment, please",
+  503: "One moment, please",
+};
+
 // -- Messages ---------------------------------------------------------------------------------
 
 function message(mark, title, text, ...more) {
@@ -359,7 +372,7 @@ function showMessage(...told) {
 function showError(error, again) {
   const told = message(
     "warn",
-    error.title || "Something went wrong",
+    TITLES[error.status] ?? (error.status >= 500 ? "The service has a fault" : "That does not work"),
     capital(error.message),
     error.request && h("p", { class: "hint" }, `Request ${error.request}`),
     h("div", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => again() }, "Try again"), h("button", { type: "button", onclick: () => change(nothing()) }, "Begin anew")),

@@ -1,6 +1,6 @@
 // Side by side: the query, a hit, and what can be said of it.
 
-import { $, button, count, fill, h, icon, when } from "./dom.js";
+import { $, button, count, fill, h, icon, when, whom } from "./dom.js";
 import { shownLikeness, tracklet } from "./grid.js";
 import { state } from "./state.js";
 import { upload } from "./uploads.js";
@@ -134,7 +134,7 @@ function strip(gallery, item) {
 
 function facts(item) {
   const rows = [
-    ["Person", item.person ?? "not named"],
+    ["Person", whom(item.person)],
     ["Camera", item.camera],
     ["Time", when(item.time)],
     ["Spectrum", item.modality],
@@ -142,5 +142,5 @@ function facts(item) {
     ["Tracklet", item.tracklet],
     ["File", item.name],
   ];
-  return h("dl", { class: "facts" }, rows.filter(([, value]) => value !== null && value !== "").map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
+  return h("dl", { class: "facts" }, rows.filter(([, value]) => value !== null && value !== "").map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
 }

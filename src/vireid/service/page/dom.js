@@ -80,11 +80,15 @@ export const remembered = {
   },
 };
 
+/** Name of a person for people: numbers say that they are of persons. */
+export const whom = (person) => (person === null ? "not named" : /^\d+$/.test(person) ? `person ${person}` : String(person));
+
 /** Time of a picture for people; its zone is the one that the gallery says, never this browser's. */
-export function when(time) {
+export function when(time, { short = false } = {}) {
   if (!time) return "";
   const [, year, month, day, clock] = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d:\d\d))?/.exec(time) ?? [];
   if (!year) return time;
   const names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-  return `${Number(day)} ${names[month - 1]} ${year}${clock ? `, ${clock}` : ""}`;
+  const shownYear = short && Number(year) === new Date().getFullYear() ? "" : ` ${year}`;
+  return `${Number(day)} ${names[month - 1]}${shownYear}${clock ? `, ${clock}` : ""}`;
 }

@@ -1,7 +1,7 @@
 // The grid of pictures: hits of a search, or pictures of a gallery. Arrow keys go from one to the next.
 
 import * as api from "./api.js";
-import { button, h, icon, when } from "./dom.js";
+import { button, h, icon, when, whom } from "./dom.js";
 import { image, sized } from "./viewing.js";
 
 const FIRST = 48;
@@ -94,11 +94,11 @@ export class Grid {
     const shot = card.querySelector(".shot");
     shot.setAttribute("aria-label", spoken(item, selected, same));
     shot.querySelector(".verdict").replaceChildren(...(same === undefined ? [] : [icon(same ? "same" : "close")]));
-    const who = item.person === null ? h("span", { class: "unknown" }, "not named") : h("span", {}, String(item.person));
+    const who = item.person === null ? h("span", { class: "unknown" }, whom(null)) : h("span", {}, whom(item.person));
     card.querySelector(".about").replaceChildren(
       ...(item.rank ? [likeness(item)] : []),
       h("div", { class: "who" }, who, ...item.tags.slice(0, 2).map((tag) => h("span", { class: "tag" }, tag))),
-      h("div", { class: "where" }, [item.camera, when(item.time)].filter(Boolean).join(" · ") || item.modality),
+      h("div", { class: "where" }, [item.camera, when(item.time, { short: true })].filter(Boolean).join(" · ") || item.modality),
     );
   }
 
@@ -255,7 +255,7 @@ function spoken(item, selected, same) {
       ? `similarity ${item.similarity.toFixed(2)}`
       : `probability ${Math.round(100 * item.probability)} %`
     : null;
-  const who = item.person === null ? "not named" : `person ${item.person}`;
+  const who = whom(item.person);
   const told = [like, who, item.camera && `camera ${item.camera}`, item.modality, when(item.time), same === true && "same person", same === false && "another person", selected && "selected"];
   return what + told.filter(Boolean).join(", ");
 }

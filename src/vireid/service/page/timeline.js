@@ -6,13 +6,15 @@ import { having, parts, valueOf, without } from "./filters.js";
 const HOUR = 3_600_000;
 const STEPS = [1, 2, 3, 6, 12, 24, 48, 168, 336, 720, 2160, 8760];
 const LEVELS = 5;
+const NAMES = 124; // pixels of the column of names
+const CELL = 28; // and of a cell, at least: as wide as a finger's target has to be, and its gap
 
 /** The timeline of bins (camera, hour, pictures) as an element; `filter` takes the new words. */
 export function timeline(bins, hits, filters, filter, width) {
   const timed = bins.filter((bin) => bin.hour);
   const cameras = [...new Set(bins.map((bin) => bin.camera))].sort((one, other) => (one ?? "").localeCompare(other ?? "", "en", { numeric: true }));
   if (!timed.length) return untimed(bins, cameras, filters, filter);
-  const axis = axisOf(timed, Math.max(12, Math.min(72, Math.floor((width - 130) / 15))));
+  const axis = axisOf(timed, Math.max(8, Math.min(60, Math.floor((width - NAMES) / CELL))));
   const chosen = chosenOf(filters);
   const cells = new Map();
   for (const bin of timed) add(cells, bin.camera, axis.at(moment(bin.hour)), bin.pictures);
