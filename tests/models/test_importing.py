@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from vireid import Embedder, runs
+from vireid import Embedder
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning import initial_weights
 from vireid.methods.agw import AGW
-from vireid.models import export, imports
+from vireid.models import export, imports, runs
 from vireid.models.importing import import_checkpoint
 from vireid.records import Modality
 

@@ -63,6 +63,8 @@ for command in (
     gallery.gallery,
     detector.detector,
     service.serve,
+    service.keys,
+    service.audit,
     recipes.recipes,
     listing.list_,
     data.data,

@@ -309,9 +309,14 @@ class Gallery:
         """Return the content keys of the pictures that were removed for good."""
         return set(self._store.notes(REMOVED))
 
-    def readmit(self) -> None:
-        """Forget what was removed for good, so that indexing adds it again."""
-        self._store.note({(REMOVED, key): None for key in self.removed()})
+    def readmit(self, contents: Iterable[str] | None = None) -> None:
+        """Forget what was removed for good, so that indexing adds it again.
+
+        Args:
+            contents: Content keys of the pictures; by default of all.
+        """
+        keys = self.removed() if contents is None else contents
+        self._store.note({(REMOVED, key): None for key in keys})
 
     def compact(self, from_share: float = 0.0) -> None:
         """Take what was removed or replaced out of all files, so that no byte of it is left.

@@ -13,7 +13,7 @@ from vireid import __version__
 from vireid.errors import VireidError
 from vireid.service import problems
 from vireid.service.guard import Guard
-from vireid.service.routes import galleries, operations, page, sessions
+from vireid.service.routes import changes, galleries, jobs, operations, page, sessions
 from vireid.service.service import Service, hosts_of
 
 TEXT = """Search for a person among the pictures of visible and infrared cameras.
@@ -29,11 +29,11 @@ def create(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.work(service.start)
+        await service.start()
         try:
             yield
         finally:
-            service.close()
+            await service.close()
 
     app = FastAPI(
         title="vireid",
@@ -52,7 +52,7 @@ def create(service: Service) -> FastAPI:
         telemetry={"tracing": False},
     )
     app.state.service = service
-    for module in (operations, sessions, galleries, page):
+    for module in (operations, sessions, galleries, changes, jobs, page):
         app.include_router(module.router)
     app.mount("/page", page.files)
     app.add_exception_handler(problems.Problem, problems.of_problem)

@@ -62,8 +62,8 @@ class Served:
                 self._searcher.gallery.version  # noqa: B018  it reads the catalogue
                 self._searcher.gallery.check(self._searcher.embedder)
             except VireidError:
-                self._searcher.close()
-                self._searcher = Searcher.open(self.path)
+                before, self._searcher = self._searcher, Searcher.open(self.path)
+                before.close()
             return self._searcher
 
     @property
@@ -247,9 +247,7 @@ class Batchers:
 class AllServed:
     """All galleries by their names."""
 
-    def __init__(
-        self, galleries: dict[str, str], uploads: Path, told: Callable[[int], None]
-    ) -> None:
+    def __init__(self, galleries: dict[str, str], kept: Path, told: Callable[[int], None]) -> None:
         """Open them.
 
         Raises:
@@ -257,7 +255,7 @@ class AllServed:
         """
         self.batchers = Batchers(told)
         self._of = {
-            name: Served(name, Path(path), self.batchers, uploads / name)
+            name: Served(name, Path(path), self.batchers, kept / name / "uploads")
             for name, path in sorted(galleries.items())
         }
 

@@ -39,7 +39,7 @@ def not_found(what: str) -> Problem:
 
 
 def explained(error: VireidError) -> Problem:
-    """Return the problem that an error of vireid is to a client: without paths of this machine."""
+    """Return the problem that an error of vireid is to a client."""
     if isinstance(error, PictureError):
         return Problem(422, printable(f"{error.path}: {error.reason}; {error.way_out}"))
     busy = isinstance(error, GalleryError) and "another process is writing" in error.sentence
@@ -72,7 +72,9 @@ async def of_problem(request: Request, error: Exception) -> JSONResponse:
 async def of_vireid(request: Request, error: Exception) -> JSONResponse:
     """Answer an error that a person can fix."""
     assert isinstance(error, VireidError)
-    return answer(request, explained(error))
+    problem = explained(error)
+    problem.detail = request.app.state.service.places().hidden(problem.detail)
+    return answer(request, problem)
 
 
 async def of_http(request: Request, error: Exception) -> JSONResponse:

@@ -48,8 +48,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop: streams end, running requests finish."""
-        self._service.state = "stopping"
-        self._service.stop_soon()
+        self._stopping = asyncio.get_running_loop().create_task(self._service.stop())
         super().handle_exit(sig, frame)
 
 

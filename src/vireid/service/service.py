@@ -9,19 +9,27 @@ from typing import Any, Literal, TypeVar
 
 from fastapi import Request
 
+from vireid.errors import VireidError
+from vireid.service import logs, messages
 from vireid.service.audit import Audit
 from vireid.service.database import Database
 from vireid.service.galleries import AllServed, Served
+from vireid.service.jobs import Jobs
 from vireid.service.keys import Keys
 from vireid.service.limits import Door, Rates
 from vireid.service.metrics import Metrics
+from vireid.service.places import Places
+from vireid.service.removals import Removals
 from vireid.service.searches import Searches
 from vireid.service.sessions import Sessions
 from vireid.service.settings import Settings, is_loopback
 from vireid.service.thumbnails import Thumbnails
+from vireid.service.uploads import sweep
 from vireid.threads import processors
 
 T = TypeVar("T")
+REMOVALS_EVERY = 5.0
+"""Seconds between two looks for removals that are final."""
 
 
 class Service:
@@ -35,8 +43,6 @@ class Service:
         """
         self.settings = settings
         self.state: Literal["starting", "ready", "stopping"] = "starting"
-        self.stopping = asyncio.Event()
-        """Set once the service is to stop; streams then end."""
         self.metrics = Metrics()
         self.database = Database(settings.folder)
         self.keys = Keys(self.database)
@@ -45,9 +51,12 @@ class Service:
         self.rates = Rates(settings.requests_per_minute)
         self.door = Door(settings.most_waiting, self.metrics)
         self.searches = Searches(64 * 2**20)
+        self.removals = Removals(settings.folder / "removals", self.database, settings.undo_minutes)
+        self.jobs = Jobs(self.database, self.metrics, self._job_ended, self.places)
+        self._tasks: list[asyncio.Task[None]] = []
         self.thumbnails = Thumbnails(settings.thumbnails_mb)
-        uploads = settings.folder / "uploads"
-        self.galleries = AllServed(settings.galleries, uploads, self.metrics.batches.observe)
+        kept = settings.folder / "galleries"
+        self.galleries = AllServed(settings.galleries, kept, self.metrics.batches.observe)
         self._pool = ThreadPoolExecutor(processors() + 2, "vireid-work")
 
     async def work(self, do: Callable[..., T], *given: Any) -> T:
@@ -65,27 +74,72 @@ class Service:
         write = self.audit.write
         await self.work(lambda: write(action, who=who, request=id_, is_change=is_change, **said))
 
+    def places(self) -> Places:
+        """Return what clients call the folders of this machine."""
+        named = [(self.settings.folder, "data")]
+        named += [(folder, folder.name) for folder in folders_below(self.settings.sources)]
+        for served in self.galleries:
+            contents = served.contents
+            named += [(root, root.name) for root in contents.roots]
+            address = Path(served.searcher.gallery.address)
+            named += [(address, served.name), (address.absolute(), served.name)]
+        return Places(named)
+
     def count_pictures(self) -> None:
         """Bring the metric of pictures up to date."""
         for served in self.galleries:
             self.metrics.pictures.labels(served.name).set(served.contents.pictures)
 
-    def stop_soon(self) -> None:
-        """Have streams end; to be called in the thread of the event loop."""
-        self.stopping.set()
-
-    def start(self) -> None:
-        """Get ready for the first request."""
-        self.galleries.warm_up()
+    async def start(self) -> None:
+        """Get ready for the first request, and begin what goes on beside requests."""
+        await self.work(self._warm_up)
+        self._tasks = [
+            asyncio.create_task(self.jobs.run()),
+            asyncio.create_task(self._finish_removals()),
+        ]
         self.state = "ready"
 
-    def close(self) -> None:
-        """Finish what is begun, and close all files."""
+    def _warm_up(self) -> None:
+        self.galleries.warm_up()
+        for served in self.galleries:
+            sweep(served, self.removals.files(served))
+
+    async def _finish_removals(self) -> None:
+        """Take away what can no longer be undone, again and again."""
+        while True:
+            try:
+                if await self.work(self.removals.finish_old, self.galleries):
+                    self.thumbnails.forget()
+            except VireidError as error:  # somebody else writes, or the disk is full: later
+                logs.say(f"removals wait: {error.sentence}")
+            await asyncio.sleep(REMOVALS_EVERY)
+
+    async def stop(self) -> None:
+        """Have jobs stop where they are, and streams end, so that requests can finish."""
         self.state = "stopping"
+        await self.jobs.stop()
+
+    async def close(self) -> None:
+        """Finish what is begun, and close all files."""
+        await self.stop()
+        if self._tasks:
+            jobs, removals = self._tasks
+            await asyncio.wait([jobs], timeout=self.settings.stop_seconds)
+            removals.cancel()
+            await asyncio.gather(removals, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(None, self.close_files)
+
+    def close_files(self) -> None:
+        """Close all files."""
         self._pool.shutdown()
         self.galleries.close()
         self.audit.close()
         self.database.close()
+
+    def _job_ended(self, job: messages.Job) -> None:
+        about = {"job": job.id, "gallery": job.gallery, "state": job.state, "error": job.error}
+        said = {name: value for name, value in about.items() if value}
+        self.audit.write("job", who=job.by or "", request=job.id, is_change=True, **said)
 
 
 def hosts_of(settings: Settings) -> frozenset[str] | None:

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from fastapi import UploadFile
@@ -10,10 +12,20 @@ from PIL import Image
 
 from vireid.models.embedder import Embedder
 from vireid.pictures import picture_in
-from vireid.records import Modality
+from vireid.records import ImageRecord, Modality
+from vireid.service.galleries import Served
 from vireid.service.problems import Problem
 from vireid.service.settings import Settings
 from vireid.video.spectrum import COLOURED, GREY, colourfulness
+
+SUFFIXES = {
+    b"\xff\xd8\xff": ".jpg",
+    b"\x89PNG": ".png",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,13 @@ class Upload:
     def hash(self) -> str:
         """Hash of the bytes, as galleries have it."""
         return hashlib.blake2b(self.content, digest_size=16).hexdigest()
+
+
+def suffix_of(content: bytes) -> str:
+    """Return the suffix for a picture by the bytes that it begins with."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for begin, suffix in SUFFIXES.items() if content.startswith(begin)), ".img")
 
 
 async def received(files: Sequence[UploadFile], settings: Settings) -> list[Upload]:
@@ -61,3 +80,22 @@ def spectrum_of(picture: Image.Image) -> Modality:
     """Guess the spectrum of a picture by its colours: infrared ones are grey."""
     is_grey = colourfulness(np.asarray(picture)) < (GREY + COLOURED) / 2
     return Modality.INFRARED if is_grey else Modality.VISIBLE
+
+
+def sweep(served: Served, kept: AbstractSet[Path]) -> int:
+    """Remove the files of pictures that were sent and never got into the gallery.
+
+    Somebody has killed the process between the two; nobody was told that the picture was added.
+
+    Args:
+        served: Gallery whose files are looked at.
+        kept: Files that have to stay, because their removal can be undone.
+    """
+    files = [path for path in served.uploads.glob("????-??/*") if path.is_file()]
+    records = [ImageRecord(path, Modality.VISIBLE) for path in files]
+    found = served.searcher.gallery.entries_of(records)
+    lost = [path for path, entry in zip(files, found, strict=True) if entry is None]
+    lost = [path for path in lost if path not in kept]
+    for path in lost:
+        path.unlink(missing_ok=True)
+    return len(lost)
