@@ -205,7 +205,7 @@ function hitsHeading(found) {
   const seconds = found.took_ms < 1000 ? `${Math.max(1, Math.round(found.took_ms))} ms` : `${(found.took_ms / 1000).toFixed(1)} s`;
   return heading(
     found.hits.length ? `${count(found.hits.length, ...what)} among ${among}` : `Nobody among ${among}`,
-    found.hits.length > 0 && h("p", { class: "hint" }, gallery.probability ? "Probability that it is the same person." : "Similarity, up to 1.00; no probability.", ` ${seconds}.`),
+    found.hits.length > 0 && h("p", { class: "hint" }, gallery.probability ? "Probability of the same person" : "Similarity, no probability", ` · ${seconds}`),
     grouping(),
     threshold(found),
   );
