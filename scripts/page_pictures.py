@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from scripts.rendered_site import crowd, serving, site
+from scripts.rendered_site import crowd, key, serving, site
 
 from vireid import Gallery
 from vireid.files.atomic import write_whole
@@ -181,6 +181,7 @@ def main() -> None:
                     taken = photograph(browser, address, state, size, dark=dark)
                     for_documents(taken, PROJECT / "docs" / name)
         if "key" in states:
+            key(at / "locked", "read")
             with serving(galleries, at / "locked", keys=True) as address:
                 for look, size, dark in LOOKS:
                     taken = photograph(browser, address, "key", size, dark=dark)

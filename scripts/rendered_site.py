@@ -21,6 +21,8 @@ from PIL import Image
 
 from vireid import Embedder, Gallery, ImageRecord, Modality, datasets
 from vireid.search import answers
+from vireid.service.database import Database
+from vireid.service.keys import Keys, Scope
 
 CAMERAS = {
     "cam1": "gate",
@@ -111,6 +113,16 @@ def crowd(folder: Path) -> Path:
             chosen = [n for n, record in enumerate(records) if record.modality is modality]
             gallery.add(vectors[chosen], [records[n] for n in chosen])
     return folder / "crowd.gallery"
+
+
+def key(data: Path, scope: Scope) -> str:
+    """Make a key for the service whose folder is `data`; return it."""
+    data.mkdir(exist_ok=True)
+    database = Database(data)
+    try:
+        return Keys(database).add(scope, scope)[1]
+    finally:
+        database.close()
 
 
 @contextmanager

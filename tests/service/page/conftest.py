@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from scripts.rendered_site import crowd, serving, site
+from scripts.rendered_site import crowd, key, serving, site
 
-from vireid.service.database import Database
-from vireid.service.keys import Keys, Scope
+from vireid.service.keys import Scope
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright  # noqa: E402
 
-PATIENCE = 20_000
+PATIENCE = 6_000
 """Milliseconds to wait for what has to come: a busy machine is no fault of the page."""
 
 
@@ -32,14 +31,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterat
     """The service with a small gallery and a large one; nobody gets in without a key."""
     folder = tmp_path_factory.mktemp("page")
     data = folder / "data"
-    data.mkdir()
-    database = Database(data)
-    keys = Keys(database)
-    texts: dict[Scope, str] = {scope: keys.add(scope, scope)[1] for scope in ("read", "write")}
-    database.close()
+    keys: dict[Scope, str] = {scope: key(data, scope) for scope in ("read", "write")}
     galleries = [site(folder, people=9), crowd(folder)]
     with serving(galleries, data, keys=True) as address:
-        yield Served(address, texts)
+        yield Served(address, keys)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +54,7 @@ Opened = Callable[..., Page]
 
 @pytest.fixture
 def opened(served: Served, browser: Browser) -> Iterator[Opened]:
-    """Opens the page: `opened("?gallery=crowd", key="write", width=390, color_scheme="dark")`.
+    """Opens the page: `opened("?gallery=crowd", scope="write", width=390, color_scheme="dark")`.
 
     Afterwards there may be no error of a script, no refusal by the policy of content, and no request
     to anywhere else.
@@ -67,13 +62,13 @@ def opened(served: Served, browser: Browser) -> Iterator[Opened]:
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def open_(query: str = "?gallery=site", key: Scope | None = "write", **looks: object) -> Page:
+    def open_(query: str = "?gallery=site", scope: Scope | None = "write", **looks: object) -> Page:
         size = {"width": looks.pop("width", 1280), "height": looks.pop("height", 800)}
         context = browser.new_context(viewport=size, **looks)  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
-        if key:
-            said = {"data": {"key": served.keys[key]}, "headers": {"X-Vireid": "page"}}
+        if scope:
+            said = {"data": {"key": served.keys[scope]}, "headers": {"X-Vireid": "page"}}
             assert context.request.post(f"{served.address}api/v1/session", **said).ok  # type: ignore[arg-type]
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))

@@ -9,14 +9,14 @@ from tests.service.page.conftest import Opened, Served
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 from playwright.sync_api import Locator, Page, expect  # noqa: E402
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=6_000)
 PAGE = Path(__file__).parents[3] / "src/vireid/service/page"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 def assert_accessible(page: Page) -> None:
     """No rule of WCAG 2.2 AA that axe-core knows is broken."""
-    page.wait_for_load_state("networkidle")
+    expect(page.locator("[aria-busy]")).to_have_count(0)
     options = {"runOnly": RULES, "resultTypes": ["violations"]}
     found = axe.Axe().run(page, options=options).response["violations"]
     assert [(v["id"], [node["html"][:120] for node in v["nodes"][:3]]) for v in found] == []
@@ -58,7 +58,7 @@ def test_the_first_page_shows_what_there_is(opened: Opened) -> None:
     expect(cards(page).first).to_be_visible()
     expect(page.locator(".notice")).to_contain_text("not an identification")
     expect(page.locator(".notice")).to_contain_text("rendered people")
-    expect(page.get_by_role("button", name="Anna")).to_be_visible()
+    expect(page.locator(".people button", has_text="Anna")).to_be_visible()
     assert_accessible(page)
 
 
@@ -119,12 +119,12 @@ def test_words_become_filters(opened: Opened) -> None:
     expect(page.get_by_role("option", name="camera:")).to_be_visible()
     words.press("ArrowDown")
     words.press("Enter")
-    expect(page.get_by_role("option")).to_have_count(6)
+    expect(page.locator("#suggestions [role=option]")).to_have_count(6)
     assert_accessible(page)
     words.press_sequentially("nor")
     words.press("ArrowDown")
     words.press("Enter")
-    expect(page.locator(".chip")).to_have_text("camera:north yard")
+    expect(page.locator(".chip > span")).to_have_text("camera:north yard")
     assert asked(page)["filter"] == ['camera:"north yard"']
     expect(page.locator(".card .where").first).to_contain_text("north yard")
 
@@ -135,7 +135,7 @@ def test_words_become_filters(opened: Opened) -> None:
     page.get_by_role("button", name="Leave out camera:north yard").click()
     expect(page.locator(".chip")).to_have_count(2)
     words.press("Backspace")
-    expect(page.locator(".chip")).to_have_text("camera:dock")
+    expect(page.locator(".chip > span")).to_have_text("camera:dock")
 
     words.fill("camra:gate")
     words.press("Enter")
@@ -271,7 +271,7 @@ def test_remove_and_undo(opened: Opened) -> None:
 def test_nobody_is_an_answer_and_errors_say_the_way_out(opened: Opened, picture: Path) -> None:
     page = opened()
     search(page, picture)
-    page.get_by_label("Similarity").fill("0.9")
+    page.locator("[name=similarity]").fill("0.9")
     expect(page.get_by_role("heading", name="Nobody here is similar enough")).to_be_visible()
     assert asked(page)["filter"] == ["similarity:0.9"]
     assert_accessible(page)
@@ -287,7 +287,7 @@ def test_nobody_is_an_answer_and_errors_say_the_way_out(opened: Opened, picture:
     page.goto(page.url.partition("?")[0] + "?gallery=site")
     expect(cards(page).first).to_be_visible()
     page.context.set_offline(True)
-    page.get_by_role("button", name="Anna").click()
+    page.locator(".people button", has_text="Anna").click()
     expect(page.get_by_role("heading", name="No answer")).to_be_visible()
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
@@ -295,13 +295,13 @@ def test_nobody_is_an_answer_and_errors_say_the_way_out(opened: Opened, picture:
 
 
 def test_without_a_key_nobody_gets_in(opened: Opened, served: Served) -> None:
-    page = opened(key=None)
+    page = opened(scope=None)
     expect(page.get_by_role("heading", name="A key, please")).to_be_visible()
     assert_accessible(page)
-    page.get_by_label("Key").fill("vireid_wrong")
+    page.locator("[name=key]").fill("vireid_wrong")
     page.get_by_role("button", name="Open").click()
     expect(page.get_by_role("alert").last).to_contain_text("opens nothing here")
-    page.get_by_label("Key").fill(served.keys["read"])
+    page.locator("[name=key]").fill(served.keys["read"])
     page.keyboard.press("Enter")
     expect(cards(page).first).to_be_visible()
 
@@ -314,7 +314,7 @@ def test_without_a_key_nobody_gets_in(opened: Opened, served: Served) -> None:
 
 
 def test_a_thousand_hits(opened: Opened, picture: Path) -> None:
-    page = opened("?gallery=crowd&among=both&top=1000")
+    page = opened("?gallery=crowd")
     search(page, picture)
     page.goto(page.url + "&among=both&top=1000")
     expect(cards(page)).to_have_count(1000)
@@ -378,7 +378,7 @@ def test_by_keyboard_alone(opened: Opened) -> None:
     page.keyboard.type("person:Ann")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(page.locator(".chip")).to_have_text("person:Anna")
+    expect(page.locator(".chip > span")).to_have_text("person:Anna")
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('.card .shot')"):

@@ -170,7 +170,7 @@ const skeleton = () =>
 async function showSearch(signal) {
   const images = await Promise.all(state.uploads.map(upload));
   if (images.includes(null)) {
-    layout(message("upload", "This picture stayed in the browser that it was dropped in", "An address does not carry pictures. Drop it here again to search with it.", h("div", { class: "row" }, choosers())));
+    layout(h("h1", { class: "unseen" }, "Search"), message("upload", "This picture stayed in the browser that it was dropped in", "An address does not carry pictures. Drop it here again to search with it.", h("div", { class: "row" }, choosers())));
     return;
   }
   const more = answer?.asked === shownFor && grid?.items.length ? window.scrollY : null;
@@ -258,10 +258,8 @@ async function showPictures(signal) {
   const listed = newGrid("Pictures");
   const rest = h("div", { class: "end" });
   layout(state.filters.length ? null : hero(), timelinePlace(), state.filters.length ? null : people(signal), heading(state.filters.length ? "Pictures" : "All pictures", state.filters.length > 0 && h("p", { class: "hint" }, "Find similar ones with any of them, or drop a picture to search among these.")), listed, rest);
-  const bins = loadBins(signal).then(showBins);
   if (!gallery.pictures) return fill(rest, message("upload", "This gallery is empty", "Fill it: ", h("code", {}, `vireid index FOLDER --out ${gallery.name}.gallery`)));
-  await listFrom(null, rest, signal);
-  await bins;
+  await Promise.all([listFrom(null, rest, signal), loadBins(signal).then(showBins)]);
 }
 
 async function listFrom(after, rest, signal) {
@@ -271,7 +269,7 @@ async function listFrom(after, rest, signal) {
   grid.show([...grid.items, ...pictures]);
   if (!grid.items.length) return fill(rest, message("search", "No picture is like that", "Leave a filter out."));
   if (!next) return fill(rest, h("p", { class: "hint" }, "These are all."));
-  const more = h("button", { type: "button", onclick: () => listFrom(next, rest, signal).catch(changes.attempt) }, "Show more");
+  const more = h("button", { type: "button", onclick: () => changes.attempt(() => listFrom(next, rest, signal)) }, "Show more");
   fill(rest, more);
   new IntersectionObserver((seen, watch) => {
     if (!seen.some((each) => each.isIntersecting)) return;

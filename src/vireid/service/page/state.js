@@ -96,4 +96,6 @@ function words(asked) {
   return text ? `?${text}` : "";
 }
 
-const within = (number, usual) => (Number.isInteger(number) && number > 0 ? Math.min(number, 1000) : usual);
+function within(number, usual) {
+  return Number.isInteger(number) && number > 0 ? Math.min(number, 1000) : usual;
+}

@@ -53,7 +53,7 @@ export function timeline(bins, hits, filters, filter, width) {
     "table",
     {},
     h("caption", { class: "unseen" }, `Pictures by camera and time; each cell is ${lengthOf(axis.step)}`),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "unseen" }, "Camera")), axis.starts.map((start, at) => h("th", { scope: "col" }, axis.label(at) && h("span", {}, axis.label(at)))))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "unseen" }, "Camera")), axis.starts.map((start, at) => (axis.label(at) ? h("th", { scope: "col" }, h("span", {}, axis.label(at))) : h("td"))))),
     h("tbody", {}, cameras.filter((camera) => timed.some((bin) => bin.camera === camera)).map(row)),
   );
   roving(table);
