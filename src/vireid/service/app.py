@@ -13,6 +13,7 @@ from vireid import __version__
 from vireid.errors import VireidError
 from vireid.service import problems
 from vireid.service.guard import Guard
+from vireid.service.messages import ProblemDocument
 from vireid.service.routes import changes, galleries, jobs, operations, page, sessions
 from vireid.service.service import Service, hosts_of
 
@@ -77,7 +78,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=TEXT, routes=app.routes
         )
         parts = document["components"]
-        parts["schemas"]["Problem"] = parts["schemas"].pop("ProblemDocument")
+        parts["schemas"]["Problem"] = ProblemDocument.model_json_schema()
         for name in ("HTTPValidationError", "ValidationError"):
             parts["schemas"].pop(name, None)
         parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -8,11 +8,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from vireid.errors import VireidError
 from vireid.files.atomic import writing_to
 
-FILE = "service.sqlite"
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+FILE, LOCK = "service.sqlite", "service.lock"
 FORMAT = 1
 SCHEMA = (
     """CREATE TABLE keys (
@@ -58,6 +64,7 @@ class Database:
         """
         self.path = folder / FILE
         self._lock = threading.RLock()
+        self._held: IO[str] | None = None
         with writing_to(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.touch(mode=0o600)
@@ -85,6 +92,24 @@ class Database:
                 for statement in SCHEMA:
                     db.execute(statement)
 
+    def hold(self) -> None:
+        """Keep other services away from this folder, as long as this process lives.
+
+        Raises:
+            VireidError: One is at work here already.
+        """
+        if fcntl is None:
+            return
+        self._held = self.path.with_name(LOCK).open("w")
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._held.close()
+            raise VireidError(
+                f"another service works in {self.path.parent}; stop it, or give another folder "
+                "by --data"
+            ) from None
+
     def rows(self, question: str, *values: object) -> list[sqlite3.Row]:
         """Return all rows that answer a question."""
         with self._lock:
@@ -103,6 +128,8 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let other services in."""
         with self._lock:
             self._db.close()
+            if self._held is not None:
+                self._held.close()

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vireid.console import shortened
 from vireid.service import logs
 from vireid.service.metrics import Metrics
 from vireid.service.problems import Problem, answer
@@ -127,7 +128,7 @@ class Guard:
         if route not in QUIET:
             client = scope.get("client")
             logs.say(
-                f"{method} {scope['path']} {status} {_phrase(status)}",
+                f"{method} {shortened(scope['path'], 200)} {status} {_phrase(status)}",
                 request=scope["request_id"],
                 ms=round(seconds * 1000, 1),
                 who=getattr(scope.get("caller"), "name", None),

@@ -7,6 +7,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from vireid.console import printable
 from vireid.errors import VireidError
@@ -81,7 +82,19 @@ async def of_http(request: Request, error: Exception) -> JSONResponse:
     """Answer what the framework has refused."""
     assert isinstance(error, HTTPException)
     detail = str(error.detail or HTTPStatus(error.status_code).phrase)
-    return answer(request, Problem(error.status_code, detail, dict(error.headers or {})))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return answer(request, Problem(error.status_code, detail, headers))
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods that the routes of an address have."""
+    found = set[str]()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 async def of_fault(request: Request, _: Exception) -> JSONResponse:

@@ -1,7 +1,7 @@
 """The server: uvicorn, stopped gracefully, and patient with slow clients for a while only."""
 
 import asyncio
-from types import FrameType
+import socket
 from typing import Any
 
 import uvicorn
@@ -46,14 +46,14 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop: streams end, running requests finish."""
-        self._stopping = asyncio.get_running_loop().create_task(self._service.stop())
-        super().handle_exit(sig, frame)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: jobs and streams first, then running requests finish."""
+        await self._service.stop()
+        await super().shutdown(sockets)
 
 
-def run(service: Service) -> None:
-    """Serve until somebody stops it (SIGTERM, Ctrl-C)."""
+def of(service: Service) -> Server:
+    """Return the server of a service."""
     settings = service.settings
     config = uvicorn.Config(
         create(service),
@@ -64,15 +64,18 @@ def run(service: Service) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=True,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=round(settings.stop_seconds),
         backlog=512,
     )
-    server = Server(config, service)
+    return Server(config, service)
+
+
+def run(service: Service) -> None:
+    """Serve until somebody stops it (SIGTERM, Ctrl-C)."""
     try:
-        asyncio.run(server.serve())
+        asyncio.run(of(service).serve())
     except KeyboardInterrupt:  # uvicorn raises it again once everything has stopped
         logs.say("stopped")

@@ -45,6 +45,7 @@ class Service:
         self.state: Literal["starting", "ready", "stopping"] = "starting"
         self.metrics = Metrics()
         self.database = Database(settings.folder)
+        self.database.hold()
         self.keys = Keys(self.database)
         self.sessions = Sessions(settings.session_hours)
         self.audit = Audit(settings.folder, self.database)

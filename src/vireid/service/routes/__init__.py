@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from vireid.service.messages import ProblemDocument
-
 WHY = {
     400: "The request cannot be read.",
     401: "No key, or one that is not valid.",
@@ -19,13 +17,13 @@ WHY = {
     429: "Too many requests.",
     503: "Too much is in work, or the service stops.",
 }
-ALWAYS = (401, 403, 405, 421, 422, 429, 503)
+ALWAYS = (400, 401, 403, 405, 421, 422, 429, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the problems that a route answers with, for the document of the API."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": WHY[status], "content": content, "model": ProblemDocument}
+        status: {"description": WHY[status], "content": content}
         for status in sorted({*ALWAYS, *statuses})
     }

@@ -21,7 +21,7 @@ router = APIRouter(
 )
 
 
-@router.post("/{gallery}/pictures", status_code=201, responses=problems(400, 404, 408, 413))
+@router.post("/{gallery}/pictures", status_code=201, responses=problems(404, 408, 413))
 async def add(
     request: Request,
     gallery: Name,

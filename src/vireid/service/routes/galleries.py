@@ -46,7 +46,7 @@ async def one(request: Request, gallery: Name) -> messages.GalleryDocument:
     return await service.work(document, service, gallery_of(request, gallery), caller_of(request))
 
 
-@router.post("/{gallery}/search", responses=problems(400, 404, 408, 413))
+@router.post("/{gallery}/search", responses=problems(404, 408, 413))
 async def search(
     request: Request,
     gallery: Name,

@@ -33,7 +33,7 @@ router = APIRouter(prefix="/api/v1", tags=["jobs"])
     "/galleries/{gallery}/uploads",
     status_code=201,
     dependencies=[WRITE],
-    responses=problems(400, 404, 408, 413),
+    responses=problems(404, 408, 413),
 )
 async def upload(
     request: Request,
@@ -154,7 +154,7 @@ async def cancel(request: Request, id: Id) -> messages.Job:  # noqa: A002
 
 @router.get(
     "/jobs/{id}/events",
-    dependencies=[READ],
+    dependencies=[READ, Depends(job)],
     response_class=EventSourceResponse,
     responses=problems(404),
 )

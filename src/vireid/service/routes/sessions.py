@@ -26,7 +26,7 @@ async def who_am_i(request: Request) -> Session:
         return Session(authenticated=False, name=None, scopes=[], key_required=required)
 
 
-@router.post("", responses=problems(400, 413))
+@router.post("", responses=problems(413))
 async def sign_in(request: Request, response: Response, wanted: SessionRequest) -> Session:
     """Sign in with a key; the answer sets a cookie."""
     service = service_of(request)
