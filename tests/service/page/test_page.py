@@ -189,7 +189,7 @@ def test_frames_and_tracklets(opened: Opened) -> None:
     page.get_by_text("Whole frame").click()
     frame = page.locator(".frame canvas")
     expect(frame).to_be_visible()
-    page.wait_for_function("document.querySelector('.frame canvas').width > 300")
+    page.wait_for_function("() => document.querySelector('.frame canvas').width > 300")
 
     page.goto(page.url.partition("?")[0] + f"?gallery=site&picture={framed}&group=tracklet")
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("tracklets among"))

@@ -91,6 +91,7 @@ async function start() {
     $("leave").hidden = !(session.key_required && session.authenticated);
     if (session.key_required && !session.authenticated) return showLocked();
     galleries = await api.galleries();
+    document.body.classList.remove("closed");
   } catch (error) {
     return error.status === 401 ? showLocked() : showError(error, start);
   }
@@ -258,7 +259,11 @@ async function showPictures(signal) {
   const listed = newGrid("Pictures");
   const rest = h("div", { class: "end" });
   layout(state.filters.length ? null : hero(), timelinePlace(), state.filters.length ? null : people(signal), heading(state.filters.length ? "Pictures" : "All pictures", state.filters.length > 0 && h("p", { class: "hint" }, "Find similar ones with any of them, or drop a picture to search among these.")), listed, rest);
-  if (!gallery.pictures) return fill(rest, message("upload", "This gallery is empty", "Fill it: ", h("code", {}, `vireid index FOLDER --out ${gallery.name}.gallery`)));
+  if (!gallery.pictures) {
+    showBins([]);
+    fill(rest, message("upload", "This gallery is empty", "Fill it: ", h("code", {}, `vireid index FOLDER --out ${gallery.name}.gallery`)));
+    return;
+  }
   await Promise.all([listFrom(null, rest, signal), loadBins(signal).then(showBins)]);
 }
 
@@ -287,7 +292,12 @@ function hero() {
     h("h1", {}, "Find somebody again, by day and by night"),
     h("p", {}, "Drop a picture of one person here, head to feet, or paste it. Several of the same person count together."),
     h("div", { class: "row" }, choosers()),
-    h("p", { class: "counts" }, icon("visible"), count(day, "visible picture"), icon("infrared"), count(night, "infrared picture"), icon("camera"), count(Object.keys(gallery.cameras).length, "camera"), icon("people"), count(Object.keys(gallery.people).length + gallery.identities, "person", "people")),
+    h("p", { class: "counts" }, [
+      ["visible", count(day, "visible picture")],
+      ["infrared", count(night, "infrared picture")],
+      ["camera", count(Object.keys(gallery.cameras).length, "camera")],
+      ["people", count(Object.keys(gallery.people).length + gallery.identities, "person", "people")],
+    ].map(([mark, text]) => h("span", {}, icon(mark), text))),
   );
 }
 
@@ -382,6 +392,7 @@ function showError(error, again) {
 
 function showLocked(problem = null) {
   document.body.classList.remove("searching");
+  document.body.classList.add("closed");
   $("leave").hidden = true;
   galleries = [];
   gallery = null;
