@@ -14,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from scripts.rendered_site import crowd, key, serving, site
 
+from scripts.rendered_site import crowd, key, serving, site
 from vireid import Gallery
 from vireid.files.atomic import write_whole
 
@@ -51,11 +51,11 @@ def judge(page: Page) -> None:
     """Search, confirm and reject hits, select some, and remove one."""
     search(page)
     page.locator(".card .shot").first.focus()
-    for key in ("y", "ArrowRight", "y", "End", "n", "ArrowLeft", "Delete", "Home"):
-        page.keyboard.press(key)
+    for stroke in ("y", "ArrowRight", "y", "End", "n", "ArrowLeft", "Delete", "Home"):
+        page.keyboard.press(stroke)
         page.wait_for_timeout(150)
-    for key in ("ArrowRight", "ArrowRight", "x", "ArrowRight", "x"):
-        page.keyboard.press(key)
+    for stroke in ("ArrowRight", "ArrowRight", "x", "ArrowRight", "x"):
+        page.keyboard.press(stroke)
 
 
 def name(page: Page) -> None:
@@ -71,14 +71,9 @@ def suggest(page: Page) -> None:
     page.keyboard.type("camera:")
 
 
-def ask(query: str) -> Callable[[Page], None]:
+def ask(query: str) -> Callable[[Page], object]:
     """Return what opens an address."""
-    return lambda page: page.goto(f"{page.url.partition('?')[0]}?{query}") and None
-
-
-def press(key: str) -> Callable[[Page], None]:
-    """Return what presses a key."""
-    return lambda page: page.keyboard.press(key)
+    return lambda page: page.goto(f"{page.url.partition('?')[0]}?{query}")
 
 
 def nobody(page: Page) -> None:
@@ -94,7 +89,7 @@ def hall(page: Page) -> None:
 
 
 STATES: dict[str, Callable[[Page], object]] = {
-    "home": lambda page: None,
+    "home": Page.bring_to_front,
     "hits": search,
     "filtered": hall,
     "people": lambda page: pick(page, "People"),
@@ -109,7 +104,7 @@ STATES: dict[str, Callable[[Page], object]] = {
     "lost": ask("gallery=site&upload=0123456789"),
     "empty": ask("gallery=empty"),
     "crowd": ask("gallery=crowd"),
-    "help": press("?"),
+    "help": lambda page: page.keyboard.press("?"),
     "use": lambda page: page.click("#responsible"),
 }
 
@@ -128,7 +123,8 @@ def photograph(
     page.on("pageerror", lambda error: print(f"{state}: {error}", file=sys.stderr))
     page.goto(f"{address}?gallery=site")
     page.wait_for_load_state("networkidle")
-    STATES.get(state, lambda page: None)(page)
+    if state in STATES:
+        STATES[state](page)
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(400)
     taken = page.screenshot()

@@ -1,4 +1,4 @@
-"""A site that does not exist, to see and to test the service with: NightWalk's people, some with names.
+"""A site that does not exist, to see and test the service with: NightWalk's people, with names.
 
     python -m scripts.rendered_site OUT    makes OUT/site.gallery and OUT/crowd.gallery
 
@@ -50,7 +50,7 @@ def site(folder: Path, people: int = 50) -> Path:
     test = datasets.read("nightwalk").test
     known = sorted({record.identity for record in test if record.identity is not None})[:people]
     dice = random.Random(5)
-    rows = []
+    rows: list[dict[str, object]] = []
     for place, identity in enumerate(known):
         for camera in CAMERAS:
             seen = [r for r in test if r.identity == identity and r.camera == camera]

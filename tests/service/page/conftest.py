@@ -12,7 +12,14 @@ from scripts.rendered_site import crowd, key, serving, site
 from vireid.service.keys import Scope
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright  # noqa: E402
+from playwright.sync_api import (  # noqa: E402
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    sync_playwright,
+)
 
 PATIENCE = 6_000
 """Milliseconds to wait for what has to come: a busy machine is no fault of the page."""
@@ -56,11 +63,19 @@ Opened = Callable[..., Page]
 def opened(served: Served, browser: Browser) -> Iterator[Opened]:
     """Opens the page: `opened("?gallery=crowd", scope="write", width=390, color_scheme="dark")`.
 
-    Afterwards there may be no error of a script, no refusal by the policy of content, and no request
-    to anywhere else.
+    Afterwards there may be no error of a script, no refusal by the policy of content, and no
+    request to anywhere else.
     """
     contexts: list[BrowserContext] = []
     faults: list[str] = []
+
+    def heard(said: ConsoleMessage) -> None:
+        if re.search(r"content security policy|uncaught|violates", said.text, re.IGNORECASE):
+            faults.append(said.text)
+
+    def requested(asked: Request) -> None:
+        if not asked.url.startswith((served.address, "blob:", "data:")):
+            faults.append(asked.url)
 
     def open_(query: str = "?gallery=site", scope: Scope | None = "write", **looks: object) -> Page:
         size = {"width": looks.pop("width", 1280), "height": looks.pop("height", 800)}
@@ -72,8 +87,8 @@ def opened(served: Served, browser: Browser) -> Iterator[Opened]:
             assert context.request.post(f"{served.address}api/v1/session", **said).ok  # type: ignore[arg-type]
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: _is_fault(said.text) and faults.append(said.text))
-        page.on("request", lambda asked: _is_here(asked.url, served) or faults.append(asked.url))
+        page.on("console", heard)
+        page.on("request", requested)
         page.goto(f"{served.address}{query}")
         return page
 
@@ -81,14 +96,6 @@ def opened(served: Served, browser: Browser) -> Iterator[Opened]:
     for context in contexts:
         context.close()
     assert faults == []
-
-
-def _is_fault(said: str) -> bool:
-    return bool(re.search(r"content security policy|uncaught|violates", said, re.IGNORECASE))
-
-
-def _is_here(url: str, served: Served) -> bool:
-    return url.startswith((served.address, "blob:", "data:"))
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ export function search(asked, images, signal) {
   return ask("POST", of(asked.gallery, "/search"), { form, signal });
 }
 
-export const pictures = (name, filters, { after, limit = 60, signal } = {}) =>
+export const pictures = (name, filters, { after, limit = 48, signal } = {}) =>
   ask("GET", of(name, "/pictures"), {
     query: [...words(filters), ["limit", limit], ...(after ? [["after", after]] : [])],
     signal,
