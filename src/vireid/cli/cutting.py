@@ -8,7 +8,7 @@ import click
 
 from vireid import console
 from vireid.cli.detector import CARD, TILES, tiles_of
-from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, examples
+from vireid.cli.options import EXISTING, EXISTING_FILE, MIN_HEIGHT, TO_WRITE, examples
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
@@ -73,13 +73,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Largest number of crops of a tracklet.",
 )
-@click.option(
-    "--min-height",
-    type=click.IntRange(8),
-    default=48,
-    show_default=True,
-    help="Leave out people who are fewer pixels high.",
-)
+@MIN_HEIGHT
 @click.option(
     "--pair",
     is_flag=True,

@@ -10,7 +10,7 @@ from vireid.gallery.filters import Filters
 from vireid.gallery.gallery import Gallery, key_of
 from vireid.gallery.notes import Judgement
 from vireid.gallery.store import Entry, GalleryError
-from vireid.records import ImageRecord, Key, Modality, is_number
+from vireid.records import ImageRecord, Key, Modality
 
 
 def name(
@@ -127,8 +127,10 @@ def named(entry: Entry, person: str | None, tags: frozenset[str] = frozenset()) 
     record = replace(entry.record, tags=entry.record.tags | tags)
     if person is None:
         return replace(entry, record=record)
-    if is_number(person.strip()):
-        record = replace(record, identity=int(person), person=None)
+    text = person.strip()
+    if text.isascii() and text.isdigit():
+        number = int(text.lstrip("0")[:20] or 0)  # longer ones are refused as too large
+        record = replace(record, identity=number, person=None)
     else:
-        record = replace(record, identity=None, person=person.strip() or None)
+        record = replace(record, identity=None, person=text or None)
     return replace(entry, record=record, by_hand=True)

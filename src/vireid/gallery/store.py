@@ -100,10 +100,6 @@ def with_contents(entries: Sequence[Entry]) -> list[Entry]:
     return [replace(e, content=e.content or contents[e.record.path]) for e in entries]
 
 
-LEAST_TO_CENTRE = 20
-"""Number of pictures from which their mean says what they share: their camera, not the people."""
-
-
 @dataclass(frozen=True, eq=False)
 class Centre:
     """The mean vector of some pictures."""

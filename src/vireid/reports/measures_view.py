@@ -104,6 +104,10 @@ def _plot_lines(axes: Any, names: Sequence[str], lines: Sequence[Measured], fact
         dashes = "--" if number % 2 else "-"
         label = name.partition("/")[2] or name
         axes.plot(values, dashes, marker="o", markersize=4, color=colour, label=label)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if _has_negatives(names, lines) else 0)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _has_negatives(names: Sequence[str], lines: Sequence[Measured]) -> bool:
+    return any((line.figures.get(name) or 0) < 0 for line in lines for name in names)

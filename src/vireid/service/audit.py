@@ -118,6 +118,8 @@ def check(folder: Path) -> Checked:
     heads = database.rows("SELECT lines, hash FROM heads WHERE log = ?", FILE)
     database.close()
     last, count, wrong, at_head = FIRST, 0, list[str](), ""
+    if heads and not heads[0]["lines"]:
+        at_head = FIRST
     for count, (found, problem) in enumerate(_lines(folder / FILE, last), 1):
         if problem:
             wrong.append(f"line {count}: {problem}")

@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.routing import compile_path
 
 from vireid.console import printable
 from vireid.errors import VireidError
@@ -90,11 +90,13 @@ async def of_http(request: Request, error: Exception) -> JSONResponse:
 
 def _methods(request: Request) -> set[str]:
     """Return the methods that the routes of an address have."""
-    found = set[str]()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            found |= route.methods or set()
-    return found
+    paths = request.app.openapi()["paths"].items()
+    return {
+        method.upper()
+        for path, methods in paths
+        for method in methods
+        if compile_path(path)[0].match(request.url.path)
+    }
 
 
 async def of_fault(request: Request, _: Exception) -> JSONResponse:

@@ -105,6 +105,7 @@ def _encoded(entry: Entry, look: Look, rows: int | None) -> Encoded:
     if rows and picture.height > rows:
         size = (max(1, round(picture.width * rows / picture.height)), rows)
         picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    picture.info.clear()  # Pillow would write the comment of the file into the new one
     file = BytesIO()
     picture.save(file, "JPEG", quality=82 if look == "thumbnail" else 92)
     tag = hashlib.blake2b(file.getbuffer(), digest_size=12).hexdigest()
