@@ -78,6 +78,26 @@ def test_a_chosen_picture_finds_hits_by_its_guessed_spectrum(opened: Opened, pic
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("among all pictures"))
 
 
+def test_several_pictures_count_together(opened: Opened, picture: Path) -> None:
+    page = opened()
+    page.set_input_files("#choose", [picture, picture.with_name("0002.jpg")])
+    expect(cards(page).first).to_be_visible()
+    expect(page.locator(".queries li")).to_have_count(2)
+    page.get_by_label("Several pictures count by").select_option("best")
+    page.wait_for_url(re.compile("several=best"))
+    page.get_by_role("button", name="Search without this picture").first.click()
+    expect(page.locator(".queries li")).to_have_count(1)
+    expect(page.get_by_label("Several pictures count by")).to_have_count(0)
+
+    for at in (0, 1):
+        cards(page).nth(at).locator(".shot").focus()
+        page.keyboard.press("x")
+    page.get_by_role("button", name="Search with these").click()
+    expect(page.locator(".queries li")).to_have_count(2)
+    assert len(asked(page)["picture"]) == 2
+    expect(cards(page).first.locator(".rank")).to_have_text("1")
+
+
 def test_dropped_and_pasted_pictures_are_searched_with(opened: Opened, picture: Path) -> None:
     page = opened()
     expect(cards(page).first).to_be_visible()

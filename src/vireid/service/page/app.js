@@ -34,7 +34,7 @@ const can = {
     return Boolean(gallery?.can_write);
   },
   get judge() {
-    return this.write && isSearch();
+    return this.write && state.uploads.length + state.pictures.length > 0;
   },
   letters: () => remembered.get("letters") !== "no",
 };
@@ -118,8 +118,7 @@ async function show() {
   state.gallery = gallery.name;
   $("gallery").value = gallery.name;
   remembered.set("gallery", gallery.name);
-  $("caveat").textContent = gallery.model.caveat ? `Model ${gallery.model.name}: ${gallery.model.caveat}.` : "";
-  $("model-caveat").textContent = $("caveat").textContent;
+  showCaveats(gallery.model.caveat ? [`${gallery.model.name}: ${gallery.model.caveat}`] : []);
   document.body.classList.toggle("searching", isSearch());
   document.title = `${isSearch() ? "Search" : "Pictures"} – ${gallery.name} – vireid`;
   showBar();
@@ -137,6 +136,12 @@ async function show() {
     if (error.status === 401) showLocked();
     else showError(error, show);
   }
+}
+
+function showCaveats(caveats) {
+  const told = caveats.map((each) => `${capital(each)}.`).join(" ");
+  $("caveat").textContent = told;
+  $("model-caveat").textContent = told;
 }
 
 // -- What is shown ----------------------------------------------------------------------------
@@ -181,6 +186,7 @@ async function showSearch(signal) {
   if (signal.aborted) return;
   const before = answer;
   answer = { ...found, asked: shownFor };
+  showCaveats(found.caveats);
   const again = before?.asked === shownFor && before.group === found.group && grid?.element.isConnected;
   const old = grid;
   const place = layout(hitsHeading(found), timelinePlace(), found.hits.length ? (again ? old.element : newGrid("Hits", found.group === "none" ? null : found.group)) : nobody(found));
