@@ -21,6 +21,7 @@ from vireid.cli import (
     recipes,
     scoring,
     search,
+    service,
     watching,
 )
 from vireid.cli.options import examples
@@ -64,6 +65,9 @@ for command in (
     search.verify,
     gallery.gallery,
     detector.detector,
+    service.serve,
+    service.keys,
+    service.audit,
     recipes.recipes,
     listing.list_,
     data.data,

@@ -112,21 +112,22 @@ def evaluate(
         "group": "validation" if validate else "test",
         "trust_code": trust_code,
     }
-    scores = evaluation.score_models(models, dataset, root, **how)
+    data = evaluation.data_of(models, dataset, root, trust_code=trust_code)
+    scores = evaluation.score_models(models, **how, data=data)
     if out:  # before they are shown: standard output may be closed
         results.keep(scores, out)
     console.show(*tables.tables(scores))
     if controls is not False:
         most = None if controls else FEW_PICTURES
-        beside = evaluation.score_controls(models, dataset, root, **how, most=most)
+        beside = evaluation.score_controls(models, data, **how, most=most)
         if beside:
             if out:
                 results.keep(beside, out.with_name(results.CONTROLS))
             console.show(tables.beside_controls(scores, beside))
     if how_sure:
         for model in evaluation.models_of(models):
-            data = evaluation.dataset_of(model, dataset, root, trust_code=trust_code)
-            _show_how_sure(model, data, how["group"], how_sure, trust_code=trust_code)
+            found = evaluation.dataset_of(model, dataset, root, trust_code=trust_code)
+            _show_how_sure(model, found, how["group"], how_sure, trust_code=trust_code)
 
 
 def _show_how_sure(

@@ -31,12 +31,13 @@ from vireid.gallery.notes import (
     source_note,
 )
 from vireid.gallery.store import (
-    LEAST_TO_CENTRE,
+    Centre,
     Counted,
     Entry,
     GalleryError,
     Named,
     Page,
+    Place,
     Stamp,
     Storage,
     Store,
@@ -44,6 +45,7 @@ from vireid.gallery.store import (
 )
 from vireid.models.calibration import Calibration, belonging
 from vireid.models.card import ModelCard
+from vireid.models.centring import LEAST_TO_CENTRE
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
 from vireid.types.arrays import Queries, Vectors
@@ -60,6 +62,9 @@ class Hit:
     """Rank among the hits; 1 is the most similar."""
     similarity: float
     record: ImageRecord
+    frames: "tuple[Hit, ...]" = ()
+    """Frames of the tracklet that is the answer, in their order, each with its own similarity; none
+    where the answer is a picture."""
     probability: float | None = None
     """Chance that it shows the person searched for; None where the model is not calibrated."""
 
@@ -87,6 +92,11 @@ class Gallery:
     def storage(self) -> Storage:
         """Number format in which the vectors are kept."""
         return self._store.storage
+
+    @property
+    def version(self) -> int:
+        """A number that is different after every change, whoever made it."""
+        return self._store.version()
 
     @classmethod
     def create(
@@ -308,9 +318,14 @@ class Gallery:
         """Return the content keys of the pictures that were removed for good."""
         return set(self._store.notes(REMOVED))
 
-    def readmit(self) -> None:
-        """Forget what was removed for good, so that indexing adds it again."""
-        self._store.note({(REMOVED, key): None for key in self.removed()})
+    def readmit(self, contents: Iterable[str] | None = None) -> None:
+        """Forget what was removed for good, so that indexing adds it again.
+
+        Args:
+            contents: Content keys of the pictures; by default of all.
+        """
+        keys = self.removed() if contents is None else contents
+        self._store.note({(REMOVED, key): None for key in keys})
 
     def compact(self, from_share: float = 0.0) -> None:
         """Take what was removed or replaced out of all files, so that no byte of it is left.
@@ -379,14 +394,26 @@ class Gallery:
         Raises:
             GalleryError: There is no such camera or person, or the filters ask for a similarity.
         """
-        filters = filters or Filters()
-        if filters.min_similarity is not None:
-            raise GalleryError("similarity: is a filter of a search; leave it out here")
-        return self._store.pages(self._spelt_filters(filters))
+        return self._store.pages(self._listing_filters(filters))
 
     def with_content(self, contents: Iterable[str]) -> list[Entry]:
         """Return the entries of all pictures whose files have one of some hashes."""
         return self._store.with_content(contents)
+
+    def page(
+        self, filters: Filters | None = None, after: Place | None = None, most: int = 100
+    ) -> list[tuple[Place, Entry]]:
+        """Return some of the pictures that filters let pass, each with its place.
+
+        Args:
+            filters: Conditions on the pictures.
+            after: Place of the last picture of the page before; None to begin.
+            most: Largest number of pictures.
+
+        Raises:
+            GalleryError: There is no such camera or person, or the filters ask for a similarity.
+        """
+        return self._store.page(self._listing_filters(filters), after, most)
 
     def entries_of(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
@@ -490,6 +517,10 @@ class Gallery:
             for of_query in found
         ]
 
+    def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
+        """Return the mean vector of each camera's pictures, and under None that of all."""
+        return self._store.centres(modality)
+
     def centred(
         self, embeddings: Queries, modality: Modality, camera: str | None = None
     ) -> Float[np.ndarray, "q d"]:
@@ -547,6 +578,13 @@ class Gallery:
                 f"{self.address} holds vectors of {self.model.embedding_dim} numbers, given was an "
                 f"array of shape {embeddings.shape}; embed with model {self.model.name}"
             )
+
+    def _listing_filters(self, filters: Filters | None) -> Filters:
+        """Return filters of pictures that nothing is compared with, as they are spelt here."""
+        filters = filters or Filters()
+        if filters.min_similarity is not None:
+            raise GalleryError("similarity: is a filter of a search; leave it out here")
+        return self._spelt_filters(filters)
 
     def _spelt_filters(self, filters: Filters) -> Filters:
         """Return filters that name cameras and people as they are spelt here."""

@@ -24,6 +24,8 @@ Dim = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 """Length of an embedding."""
 
 LAST_EPOCH = "last epoch"
+VISIBLE_ONLY = "learnt from visible pictures only, so infrared ones are seldom recognised"
+"""Caveat of a model that knows one spectrum."""
 ABOUT_A_RUN = ("seed", "save_minutes", "tensorboard", "track", "validate_every")
 """Keys of a recipe that change nothing about what is learnt, and the seed."""
 
@@ -141,6 +143,11 @@ def chosen(imported: Imported | None) -> str:
         imported: Origin of a model that released code has learnt; None for vireid's own.
     """
     return f"imported from {imported.format}, chosen by its authors" if imported else LAST_EPOCH
+
+
+def caveat_of(imported: Imported | None) -> str | None:
+    """Return what whoever reads an imported model's answers has to know, if there is anything."""
+    return VISIBLE_ONLY if imported and imported.visible_only else None
 
 
 def training_of(folder: Path, people: int | None) -> Training | None:

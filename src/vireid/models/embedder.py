@@ -74,6 +74,8 @@ class Embedder:
         """What its similarities are worth; None where nobody has found out."""
         self._network = network
         self._text = text or Text()
+        self.reads_text = self._text.embed is not None
+        """Whether it embeds sentences."""
         self.text_caveat = self._text.caveat
         """What a person who searches by a sentence has to know."""
         self.name = card.name

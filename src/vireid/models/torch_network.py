@@ -10,7 +10,7 @@ import torch
 
 from vireid.method import FromText, Method
 from vireid.models import runs
-from vireid.models.card import ModelCard
+from vireid.models.card import ModelCard, caveat_of
 from vireid.models.network import Network, Reader, Text
 from vireid.models.runs import Details
 from vireid.recipes.recipe import Recipe
@@ -42,7 +42,7 @@ def open_run(
     method, recipe = runs.load_method(folder, trust_code=trust_code)
     details = runs.read_details(folder)
     card = card_of(method, recipe, folder.absolute().name, source, details.learnt)
-    card = replace(card, learnt_in=details.learnt_in)
+    card = replace(card, learnt_in=details.learnt_in, caveat=caveat_of(details.imported))
     network, read = in_torch(method)
     text = Text(read) if read else Text()
     if isinstance(method, FromText):

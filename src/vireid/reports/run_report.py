@@ -87,7 +87,7 @@ class Look:
         records = list(dict.fromkeys([*dataset.test, *trial.pictures]))
         vectors = embedder.embed_records(records)
         by_record = dict(zip(records, vectors, strict=True))
-        similarity = evaluation.similarities(trial, protocol, by_record, {})
+        similarity = evaluation.plain_similarities(trial, by_record)
         people = [np.array([r.identity for r in of]) for of in (trial.queries, trial.gallery)]
         ranking = score_ranking(
             similarity, people[0], people[1], protocol.hidden(trial), protocol.cmc

@@ -34,9 +34,9 @@ from vireid.models.calibration import (
     Nobody,
     direction,
 )
+from vireid.models.centring import Means
 from vireid.progress import counted
 from vireid.records import ImageRecord, Modality
-from vireid.scoring.centring import centred_by_camera
 from vireid.types.arrays import Vectors
 
 NEEDED = 20
@@ -159,7 +159,7 @@ def _directions(
     vectors: Vectors, records: Sequence[ImageRecord], rooms: Sequence[tuple[str, str]], seed: int
 ) -> Iterator[tuple[str, Direction]]:
     ways = list(product((False, True), Modality, Modality))
-    centred = centred_by_camera(vectors, records)
+    centred = Means.of(vectors, records).less(vectors, records)
     for is_centred, query, gallery in counted(iter(ways), "calibrating directions", len(ways)):
         search = Search.among(centred if is_centred else vectors, records, query, gallery, rooms)
         pairs = search.pairs(seed)

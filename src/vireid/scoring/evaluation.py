@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -25,17 +26,18 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.files import user_code
 from vireid.files.untrusted import is_there
+from vireid.models.centring import Means
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipes.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
 from vireid.scoring import METRICS
-from vireid.scoring.baselines import controls
-from vireid.scoring.centring import centred_by_camera
+from vireid.scoring.baselines import WithoutPerson, controls
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
 from vireid.scoring.re_ranking import re_rank
+from vireid.scoring.registered import prepared
 from vireid.scoring.scores import (
     Group,
     QueryScores,
@@ -121,11 +123,32 @@ def score_each(
     trials = {protocol: protocol.trials(_with(dataset, group)) for protocol in protocols}
     flipped = {p: drawn for p, drawn in trials.items() if p.test_time_flip != "none"}
     found = []
-    for embedder, model in zip(embedders, models, strict=True):
-        plain = _embed(embedder, trials)
-        mirrored = _embed(embedder, flipped, mirrored=True) if flipped else {}
-        found.append([_scores(p, of, plain, mirrored, scored, model) for p, of in trials.items()])
+    with TemporaryDirectory(prefix="vireid-") as folder:
+        shown = _shown(trials, Path(folder))
+        for embedder, model in zip(embedders, models, strict=True):
+            plain = _embed(embedder, trials, shown)
+            mirrored = _embed(embedder, flipped, shown, mirrored=True) if flipped else {}
+            found.append(
+                [_scores(p, of, plain, mirrored, scored, model) for p, of in trials.items()]
+            )
     return found
+
+
+def _shown(
+    trials: Mapping[Protocol, Sequence[Trial]], folder: Path
+) -> Mapping[ImageRecord, ImageRecord]:
+    """Return the pictures that are shown in place of others, written into a folder.
+
+    Raises:
+        VireidError: Protocols that show the pictures as they are stand beside ones that do not.
+    """
+    kinds = {protocol.registered for protocol in trials}
+    if kinds == {True, False}:
+        raise VireidError("score folder/registered alone, as it changes the pictures")
+    if True not in kinds:
+        return {}
+    records = list(_needed(trials))
+    return dict(zip(records, prepared(records, folder), strict=True))
 
 
 def evaluate(
@@ -164,6 +187,7 @@ def score_models(
     choose: Callable[[Dataset], Sequence[Protocol]] = choose,
     group: Group = "test",
     trust_code: bool = False,
+    data: Sequence[Dataset] | None = None,
 ) -> list[Scores]:
     """Score a model, or the models of a data set's splits as one, under every protocol.
 
@@ -175,12 +199,13 @@ def score_models(
         choose: Returns the protocols for a data set; by default all variants of its usual one.
         group: Group of people to score on.
         trust_code: See `Embedder.open`.
+        data: What `data_of` has read, so that it is not read again.
 
     Raises:
         VireidError: What `score_all` raises; several models that are not of one data set's splits.
     """
     each = models_of(models)
-    data = _data_of(each, dataset, root, trust_code=trust_code)
+    data = data or data_of(models, dataset, root, trust_code=trust_code)
     scores = [
         score_all(Embedder.open(model, trust_code=trust_code), found, choose(found), group)
         for model, found in zip(each, data, strict=True)
@@ -191,20 +216,21 @@ def score_models(
 
 def score_controls(
     models: Sequence[str],
-    dataset: str | None = None,
-    root: Path | None = None,
+    data: Sequence[Dataset],
     *,
     choose: Callable[[Dataset], Sequence[Protocol]] = choose,
     group: Group = "test",
     trust_code: bool = False,
     most: int | None = None,
 ) -> list[Scores]:
-    """Score what learns nothing, as `score_models` scores models, without options at test time.
+    """Score what sees no person, as `score_models` scores models, without options at test time.
+
+    That are the baselines, and where pictures of one place are compared (`folder/tracks` and
+    `folder/registered`) each model with the person blanked.
 
     Args:
         models: See `score_models`.
-        dataset: Name of a data set, see `dataset_of`.
-        root: Folder of the data set, see `dataset_of`.
+        data: The data set of each model, as `data_of` reads it.
         choose: See `score_models`.
         group: Group of people to score on.
         trust_code: See `Embedder.open`.
@@ -213,13 +239,15 @@ def score_controls(
     Raises:
         VireidError: What `score_all` raises.
     """
-    data = _data_of(models_of(models), dataset, root, trust_code=trust_code)
     if most is not None and sum(len(found.groups[group]) for found in data) > most:
         return []
-    of_splits = [
-        score_each(controls(), found, [p for p in choose(found) if p.test_time == "plain"], group)
-        for found in data
-    ]
+    of_splits = []
+    for model, found in zip(models_of(models), data, strict=True):
+        protocols = [p for p in choose(found) if p.test_time == "plain"]
+        blind: list[EmbedsRecords] = [*controls()]
+        if any(p.registered or p.gap is not None for p in protocols):
+            blind.append(WithoutPerson(Embedder.open(model, trust_code=trust_code)))
+        of_splits.append(score_each(blind, found, protocols, group))
     return [
         joined(of_one, of_one[0].model.name)
         for of_control in zip(*of_splits, strict=True)
@@ -232,11 +260,20 @@ def models_of(models: Sequence[str]) -> list[str]:
     return [model for given in models for model in models_in(given)]
 
 
-def _data_of(
-    models: Sequence[str], dataset: str | None, root: Path | None, *, trust_code: bool
+def data_of(
+    models: Sequence[str],
+    dataset: str | None = None,
+    root: Path | None = None,
+    *,
+    trust_code: bool = False,
 ) -> list[Dataset]:
-    """Return the data set of each model."""
-    data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in models]
+    """Read the data set of each model; see `score_models` and `dataset_of`.
+
+    Raises:
+        VireidError: It cannot be read, or several are not the splits of one.
+    """
+    each = models_of(models)
+    data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in each]
     _check_splits(data)
     return data
 
@@ -384,7 +421,10 @@ def _scores(
     dataset: ScoredDataset,
     model: ScoredModel,
 ) -> Scores:
-    rankings = [_rank(trial, protocol, embeddings, mirrored) for trial in drawn]
+    means = None
+    if protocol.test_time_centre == "camera":
+        means = _means(drawn, embeddings, mirrored, protocol.test_time_flip)
+    rankings = [_rank(trial, protocol, embeddings, mirrored, means) for trial in drawn]
     return Scores(
         protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
         trials=tuple(_of_trial(*pair) for pair in zip(drawn, rankings, strict=True)),
@@ -475,49 +515,69 @@ def _check_splits(data: Sequence[Dataset]) -> None:
         raise VireidError(f"give one model of each split; these are of {', '.join(labels)}")
 
 
+def _needed(trials: Mapping[Protocol, Sequence[Trial]]) -> dict[ImageRecord, None]:
+    """Return the pictures that some trial needs, each once."""
+    drawn = (trial for of_protocol in trials.values() for trial in of_protocol)
+    return dict.fromkeys(picture for trial in drawn for picture in trial.pictures)
+
+
 def _embed(
     embedder: EmbedsRecords,
     trials: Mapping[Protocol, Sequence[Trial]],
+    shown: Mapping[ImageRecord, ImageRecord],
     *,
     mirrored: bool = False,
 ) -> Embeddings:
-    """Embed every picture that is needed, once."""
-    drawn = [trial for of_protocol in trials.values() for trial in of_protocol]
-    needed = list(dict.fromkeys(picture for trial in drawn for picture in trial.pictures))
+    """Embed every picture that is needed, once; some are shown in place of others."""
+    needed = list(_needed(trials))
+    pictures = [shown.get(record, record) for record in needed]
     if not mirrored:
-        return dict(zip(needed, embedder.embed_records(needed), strict=True))
+        return dict(zip(needed, embedder.embed_records(pictures), strict=True))
     if not isinstance(embedder, Embedder):
         raise VireidError(f"{embedder.name} cannot be averaged over flips; only models can")
-    vectors = embedder.embed_records(needed, mirrored=True)
+    vectors = embedder.embed_records(pictures, mirrored=True)
     return dict(zip(needed, vectors, strict=True))
 
 
-def similarities(
-    trial: Trial, protocol: Protocol, embeddings: Embeddings, mirrored: Embeddings
-) -> Float[np.ndarray, "q g"]:
-    """Return the similarities of a trial's queries to its gallery.
+def _means(
+    drawn: Sequence[Trial], embeddings: Embeddings, mirrored: Embeddings, flip: Flip
+) -> Means:
+    """Return the means of cameras, over all that the trials hold."""
+    trial_of = {r: trial for trial in drawn for r in (*trial.queries, *trial.gallery)}
+    vectors = [_vectors(of, [r], embeddings, mirrored, flip) for r, of in trial_of.items()]
+    return Means.of(np.concatenate(vectors), list(trial_of))
+
+
+def plain_similarities(trial: Trial, embeddings: Embeddings) -> Float[np.ndarray, "q g"]:
+    """Return the similarities of a trial's queries to its gallery, without options at test time.
 
     Args:
-        trial: Trial of the protocol.
-        protocol: Protocol, which says what is done at test time.
+        trial: Trial of a protocol.
         embeddings: Unit vectors of the pictures.
-        mirrored: Unit vectors of the mirror images, if the protocol averages over flips.
     """
+    queries, gallery = (
+        _vectors(trial, records, embeddings, {}, "none")
+        for records in (trial.queries, trial.gallery)
+    )
+    found: Float[np.ndarray, "q g"] = queries @ gallery.T
+    return found
+
+
+def _rank(
+    trial: Trial,
+    protocol: Protocol,
+    embeddings: Embeddings,
+    mirrored: Embeddings,
+    means: Means | None,
+) -> RankingScores:
     queries, gallery = (
         _vectors(trial, records, embeddings, mirrored, protocol.test_time_flip)
         for records in (trial.queries, trial.gallery)
     )
-    if protocol.test_time_centre == "camera":
-        queries = centred_by_camera(queries, trial.queries)
-        gallery = centred_by_camera(gallery, trial.gallery)
-    return _similarity(trial, protocol, queries, gallery)
-
-
-def _rank(
-    trial: Trial, protocol: Protocol, embeddings: Embeddings, mirrored: Embeddings
-) -> RankingScores:
+    if means is not None:
+        queries, gallery = means.less(queries, trial.queries), means.less(gallery, trial.gallery)
     return score_ranking(
-        similarities(trial, protocol, embeddings, mirrored),
+        _similarity(trial, protocol, queries, gallery),
         _identities(trial.queries),
         _identities(trial.gallery),
         protocol.hidden(trial),

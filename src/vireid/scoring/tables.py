@@ -7,6 +7,7 @@ from rich.table import Table
 
 from vireid.console import plain
 from vireid.scoring import METRICS
+from vireid.scoring.baselines import WITHOUT_PERSON
 from vireid.scoring.scores import ScoredModel, Scores
 
 WITH_INTERVAL = ("R1", "mAP")
@@ -78,6 +79,14 @@ def _two_metrics(scores: Scores | None) -> str:
 def _not_above(rows: Mapping[str, Mapping[str, Scores]], controls: Collection[str]) -> list[str]:
     """Say which models are not above everything that learns nothing."""
     told = []
+    for blind in (name for name in rows if name.endswith(WITHOUT_PERSON)):
+        ring = rows.get("edges of background", {})
+        for variant, scores in rows[blind].items():
+            if variant in ring and scores.mean["R1"] > ring[variant].mean["R1"]:
+                told.append(
+                    f"{variant}: {blind}, finds more than edges of background: part of what it "
+                    "finds is the place"
+                )
     for name in (name for name in rows if name not in controls):
         for variant, scores in rows[name].items():
             others = ((rows[c][variant].mean["R1"], c) for c in controls if variant in rows[c])

@@ -10,7 +10,6 @@ from types import EllipsisType
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Float
 from rich.table import Table
 
 from vireid.console import plain, printable, shortened
@@ -30,15 +29,20 @@ from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
 from vireid.search.chances import Calibrated, Chances
-from vireid.search.hits import Combination, Grouping, found
+from vireid.search.hits import Combination, Grouping, found, mean_of
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
 from vireid.search.ranking import BY_SIMILARITY, Ranking
-from vireid.types.arrays import Queries
+from vireid.search.tracklets import Tracklets, Weighing
+from vireid.types.arrays import Queries, Vectors
 from vireid.video.doubts import doubts_about
 
 SCHEMA = 2
 """Version of the answer for programs. Later ones may add fields; a change of one counts as new."""
+
+
+class NoPictureError(VireidError):
+    """There is no picture to search: the gallery is empty, or the filters let none pass."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ class Answer:
     """Groups of pictures of which only the best hit is shown."""
     centred: bool = False
     """Whether the means of cameras were subtracted."""
+    frames: Weighing | None = None
+    """What counted of each tracklet, where tracklets were searched."""
     nobody: float | None = None
     """Chance that no picture searched shows the person; None where the model is not calibrated."""
     cautions: tuple[str, ...] = ()
@@ -172,13 +178,19 @@ class Answer:
             "model": _model_as_dict(self.model),
             "modality": modality and modality.value,
             "camera": cameras[0] if len(cameras) == 1 else None,
-            "filters": _filters_as_dict(self.filters),
+            "filters": filters_as_dict(self.filters),
             "grouped_by": self.by,
+            "frames_count_by": self.frames,
             "centred": self.centred,
             "ranking": str(self.ranking),
             "nobody": None if self.nobody is None else round(self.nobody, 6),
             "cautions": list(self.cautions),
-            "hits": [_hit_as_dict(hit) for hit in self.hits],
+            "hits": [
+                {**_hit_as_dict(hit), "frames": [_hit_as_dict(each) for each in hit.frames]}
+                if hit.frames
+                else _hit_as_dict(hit)
+                for hit in self.hits
+            ],
         }
 
     def as_table(self) -> Table:
@@ -188,15 +200,21 @@ class Answer:
         for heading in ("rank", "similarity", *(["chance"] if has_chances else []), "person"):
             table.add_column(heading, justify="right")
         has_times = any(hit.record.time for hit in self.hits)
-        for heading in ("camera", "spectrum", *(["time"] if has_times else []), "picture"):
+        has_frames = any(hit.frames for hit in self.hits)
+        if has_frames:
+            table.add_column("frames", justify="right")
+        what = "best frame" if has_frames else "picture"
+        for heading in ("camera", "spectrum", *(["time"] if has_times else []), what):
             table.add_column(heading, overflow="fold")
         for hit in self.hits:
             r = hit.record
             time = [f"{r.time:%Y-%m-%d %H:%M:%S}" if r.time else ""] if has_times else []
             who = "" if r.who is None else str(r.who)
             about = (shortened(who), shortened(r.camera or ""), r.modality.value, *time, r.shown())
+            frames = [str(len(hit.frames))] if has_frames else []
             chance = [_chance(hit)] if has_chances else []
-            cells = (str(hit.rank), f"{hit.similarity:.3f}", *chance, *about)
+            numbers = (str(hit.rank), f"{hit.similarity:.3f}", *chance)
+            cells = (*numbers, about[0], *frames, *about[1:])
             table.add_row(*map(plain, cells))
         told = [] if self.hits else [f"nobody is {self.filters.min_similarity} similar or more"]
         told += [self.nobody_in_words] if self.nobody is not None else []
@@ -219,6 +237,8 @@ class Answer:
         if len(self.queries) > 1:
             asked = f"{len(self.queries)} pictures of one person ({self.combined})"
         best = f", the best of each {self.by}" if self.by else ""
+        if self.frames and self.frames != "best":
+            best = f", tracklets by the {_WORDS[self.frames]} of their frames"
         ranked = "" if self.ranking == BY_SIMILARITY else f" ({self.ranking})"
         return f"{asked} among {among} in {Path(self.gallery).name}{best}{ranked}"
 
@@ -319,6 +339,7 @@ class Searcher:
         """
         gallery.check(embedder)
         self.gallery, self.embedder = gallery, embedder
+        self._tracklets: tuple[object, Tracklets | None] = (None, None)
         self.calibrated = Calibrated.of(gallery, embedder)
         """What its similarities are worth; None where the model is not calibrated."""
 
@@ -364,6 +385,7 @@ class Searcher:
         identity: int | None = None,
         combined: Combination = "mean",
         by: Grouping | None = None,
+        frames: Weighing = "mean",
         centred: bool = False,
         ranking: Ranking = BY_SIMILARITY,
     ) -> Answer:
@@ -383,13 +405,17 @@ class Searcher:
                 folders name.
             combined: What counts of several queries: their `mean` vector, or for each picture of
                 the gallery the `best` of its similarities.
-            by: Show only the best hit of each `person` or `tracklet`; pictures of which nobody
-                knows that stand for themselves.
+            by: `person` shows only the best hit of each person, `tracklet` answers with tracklets
+                and their frames; pictures of which nobody knows that stand for themselves.
+            frames: What counts of a tracklet: the `mean` of its frames' embeddings, the same by
+                their `quality` (score times sharpness, as `vireid cut` lists them), or the `best`
+                frame.
             centred: Subtract from each vector the mean of its camera's pictures in the gallery;
                 see `Gallery.centred`.
             ranking: How hits are ranked beyond similarity.
 
         Raises:
+            NoPictureError: There is no picture to search.
             VireidError: Something is missing or does not fit; the message says what to do.
         """
         asked = cast(list[Asked], [*query] if isinstance(query, list | tuple) else [query])
@@ -407,17 +433,38 @@ class Searcher:
         if centred:
             each = [self._centred(*pair) for pair in zip(known, plain_ones, strict=True)]
         vectors = np.concatenate(each)
-        how: Any = {"centred": centred, "ranking": ranking}
-        hits = found(self.gallery, vectors, top, searched, combined, by, **how)
+        if by == "tracklet" and frames != "best":
+            if ranking != BY_SIMILARITY:
+                raise VireidError(
+                    "means of tracklets are not ranked further; take the best of their frames, or "
+                    "leave out expansion and re-ranking"
+                )
+            queries = mean_of(vectors) if combined == "mean" else vectors
+            least = searched.min_similarity
+            hits = self._among(searched, frames, centred=centred).search(queries, top, least)
+        else:
+            how: Any = {"centred": centred, "ranking": ranking}
+            hits = found(self.gallery, vectors, top, searched, combined, by, **how)
         if not hits and searched.min_similarity is None:
-            raise VireidError(self._why_nothing(searched))
+            raise NoPictureError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
+        weighing = frames if by == "tracklet" else None
         judged = Chances(hits)
-        if not ranking.expanded:  # which changes what a similarity is worth
-            judged = self._judged(known, hits, vectors, searched, plain_ones, centred=centred)
-        return Answer(known, judged.hits, *about, judged.nobody, judged.cautions, ranking)
+        # Expansion, and means of frames, change what a similarity is worth.
+        if not ranking.expanded and weighing in (None, "best"):
+            judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
+        return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
+
+    def _among(self, filters: Filters, frames: Weighing, *, centred: bool) -> Tracklets:
+        """Return the tracklets to search among; those of the last question are remembered."""
+        asked = (self.gallery.version, filters, frames, centred)
+        key, known = self._tracklets
+        if known is None or key != asked:
+            known = Tracklets.of(self.gallery, filters, frames, centred=centred)
+            self._tracklets = (asked, known)
+        return known
 
     def _judged(
         self,
@@ -425,15 +472,16 @@ class Searcher:
         hits: tuple[Hit, ...],
         vectors: Queries,
         filters: Filters,
-        plain_ones: Sequence[Float[np.ndarray, "1 d"]],
+        uncentred: Vectors,
         *,
         centred: bool,
     ) -> Chances:
         """Return hits with their chances, which are known of single pictures only."""
         modality = None if isinstance(known[0], TextQuery) else known[0].modality
-        if self.calibrated is None or modality is None or len(known) > 1:
+        of_tracklets = any(hit.frames for hit in hits)
+        if self.calibrated is None or modality is None or len(known) > 1 or of_tracklets:
             return Chances(hits)
-        about = (vectors, modality, filters, plain_ones[0])
+        about = (vectors, modality, filters, uncentred)
         return self.calibrated.judge(hits, *about, centred=centred)
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
@@ -469,6 +517,7 @@ def search(
     filters: Filters | None = None,
     combined: Combination = "mean",
     by: Grouping | None = None,
+    frames: Weighing = "mean",
     centred: bool = False,
     ranking: Ranking = BY_SIMILARITY,
     model: str | None = None,
@@ -489,7 +538,8 @@ def search(
         camera: Camera whose pictures are searched; short for a filter.
         filters: Conditions on the pictures to search.
         combined: What counts of several pictures.
-        by: Show only the best hit of each person or tracklet.
+        by: Show only the best hit of each person, or tracklets.
+        frames: What counts of a tracklet.
         centred: Subtract the means of cameras.
         ranking: How hits are ranked beyond similarity.
         model: Name of a model; by default the one that filled the gallery.
@@ -520,6 +570,7 @@ def search(
                 filters,
                 combined=combined,
                 by=by,
+                frames=frames,
                 centred=centred,
                 ranking=ranking,
                 modality=modality,
@@ -618,6 +669,9 @@ def _named(query: Query) -> str:
     return f"{query.modality} query{name}" if query.modality else "vector"
 
 
+_WORDS: dict[Weighing, str] = {"mean": "mean", "quality": "mean by quality", "best": "best"}
+
+
 def _hit_as_dict(hit: Hit) -> dict[str, Any]:
     chance = None if hit.probability is None else round(hit.probability, 6)
     about = {"rank": hit.rank, "similarity": round(hit.similarity, 6), "probability": chance}
@@ -646,7 +700,7 @@ def _query_as_dict(query: Query, caveat: str | None) -> dict[str, Any]:
     return {"query": {"modality": modality, "identity": query.identity}}
 
 
-def _filters_as_dict(filters: Filters) -> dict[str, Any]:
+def filters_as_dict(filters: Filters) -> dict[str, Any]:
     """Return the filters that are set."""
     every = {
         "modality": filters.modality and filters.modality.value,

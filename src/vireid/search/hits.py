@@ -46,7 +46,7 @@ def found(
         GalleryError: The vectors are of another size, or the filters name what is not there.
     """
     if combined == "mean":
-        queries = _mean(queries)
+        queries = mean_of(queries)
     queries = ranking.expand(gallery, queries, filters)
     wanted = max(top, ranking.re_ranked)
     while True:
@@ -58,7 +58,8 @@ def found(
         wanted *= 4
 
 
-def _mean(queries: Queries) -> Float[np.ndarray, "1 d"]:
+def mean_of(queries: Queries) -> Float[np.ndarray, "1 d"]:
+    """Return the mean of queries of one person, at length one."""
     mean = queries.mean(axis=0, keepdims=True)
     length = np.linalg.norm(mean)
     # Vectors that cancel out have no mean direction; the first then stands for all.
