@@ -211,16 +211,29 @@ def test_a_shipped_model_is_calibrated_and_keeps_its_own(run: Run) -> None:
 
 
 def test_pictures_unlike_those_of_the_calibration_are_told(
-    run: Run, gallery: Path, tmp_path: Path
+    run: Run, people: Path, calibrated: Path, tmp_path: Path
 ) -> None:
-    odd = tmp_path / "infrared" / "odd.png"
-    odd.parent.mkdir()
-    pixels = np.zeros((64, 32, 3), np.uint8)
-    pixels[::8] = (255, 0, 255)
-    Image.fromarray(pixels).save(odd)
-    answer = told(run, "search", gallery, odd)
-    assert any("the query is unlike the infrared pictures" in c for c in answer["cautions"])
-    assert "unlike" in run("search", gallery, odd)[2]
+    """As if the calibration's pictures had all been much more alike."""
+    model = shutil.copytree(calibrated, tmp_path / "narrow")
+    content = json.loads((model / FILE).read_text(encoding="utf-8"))
+    for likeness in content["likeness"].values():
+        likeness["distances"] = [distance / 100 for distance in likeness["distances"]]
+    (model / FILE).write_text(json.dumps(content), encoding="utf-8")
+    path = tmp_path / "site.gallery"
+    assert run("index", people, "--out", path, "--model", model)[0] == 0
+    answer = told(run, "search", path, people / QUERY)
+    query, gallery = answer["cautions"]
+    assert query.startswith("the query is unlike the infrared pictures that the model was")
+    assert gallery.startswith("the visible pictures of this gallery are unlike those that")
+    assert "do not rely on the chances" in run("search", path, people / QUERY)[2]
+    both = people / "cam1/visible/0003/0.png", people / QUERY
+    assert len(told(run, "verify", *both, "--model", model)["cautions"]) == 2
+
+
+def test_pictures_like_those_of_the_calibration_raise_no_alarm(
+    run: Run, gallery: Path, people: Path
+) -> None:
+    assert told(run, "search", gallery, people / QUERY)["cautions"] == []
 
 
 def test_a_chance_is_never_said_to_be_certain() -> None:
