@@ -230,10 +230,13 @@ def test_pictures_unlike_those_of_the_calibration_are_told(
     assert len(told(run, "verify", *both, "--model", model)["cautions"]) == 2
 
 
-def test_pictures_like_those_of_the_calibration_raise_no_alarm(
-    run: Run, gallery: Path, people: Path
+def test_other_people_under_the_same_cameras_raise_no_alarm(
+    run: Run, calibrated: Path, tmp_path: Path
 ) -> None:
-    assert told(run, "search", gallery, people / QUERY)["cautions"] == []
+    others = write_people(tmp_path / "others", 500)
+    path = tmp_path / "others.gallery"
+    assert run("index", others, "--out", path, "--model", calibrated)[0] == 0
+    assert told(run, "search", path, others / "cam3/infrared/0507/0.png")["cautions"] == []
 
 
 def test_a_chance_is_never_said_to_be_certain() -> None:
