@@ -171,6 +171,8 @@ class Likeness:
     """Mean vector, then the directions, as packed float16."""
     scales: tuple[float, ...]
     """Standard deviation along each direction, and mean and deviation of the length left."""
+    people: Annotated[int, msgspec.Meta(ge=1)]
+    """Number of people on the pictures; those of one person go together."""
     distances: Annotated[tuple[float, ...], msgspec.Meta(min_length=2)]
     """Quantiles of the distances of pictures whose people took no part in the above, rising."""
 
@@ -209,7 +211,7 @@ class Likeness:
             return bool(p.min() <= UNLIKE / n)
         steps = np.arange(n + 1) / n
         gap = max(float(np.max(steps[1:] - p)), float(np.max(p - steps[:-1])))
-        m = len(self.distances)
+        m = self.people
         critical = math.sqrt(-math.log(UNLIKE / 2) / 2) * math.sqrt((n + m) / (n * m))
         return bool(gap > max(critical, LARGE))
 

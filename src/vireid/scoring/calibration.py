@@ -477,13 +477,15 @@ def _likeness(
     folds = np.random.default_rng(seed).permutation(len(names)) % FOLDS
     fold_of = folds[np.searchsorted(names, people)]
     distances = [
-        _described(rows[fold_of != fold], np.zeros(2)).distance(rows[fold_of == fold])
+        _described(rows[fold_of != fold], len(names), np.zeros(2)).distance(rows[fold_of == fold])
         for fold in range(FOLDS)
     ]
-    return _described(rows, np.concatenate(distances))
+    return _described(rows, len(names), np.concatenate(distances))
 
 
-def _described(rows: Float[np.ndarray, "n d"], distances: Float[np.ndarray, " m"]) -> Likeness:
+def _described(
+    rows: Float[np.ndarray, "n d"], people: int, distances: Float[np.ndarray, " m"]
+) -> Likeness:
     mean = rows.mean(axis=0)
     axes = min(AXES, len(rows) - 1, rows.shape[1])
     some = rows[np.random.default_rng(0).permutation(len(rows))[:MOST_TO_DESCRIBE]] - mean
@@ -500,6 +502,7 @@ def _described(rows: Float[np.ndarray, "n d"], distances: Float[np.ndarray, " m"
     return Likeness(
         dim=rows.shape[1],
         axes=axes,
+        people=people,
         basis=packed(basis, "float16"),
         scales=tuple(max(float(scale), 1e-6) for scale in scales),
         distances=tuple(np.quantile(distances, ranks).round(4).tolist()),
