@@ -213,6 +213,7 @@ function hitsHeading(found) {
   return heading(
     found.hits.length ? `${count(found.hits.length, ...what)} among ${among}` : `Nobody among ${among}`,
     found.hits.length > 0 && h("p", { class: "hint" }, gallery.probability ? "Probability of the same person" : "Similarity, no probability", ` · ${seconds}`),
+    found.hits.length > 0 && found.nobody_probability !== null && h("p", { class: "hint" }, `Nobody here is the person: ${Math.round(100 * found.nobody_probability)} % probable`),
     grouping(),
     threshold(found),
   );
