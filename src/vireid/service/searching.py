@@ -123,7 +123,7 @@ def _found(
     kept = [hit for hit in answer.hits if hit.record.key not in own][: question.top]
     ranked = tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
     # A picture of the gallery is the best hit of itself, which says nothing about others.
-    nobody = None if len(kept) < len(answer.hits[: question.top]) else answer.nobody
+    nobody = None if any(hit.record.key in own for hit in answer.hits) else answer.nobody
     return replace(answer, hits=ranked, nobody=nobody), None
 
 
@@ -146,7 +146,7 @@ def _document(
         messages.HitDocument(
             rank=hit.rank,
             similarity=round(hit.similarity, 6),
-            probability=hit.probability and round(hit.probability, 6),
+            probability=_rounded(hit.probability),
             **served.about(hit.record),
         )
         for hit in (answer.hits if answer else ())
@@ -171,11 +171,15 @@ def _document(
         centred=question.centre,
         hits=hits,
         nobody=messages.Nobody(reason=nothing) if nothing else None,
-        nobody_probability=answer and answer.nobody and round(answer.nobody, 6),
+        nobody_probability=_rounded(answer.nobody if answer else None),
         model=model,
         caveats=caveats,
         took_ms=0.0,
     )
+
+
+def _rounded(chance: float | None) -> float | None:
+    return None if chance is None else round(chance, 6)
 
 
 def words_of(told: Sequence[str]) -> list[str]:
