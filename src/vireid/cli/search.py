@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 @click.option("--out", type=TO_WRITE, required=True, help="Gallery to create or to add to.")
 @click.option(
     "--model",
-    help="Model to embed with: a run, an exported model, small, or original:RUN, the CLIP that RUN "
-    "began with.  [default: the gallery's; small for a new one]",
+    help="Model to embed with: a run, an exported model, stripes, small, or original:RUN, the CLIP "
+    "that RUN began with.  [default: the gallery's; stripes for a new one]",
 )
 @click.option(
     "--modality",
@@ -279,7 +279,7 @@ def _write_sheets(found: "list[Answer]", path: Path, *, one: bool) -> None:
 )
 @click.argument("first", type=EXISTING_FILE)
 @click.argument("second", type=EXISTING_FILE)
-@click.option("--model", default="small", show_default=True, help="Model to embed with.")
+@click.option("--model", default="stripes", show_default=True, help="Model to embed with.")
 @click.option(
     "--modality",
     "modalities",
