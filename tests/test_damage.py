@@ -21,13 +21,13 @@ from tests.onnx_model import person, write_model, write_site
 from tests.tiny_recipe import tiny_recipe
 from tests.toy import ThreeStep, ToyData, small
 
-from vireid import Embedder, Modality, runs, user_code
+from vireid import Embedder, Modality
 from vireid.cli import main as cli
 from vireid.errors import VireidError
-from vireid.files import documents
+from vireid.files import documents, user_code
 from vireid.learning import checkpoints, history, initial_weights
 from vireid.learning.checkpoints import Position
-from vireid.models import card, opening
+from vireid.models import card, opening, runs
 from vireid.models.onnx_network import OnnxNetwork
 from vireid.recipes import recipe as recipes
 from vireid.records import ImageRecord

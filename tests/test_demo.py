@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 from scripts import demo, demo_report
 
-from vireid import Embedder, Gallery, Modality, datasets, recipe, recipes
+from vireid import Embedder, Gallery, Modality, datasets, recipes
 from vireid.datasets.nightwalk import MINI
 from vireid.learning.initial_weights import start_from
 from vireid.models.opening import SHIPPED
 from vireid.models.runs import build
+from vireid.recipes import recipe
 from vireid.reports import contact_sheet
 from vireid.scoring import baselines
 from vireid.scoring.scores import Scores

@@ -32,11 +32,13 @@ _HOMES = {
 __all__ = [*_HOMES]
 
 
-def __getattr__(name: str) -> Any:
-    """Import what is asked for, and only then: `import vireid` costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'vireid' has no attribute {name!r}")
-    return getattr(import_module(f"vireid.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # To a type checker, a module that answers for any name has every name.
+
+    def __getattr__(name: str) -> Any:
+        """Import what is asked for, and only then: `import vireid` costs nothing."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'vireid' has no attribute {name!r}")
+        return getattr(import_module(f"vireid.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -19,24 +19,18 @@ from tests.onnx_model import person, write_model, write_site
 from tests.tiny_recipe import tiny_recipe
 from tests.toy import HEIGHT, PEOPLE, WIDTH, ThreeStep, ToyData, small, small_settings
 
-from vireid import (
-    Embedder,
-    Gallery,
-    Modality,
-    datasets,
-    recipe,
-    runs,
-    sweep,
-    user_code,
-)
+from vireid import Embedder, Gallery, Modality, datasets, sweep
 from vireid.datasets import folder as folders
 from vireid.errors import VireidError
+from vireid.files import user_code
 from vireid.learning import checkpoints, history
 from vireid.learning.checkpoints import Position, Sums
 from vireid.method import Method
 from vireid.methods.agw import AGW
+from vireid.models import runs
 from vireid.models.opening import SHIPPED
 from vireid.pictures import check_header, read_picture, read_resized
+from vireid.recipes import recipe
 from vireid.records import Box
 from vireid.scoring import permutations, results
 from vireid.search import answers

@@ -11,8 +11,9 @@ from tests.models.test_importing import PEOPLE, check_same, randomised
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vireid import Embedder, runs
+from vireid import Embedder
 from vireid.errors import VireidError
+from vireid.models import runs
 from vireid.models.importing import import_checkpoint
 from vireid.records import Modality
 

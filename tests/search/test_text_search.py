@@ -14,15 +14,16 @@ from tests.onnx_model import person, write_model, write_site
 from tests.toy import HEIGHT, PEOPLE, WIDTH, ToyData, small_settings
 from torch.nn import functional as F  # noqa: N812
 
-from vireid import Embedder, Gallery, Hit, Modality, recipe, runs
+from vireid import Embedder, Gallery, Hit, Modality
 from vireid.backbones.clip import create_clip
 from vireid.backbones.clip_text import TextTower
 from vireid.datasets import folder
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
 from vireid.methods.clip4vi_reid import CLIP4VIReID
-from vireid.models import export
+from vireid.models import export, runs
 from vireid.models.card import Exported
+from vireid.recipes import recipe
 from vireid.records import ImageRecord, TextQuery
 from vireid.reports import contact_sheet
 

@@ -15,6 +15,7 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.files.atomic import write_whole
 from vireid.gallery import Hit
+from vireid.models.calibration import in_percent
 from vireid.pictures import MOST_PIXELS, PictureError, PictureQuery, as_rgb, picture_of
 from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery, spelling_key, spread
 
@@ -85,8 +86,8 @@ def compose(
     sheet = _paper(max(width, least), height)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
-    for number, line in enumerate(reversed(notes)):
-        pen.text((MARGIN, height - MARGIN - number * LINE), line, PALE, _font(12))
+    for number, note in enumerate(reversed(notes)):
+        pen.text((MARGIN, height - MARGIN - number * LINE), note, PALE, _font(12))
     colours = {cell.colour for line in lines for cell in line}
     _add_legend(pen, sheet.width - MARGIN, MARGIN - 6, colours & LEGEND.keys())
     if isinstance(query, ImageRecord):
@@ -193,7 +194,9 @@ def _paper(width: int, height: int) -> Image.Image:
 
 def _hit_cell(hit: Hit, query: ImageRecord | PictureQuery | TextQuery | VectorQuery) -> Cell:
     colour = {None: UNKNOWN, True: SAME, False: OTHER}[_is_same(hit.record, query)]
-    return Cell(hit.record, colour, f"{hit.rank}.  {hit.similarity:.3f}", _details(hit.record))
+    chance = "" if hit.probability is None else f"  {in_percent(hit.probability)}"
+    title = f"{hit.rank}.  {hit.similarity:.3f}{chance}"
+    return Cell(hit.record, colour, title, _details(hit.record))
 
 
 def _is_same(

@@ -14,6 +14,7 @@ one. Published code makes one of them in three ways, which rank differently:
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,13 +31,21 @@ from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipes.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
+from vireid.scoring import METRICS
 from vireid.scoring.baselines import WithoutPerson, controls
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
 from vireid.scoring.re_ranking import re_rank
 from vireid.scoring.registered import prepared
-from vireid.scoring.scores import Group, ScoredDataset, ScoredModel, Scores, TrialScores
+from vireid.scoring.scores import (
+    Group,
+    QueryScores,
+    ScoredDataset,
+    ScoredModel,
+    Scores,
+    TrialScores,
+)
 from vireid.scoring.tracklets import mean_vector
 from vireid.types.arrays import Queries, Vector, Vectors
 
@@ -107,7 +116,7 @@ def score_each(
     Raises:
         VireidError: What `score` raises.
     """
-    models = [_scored(embedder) for embedder in embedders]
+    models = [scored_model(embedder) for embedder in embedders]
     for model in models:
         _check_unseen(dataset, group, model)
     scored = _scored_dataset(dataset, group)
@@ -195,7 +204,7 @@ def score_models(
     Raises:
         VireidError: What `score_all` raises; several models that are not of one data set's splits.
     """
-    each = _each(models)
+    each = models_of(models)
     data = data or data_of(models, dataset, root, trust_code=trust_code)
     scores = [
         score_all(Embedder.open(model, trust_code=trust_code), found, choose(found), group)
@@ -233,7 +242,7 @@ def score_controls(
     if most is not None and sum(len(found.groups[group]) for found in data) > most:
         return []
     of_splits = []
-    for model, found in zip(_each(models), data, strict=True):
+    for model, found in zip(models_of(models), data, strict=True):
         protocols = [p for p in choose(found) if p.test_time == "plain"]
         blind: list[EmbedsRecords] = [*controls()]
         if any(p.registered or p.gap is not None for p in protocols):
@@ -246,7 +255,8 @@ def score_controls(
     ]
 
 
-def _each(models: Sequence[str]) -> list[str]:
+def models_of(models: Sequence[str]) -> list[str]:
+    """Return each model, where a folder may hold those of a data set's splits."""
     return [model for given in models for model in models_in(given)]
 
 
@@ -262,7 +272,7 @@ def data_of(
     Raises:
         VireidError: It cannot be read, or several are not the splits of one.
     """
-    each = _each(models)
+    each = models_of(models)
     data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in each]
     _check_splits(data)
     return data
@@ -287,6 +297,7 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
         first,
         protocol=replace(first.protocol, trial_numbers=tuple(trial.number for trial in trials)),
         trials=trials,
+        queries=_together_queries([each.queries for each in scores]),
         dataset=replace(
             first.dataset,
             fingerprint=" ".join(each.dataset.fingerprint for each in scores),
@@ -303,6 +314,11 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
             precision=_together([model.precision for model in models]) or first.model.precision,
         ),
     )
+
+
+def _together_queries(each: Sequence[QueryScores | None]) -> QueryScores | None:
+    known = [queries for queries in each if queries is not None]
+    return reduce(QueryScores.beside, known) if len(known) == len(each) else None
 
 
 def _together(precisions: Sequence[str | None]) -> str | None:
@@ -373,7 +389,8 @@ def _check_is_there(root: str, model: str, recipe: Path) -> None:
         )
 
 
-def _scored(embedder: EmbedsRecords) -> ScoredModel:
+def scored_model(embedder: EmbedsRecords) -> ScoredModel:
+    """Return a model as results name it."""
     common = ScoredModel(
         embedder.name, embedder.fingerprint, embedder.checkpoint, embedder.learnt_on
     )
@@ -407,12 +424,39 @@ def _scores(
     means = None
     if protocol.test_time_centre == "camera":
         means = _means(drawn, embeddings, mirrored, protocol.test_time_flip)
+    rankings = [_rank(trial, protocol, embeddings, mirrored, means) for trial in drawn]
     return Scores(
         protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
-        trials=tuple(_score_trial(trial, protocol, embeddings, mirrored, means) for trial in drawn),
+        trials=tuple(_of_trial(*pair) for pair in zip(drawn, rankings, strict=True)),
         dataset=dataset,
         model=model,
+        queries=_of_queries(drawn, rankings),
     )
+
+
+def _of_queries(drawn: Sequence[Trial], rankings: Sequence[RankingScores]) -> QueryScores:
+    """Return what each query has scored, over all trials."""
+    places: dict[ImageRecord, int] = {}
+    for trial in drawn:
+        for record in trial.queries:
+            places.setdefault(record, len(places))
+    counts = np.zeros(len(places), np.int64)
+    sums = {name: np.zeros(len(places)) for name in METRICS}
+    for trial, ranking in zip(drawn, rankings, strict=True):
+        own = np.array([places[trial.queries[place]] for place in ranking.valid])
+        counts[own] += 1
+        for name, values in _of_each(ranking).items():
+            sums[name][own] += values
+    valid = np.flatnonzero(counts)
+    people = np.array([record.identity for record in places])
+    metrics = {name: total[valid] / counts[valid] for name, total in sums.items()}
+    return QueryScores.of(people[valid], counts[valid], metrics)
+
+
+def _of_each(ranking: RankingScores) -> dict[str, Float[np.ndarray, " v"]]:
+    """Return the metrics of each valid query."""
+    hits = {f"R{k}": (ranking.ranks <= k).astype(np.float64) for k in (1, 5, 10, 20)}
+    return {**hits, "mAP": ranking.average_precisions, "mINP": ranking.inverse_penalties}
 
 
 def _with(dataset: Dataset, group: Group) -> Dataset:
@@ -425,7 +469,7 @@ def _with(dataset: Dataset, group: Group) -> Dataset:
 def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
     """Check that a model is not scored on people that it has learnt from."""
     if group == "validation":
-        _check_validation(dataset, model)
+        check_validation(dataset, model)
     if dataset.trial is not None and model.learnt_on not in (dataset.label, "nothing"):
         raise VireidError(
             f"{model.name} has learnt on {model.learnt_on}, so it cannot be scored on "
@@ -434,7 +478,12 @@ def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
         )
 
 
-def _check_validation(dataset: Dataset, model: ScoredModel) -> None:
+def check_validation(dataset: Dataset, model: ScoredModel) -> None:
+    """Check that a data set has validation people, and that a model has not learnt from them.
+
+    Raises:
+        VireidError: It has none, or the model has.
+    """
     if not dataset.validation:
         raise VireidError(
             f"{dataset.label} has no validation people; choose settings on a data set that has, "
@@ -499,26 +548,29 @@ def _means(
     return Means.of(np.concatenate(vectors), list(trial_of))
 
 
-def _score_trial(
+def _rank(
     trial: Trial,
     protocol: Protocol,
     embeddings: Embeddings,
     mirrored: Embeddings,
     means: Means | None,
-) -> TrialScores:
+) -> RankingScores:
     queries, gallery = (
         _vectors(trial, records, embeddings, mirrored, protocol.test_time_flip)
         for records in (trial.queries, trial.gallery)
     )
     if means is not None:
         queries, gallery = means.less(queries, trial.queries), means.less(gallery, trial.gallery)
-    ranking = score_ranking(
+    return score_ranking(
         _similarity(trial, protocol, queries, gallery),
         _identities(trial.queries),
         _identities(trial.gallery),
         protocol.hidden(trial),
         protocol.cmc,
     )
+
+
+def _of_trial(trial: Trial, ranking: RankingScores) -> TrialScores:
     return TrialScores(
         number=trial.number,
         metrics=_metrics(ranking),

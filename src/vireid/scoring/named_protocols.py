@@ -279,7 +279,7 @@ def choose(
     _check_offered("protocol", name, OFFERED)
     _check_family(dataset, name)
     asked = {"mode": mode, "shot": shot, "direction": direction}
-    values = [
+    values: list[tuple[str | None, ...]] = [
         OFFERED[name].choices.get(option, (None,)) if value == "both" else (value,)
         for option, value in asked.items()
     ]

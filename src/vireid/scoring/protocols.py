@@ -256,7 +256,8 @@ class Protocol:
         for number in self.trial_numbers:
             generator = random.Random(number)
             drawn = [generator.choice(pairs[person]) for person in sorted(pairs)]
-            yield Trial(number, *(tuple(pair[m] for pair in drawn) for m in (query, gallery)))
+            searching, searched = (tuple(pair[m] for pair in drawn) for m in (query, gallery))
+            yield Trial(number, searching, searched)
 
     def hidden(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
         """Return a matrix that is true where a gallery picture is hidden from a query."""
