@@ -339,7 +339,7 @@ def _with_change(path: Path, change: Change, modality: Modality) -> bytes:
         "change_ones": np.ones((len(change.means[modality]), 1)),
         "change_least": np.array(1e-9),
     }
-    nodes = [("Sub", ("before", "change_mean"), "left")]
+    nodes: list[tuple[str, tuple[str, ...], str]] = [("Sub", ("before", "change_mean"), "left")]
     last = "left"
     if len(change.factors):
         constants["change_into"] = change.directions.T

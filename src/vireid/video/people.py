@@ -162,8 +162,7 @@ def _check_shows_something(source: Source) -> None:
         VideoError: There is none.
     """
     if isinstance(source, Folder) or not source.is_stream:
-        with closing(source.frames(Sampling())) as frames:
-            next(frames, None)
+        next(source.frames(Sampling()), None)
 
 
 def by_detector(detector: Detector) -> Following:
