@@ -124,12 +124,10 @@ def test_files_in_documents_are_as_tidy_as_ours(check: list[str], shown_files: P
     assert answer.returncode == 0, answer.stdout
 
 
-@pytest.mark.slow
 def test_files_in_documents_have_the_right_types(shown_files: Path) -> None:
-    files = [path.name for path in shown_files.glob("*.py")]
-    cache = f"--cache-dir={PROJECT / '.mypy_cache'}"
-    command = [sys.executable, "-m", "mypy", "--strict", cache, *files]
-    answer = subprocess.run(command, cwd=shown_files, capture_output=True, text=True, check=False)
+    files = map(str, shown_files.glob("*.py"))
+    command = [sys.executable, "-m", "mypy", *files]  # in the project: `make types` fills the cache
+    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
 
 

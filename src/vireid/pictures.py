@@ -200,6 +200,24 @@ def read_picture(
     return _decoded(path, _content(path), enough_for, box)
 
 
+def picture_in(content: bytes, name: str, enough_for: tuple[int, int] | None = None) -> Image.Image:
+    """Decode a picture that came as bytes, such as an upload; see `read_picture`.
+
+    Args:
+        content: Bytes of the file.
+        name: Name of the picture in errors; no file of that name is looked at.
+        enough_for: Height and width that the picture will be resized to, see `read_picture`.
+
+    Raises:
+        PictureError: What `read_picture` raises.
+    """
+    path = Path(name)
+    if not content:
+        raise PictureError(name, "it is empty")
+    _check_content(content, path)
+    return _decoded(path, content, enough_for, None)
+
+
 def _decoded(
     path: Path, content: bytes, enough_for: tuple[int, int] | None, box: Box | None
 ) -> Image.Image:
@@ -214,9 +232,13 @@ def _decoded(
 def _content(path: Path) -> bytes:
     with _explaining(path):
         content = content_of(path, MOST_BYTES)
-        if content.startswith(JPEG) and content.count(SCANS) > MOST_SCANS:
-            raise _too_large(path, f"a JPEG of {content.count(SCANS)} scans")
-        return content
+    _check_content(content, path)
+    return content
+
+
+def _check_content(content: bytes, path: Path) -> None:
+    if content.startswith(JPEG) and content.count(SCANS) > MOST_SCANS:
+        raise _too_large(path, f"a JPEG of {content.count(SCANS)} scans")
 
 
 def _open(file: BytesIO | BufferedReader, path: Path) -> Image.Image:

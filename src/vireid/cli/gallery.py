@@ -1,6 +1,7 @@
 """Commands about galleries: info, list, remove, label, check, compact, backup and so on."""
 
 from collections import Counter
+from dataclasses import asdict
 from datetime import timedelta
 from inspect import cleandoc
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vireid import console
+from vireid.cli import remote
 from vireid.cli.options import (
     EXISTING,
     EXISTING_FILE,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from vireid.gallery.store import Entry
 
 GALLERY = click.argument("gallery", type=EXISTING)
+ANY_GALLERY = click.argument("gallery", type=remote.GALLERY)
 FILTERS = click.argument("filters", nargs=-1, metavar="[FILTER]...")
 JSON = click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 ABOUT_FILTERS = """
@@ -67,14 +70,23 @@ def info(gallery: Path, as_json: bool) -> None:
 
 
 @gallery.command("list")
-@GALLERY
+@ANY_GALLERY
 @FILTERS
 @click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="Pictures.")
 @JSON
-def list_(gallery: Path, filters: tuple[str, ...], top: int, as_json: bool) -> None:
+def list_(gallery: Path | str, filters: tuple[str, ...], top: int, as_json: bool) -> None:
     """List the pictures of GALLERY."""
     from vireid.gallery import Filters, Gallery
 
+    if isinstance(gallery, str):
+        pictures = remote.entries(gallery, filters)
+        if as_json:
+            console.answer([asdict(picture) for picture in pictures])
+            return
+        console.show(remote.table(pictures[:top]))
+        if pictures[top:]:
+            console.say(f"and {len(pictures) - top:,} more; ask for them with --top")
+        return
     with Gallery.open(gallery) as opened:
         entries = opened.entries(Filters.from_words(filters))
         shown = list(entries) if as_json else list(islice(entries, top))
@@ -109,7 +121,7 @@ def _table(entries: "list[Entry]") -> "Table":
 
 
 @gallery.command()
-@GALLERY
+@ANY_GALLERY
 @FILTERS
 @click.option("--all", "everything", is_flag=True, help="Remove every picture.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -120,7 +132,7 @@ def _table(entries: "list[Entry]") -> "Table":
 )
 @JSON
 def remove(
-    gallery: Path,
+    gallery: Path | str,
     filters: tuple[str, ...],
     everything: bool,
     yes: bool,
@@ -137,6 +149,9 @@ def remove(
     asked = Filters.from_words(filters)
     if not asked and not everything:
         raise VireidError("say what to remove by filters, such as camera:gate; or --all of it")
+    if isinstance(gallery, str):
+        _remove_remote(gallery, filters, yes=yes, as_json=as_json)
+        return
     with Gallery.open(gallery) as opened:
         records = [entry.record for entry in opened.entries(asked)]
         if records and not yes:
@@ -159,6 +174,22 @@ def remove(
         console.answer({"removed": removed, "left": left})
     else:
         console.say(f"{removed} pictures removed, {left} are left")
+
+
+def _remove_remote(address: str, filters: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
+    if not filters:
+        raise VireidError("say what to remove by filters, such as camera:gate")
+    pictures = remote.entries(address, filters)
+    if pictures and not yes:
+        for picture in pictures[:5]:
+            console.remark(f"  {picture.name}")
+        _confirm(f"Remove {len(pictures)} pictures of {address}?")
+    done = remote.remove(address, filters, len(pictures))
+    if as_json:
+        console.answer(done)
+    else:
+        until = f"; can be undone until {done['undo_until']}" if done["undo_until"] else ""
+        console.say(f"{done['removed']} pictures removed, {done['left']} are left{until}")
 
 
 def _confirm(question: str) -> None:
@@ -189,7 +220,7 @@ def readmit(gallery: Path, as_json: bool) -> None:
 
 
 @gallery.command()
-@GALLERY
+@ANY_GALLERY
 @click.argument("pictures", type=click.Path(path_type=Path), nargs=-1)
 @click.option("--person", help="Name or number of the person on them; '' for nobody known.")
 @click.option("--tag", "tags", multiple=True, help="Tag to add; may be given several times.")
@@ -204,7 +235,7 @@ def readmit(gallery: Path, as_json: bool) -> None:
 )
 @JSON
 def label(
-    gallery: Path,
+    gallery: Path | str,
     pictures: tuple[Path, ...],
     person: str | None,
     tags: tuple[str, ...],
@@ -233,6 +264,16 @@ def label(
     if not list_ and query is None and person is None and not tags:
         raise click.UsageError("Say something: --person NAME, --tag TAG, or --query and --same.")
     skipped: list[str] = []
+    if isinstance(gallery, str):
+        if list_ or query:
+            raise VireidError("lists and judgements are for galleries in folders; open that")
+        names = [str(picture) for picture in pictures]
+        count = remote.label(gallery, names, person, tags)
+        if as_json:
+            console.answer({"labelled": count})
+        else:
+            console.say(f"{count} pictures labelled")
+        return
     with Gallery.open(gallery) as opened:
         if list_:
             labelled = name_by_list(opened, list_)

@@ -16,8 +16,9 @@ from vireid.models import imports, opening
 from vireid.models.card import read_exported
 from vireid.scoring.named_protocols import OFFERED
 from vireid.types import ranges
+from vireid.video import sets
 
-FACTS = ("title", "licence", "obtain", "url")
+FACTS = ("title", "licence", "terms", "obtain", "url")
 """Facts of a data set that are listed."""
 SHARED_SETTINGS = "_settings"
 """Module of settings that several methods have."""
@@ -162,6 +163,13 @@ def _dataset(name: str) -> Entry:
     return Entry(name, datasets.description(name), told | splits)
 
 
+def _set(name: str) -> Entry:
+    facts = sets.facts(name)
+    told = {fact: facts[fact] for fact in FACTS}
+    command = f"vireid data cut {name} ROOT --out PEOPLE"
+    return Entry(name, sets.description(name), {**told, "make a data set of it with": command})
+
+
 def _protocol(name: str) -> Entry:
     offer = OFFERED[name]
     choices = {option: ", ".join(values) for option, values in offer.choices.items()}
@@ -201,6 +209,7 @@ def _recipes_of(kind: str) -> Callable[[], list[str]]:
 KINDS: Mapping[str, tuple[Callable[[], list[str]], Callable[[str], Entry]]] = {
     "methods": (methods.available, _method),
     "datasets": (datasets.available, _dataset),
+    "sets": (sets.available, _set),
     "protocols": (lambda: sorted(OFFERED), _protocol),
     "recipes": (_recipes_of("recipe"), _recipe),
     "sweeps": (_recipes_of("sweep"), _recipe),

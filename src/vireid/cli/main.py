@@ -10,6 +10,7 @@ import click
 
 from vireid import __version__, console
 from vireid.cli import (
+    calibration,
     cutting,
     data,
     detector,
@@ -20,6 +21,7 @@ from vireid.cli import (
     recipes,
     scoring,
     search,
+    service,
     watching,
 )
 from vireid.cli.options import examples
@@ -50,6 +52,7 @@ for command in (
     learning.sweep,
     scoring.evaluate,
     scoring.compare,
+    calibration.calibrate,
     models.show_auxiliary,
     models.show_measures,
     models.export,
@@ -61,6 +64,9 @@ for command in (
     search.verify,
     gallery.gallery,
     detector.detector,
+    service.serve,
+    service.keys,
+    service.audit,
     recipes.recipes,
     listing.list_,
     data.data,

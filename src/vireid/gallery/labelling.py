@@ -31,7 +31,7 @@ def name(
         GalleryError: A picture is not in the gallery.
     """
     tags, entries = frozenset(tags), _entries(gallery, pictures)
-    gallery.change({entry.record.key: _named(entry, person, tags) for entry in entries})
+    gallery.change({entry.record.key: named(entry, person, tags) for entry in entries})
     return len(entries)
 
 
@@ -81,10 +81,10 @@ def name_by_list(gallery: Gallery, list_: Path) -> Labelled:
             unusable += (Unusable(where, "neither identity nor tags are said"),)
             continue
         who = each.labels.person or each.labels.identity
-        named = None if "identity" not in each.columns else "" if who is None else str(who)
+        person = None if "identity" not in each.columns else "" if who is None else str(who)
         for entry in entries:
             key = entry.record.key
-            changes[key] = _named(changes.get(key, entry), named, each.labels.tags)
+            changes[key] = named(changes.get(key, entry), person, each.labels.tags)
     gallery.change(changes)
     return Labelled(len(changes), unusable)
 
@@ -113,12 +113,24 @@ def _path(picture: Path) -> Path:
     return key_of(ImageRecord(picture, Modality.VISIBLE))[0]
 
 
-def _named(entry: Entry, person: str | None, tags: frozenset[str]) -> Entry:
+def named(entry: Entry, person: str | None, tags: frozenset[str] = frozenset()) -> Entry:
+    """Return an entry after somebody has said who is on its picture.
+
+    Args:
+        entry: Picture of a gallery.
+        person: Name or number of the person, empty for nobody known; None leaves it as it is.
+        tags: Tags to add.
+
+    Raises:
+        RecordError: The number is too large.
+    """
     record = replace(entry.record, tags=entry.record.tags | tags)
     if person is None:
         return replace(entry, record=record)
-    if person.strip().isdigit():
-        record = replace(record, identity=int(person), person=None)
+    text = person.strip()
+    if text.isascii() and text.isdigit():
+        number = int(text.lstrip("0")[:20] or 0)  # longer ones are refused as too large
+        record = replace(record, identity=number, person=None)
     else:
-        record = replace(record, identity=None, person=person.strip() or None)
+        record = replace(record, identity=None, person=text or None)
     return replace(entry, record=record, by_hand=True)

@@ -27,7 +27,7 @@ Scored = tuple[float, ImageRecord]
 
 
 Named = Literal["camera", "person"]
-Counted = Literal["modality", "camera", "person", "identity", "day", "source"]
+Counted = Literal["modality", "camera", "person", "identity", "day", "source", "tag"]
 
 
 class GalleryError(VireidError):
@@ -89,15 +89,15 @@ class Page:
     """Reads their vectors, as float32; to be called before the next page is asked for."""
 
 
+Place = tuple[Modality, int]
+"""Spectrum and row of a vector; a row changes when the gallery is compacted."""
+
+
 def with_contents(entries: Sequence[Entry]) -> list[Entry]:
     """Return entries with the hashes of their files' bytes, see `content_of`."""
     missing = {entry.record.path for entry in entries if entry.content is None}
     contents = {path: content_of(path) for path in missing}
     return [replace(e, content=e.content or contents[e.record.path]) for e in entries]
-
-
-LEAST_TO_CENTRE = 20
-"""Number of pictures from which their mean says what they share: their camera, not the people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +144,13 @@ class Store(Protocol):
     def entries_of(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
         """Return the entries of some keys, without those it does not hold."""
 
+    def vectors_of(self, keys: Sequence[Key]) -> Vectors:
+        """Return the vectors of pictures by their keys, as float32.
+
+        Raises:
+            GalleryError: It does not hold one of them.
+        """
+
     def add(self, vectors: Vectors, entries: Sequence[Entry]) -> None:
         """Add pictures; one with a key that is there already is replaced.
 
@@ -173,6 +180,15 @@ class Store(Protocol):
         """Yield the pictures that the filters let pass, some at a time, ordered by spectrum.
 
         What is changed meanwhile may be missing or there, but no picture comes half changed.
+        """
+
+    def page(self, filters: Filters, after: Place | None, most: int) -> list[tuple[Place, Entry]]:
+        """Return some of the pictures that the filters let pass, in the order of `pages`.
+
+        Args:
+            filters: Conditions on the pictures.
+            after: Place of the picture before the first one; None to begin.
+            most: Largest number of pictures.
         """
 
     def tally(self, what: Counted) -> dict[str, int]:

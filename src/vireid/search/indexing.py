@@ -152,6 +152,8 @@ class _Plan:
             now = replace(now, record=named, by_hand=True)
         if now.record.time is None:  # what the picture itself said when it was read
             now = replace(now, record=replace(now.record, time=before.record.time))
+        if not now.record.tags:  # what somebody said in the gallery, where folders say nothing
+            now = replace(now, record=replace(now.record, tags=before.record.tags))
         key = key_of(now.record)
         if key != before.record.key:
             self.moved += 1

@@ -33,7 +33,15 @@ from vireid.gallery.local.schema import (
 )
 from vireid.gallery.local.similarities import Rows
 from vireid.gallery.local.vectors import Sums
-from vireid.gallery.store import Counted, Entry, GalleryError, NoteChanges, Stamp, Storage
+from vireid.gallery.store import (
+    Counted,
+    Entry,
+    GalleryError,
+    NoteChanges,
+    Place,
+    Stamp,
+    Storage,
+)
 from vireid.models.card import ModelCard
 from vireid.records import Box, ImageRecord, Key, Modality, moment
 
@@ -285,7 +293,8 @@ class Catalogue:
     def tally(self, what: Counted) -> dict[str, int]:
         """Return how many pictures there are of each that is named."""
         column = "substr(time, 1, 10)" if what == "day" else what
-        asked = f"SELECT {column}, COUNT(*) FROM pictures WHERE {column} IS NOT NULL GROUP BY 1"
+        table = "tags" if what == "tag" else "pictures"
+        asked = f"SELECT {column}, COUNT(*) FROM {table} WHERE {column} IS NOT NULL GROUP BY 1"
         return {str(name): count for name, count in self._db.execute(f"{asked} ORDER BY 1")}
 
     def rows_of(self, modality: Modality, filters: Filters) -> Rows:
@@ -327,12 +336,24 @@ class Catalogue:
             for row in self._db.execute(f"{asked} ({_marks(some)})", some):
                 yield self._entry(row)
 
-    def page(self, modality: Modality, after: int, filters: Filters) -> list[tuple[int, Entry]]:
+    def places_of(self, keys: Iterable[Key]) -> dict[Key, Place]:
+        """Return spectrum and row of some keys, without those that are not here."""
+        wanted, found = {_named(key): key for key in keys}, dict[Key, Place]()
+        asked = "SELECT path, box, modality, row FROM pictures WHERE path IN"
+        for some in _in_parts({path for path, _ in wanted}):
+            for path, box, modality, row in self._db.execute(f"{asked} ({_marks(some)})", some):
+                if (path, box) in wanted:
+                    found[wanted[path, box]] = Modality(modality), row
+        return found
+
+    def page(
+        self, modality: Modality, after: int, filters: Filters, most: int = AT_ONCE
+    ) -> list[tuple[int, Entry]]:
         """Return the next pictures that the filters let pass, with their rows."""
         conditions = {"row > ?": [after], **_conditions(modality, filters)}
         where = " AND ".join(["modality = ?", *conditions])
         values = [modality, *(value for some in conditions.values() for value in some)]
-        asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE {where} ORDER BY row LIMIT {AT_ONCE}"
+        asked = f"SELECT {WHOLE_ROW} FROM pictures WHERE {where} ORDER BY row LIMIT {most}"
         return [(row[1], self._entry(row)) for row in self._db.execute(asked, values)]
 
     def all_of(self, modality: Modality) -> Iterator[tuple[int, Entry]]:

@@ -38,6 +38,7 @@ from vireid.gallery.store import (
     Named,
     NoteChanges,
     Page,
+    Place,
     Scored,
     Storage,
 )
@@ -153,6 +154,21 @@ class LocalStore:
         with self._lock, self._catalogue.reading():
             return self._catalogue.entries_of(keys)
 
+    def vectors_of(self, keys: Sequence[Key]) -> Vectors:
+        """Return the vectors of pictures by their keys, as float32."""
+        with self._lock, self._reading_vectors() as snapshot:
+            places = self._catalogue.places_of(keys)
+            if missing := [key for key in keys if key not in places]:
+                path, _ = missing[0]
+                raise GalleryError(f"{self._folder} does not hold {path}; index it first")
+            found = np.zeros((len(keys), self.model.embedding_dim), np.float32)
+            for modality in MODALITIES:
+                own = [number for number, key in enumerate(keys) if places[key][0] is modality]
+                rows, back = np.unique([places[keys[n]][1] for n in own], return_inverse=True)
+                if own:
+                    found[own] = self._vectors(snapshot.stored[modality], rows)[back]
+            return found
+
     def pages(self, filters: Filters = NO_FILTERS) -> Iterator[Page]:
         """Yield the pictures that the filters let pass, some thousand at a time."""
         others = replace(filters, modality=None)
@@ -168,6 +184,21 @@ class LocalStore:
                 read = partial(self._vectors, stored, rows)
                 yield Page(tuple(entry for _, entry in page), read)
                 after = page[-1][0]
+
+    def page(self, filters: Filters, after: Place | None, most: int) -> list[tuple[Place, Entry]]:
+        """Return some of the pictures that the filters let pass, in the order of `pages`."""
+        others = replace(filters, modality=None)
+        wanted = MODALITIES if filters.modality is None else (filters.modality,)
+        found: list[tuple[Place, Entry]] = []
+        with self._lock, self._catalogue.reading():
+            for modality in wanted:
+                if after and MODALITIES.index(modality) < MODALITIES.index(after[0]):
+                    continue
+                first = after[1] if after and after[0] is modality else -1
+                left = most - len(found)
+                page = self._catalogue.page(modality, first, others, left) if left else []
+                found += [((modality, row), entry) for row, entry in page]
+        return found
 
     def _vectors(self, stored: StoredVectors, rows: Rows) -> Vectors:
         try:

@@ -1,0 +1,83 @@
+"""Micro-batching: pictures of queries that come at the same time go through the model together.
+
+While the network works on some pictures, those that come meanwhile wait, and go together next. So
+nobody waits for company: a picture that comes alone is embedded at once.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from vireid.models.embedder import BATCH, Embedder
+from vireid.records import Modality
+from vireid.types.arrays import Vector
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    picture: Image.Image
+    modality: Modality
+    vector: "Future[Vector]" = field(default_factory=Future)
+
+
+class Batcher:
+    """Embeds pictures for many threads by one, several at a time."""
+
+    def __init__(self, embedder: Embedder, told: Callable[[int], None] = lambda _: None) -> None:
+        """Start the thread.
+
+        Args:
+            embedder: Model.
+            told: Called with the number of pictures of each batch.
+        """
+        self.embedder = embedder
+        self._told = told
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="vireid-batches", daemon=True)
+        self._thread.start()
+
+    def embed(self, picture: Image.Image, modality: Modality) -> "Future[Vector]":
+        """Have a picture embedded; the future holds its unit vector, or the error."""
+        waiting = _Waiting(picture, modality)
+        self._queue.put(waiting)
+        return waiting.vector
+
+    def close(self) -> None:
+        """Embed what is waiting, then end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, is_over = [first], False
+            while len(batch) < BATCH:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    is_over = True
+                    break
+                batch.append(following)
+            for modality in Modality:
+                self._embed([each for each in batch if each.modality is modality], modality)
+            if is_over:
+                return
+
+    def _embed(self, batch: list[_Waiting], modality: Modality) -> None:
+        wanted = [each for each in batch if each.vector.set_running_or_notify_cancel()]
+        if not wanted:
+            return
+        self._told(len(wanted))
+        try:
+            vectors = self.embedder.embed([each.picture for each in wanted], modality)
+        except BaseException as error:
+            for each in wanted:
+                each.vector.set_exception(error)
+            return
+        for each, vector in zip(wanted, vectors, strict=True):
+            each.vector.set_result(vector)

@@ -1,0 +1,288 @@
+"""Galleries as they are served: open for many questions, with documents of what they hold."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vireid.errors import VireidError, suggestion
+from vireid.gallery import Filters
+from vireid.gallery.store import Entry, Place
+from vireid.models.embedder import Embedder
+from vireid.records import ImageRecord, Modality
+from vireid.search.answers import Searcher
+from vireid.service import messages, picture_ids
+from vireid.service.batching import Batcher
+from vireid.service.problems import Problem, not_found
+
+T = TypeVar("T")
+API = "/api/v1"
+MOST_NAMED = 2_000
+"""Largest number of cameras, people, days or tags in a gallery's document."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a gallery holds, as of one version."""
+
+    version: int
+    roots: tuple[Path, ...]
+    pictures: int
+    modalities: dict[str, int]
+    cameras: dict[str, int]
+    people: dict[str, int]
+    identities: int
+    days: dict[str, int]
+    tags: tuple[str, ...]
+    keep_days: float | None
+
+
+class Served:
+    """One gallery under its name. Threads may share it."""
+
+    def __init__(self, name: str, path: Path, batchers: "Batchers", uploads: Path) -> None:
+        """Open a gallery and its model.
+
+        Raises:
+            VireidError: It is no gallery, or its model is not there.
+        """
+        self.name, self.path, self.uploads = name, path, uploads
+        self._batchers = batchers
+        self._lock = threading.Lock()
+        self._searcher = Searcher.open(path)
+        self._contents: Contents | None = None
+        self._tallies: dict[object, tuple[int, object]] = {}
+
+    @property
+    def searcher(self) -> Searcher:
+        """The gallery and its model; opened again where another model has filled it meanwhile."""
+        with self._lock:
+            try:
+                self._searcher.gallery.version  # noqa: B018  it reads the catalogue
+                self._searcher.gallery.check(self._searcher.embedder)
+            except VireidError:
+                before, self._searcher = self._searcher, Searcher.open(self.path)
+                before.close()
+            return self._searcher
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether hits tell how probable it is that they show the person."""
+        return False
+
+    @property
+    def batcher(self) -> Batcher:
+        """What embeds queries of this gallery."""
+        return self._batchers.of(self.searcher.embedder)
+
+    def close(self) -> None:
+        """Close the gallery."""
+        self._searcher.close()
+
+    @property
+    def contents(self) -> Contents:
+        """What the gallery holds, counted once for each change."""
+        gallery = self.searcher.gallery
+        version = gallery.version
+        with self._lock:
+            kept = self._contents
+        if kept is None or kept.version != version:
+            kept = Contents(
+                version,
+                tuple({*(source.path for source in gallery.sources()), self.uploads}),
+                len(gallery),
+                {modality.value: gallery.count(modality) for modality in Modality},
+                gallery.tally("camera"),
+                gallery.tally("person"),
+                len(gallery.tally("identity")),
+                gallery.tally("day"),
+                tuple(gallery.tally("tag")),
+                None if gallery.keep is None else gallery.keep.total_seconds() / 86_400,
+            )
+            with self._lock:
+                self._contents = kept
+        return kept
+
+    def once_a_change(self, key: object, count: Callable[[], T]) -> T:
+        """Return what was counted, counted anew after each change of the gallery."""
+        version = self.searcher.gallery.version
+        with self._lock:
+            before = self._tallies.get(key)
+        if before and before[0] == version:
+            return before[1]  # type: ignore[return-value]
+        counted = count()
+        with self._lock:
+            if len(self._tallies) > 32:
+                self._tallies.clear()
+            self._tallies[key] = (version, counted)
+        return counted
+
+    def entry(self, id_: str) -> Entry:
+        """Return the picture of an id.
+
+        Raises:
+            Problem: There is none.
+        """
+        (found,) = self.entries([id_])
+        return found
+
+    def entries(self, ids: Sequence[str]) -> list[Entry]:
+        """Return the pictures of ids.
+
+        Raises:
+            Problem: One of them is not here.
+        """
+        roots = self.contents.roots
+        keys = [picture_ids.key_of(id_, roots) for id_ in ids]
+        records = [ImageRecord(key[0], Modality.VISIBLE, box=key[1]) for key in keys if key]
+        if len(records) < len(keys):
+            raise not_found("such picture")
+        found = self.searcher.gallery.entries_of(records)
+        for id_, entry in zip(ids, found, strict=True):
+            if entry is None or picture_ids.id_of(entry.record, roots) != id_:
+                raise not_found("such picture")
+        return [entry for entry in found if entry is not None]
+
+    def id_of(self, record: ImageRecord) -> str:
+        """Return the id of a picture."""
+        return picture_ids.id_of(record, self.contents.roots)
+
+    def picture(self, record: ImageRecord) -> messages.Picture:
+        """Return the document of a picture."""
+        return messages.Picture(**self.about(record))
+
+    def about(self, record: ImageRecord) -> dict[str, Any]:
+        """Return the members of a picture's document."""
+        roots = self.contents.roots
+        id_ = picture_ids.id_of(record, roots)
+        base = f"{API}/galleries/{self.name}/pictures/{id_}"
+        return {
+            "id": id_,
+            "name": picture_ids.shown(record.path, roots),
+            "person": record.who,
+            "camera": record.camera,
+            "modality": record.modality.value,
+            "time": record.time and record.time.isoformat(),
+            "tracklet": record.tracklet,
+            "tags": sorted(record.tags),
+            "box": record.box and list(record.box.corners),
+            "thumbnail": f"{base}/thumbnail",
+            "image": f"{base}/image",
+            "frame": f"{base}/frame" if record.box else None,
+        }
+
+    def model(self) -> messages.Model:
+        """Return the document of the gallery's model."""
+        card = self.searcher.gallery.model
+        return messages.Model(
+            name=card.name,
+            fingerprint=card.fingerprint,
+            precision=card.precision,
+            caveat=card.caveat,
+            text=self.searcher.embedder.reads_text,
+        )
+
+    def filters(self, words: Iterable[str]) -> Filters:
+        """Read filters in words; folders in them are named as in `Picture.name`.
+
+        Raises:
+            Problem: A folder is not one of this gallery's.
+            VireidError: A word is no filter.
+        """
+        return Filters.from_words([self._placed(word) for word in words])
+
+    def _placed(self, word: str) -> str:
+        name, _, value = word.partition(":")
+        if name not in ("in", "source") or not value:
+            return word
+        roots = {root.name: root for root in self.contents.roots}
+        first, *rest = Path(value).parts or ("",)
+        if first not in roots or ".." in rest:
+            hint = suggestion(first, roots) if roots else "nothing was indexed from a folder"
+            raise Problem(422, f"{word!r}: there is no source {first!r}; {hint}")
+        return f"{name}:{roots[first].joinpath(*rest)}"
+
+    def shown_filters(self, filters: dict[str, object]) -> dict[str, object]:
+        """Return filters for programs without the folders of this machine."""
+        roots = self.contents.roots
+        shown = dict(filters)
+        for name in ("source", "below"):
+            if name in shown:
+                path = Path(str(shown[name]))
+                shown[name] = path.name if path in roots else picture_ids.shown(path, roots)
+        return shown
+
+    def page(
+        self, filters: Filters, after: Place | None, most: int
+    ) -> tuple[list[Entry], Place | None]:
+        """Return some pictures, and the place to go on after; None at the end."""
+        found = self.searcher.gallery.page(filters, after, most + 1)
+        more = len(found) > most
+        return [entry for _, entry in found[:most]], found[most - 1][0] if more else None
+
+
+class Batchers:
+    """The models of all galleries, each opened once."""
+
+    def __init__(self, told: Callable[[int], None]) -> None:
+        self._told = told
+        self._lock = threading.Lock()
+        self._of: dict[str, Batcher] = {}
+
+    def of(self, embedder: Embedder) -> Batcher:
+        """Return what embeds by a model; one that is open already is shared."""
+        key = f"{embedder.fingerprint} {embedder.card.precision}"
+        with self._lock:
+            if key not in self._of:
+                self._of[key] = Batcher(embedder, self._told)
+            return self._of[key]
+
+    def close(self) -> None:
+        """Embed what is waiting, and end."""
+        for batcher in self._of.values():
+            batcher.close()
+
+
+class AllServed:
+    """All galleries by their names."""
+
+    def __init__(self, galleries: dict[str, str], kept: Path, told: Callable[[int], None]) -> None:
+        """Open them.
+
+        Raises:
+            VireidError: One cannot be opened.
+        """
+        self.batchers = Batchers(told)
+        self._of = {
+            name: Served(name, Path(path), self.batchers, kept / name / "uploads")
+            for name, path in sorted(galleries.items())
+        }
+
+    def warm_up(self) -> None:
+        """Embed a picture of noise by each model, so that the first search does not wait."""
+        seen = set()
+        for served in self:
+            embedder = served.batcher.embedder
+            if embedder.fingerprint not in seen:
+                embedder.check()
+                seen.add(embedder.fingerprint)
+            served.contents  # noqa: B018  counted once
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(self._of.values())
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __getitem__(self, name: str) -> Served:
+        if name not in self._of:
+            hint = suggestion(name, self._of) if self._of else "there is none"
+            raise Problem(404, f"there is no such gallery; {hint}")
+        return self._of[name]
+
+    def close(self) -> None:
+        """Close all."""
+        self.batchers.close()
+        for served in self:
+            served.close()

@@ -1,0 +1,101 @@
+"""Uploads: pictures that came with a request, read in bounds; addresses are never fetched."""
+
+import hashlib
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fastapi import UploadFile
+from PIL import Image
+
+from vireid.models.embedder import Embedder
+from vireid.pictures import picture_in
+from vireid.records import ImageRecord, Modality
+from vireid.service.galleries import Served
+from vireid.service.problems import Problem
+from vireid.service.settings import Settings
+from vireid.video.spectrum import COLOURED, GREY, colourfulness
+
+SUFFIXES = {
+    b"\xff\xd8\xff": ".jpg",
+    b"\x89PNG": ".png",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that came with a request."""
+
+    where: str
+    """Place in the request, such as `images[0]`; names that clients give are not used."""
+    content: bytes
+
+    @property
+    def hash(self) -> str:
+        """Hash of the bytes, as galleries have it."""
+        return hashlib.blake2b(self.content, digest_size=16).hexdigest()
+
+
+def suffix_of(content: bytes) -> str:
+    """Return the suffix for a picture by the bytes that it begins with."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for begin, suffix in SUFFIXES.items() if content.startswith(begin)), ".img")
+
+
+async def received(files: Sequence[UploadFile], settings: Settings) -> list[Upload]:
+    """Read the files of a request.
+
+    Raises:
+        Problem: There are too many, or one is too large.
+    """
+    if len(files) > settings.most_pictures:
+        raise Problem(413, f"{len(files)} pictures; send at most {settings.most_pictures} at once")
+    uploads = []
+    for number, file in enumerate(files):
+        content = await file.read(settings.most_bytes + 1)
+        if len(content) > settings.most_bytes:
+            most = settings.most_bytes / 2**20
+            raise Problem(413, f"images[{number}] has more than {most:.0f} MiB; send a smaller one")
+        uploads.append(Upload(f"images[{number}]", content))
+    return uploads
+
+
+def decoded(upload: Upload, embedder: Embedder) -> Image.Image:
+    """Decode an upload, as large as the model needs it.
+
+    Raises:
+        PictureError: It is no picture that can be used.
+    """
+    return picture_in(upload.content, upload.where, (embedder.height, embedder.width))
+
+
+def spectrum_of(picture: Image.Image) -> Modality:
+    """Guess the spectrum of a picture by its colours: infrared ones are grey."""
+    is_grey = colourfulness(np.asarray(picture)) < (GREY + COLOURED) / 2
+    return Modality.INFRARED if is_grey else Modality.VISIBLE
+
+
+def sweep(served: Served, kept: AbstractSet[Path]) -> int:
+    """Remove the files of pictures that were sent and never got into the gallery.
+
+    Somebody has killed the process between the two; nobody was told that the picture was added.
+
+    Args:
+        served: Gallery whose files are looked at.
+        kept: Files that have to stay, because their removal can be undone.
+    """
+    files = [path for path in served.uploads.glob("????-??/*") if path.is_file()]
+    records = [ImageRecord(path, Modality.VISIBLE) for path in files]
+    found = served.searcher.gallery.entries_of(records)
+    lost = [path for path, entry in zip(files, found, strict=True) if entry is None]
+    lost = [path for path in lost if path not in kept]
+    for path in lost:
+        path.unlink(missing_ok=True)
+    return len(lost)
