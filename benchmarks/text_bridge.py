@@ -14,7 +14,7 @@ any interruption. `table` makes the table of what is there. Test people take no 
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -76,7 +76,7 @@ def learn(
         for name in rows:
             if name in found.rows:
                 continue
-            alone = Sweep(**{**vars(wanted), "rows": {name: wanted.rows[name]}, "seeds": (seed,)})
+            alone = replace(wanted, rows={name: wanted.rows[name]}, seeds=(seed,))
             given = [f"data.root={root}", f"settings.weights={weights}", *told]
             sweep.run(alone, work / wanted.name, given)
             run = work / wanted.name / wanted.folder_of(name, seed)
@@ -193,10 +193,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("runs/wide_clip/model.safetensors"))
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder of the run folders")
     parser.add_argument("--rows", type=numbers, help="numbers of rows, from 1; by default all")
+    parser.add_argument("--seeds", type=numbers, help="by default those of the sweep")
     parser.add_argument("--write", action="store_true", help="write the table beside the results")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     told = parser.parse_intermixed_args()
     wanted = sweep.read(recipes.find("clip4vi_reid_bridge"))
+    if told.seeds:
+        wanted = replace(wanted, seeds=tuple(told.seeds))
     names = list(wanted.rows)
     rows = [names[number - 1] for number in told.rows] if told.rows else names
     if told.task == "learn":
