@@ -52,6 +52,7 @@ for command in (
     learning.sweep,
     scoring.evaluate,
     scoring.compare,
+    scoring.report,
     calibration.calibrate,
     models.show_auxiliary,
     models.show_measures,

@@ -454,7 +454,8 @@ class Searcher:
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
         weighing = frames if by == "tracklet" else None
         judged = Chances(hits)
-        if not ranking.expanded:  # which changes what a similarity is worth
+        # Expansion, and means of frames, change what a similarity is worth.
+        if not ranking.expanded and weighing in (None, "best"):
             judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
         return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
 
