@@ -6,8 +6,9 @@ A gallery of 10,000 pictures (vectors drawn at random) and the model `small`; qu
 of NightWalk mini. Services run in processes of their own and are asked over loopback by one process
 that writes and reads sockets, so that little of the machine goes to asking. What is compared is
 asked in turn, so that a busy moment of the machine hits all alike; processor time is that of the
-service. Rates are not limited; every search is written into the audit log. The plain handler decodes,
-embeds and searches in FastAPI's own threads: it has no keys, no log, no limits and no batches.
+service. Rates are not limited; every search is written into the audit log. The plain handler
+decodes, embeds and searches in FastAPI's own threads: it has no keys, no log, no limits and no
+batches.
 """
 
 import argparse
@@ -338,8 +339,8 @@ def many(
     return [
         *lines,
         "",
-        f"The service answers {ratio:.2f} times as many (median of {rounds} rounds in turn; it has to",
-        f"be at least 1.5 times), and the plain handler takes {less:.2f} times its processor time.",
+        f"The service answers {ratio:.2f} times as many (median of {rounds} rounds in turn; it has",
+        f"to be at least 1.5), and the plain handler takes {less:.2f} times its processor time.",
         "",
     ]
 

@@ -1,5 +1,10 @@
 """Shapes and types of every public function are checked while the tests run."""
 
+import os
+
+# Several workers share the processors; what a test starts in a process of its own does so too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from jaxtyping import install_import_hook
 
 # jaxtyping wants an expression. An int is a good float here, as for every type checker; and

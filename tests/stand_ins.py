@@ -163,6 +163,28 @@ def write_bupt_campus(root: Path, train: int = 3, test: int = 3, frames: int = 4
     return root
 
 
+def write_rgbnt201(root: Path, train: int = 3, test: int = 3) -> Path:
+    """Everybody at two places, two instants each, in three spectra."""
+    lists: dict[str, list[str]] = {}
+    for identity, of_one in people(train + test).items():
+        half, label = (
+            ("train", identity - 1) if identity <= train else ("test", identity - 1 - train)
+        )
+        for camera in (1, 2):
+            for instant in range(2):
+                name = f"{identity:06d}_cam{camera}_0_{instant:02d}.jpg"
+                for letter, folder in {"R": "RGB", "N": "NI", "T": "TI"}.items():
+                    modality = Modality.VISIBLE if letter == "R" else Modality.INFRARED
+                    pictures = of_one[modality]
+                    place = f"{'train_171' if half == 'train' else half}/{folder}/{name}"
+                    at = 2 * camera + instant + (letter == "T")
+                    copy(pictures[at % len(pictures)], root / place)
+                    lists.setdefault(f"{half}_{letter}", []).append(f"{place} {label}")
+    for name, lines in lists.items():
+        write_lines(root / "idx" / f"{name}.txt", lines)
+    return root
+
+
 def write_folder(root: Path, train: int = 3, test: int = 3) -> Path:
     """One's own pictures, by folder names."""
     for identity, of_one in people(train + test).items():
@@ -180,6 +202,7 @@ WRITERS: Mapping[str, Callable[[Path], Path]] = {
     "llcm": write_llcm,
     "hitsz_vcm": write_hitsz_vcm,
     "bupt_campus": write_bupt_campus,
+    "rgbnt201": write_rgbnt201,
     "folder": write_folder,
 }
 

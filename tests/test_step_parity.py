@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "step_parity.py"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SCRIPT = BENCHMARKS / "step_parity.py"
 FILES = ("model.py", "resnet.py", "loss.py", "train.py", "random_erasing.py")
 
 
@@ -77,3 +78,11 @@ def test_a_clone_at_another_commit(clone: Path) -> None:
 
 def test_the_first_wrong_clone_is_told_before_anything_is_compared(clone: Path) -> None:
     assert "is no folder" in answer("--any-commit", clone, clone / "nowhere")
+
+
+def test_networks_to_import_are_told_from_clones_in_the_same_way(clone: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "import_parity.py"), str(clone)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "import_parity.py: " in run.stderr
+    assert "MMN is compared at 01d70d5; check that out, or add --any-commit" in run.stderr

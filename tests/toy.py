@@ -21,6 +21,7 @@ STEPS = 3
 SMALL = {
     "trunk": "resnet18",
     "width": 0.125,
+    "osnet_width": 0.25,
     "clip": "tiny RN",
     "picture": (HEIGHT, WIDTH),
     "pretrained": False,
@@ -103,6 +104,9 @@ class ToyData:
             return ImageBatch(_images(identities, modality, rng), identities)
 
         return ToyEpoch(replace(self, before_step=nothing), batch)
+
+    def unseen(self) -> "ToyData | None":
+        return None
 
     def described(self) -> list[dict[str, str]]:
         return [

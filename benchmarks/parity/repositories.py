@@ -1,6 +1,7 @@
 """Released code that vireid is compared with, and what a folder is a clone of. No torch."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,31 @@ MMN = Repository(
     "01d70d5",
     ("model.py", "resnet.py", "loss.py", "train.py", "random_erasing.py"),
 )
-KNOWN = (AGW, CSDN, MMN)
+LLCM = Repository(
+    "LLCM",
+    "https://github.com/ZYK100/LLCM",
+    "886e27c",
+    ("DEEN/model.py", "DEEN/resnet.py", "DEEN/test.py", "AGW/model.py"),
+)
+TORCHREID = Repository(
+    "torchreid",
+    "https://github.com/KaiyangZhou/deep-person-reid",
+    "f8cd150",
+    ("torchreid/models/osnet.py", "torchreid/models/osnet_ain.py"),
+)
+FAST_REID = Repository(
+    "fast-reid",
+    "https://github.com/JDAI-CV/fast-reid",
+    "c9bc3ce",
+    (
+        *("fastreid/modeling/backbones/resnet.py", "fastreid/modeling/heads/embedding_head.py"),
+        *("fastreid/layers/pooling.py", "fastreid/layers/non_local.py"),
+    ),
+)
+STEPS = (AGW, CSDN, MMN)
+"""Those whose training steps are compared."""
+CHECKPOINTS = (AGW, CSDN, MMN, LLCM, TORCHREID, FAST_REID)
+"""Those whose networks are imported."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +83,12 @@ class Clone:
     """Commit that is checked out, in full."""
 
 
-def recognised(folder: Path, *, any_commit: bool) -> Clone:
+def recognised(folder: Path, *, any_commit: bool, known: Sequence[Repository] = STEPS) -> Clone:
     """Return what a folder is a clone of.
 
     Args:
         folder: Folder that was given.
+        known: Repositories that it may be a clone of.
         any_commit: Take other commits and changed files too.
 
     Raises:
@@ -70,12 +96,12 @@ def recognised(folder: Path, *, any_commit: bool) -> Clone:
             commit, or has been changed.
     """
     if not folder.is_dir():
-        raise CloneError(f"{folder} is no folder; give clones of {_listed()}")
+        raise CloneError(f"{folder} is no folder; give clones of {_listed(known)}")
     commit = _git(folder, "rev-parse", "HEAD").strip()
     top = _git(folder, "rev-parse", "--show-toplevel").strip()
     if not commit or Path(top).resolve() != folder.resolve():
         raise CloneError(f"{folder} is no clone, as git knows no commit of it; run git clone")
-    repository = _most_alike(folder)
+    repository = _most_alike(folder, known)
     missing = [name for name in repository.files if not (folder / name).is_file()]
     if missing:
         raise CloneError(f"{folder}, a clone of {repository.name}, lacks {', '.join(missing)}")
@@ -84,14 +110,14 @@ def recognised(folder: Path, *, any_commit: bool) -> Clone:
     return Clone(repository, folder.resolve(), commit)
 
 
-def _most_alike(folder: Path) -> Repository:
+def _most_alike(folder: Path, known: Sequence[Repository]) -> Repository:
     def share(repository: Repository) -> float:
         there = [(folder / name).is_file() for name in repository.files]
         return sum(there) / len(there)
 
-    best = max(KNOWN, key=share)
+    best = max(known, key=share)
     if share(best) <= 0.5:
-        raise CloneError(f"{folder} is no clone of {_listed()}, as it has other files")
+        raise CloneError(f"{folder} is no clone of {_listed(known)}, as it has other files")
     return best
 
 
@@ -108,8 +134,8 @@ def _check_unchanged(folder: Path, repository: Repository, commit: str) -> None:
         )
 
 
-def _listed() -> str:
-    addresses = [r.address.removeprefix("https://") for r in KNOWN]
+def _listed(known: Sequence[Repository]) -> str:
+    addresses = [r.address.removeprefix("https://") for r in known]
     return f"{', '.join(addresses[:-1])} or {addresses[-1]}"
 
 

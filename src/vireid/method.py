@@ -45,6 +45,9 @@ class TrainingData(Protocol):
             VireidError: The data set does not tell.
         """
 
+    def unseen(self) -> "TrainingData | None":
+        """Return the people of validation, to measure on; None where they are learnt from too."""
+
 
 @dataclass(frozen=True)
 class Stage(Generic[B]):

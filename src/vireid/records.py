@@ -3,13 +3,13 @@
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from numbers import Real
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 
 from vireid.errors import VireidError
 
@@ -17,6 +17,10 @@ MOST_IDENTITY = 2**63 - 1
 """Largest identity that a gallery's catalogue holds."""
 MOST_DIGITS = 18
 """Digits of numbers in lists: none of so many is too large to be kept."""
+LEAST_ROWS = 48
+"""Rows of a person below which clothes cannot be told apart."""
+
+T = TypeVar("T")
 
 
 class RecordError(VireidError, TypeError):
@@ -205,6 +209,16 @@ class VectorQuery:
     """Spectrum of the picture that it was made from, where that is known."""
     identity: int | None = None
     """Identity of the person, where that is known."""
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """Return so many items, evenly spaced from the first on; all where there are no more.
+
+    >>> spread([1, 2, 3, 4, 5, 6], 3)
+    [1, 3, 5]
+    """
+    count = min(count, len(items))
+    return [items[place * len(items) // count] for place in range(count)]
 
 
 def is_number(word: str) -> bool:

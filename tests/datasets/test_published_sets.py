@@ -11,10 +11,10 @@ from tests import stand_ins
 from vireid import datasets
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
-from vireid.records import Modality
+from vireid.records import ImageRecord, Modality
 
 VISIBLE, INFRARED = Modality
-SETS = ("regdb", "llcm", "hitsz_vcm", "bupt_campus")
+SETS = ("regdb", "llcm", "hitsz_vcm", "bupt_campus", "rgbnt201")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,7 @@ def test_a_half_unpacked_archive_is_told_what_is_missing(tree: Path) -> None:
         "llcm": ("test_vis/cam9", "idx/test_id.txt"),
         "hitsz_vcm": ("info/query_IDX.txt", "info/test_name.txt"),
         "bupt_campus": ("data_paths.json", "query.txt"),
+        "rgbnt201": ("idx/test_N.txt", "train_171/TI"),
     }.items():
         for part in parts if name == tree.name else ():
             place = tree / part
@@ -334,3 +335,43 @@ def test_a_damaged_table_of_frames_is_refused(tree: Path) -> None:
     (tree / "data_paths.json").write_text(json.dumps(["1"]))
     with pytest.raises(VireidError, match=r"data_paths\.json is damaged or something else"):
         datasets.read("bupt_campus", tree)
+
+
+def test_pictures_of_rgbnt201_with_one_name_are_of_one_moment(trees: Path) -> None:
+    dataset = datasets.read("rgbnt201", trees / "rgbnt201")
+    by_moment: dict[int | None, list[ImageRecord]] = {}
+    for record in dataset.test:
+        by_moment.setdefault(record.moment, []).append(record)
+    for of_one in by_moment.values():
+        assert len({record.path.stem for record in of_one}) == 1
+        places = {record.camera for record in of_one}
+        number = of_one[0].path.stem.split("_")[1]
+        assert places == {number, f"{number} near", f"{number} thermal"}
+
+
+@pytest.mark.parametrize("tree", ["rgbnt201"], indirect=True)
+def test_rgbnt201_without_lists_is_all_that_its_folders_hold(tree: Path) -> None:
+    before = datasets.read("rgbnt201", tree)
+    shutil.rmtree(tree / "idx")
+    after = datasets.read("rgbnt201", tree)
+    assert set(after.test) == set(before.test)
+    next((tree / "test/TI").iterdir()).unlink()
+    with pytest.raises(VireidError, match="another spectrum only and so are not there"):
+        datasets.read("rgbnt201", tree)
+
+
+@pytest.mark.parametrize("tree", ["rgbnt201"], indirect=True)
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("test/RGB/000004_cam1_0_00.jpg 0", "listed twice"),
+        ("test/RGB/000004_cam1_0_99.jpg 0", "listed pictures are not there"),
+        ("test/RGB/000004_cam1_0_00.jpg", "is not '<path> <label>'"),
+        ("test/RGB/000004_cam1_0_01.jpg 2", "contradict|listed twice"),
+    ],
+)
+def test_a_bad_line_of_rgbnt201_is_named(tree: Path, line: str, why: str) -> None:
+    path = tree / "idx" / "test_R.txt"
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(VireidError, match=why):
+        datasets.read("rgbnt201", tree)

@@ -18,7 +18,6 @@ import pytest
 from vireid.gallery.addresses import Address, create_store, open_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.store import (
-    LEAST_TO_CENTRE,
     Counted,
     Entry,
     GalleryError,
@@ -28,6 +27,7 @@ from vireid.gallery.store import (
     Store,
 )
 from vireid.models.card import ModelCard
+from vireid.models.centring import LEAST_TO_CENTRE
 from vireid.records import Box, ImageRecord, Modality
 
 DIM = 24

@@ -148,7 +148,7 @@ def test_a_checkpoint_of_agw_embeds_as_agws_network(agw: TwoStream, tmp_path: Pa
     check_same(tmp_path / "model", agw.embedded)
     assert made.identities == PEOPLE
     assert set(made.left["no weights"]) == {"cmc", "mAP", "epoch"}
-    copies = made.left["parts of three ResNet-50 that AGW's code does not use"]
+    copies = made.left["parts of three ResNet-50 that the code does not use"]
     assert {name.split(".")[0] for name in copies} == {
         "visible_module",
         "thermal_module",

@@ -152,6 +152,7 @@ def test_results_hold_all_that_has_to_be_told_with_them(
         "hidden_cameras": [["cam3", "cam2"]],
         "gap": None,
         "single_frames": False,
+        "registered": False,
         "frames": None,
         "cmc": "identity",
         "similarity": "inner product of unit embeddings",

@@ -23,13 +23,14 @@ def score_by_loops(
     cmc: CmcVariant,
 ) -> RankingScores:
     """The definitions again, one query and one picture at a time."""
-    ranks, precisions, penalties = [], [], []
+    valid, ranks, precisions, penalties = [], [], [], []
     for query, identity in enumerate(query_identities):
         seen = [g for g in range(len(gallery_identities)) if not hidden[query, g]]
         ranked = [gallery_identities[g] for g in sorted(seen, key=lambda g: -similarity[query, g])]
         places = [place for place, person in enumerate(ranked, start=1) if person == identity]
         if not places:
             continue
+        valid.append(query)
         people_until_found = len(set(ranked[: places[0]]))
         ranks.append(people_until_found if cmc == "identity" else places[0])
         precisions.append(sum(nth / place for nth, place in enumerate(places, 1)) / len(places))
@@ -43,6 +44,10 @@ def score_by_loops(
         mean_inp=float(np.mean(penalties)),
         queries=len(query_identities),
         valid_queries=len(ranks),
+        valid=np.array(valid),
+        ranks=np.array(ranks),
+        average_precisions=np.array(precisions),
+        inverse_penalties=np.array(penalties),
     )
 
 

@@ -273,4 +273,22 @@ def test_no_two_variants_have_one_title(sets: dict[str, Dataset]) -> None:
                     yield from (each.title for each in named_protocols.choose(dataset, name))
 
     listed = list(titles())
-    assert len(set(listed)) == len(listed) == 4 + 2 + 2 + 2 + 2 + 1 + 2 + 2 + 2 + 2
+    assert len(set(listed)) == len(listed) == 4 + 2 + 2 + 2 + 2 + 1 + 2 + 2 + 4 + 2 + 2
+
+
+@both_ways
+@pytest.mark.parametrize("kind", ["thermal", "near"])
+def test_a_gallery_of_rgbnt201_never_shows_the_instant_of_the_query(
+    kind: str, direction: str, sets: dict[str, Dataset]
+) -> None:
+    protocol = named_protocols.find(f"rgbnt201/{kind}", direction=direction)
+    (trial,) = protocol.trials(sets["rgbnt201"])
+    assert len(trial.queries) == len(trial.gallery) == 12
+    for records in (trial.queries, trial.gallery):
+        infrared = {record.camera for record in records if record.modality is INFRARED}
+        assert all((camera or "").endswith(f" {kind}") for camera in infrared)
+    by_name = [[q.path.stem == g.path.stem for g in trial.gallery] for q in trial.queries]
+    assert np.array_equal(protocol.hidden(trial), by_name)
+    assert np.array(by_name).sum() == 12
+    with pytest.raises(VireidError, match="no removal 'none'"):
+        named_protocols.find(f"rgbnt201/{kind}", removal="none")

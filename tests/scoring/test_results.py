@@ -96,6 +96,7 @@ PARTS = [
     ("protocol.hidden_cameras", []),
     ("protocol.gap", 2.0),
     ("protocol.single_frames", True),
+    ("protocol.registered", True),
     ("protocol.frames", 6),
     ("protocol.cmc", "plain"),
     ("protocol.similarity", "euclidean"),

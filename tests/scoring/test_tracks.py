@@ -12,8 +12,9 @@ from PIL import Image
 
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
+from vireid.models.centring import Means
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import evaluation, named_protocols
+from vireid.scoring import named_protocols
 from vireid.scoring.evaluation import evaluate
 from vireid.scoring.scores import ScoredModel
 
@@ -123,20 +124,30 @@ def test_what_all_pictures_of_a_camera_share_is_centred_away(dataset: Dataset) -
     assert centred.mean["R1"] > 0.95 > plain.mean["R1"]
 
 
-def test_centring_brings_vectors_less_their_cameras_mean_to_length_one() -> None:
-    records = [record(p, m, 0) for p in range(3) for m in Modality]
-    vectors = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
-    centred = evaluation._centred(vectors, records)
+def test_a_camera_with_few_pictures_takes_the_mean_of_its_spectrum() -> None:
+    """The rule is that of a gallery: 20 pictures of a camera, or else all of the spectrum."""
+    records = [replace(record(p, m, 0), camera="gate") for p in range(20) for m in Modality]
+    records += [replace(record(p, m, 0), camera="yard") for p in range(20, 25) for m in Modality]
+    vectors = np.random.default_rng(1).standard_normal((50, 4)).astype(np.float32)
+    centred = Means.of(vectors, records).less(vectors, records)
     for modality in Modality:
-        rows = [i for i, r in enumerate(records) if r.modality is modality]
-        expected = vectors[rows] - vectors[rows].mean(axis=0)
-        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-        np.testing.assert_allclose(centred[rows], expected, rtol=1e-5)
+        whole = np.array([r.modality is modality for r in records])
+        gate = whole & np.array([r.camera == "gate" for r in records])
+        for rows, mean_of in ((gate, gate), (whole & ~gate, whole)):
+            expected = vectors[rows] - vectors[mean_of].mean(axis=0)
+            expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+            np.testing.assert_allclose(centred[rows], expected, rtol=1e-4)
+
+
+def test_a_mean_of_few_pictures_is_refused_as_in_search() -> None:
+    records = [record(p, Modality.VISIBLE, 0) for p in range(19)]
+    with pytest.raises(VireidError, match=r"19 visible pictures, .* needs 20"):
+        Means.of(np.eye(19, dtype=np.float32), records)
 
 
 def test_the_command_scores_tracks_of_a_list(tmp_path: Path, run: Run) -> None:
     lines = ["path,modality,identity,camera,tracklet,time"]
-    for person in range(3):
+    for person in range(7):
         for modality in Modality:
             for second in range(0, 9, 3):
                 name = f"{modality}-{person}-{second}.png"
@@ -152,15 +163,6 @@ def test_the_command_scores_tracks_of_a_list(tmp_path: Path, run: Run) -> None:
     assert (status, told) == (0, "")
     assert "infrared-to-visible, 3 s apart" in shown
     assert "centred by camera" in shown
-
-
-def test_the_only_picture_of_a_camera_is_less_the_mean_of_all() -> None:
-    records = [record(0, Modality.VISIBLE, 0), record(1, Modality.INFRARED, 0)]
-    vectors = np.eye(2, 4, dtype=np.float32)
-    centred = evaluation._centred(vectors, records)
-    expected = vectors - vectors.mean(axis=0)
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(centred, expected, rtol=1e-5)
 
 
 def test_seconds_apart_do_not_depend_on_the_clock_of_the_machine(

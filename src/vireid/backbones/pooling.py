@@ -44,3 +44,8 @@ class GeneralisedMean(nn.Module):
             pooled = widened.pow(self.power).mean(dim=(2, 3))
             added = 1e-12 if self.least is None else 0.0
             return (pooled + added).pow(1 / self.power)
+
+
+def stripe_means(maps: FeatureMaps, count: int) -> Embeddings:
+    """Return the means of `count` stripes from head to foot, one behind the other."""
+    return torch.cat([stripe.mean(dim=(2, 3)) for stripe in maps.chunk(count, dim=2)], dim=1)

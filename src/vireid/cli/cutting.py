@@ -8,7 +8,7 @@ import click
 
 from vireid import console
 from vireid.cli.detector import CARD, TILES, tiles_of
-from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, examples
+from vireid.cli.options import EXISTING, EXISTING_FILE, MIN_HEIGHT, TO_WRITE, examples
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
@@ -73,13 +73,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Largest number of crops of a tracklet.",
 )
-@click.option(
-    "--min-height",
-    type=click.IntRange(8),
-    default=48,
-    show_default=True,
-    help="Leave out people who are fewer pixels high.",
-)
+@MIN_HEIGHT
 @click.option(
     "--pair",
     is_flag=True,
@@ -158,7 +152,7 @@ def _opened(places: tuple[str, ...], asked: dict[str, Any]) -> "list[Source]":
     from vireid.video.frames import open_sources
 
     pattern = TimePattern(asked["time_pattern"]) if asked["time_pattern"] else None
-    about = (asked["fps"], _time(asked["start"]), pattern)
+    about = (asked["fps"], time_of(asked["start"]), pattern)
     opened = [source for place in places for source in open_sources(place, *about)]
     if asked["pair"] and len(opened) != 2:
         raise click.UsageError("--pair takes two SOURCEs, visible and infrared, and no --modality.")
@@ -219,7 +213,8 @@ def _cut_pair(
     return [visible, infrared], _pairs_told(who, out, sheet), {"pairs": site.pairs_as_dict(who)}
 
 
-def _time(text: str | None) -> datetime | None:
+def time_of(text: str | None) -> datetime | None:
+    """Return the time that somebody gives as that of the first frame."""
     try:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError:

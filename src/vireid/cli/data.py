@@ -1,4 +1,4 @@
-"""Commands about data sets: render, data check, data pack, data show."""
+"""Commands about data sets: render, data check, data pack, data show, data cut."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, TO_WRITE, examples
-from vireid.errors import Interrupted
+from vireid.cli.options import EXISTING, MIN_HEIGHT, TO_WRITE, examples
+from vireid.errors import Interrupted, VireidError
 
 
 @click.command(
@@ -72,10 +72,11 @@ def render(out: Path, size: str, layout: str, processes: int | None, **asked: An
         "vireid data check sysu_mm01 /data/SYSU-MM01       is it whole, and the published one?",
         "vireid data pack sysu_mm01 /data/SYSU-MM01        decode it once, before training",
         "vireid data show nightwalk --out people.png       people by cameras",
+        "vireid data cut kaist /data/KAIST --out kaist_people      people out of frames",
     ),
 )
 def data() -> None:
-    """Check a data set, pack its pictures, look at it."""
+    """Check a data set, pack its pictures, look at it; make one of frames with boxes."""
 
 
 DATASET = click.argument("dataset")
@@ -179,3 +180,63 @@ def show(
     sheet = contact_sheet.compose_group(data, group, people, who)
     contact_sheet.save(sheet, out)
     console.say(f"{out}: people of {data.label}, {group}; {sheet.width} x {sheet.height} pixels")
+
+
+@data.command(
+    epilog=examples(
+        "vireid data cut llvip /data/LLVIP --out llvip_people",
+        "vireid data cut boxes mine --out people      visible/, infrared/ and boxes.csv of yours",
+        "vireid list sets llvip                       what may be done with it, how to get it",
+        "vireid evaluate stripes --dataset folder --root kaist_people/people.csv \\",
+        "    --protocol folder/tracks --centre camera",
+    ),
+)
+@click.argument("name", metavar="SET")
+@click.argument("root", type=EXISTING)
+@click.option("--out", type=TO_WRITE, required=True, help="Folder for the crops and people.csv.")
+@click.option(
+    "--crops",
+    type=click.IntRange(1, 100_000),
+    default=8,
+    show_default=True,
+    help="Largest number of instants at which a person is cut out.",
+)
+@MIN_HEIGHT
+@click.option(
+    "--any-registration",
+    is_flag=True,
+    help="Take scenes too whose two spectra do not seem to show the same at the same pixels.",
+)
+@click.option("--strict", is_flag=True, help="Exit with an error if anything was skipped.")
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def cut(
+    name: str,
+    root: Path,
+    out: Path,
+    crops: int,
+    min_height: int,
+    any_registration: bool,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Cut the people out of SET, frames in two spectra with boxes, as a data set.
+
+    SET is llvip, kaist, mot_pair (VT-MOT, LasHeR), mid3k, or boxes for frames of your own; ROOT is
+    where it lies. OUT/people.csv is read by `--dataset folder --root OUT/people.csv`. The same
+    command again goes on where it was stopped.
+    """
+    from vireid.video import set_cutting, sets
+
+    wish = set_cutting.Wish(crops, min_height, any_registration)
+    done = set_cutting.cut_set(name, root, out, wish)
+    if as_json:
+        console.answer(done.as_dict())
+    else:
+        console.say(*done.lines())
+        facts = sets.facts(name)
+        console.say(
+            f"{facts['title']}: {facts['licence']}. {facts['terms']}",
+            f"next: vireid data check folder {out / 'people.csv'}",
+        )
+    if strict and done.unusable:
+        raise VireidError(f"{len(done.unusable)} things were skipped; mend or remove them")

@@ -16,9 +16,12 @@ from vireid.models import imports, opening
 from vireid.models.card import read_exported
 from vireid.scoring.named_protocols import OFFERED
 from vireid.types import ranges
+from vireid.video import sets
 
-FACTS = ("title", "licence", "obtain", "url")
+FACTS = ("title", "licence", "terms", "obtain", "url")
 """Facts of a data set that are listed."""
+SHARED_SETTINGS = "_settings"
+"""Module of settings that several methods have."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,30 @@ def _settings(module: ast.Module, wanted: str | None) -> Iterator[Setting]:
     """Return the fields of `Config` in a class, those inherited from a method first."""
     for config in _configs(module, wanted):
         for base in config.bases:
-            if inherited := _imported_method(module, ast.unparse(base).partition(".")[0]):
+            name = ast.unparse(base).partition(".")[0]
+            inherited = _imported_method(module, name)
+            if inherited == SHARED_SETTINGS:
+                yield from _shared(name)
+            elif inherited:
                 yield from _method(inherited).settings
-        for line, after in zip(config.body, [*config.body[1:], None], strict=True):
-            if isinstance(line, ast.AnnAssign):
-                default = ast.unparse(line.value) if line.value else ""
-                kind = ranges.in_symbols(ast.unparse(line.annotation))
-                yield Setting(ast.unparse(line.target), kind, default, _text(after))
+        yield from _fields(config)
+
+
+def _shared(name: str) -> Iterator[Setting]:
+    """Return the fields of a class of settings that several methods have."""
+    source = _source_of(SHARED_SETTINGS)
+    module = ast.parse(source.read_text(encoding="utf-8"), str(source))
+    for line in module.body:
+        if isinstance(line, ast.ClassDef) and line.name == name:
+            yield from _fields(line)
+
+
+def _fields(settings: ast.ClassDef) -> Iterator[Setting]:
+    for line, after in zip(settings.body, [*settings.body[1:], None], strict=True):
+        if isinstance(line, ast.AnnAssign):
+            default = ast.unparse(line.value) if line.value else ""
+            kind = ranges.in_symbols(ast.unparse(line.annotation))
+            yield Setting(ast.unparse(line.target), kind, default, _text(after))
 
 
 def _configs(module: ast.Module, wanted: str | None) -> list[ast.ClassDef]:
@@ -141,6 +161,13 @@ def _dataset(name: str) -> Entry:
     trials = datasets.trials(name)
     splits = {"splits": f"trial {trials[0]} to {trials[-1]}"} if trials else {}
     return Entry(name, datasets.description(name), told | splits)
+
+
+def _set(name: str) -> Entry:
+    facts = sets.facts(name)
+    told = {fact: facts[fact] for fact in FACTS}
+    command = f"vireid data cut {name} ROOT --out PEOPLE"
+    return Entry(name, sets.description(name), {**told, "make a data set of it with": command})
 
 
 def _protocol(name: str) -> Entry:
@@ -182,6 +209,7 @@ def _recipes_of(kind: str) -> Callable[[], list[str]]:
 KINDS: Mapping[str, tuple[Callable[[], list[str]], Callable[[str], Entry]]] = {
     "methods": (methods.available, _method),
     "datasets": (datasets.available, _dataset),
+    "sets": (sets.available, _set),
     "protocols": (lambda: sorted(OFFERED), _protocol),
     "recipes": (_recipes_of("recipe"), _recipe),
     "sweeps": (_recipes_of("sweep"), _recipe),

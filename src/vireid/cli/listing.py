@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def list_(kind: str | None, name: str | None, as_json: bool) -> None:
     """Say what methods, data sets, protocols, recipes, sweeps, models and formats there are.
 
-    KIND is one of these words (datasets for data sets), NAME one of that kind.
+    KIND is one of these words (datasets for data sets; sets for those of frames, which `vireid data
+    cut` reads), NAME one of that kind.
     """
     from vireid.cli import inventory
 

@@ -10,6 +10,7 @@ import click
 
 from vireid import __version__, console
 from vireid.cli import (
+    calibration,
     cutting,
     data,
     detector,
@@ -51,6 +52,7 @@ for command in (
     learning.sweep,
     scoring.evaluate,
     scoring.compare,
+    calibration.calibrate,
     models.show_auxiliary,
     models.show_measures,
     models.export,

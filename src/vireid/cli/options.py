@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vireid.errors import VireidError
+from vireid.records import LEAST_ROWS
 
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -29,6 +30,13 @@ TRUST_CODE = click.option(
     "--trust-code",
     is_flag=True,
     help="Run the code of a model's method or data set that is not vireid's.",
+)
+MIN_HEIGHT = click.option(
+    "--min-height",
+    type=click.IntRange(8),
+    default=LEAST_ROWS,
+    show_default=True,
+    help="Leave out people who are fewer pixels high.",
 )
 MODALITIES = click.Choice(["visible", "infrared"])
 

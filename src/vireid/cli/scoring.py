@@ -1,13 +1,17 @@
 """Commands about scores: evaluate, compare."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vireid import console
 from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
 from vireid.scoring import METRICS
+
+if TYPE_CHECKING:
+    from vireid.datasets import Dataset
+    from vireid.scoring.scores import Group
 
 FEW_PICTURES = 5_000
 """Number of pictures up to which controls are scored unasked; it takes a minute."""
@@ -67,6 +71,12 @@ FEW_PICTURES = 5_000
     "[default: where there are at most 5,000 pictures]",
 )
 @click.option(
+    "--how-sure",
+    type=TO_WRITE,
+    metavar="FOLDER",
+    help="Show whether chances come true and who is told to be nobody; write plot and numbers.",
+)
+@click.option(
     "--out", type=TO_WRITE, help="Results to write, beside what is there.  [default: scores.json]"
 )
 @TRUST_CODE
@@ -79,6 +89,7 @@ def evaluate(
     centre: str,
     validate: bool,
     controls: bool | None,
+    how_sure: Path | None,
     out: Path | None,
     trust_code: bool,
     **asked: Any,
@@ -101,15 +112,39 @@ def evaluate(
         "group": "validation" if validate else "test",
         "trust_code": trust_code,
     }
-    scores = evaluation.score_models(models, dataset, root, **how)
+    data = evaluation.data_of(models, dataset, root, trust_code=trust_code)
+    scores = evaluation.score_models(models, **how, data=data)
     if out:  # before they are shown: standard output may be closed
         results.keep(scores, out)
     console.show(*tables.tables(scores))
     if controls is not False:
         most = None if controls else FEW_PICTURES
-        beside = evaluation.score_controls(models, dataset, root, **how, most=most)
+        beside = evaluation.score_controls(models, data, **how, most=most)
         if beside:
+            if out:
+                results.keep(beside, out.with_name(results.CONTROLS))
             console.show(tables.beside_controls(scores, beside))
+    if how_sure:
+        for model in evaluation.models_of(models):
+            found = evaluation.dataset_of(model, dataset, root, trust_code=trust_code)
+            _show_how_sure(model, found, how["group"], how_sure, trust_code=trust_code)
+
+
+def _show_how_sure(
+    model: str, data: "Dataset", group: "Group", folder: Path, *, trust_code: bool
+) -> None:
+    from vireid.files import documents
+    from vireid.files.atomic import write_whole
+    from vireid.models.embedder import Embedder
+    from vireid.reports import reliability_view
+    from vireid.scoring import reliability
+
+    found, remark = reliability.measure(Embedder.open(model, trust_code=trust_code), data, group)
+    name = Path(model).absolute().name
+    documents.write_json(folder / f"{name}.json", [each.as_dict() for each in found])
+    write_whole(folder / f"{name}.png", reliability_view.plot(found))
+    console.show(reliability.table(found, remark))
+    console.say(f"plots are in {folder}")
 
 
 @click.command(
@@ -117,7 +152,9 @@ def evaluate(
         "vireid compare runs/agw_sysu-1 runs/mun_sysu-1",
         "vireid compare runs/*/scores.json --sort mAP",
         'vireid compare a.json b.json --metric mINP --sort "B mINP"',
+        "vireid compare runs/agw-* runs/mun-*            seeds of one recipe are one row",
         "vireid compare a.json b.json --one-column       refuse what does not compare",
+        "vireid compare runs/* --protocol 'all single' --latex > table.tex",
     ),
 )
 @click.argument("sources", nargs=-1, required=True, metavar="RESULTS...")
@@ -125,28 +162,57 @@ def evaluate(
     "--metric", "metrics", multiple=True, type=click.Choice(METRICS), help="To show.  [all, or two]"
 )
 @click.option("--sort", help="Best model first, by a metric of the first column, or of another.")
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    metavar="TEXT",
+    help="Only results whose title holds TEXT, such as 'sysu/official all'.",
+)
+@click.option("--controls", is_flag=True, help="Rows for what learns nothing, where it was scored.")
 @click.option("--one-column", is_flag=True, help="Refuse different protocols, data or pictures.")
-@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+@click.option("--markdown", "form", flag_value="markdown", help="Tables in Markdown.")
+@click.option("--latex", "form", flag_value="latex", help="Tables in LaTeX (booktabs).")
+@click.option("--csv", "form", flag_value="csv", help="The scores as comma-separated values.")
+@click.option("--json", "form", flag_value="json", help="Answer for programs.")
 def compare(
     sources: tuple[str, ...],
     metrics: tuple[str, ...],
     sort: str | None,
+    protocols: tuple[str, ...],
+    controls: bool,
     one_column: bool,
-    as_json: bool,
+    form: str | None,
 ) -> None:
-    """Put results into one table.
+    """Put results into one table, and say which differences are more than chance.
 
     RESULTS are files that `vireid evaluate` has written, runs or exported models that hold one, or
-    `small`. What was scored otherwise, or on other pictures, stands in another column.
+    `small`. What was scored otherwise, or on other pictures, stands in another column. Runs of one
+    recipe with several seeds are one row. Each pair of rows is compared query by query: an interval
+    over people, and a permutation test over queries, corrected for the number of pairs.
     """
-    from vireid.scoring import results
+    from vireid.scoring import formats, results, settling
 
-    comparison = results.compare([each for source in sources for each in results.find(source)])
+    found, missing = results.found_in(sources)
+    if controls:
+        found += results.controls_of(sources)
+    comparison = results.compare(results.of_protocols(found, protocols) if found else [])
     if one_column:
         results.check_one_column(comparison)
     if sort:
         comparison = results.sort(comparison, sort)
-    if as_json:
-        console.answer(comparison.as_dict())
+    settled = settling.settle(comparison, missing)
+    if form == "json":
+        console.answer(settled.as_dict())
+        return
+    if form == "csv":
+        console.say(*formats.as_csv(settled.grid(metrics)).split("\n"))
+    elif form:
+        write = formats.latex if form == "latex" else formats.markdown
+        shown = [settled.grid(metrics), settled.grid_of_differences()]
+        told = "\n\n".join(write(grid) for grid in shown if len(grid) > 1)
+        console.say(*told.split("\n"))
     else:
-        console.show(comparison.table(metrics))
+        console.show(*settled.tables(metrics))
+    for note in settled.notes:
+        console.remark(f"vireid: {note}", colour="yellow")

@@ -9,7 +9,7 @@ import click
 
 from vireid import console
 from vireid.cli.detector import CARD, TILES, tiles_of
-from vireid.cli.options import TO_WRITE, TRUST_CODE, age_of, examples
+from vireid.cli.options import MIN_HEIGHT, TO_WRITE, TRUST_CODE, age_of, examples
 from vireid.errors import Interrupted, VireidError
 
 if TYPE_CHECKING:
@@ -44,13 +44,7 @@ if TYPE_CHECKING:
     help="Frames a second that people are looked for in.",
 )
 @TILES
-@click.option(
-    "--min-height",
-    type=click.IntRange(8),
-    default=48,
-    show_default=True,
-    help="Leave out people who are fewer pixels high.",
-)
+@MIN_HEIGHT
 @click.option("--model", help="Model to embed with.  [default: the gallery's; small for a new one]")
 @click.option("--keep", help="Age from which pictures and crops are removed: 30d, 12w, forever.")
 @click.option("--seconds", type=click.FloatRange(0), help="End after so many seconds.")

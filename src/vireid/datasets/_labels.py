@@ -57,6 +57,8 @@ class Labels:
     tags: frozenset[str] = frozenset()
     person: str | None = None
     """Name of the person, where the identity is given in words."""
+    moment: int | None = None
+    """Number of the instant, which pictures taken side by side share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ Only the folder that is given and those in it count, never those above it. A CSV
                                   and -1 stands for people whom nobody has named
     time                          when it was taken: 2026-11-22T20:15:00 (ISO 8601)
     tracklet                      frames of one person that one camera saw in a row
+    moment                        number of the instant: pictures of one camera that share it were
+                                  taken at once
     tags                          labels to search by, separated by semicolons
     left, top, right, bottom      the person's box, where a frame shows several people: pixels, the
                                   last two just outside; a line for each person
@@ -54,7 +56,7 @@ from vireid.records import MOST_IDENTITY, Box, ImageRecord, Modality, spelling_k
 
 LABELS = ("modality", "identity", "camera")
 BOX = ("left", "top", "right", "bottom")
-COLUMNS = ("path", "modality", "identity", "camera", "time", "tracklet", "tags", *BOX)
+COLUMNS = ("path", "modality", "identity", "camera", "time", "tracklet", "moment", "tags", *BOX)
 NOTHING = Labels()
 NO_MODALITY = (
     "nothing says its spectrum; put it into a folder named visible or infrared, "
@@ -366,6 +368,14 @@ def _identity(cell: str) -> int | str | None:
     return cell
 
 
+def _moment(cell: str) -> int:
+    """Return the number of an instant."""
+    number = whole_number(cell)
+    if number is None or number < 0:
+        raise ValueError(cell)
+    return number
+
+
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
@@ -380,12 +390,14 @@ READ_CELL: dict[str, Callable[[str], object]] = {
     "camera": str,
     "time": datetime.fromisoformat,
     "tracklet": str,
+    "moment": _moment,
     "tags": _tags,
 }
 """Readers of cells, by column; each raises a ValueError for a cell without meaning."""
 WANTED = {
     "modality": "is neither visible nor infrared",
     "identity": f"is not an integer of at most {MOST_IDENTITY}",
+    "moment": "is not the number of an instant, 0 or more",
     "time": "is not a time such as 2026-11-22T20:15:00",
 }
 
@@ -417,6 +429,7 @@ def _found(source: Path, listed: _Listed, asked: Labels) -> Found:
             box=labels.box,
             tags=labels.tags,
             person=people.first(labels.person),
+            moment=labels.moment,
         )
         records.append(record)
         said.append(dict(_origins(picture, record, by_folders, asked)))

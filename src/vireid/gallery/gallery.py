@@ -7,11 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Float
 
 from vireid.console import shortened
 from vireid.errors import suggestion
+from vireid.files import documents
 from vireid.gallery.addresses import Address, create_store, open_store, restore_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.notes import (
@@ -29,7 +31,7 @@ from vireid.gallery.notes import (
     source_note,
 )
 from vireid.gallery.store import (
-    LEAST_TO_CENTRE,
+    Centre,
     Counted,
     Entry,
     GalleryError,
@@ -41,7 +43,9 @@ from vireid.gallery.store import (
     Store,
     with_contents,
 )
+from vireid.models.calibration import Calibration, belonging
 from vireid.models.card import ModelCard
+from vireid.models.centring import LEAST_TO_CENTRE
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality, spelling_key
 from vireid.types.arrays import Queries, Vectors
@@ -58,6 +62,11 @@ class Hit:
     """Rank among the hits; 1 is the most similar."""
     similarity: float
     record: ImageRecord
+    frames: "tuple[Hit, ...]" = ()
+    """Frames of the tracklet that is the answer, in their order, each with its own similarity; none
+    where the answer is a picture."""
+    probability: float | None = None
+    """Chance that it shows the person searched for; None where the model is not calibrated."""
 
 
 class Gallery:
@@ -406,24 +415,19 @@ class Gallery:
         """
         return self._store.page(self._listing_filters(filters), after, most)
 
-    def vectors_of(self, records: Sequence[ImageRecord]) -> Vectors:
-        """Return the vectors of pictures that are here, one row for each record, as float32.
-
-        Raises:
-            GalleryError: A picture is not here.
-        """
-        keys = [key_of(record) for record in records]
-        found = self._store.vectors_of(keys)
-        for path, _ in (key for key in keys if key not in found):
-            raise GalleryError(f"{self.address} does not hold {path}; index it first")
-        none = np.zeros((0, self.model.embedding_dim), np.float32)
-        return np.stack([found[key] for key in keys]) if keys else none
-
     def entries_of(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
         keys = [key_of(record) for record in records]
         found = self._store.entries_of(keys)
         return [found.get(key) for key in keys]
+
+    def vectors_of(self, records: Sequence[ImageRecord]) -> Vectors:
+        """Return the vectors of pictures that are here, one in a row for each record.
+
+        Raises:
+            GalleryError: One of them is not here.
+        """
+        return self._store.vectors_of([key_of(record) for record in records])
 
     def sources(self) -> list[Source]:
         """Return the folders and lists that were indexed, in the order of their paths."""
@@ -445,6 +449,21 @@ class Gallery:
         """Return what was said of hits, the earliest first."""
         found = [judgement_from(*note) for note in self._store.notes(JUDGEMENT).items()]
         return sorted(found, key=lambda judgement: judgement.time)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the similarities of its model are worth, as known here; None where nothing is."""
+        kept = self._store.notes(SETTING).get("calibration")
+        if kept is None:
+            return None
+        way_out = "make it again with `vireid calibrate`"
+        found = documents.typed(self.address, kept, Calibration, way_out, GalleryError)
+        return belonging(found, self.model.fingerprint, self.address)
+
+    @calibration.setter
+    def calibration(self, found: Calibration | None) -> None:
+        kept = None if found is None else msgspec.to_builtins(found)
+        self._store.note({(SETTING, "calibration"): kept})
 
     @property
     def keep(self) -> timedelta | None:
@@ -497,6 +516,10 @@ class Gallery:
             [Hit(rank, *scored) for rank, scored in enumerate(of_query, 1) if scored[0] >= least]
             for of_query in found
         ]
+
+    def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
+        """Return the mean vector of each camera's pictures, and under None that of all."""
+        return self._store.centres(modality)
 
     def centred(
         self, embeddings: Queries, modality: Modality, camera: str | None = None

@@ -44,9 +44,11 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     """
     process = this_process()
     recipes.check_can_be_read_back(recipe)
+    resume = resume and not runs.is_empty(folder)
+    if not resume:
+        initial_weights.check_read(recipe)
     recipe, dataset, data = opened(recipe)
     details = _details(dataset, data)
-    resume = resume and not runs.is_empty(folder)
     if resume:
         runs.check_same(folder, recipe, details)
     precision = _precision(recipe, folder, process, resume=resume)
@@ -161,16 +163,22 @@ def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
 
 
 def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrainingData:
-    return PackedTrainingData(
-        _learnt_from(dataset, recipe),
-        recipe.data,
-        recipe.augmentation,
-        recipe.seed,
-        root=dataset.root,
-        descriptions=partial(datasets.people, recipe.data.dataset, dataset.root),
-        rank=process.process_index,
-        world=process.num_processes,
-    )
+    def packed(pictures: Sequence[ImageRecord], unseen: Any = None) -> PackedTrainingData:
+        return PackedTrainingData(
+            pictures,
+            recipe.data,
+            recipe.augmentation,
+            recipe.seed,
+            root=dataset.root,
+            descriptions=partial(datasets.people, recipe.data.dataset, dataset.root),
+            unseen=unseen,
+            rank=process.process_index,
+            world=process.num_processes,
+        )
+
+    is_left_out = recipe.data.learn_from == "train" and bool(dataset.validation)
+    unseen = partial(packed, dataset.validation) if is_left_out else None
+    return packed(_learnt_from(dataset, recipe), unseen)
 
 
 def _learnt_from(dataset: Dataset, recipe: Recipe) -> tuple[ImageRecord, ...]:

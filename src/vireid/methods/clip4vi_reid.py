@@ -38,6 +38,9 @@ from vireid.losses.image_text import contrast, text_logits
 from vireid.losses.shared_enhancement import shared_enhancement
 from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.methods._questions import answered, appearance_of, found_by, mean_rank
+from vireid.methods._sentences import Appearance, describe
+from vireid.methods._settings import check_people
 from vireid.records import Modality
 from vireid.training_data.batches import EpochOfBatches, ImageBatch, PairedBatch, Tensors
 from vireid.training_data.processes import gather, own_rows, processes
@@ -72,8 +75,8 @@ class CLIP4VIReID(Method):
         """
 
         clip: str = "RN50"
-        """open_clip's name of a CLIP with a ResNet or a ViT; `tiny RN` and `tiny ViT` are vireid's
-        own, for tests, and have no weights."""
+        """open_clip's name of a CLIP with a ResNet or a ViT; `tiny RN`, `tiny ViT`, `wide RN` and
+        `wide ViT` are vireid's own, small, and have no weights."""
         weights: str = "openai"
         """Weights of the CLIP: a tag that open_clip knows, or a file with OpenAI's archive, a state
         dict, or safetensors."""
@@ -97,6 +100,10 @@ class CLIP4VIReID(Method):
         the last (CSDN)."""
         neck_bias: bool = False
         """Whether the necks have a bias that learns (CSDN: true)."""
+        descriptions: Literal["learnt", "random words", "class means"] = "learnt"
+        """What stands for people in the space of texts. `learnt` are texts. The others are controls
+        that a text has to beat, and have no first stage: texts of words drawn from the vocabulary,
+        or the mean of each person's visible pictures in place of a text."""
         tokens: Whole = 4
         """Learnt words in each person's description. With 0 all people have the same description,
         so the first two stages have nothing to learn and are left out."""
@@ -112,6 +119,10 @@ class CLIP4VIReID(Method):
         deviation of `pixels` have been subtracted (CSDN), which tints it."""
         label_smoothing: ShareBelowOne = 0.0
         """Share of the target spread over all identities (CLIP-ReID: 0.1)."""
+        warm_up_from: Literal["share", "floor"] = "share"
+        """Learning rates while they grow: `share` is (epoch + 1) / warm_up of the peak, as for all
+        methods; `floor`, of CSDN and of former versions, begins at a hundredth (the first stage at
+        1e-5), so the first epoch learns next to nothing."""
         tsg_images: Literal["visible", "visible and infrared"] = "visible"
         """Images that texts are learnt from. With both, each spectrum has its own descriptions,
         which are learnt from all images, as in CSDN."""
@@ -120,7 +131,7 @@ class CLIP4VIReID(Method):
         tsg_batch: Count = 64
         """Features in a batch of the first stage."""
         tsg_learning_rate: Positive = 3.5e-4
-        """Learning rate of the first stage at its peak; it begins at 1e-5 and ends at 1e-6."""
+        """Learning rate of the first stage at its peak; it ends at 1e-6."""
         tsg_weight_decay: NotNegative = 1e-4
         """Weight decay of the tokens in the first stage."""
         tsg_warm_up: Whole = 5
@@ -145,7 +156,7 @@ class CLIP4VIReID(Method):
         ife_weight_decay: NotNegative = 5e-4
         """Weight decay in the second stage."""
         ife_warm_up: Whole = 10
-        """Epochs of the second stage over which the learning rate grows, from a hundredth."""
+        """Epochs of the second stage over which the learning rate grows to its peak."""
         hsa_epochs: Count = 120
         """Epochs of the last stage."""
         hsa_learning_rate: Positive = 3e-4
@@ -156,7 +167,7 @@ class CLIP4VIReID(Method):
         hsa_weight_decay: NotNegative = 5e-4
         """Weight decay of everything but the texts in the last stage."""
         hsa_warm_up: Whole = 10
-        """Epochs of the last stage over which the learning rate grows, from a hundredth."""
+        """Epochs of the last stage over which the learning rate grows to its peak."""
         hsa_milestones: tuple[Whole, ...] = (40, 70)
         """Epochs from which the learning rate is a tenth of what it was before."""
         hsa_text: Literal["frozen", "tokens", "tokens, projection", "tokens, projection, block"] = (
@@ -164,8 +175,10 @@ class CLIP4VIReID(Method):
         )
         """Parts of the text that the last stage refines: none, the tokens, also the projection, or
         also the last block of the text tower."""
-        hsa_token_learning_rate: NotNegative = 3.5e-4
-        """Learning rate of the refined parts of the text, at its peak."""
+        hsa_token_learning_rate: NotNegative = 3.5e-6
+        """Learning rate of the refined parts of the text, at its peak. Adam divides the weights of
+        losses out, so that at the rate of the images (3.5e-4, as in the first stage and in former
+        versions) texts walk to the images, and are another classifier."""
         hsa_token_weight_decay: NotNegative = 1e-4
         """Weight decay of the refined parts of the text."""
         hsa_reads: Literal["all", "batch"] = "all"
@@ -283,29 +296,83 @@ class CLIP4VIReID(Method):
                 f"{described}; build the method for {data.num_identities}"
             )
         stages: list[Stage[Any]] = []
-        if self.config.tokens and self.config.tsg_epochs:
+        is_learnt = self.config.descriptions == "learnt"
+        if self.config.tokens and self.config.tsg_epochs and is_learnt:
             stages.append(self._tsg(data))
         if self.config.tokens and self.config.ife:
             stages.append(self._ife(data))
         return [*stages, self._hsa(data)]
 
-    def bridge(self, data: TrainingData) -> dict[str, float]:
-        """Return how well pictures and texts find each other, as shares of 1, by spectrum.
+    def measured(self, data: TrainingData) -> dict[str, float]:
+        """Return what shows whether texts bridge the spectra.
 
-        `visible to text` is the share of training pictures whose best text is their own person's,
-        `text to visible` the share of people whose text is most like a picture of theirs.
+        Of the people that are learnt from, as shares of 1: `visible to text`, pictures whose best
+        text is their own person's; `text to visible`, people whose text is most like a picture of
+        theirs. `text of a person`: mean cosine of it to the mean of that person's visible, and of
+        the infrared pictures. `rank of the true description`: where the data tell what people look
+        like, the place of a person's full description among all by closeness to the learnt text.
+
+        Of people that are not learnt from, where the recipe leaves some out: how well pictures of
+        one spectrum find those of the other by projected features, and how often pictures find the
+        right answer to questions about looks.
         """
-        texts = self.prompts.read_all(self.text)
-        found: dict[str, float] = {}
-        for modality in Modality:
-            seen = self._encoded(data, modality)
-            logits = text_logits(seen.features, texts[self._set_of(modality)])
-            to_text = logits.argmax(dim=1) == seen.identities
-            people = torch.arange(logits.shape[1], device=logits.device)
-            to_image = seen.identities[logits.argmax(dim=0)] == people
-            found[f"{modality} to text"] = to_text.float().mean().item()
-            found[f"text to {modality}"] = to_image.float().mean().item()
+        texts = self._bank_now(data)
+        seen = {modality: self._encoded(data, modality) for modality in Modality}
+        found = _bridge(seen, texts[:, : data.num_identities], self._set_of)
+        if (people := _looks(data)) and self._reads_words:
+            told = self.text.say([describe(somebody) for somebody in people])
+            found["rank of the true description/mean"] = mean_rank(texts[0, : len(told)], told)
+            found["rank of the true description/by chance"] = (len(told) + 1) / 2
+        if unseen := data.unseen():
+            found |= self._measured_unseen(unseen)
         return found
+
+    def _measured_unseen(self, data: TrainingData) -> dict[str, float]:
+        found: dict[str, float] = {}
+        seen = {modality: self._encoded(data, modality) for modality in Modality}
+        for asked, known in ((VISIBLE, INFRARED), (INFRARED, VISIBLE)):
+            first, precision = found_by(seen[asked].of_people, seen[known].of_people)
+            found[f"unseen people, rank 1/{asked} to {known}"] = first
+            found[f"unseen people, mAP/{asked} to {known}"] = precision
+        if (people := _looks(data)) and self._reads_words:
+            for modality, of in seen.items():
+                shown = [people[i] for i in of.identities.tolist()]
+                for name, share in answered(self.text.say, of.features, shown).items():
+                    found[f"questions, unseen people, {modality}/{name}"] = share
+        return found
+
+    @property
+    def _reads_words(self) -> bool:
+        """Whether words mean anything: random towers know none."""
+        return self.config.pretrained
+
+    def _bank_now(self, data: TrainingData) -> Texts:
+        """Return what stands for people in the space of texts, as it is now."""
+        if self.config.descriptions != "class means":
+            return self.prompts.read_all(self.text)
+        is_made = bool(self.prompts.texts.any())
+        return self.prompts.texts if is_made else self._class_means(data)
+
+    def _class_means(self, data: TrainingData) -> Texts:
+        """Return the mean of each person's visible pictures, as long as a picture's vector is."""
+        seen = self._encoded(data, VISIBLE)
+        sums = torch.zeros_like(self.prompts.texts[0])
+        sums.index_add_(0, seen.identities, seen.features.to(sums.dtype))
+        length = torch.linalg.vector_norm(seen.features, dim=1).mean()
+        means: Texts = length * F.normalize(sums, dim=1)[None]
+        return means
+
+    def _prepare_bank(self, data: TrainingData) -> None:
+        """Remember what stands for people; a control is made once, before the first stage."""
+        if self.config.descriptions == "class means":
+            self.prompts.texts.copy_(self._bank_now(data))
+            return
+        if self.config.descriptions == "random words" and not self.prompts.texts.any():
+            words = self.text.words.weight
+            drawn = torch.randint(len(words), self.prompts.tokens.shape[:3]).to(words.device)
+            with torch.no_grad():
+                self.prompts.tokens.copy_(words[drawn])
+        self.prompts.remember(self.text)
 
     @property
     def _sets(self) -> int:
@@ -341,7 +408,7 @@ class CLIP4VIReID(Method):
             optimizer,
             LambdaLR(optimizer, lambda epoch: _tsg_factor(config, epoch)),
             self._draw_order,
-            lambda: self.bridge(data),
+            lambda: self.measured(data),
         )
 
     def _draw_order(self) -> None:
@@ -396,9 +463,9 @@ class CLIP4VIReID(Method):
             self._ife_batches(data),
             self._ife_losses,
             optimizer,
-            LambdaLR(optimizer, lambda epoch: _stepped(epoch, config.ife_warm_up, ())),
-            self._remember_texts,
-            lambda: self.bridge(data),
+            LambdaLR(optimizer, lambda epoch: _stepped(config, epoch, config.ife_warm_up)),
+            lambda: self._prepare_bank(data),
+            lambda: self.measured(data),
         )
 
     @property
@@ -418,9 +485,6 @@ class CLIP4VIReID(Method):
             return infrared
         replayed = data.single(VISIBLE, visible)
         return lambda epoch: _Replaying(infrared(epoch), replayed(epoch))
-
-    def _remember_texts(self) -> None:
-        self.prompts.remember(self.text)
 
     def _ife_losses(self, batch: "ImageBatch | _BothSpectra", _epoch: int) -> Losses:
         images, identities = {INFRARED: _infrared(batch).images}, _infrared(batch).identities
@@ -454,10 +518,11 @@ class CLIP4VIReID(Method):
             self._hsa_losses,
             optimizer,
             LambdaLR(
-                optimizer, lambda epoch: _stepped(epoch, config.hsa_warm_up, config.hsa_milestones)
+                optimizer,
+                lambda epoch: _stepped(config, epoch, config.hsa_warm_up, config.hsa_milestones),
             ),
-            self._remember_texts,
-            lambda: self.bridge(data),
+            lambda: self._prepare_bank(data),
+            lambda: self.measured(data),
         )
 
     def _refined_text(self) -> list[nn.Module]:
@@ -568,6 +633,11 @@ class _Features(Tensors):
     identities: Identities
     sets: Identities
     """Number of the description, among a person's, that belongs to each image's spectrum."""
+
+    @property
+    def of_people(self) -> tuple[Embeddings, Identities]:
+        """Return features, and the person of each."""
+        return self.features, self.identities
 
     def rows(self, chosen: Tensor) -> "_Features":
         return _Features(self.features[chosen], self.identities[chosen], self.sets[chosen])
@@ -680,30 +750,74 @@ def _enhancement(visible: Embeddings, infrared: Embeddings, people: Identities) 
     return shared_enhancement(torch.cat([visible, infrared]), people.repeat(2), modalities)
 
 
+def _bridge(
+    seen: "Mapping[Modality, _Features]", texts: Texts, set_of: Callable[[Modality], int]
+) -> dict[str, float]:
+    """Return how well pictures of both spectra and texts of the same people fit each other."""
+    found: dict[str, float] = {}
+    cosines: dict[str, float] = {}
+    for modality, pictures in seen.items():
+        own = texts[set_of(modality)]
+        logits = text_logits(pictures.features, own)
+        to_text = logits.argmax(dim=1) == pictures.identities
+        people = torch.arange(logits.shape[1], device=logits.device)
+        to_image = pictures.identities[logits.argmax(dim=0)] == people
+        found[f"{modality} to text"] = to_text.float().mean().item()
+        found[f"text to {modality}"] = to_image.float().mean().item()
+        sums = torch.zeros_like(own).index_add_(
+            0, pictures.identities, pictures.features.to(own.dtype)
+        )
+        there = torch.unique(pictures.identities)
+        cosine = F.cosine_similarity(sums[there], own[there]).mean().item()
+        cosines[f"text of a person, cosine/to the {modality} mean"] = cosine
+    return found | cosines
+
+
+def _looks(data: TrainingData) -> list[Appearance] | None:
+    """Return how the people look; None where the data do not tell."""
+    try:
+        return [appearance_of(somebody) for somebody in data.described()]
+    except VireidError:
+        return None
+
+
 def _tsg_factor(config: CLIP4VIReID.Config, epoch: int) -> float:
-    """Return a factor for rates that rise from 1e-5, then follow half a cosine to 1e-6.
+    """Return a factor for rates that rise, then follow half a cosine to 1e-6.
 
     The cosine begins at epoch 0, so that it is a little below its peak when the rates have risen;
     so in CSDN and CLIP-ReID.
     """
     full, warm_up = config.tsg_learning_rate, config.tsg_warm_up
     if epoch < warm_up:
-        return (1e-5 + (full - 1e-5) * epoch / warm_up) / full
+        floor = 1e-5 if config.warm_up_from == "floor" else None
+        return _risen(epoch, warm_up, None if floor is None else floor / full)
     done = min(1.0, epoch / config.tsg_epochs)
     return (1e-6 + (full - 1e-6) * (1 + math.cos(math.pi * done)) / 2) / full
 
 
-def _stepped(epoch: int, warm_up: int, milestones: tuple[int, ...]) -> float:
-    """Return a factor that rises from 0.01 to 1, then falls to a tenth at each milestone."""
+def _stepped(
+    config: CLIP4VIReID.Config, epoch: int, warm_up: int, milestones: tuple[int, ...] = ()
+) -> float:
+    """Return a factor that rises to 1, then falls to a tenth at each milestone."""
     if epoch < warm_up:
-        return 0.01 + 0.99 * epoch / warm_up
+        return _risen(epoch, warm_up, 0.01 if config.warm_up_from == "floor" else None)
     return float(0.1 ** sum(epoch >= milestone for milestone in milestones))
+
+
+def _risen(epoch: int, warm_up: int, floor: float | None) -> float:
+    """Return the share of the peak that a rate has while it grows.
+
+    Args:
+        epoch: Number of the epoch, counted from 0.
+        warm_up: Epochs over which it grows.
+        floor: Share from which it begins, as in CSDN; None where it begins at 1 / warm_up.
+    """
+    return (epoch + 1) / warm_up if floor is None else floor + (1 - floor) * epoch / warm_up
 
 
 def _check_numbers(config: CLIP4VIReID.Config) -> None:
     check_ranges(config)
-    rule = "2 or more, as a triplet needs two identities"
-    check_settings(config, ["people"], lambda people: people >= 2, rule)
+    check_people(config)
     check_settings(config, ["hsa_milestones"], is_rising, "rising")
     if config.enhancement_weight:
         rule = "2 or more, or enhancement_weight 0"
@@ -717,6 +831,11 @@ def _check_texts(config: CLIP4VIReID.Config) -> None:
         raise VireidError(
             f"settings.hsa_text is '{config.hsa_text}', but no loss would tell the texts anything: "
             "there are no tokens, or all weights of text are 0; set it to 'frozen'"
+        )
+    if config.descriptions != "learnt" and (refined or config.tsg_images != "visible"):
+        raise VireidError(
+            f"settings.descriptions is '{config.descriptions}', a control that nothing refines; "
+            "set settings.hsa_text to 'frozen' and settings.tsg_images to 'visible'"
         )
     if config.ife_loss == "bank, identity, triplet" and config.ife_visible_replay:
         raise VireidError(

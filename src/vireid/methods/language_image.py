@@ -8,13 +8,13 @@ count as right, because what people look like is known. Only visible pictures ar
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn, optim
 from torch.func import functional_call
@@ -28,7 +28,8 @@ from vireid.errors import VireidError, check_settings
 from vireid.losses.image_text import matching
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor
-from vireid.methods._sentences import QUESTIONS, Appearance, Sentence, describe, draw_sentence
+from vireid.methods._questions import answered, appearance_of, true_of
+from vireid.methods._sentences import Appearance, describe, draw_sentence
 from vireid.records import Modality
 from vireid.training_data.batches import ImageBatch
 from vireid.training_data.processes import gather
@@ -55,8 +56,8 @@ class LanguageImage(Method):
         """Settings of pre-training; defaults are vireid's own and suit a processor."""
 
         clip: str = "tiny RN"
-        """open_clip's name of a CLIP with a ResNet or a ViT, or vireid's own `tiny RN` or `tiny
-        ViT`. It begins with random weights."""
+        """open_clip's name of a CLIP with a ResNet or a ViT, or vireid's own `tiny RN`, `tiny
+        ViT`, `wide RN` or `wide ViT`. It begins with random weights."""
         quick_gelu: bool = True
         """Whether the transformers use QuickGELU. A method that takes the weights needs the same
         setting."""
@@ -133,7 +134,7 @@ class LanguageImage(Method):
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains both towers."""
-        config, people = self.config, list(map(_appearance, data.described()))
+        config, people = self.config, list(map(appearance_of, data.described()))
         # With Adam's usual eps weights whose gradient is nothing but rounding would wander.
         optimizer = optim.AdamW(self._groups(), config.learning_rate, betas=(0.9, 0.98), eps=1e-5)
         stage = Stage(
@@ -168,8 +169,7 @@ class LanguageImage(Method):
             "text to picture": found[:, 0].float().mean().item(),
             "text to picture in 5": found.any(dim=1).float().mean().item(),
             "picture to text": (close.argmax(dim=0) == identities).float().mean().item(),
-        } | {name: self._told(answers, seen, [others[i] for i in identities.tolist()])
-             for name, answers in QUESTIONS.items()}  # fmt: skip
+        } | answered(self.embed_text, seen, [others[i] for i in identities.tolist()])
 
     @torch.no_grad()
     def _held_out(self, data: TrainingData) -> tuple[Embeddings, Identities]:
@@ -183,16 +183,6 @@ class LanguageImage(Method):
                 identities.append(batch.identities[rows].to(self.mean.device) - self.learnt_from)
         return torch.cat(seen), torch.cat(identities)
 
-    def _told(
-        self, answers: Sequence[Sentence], seen: Embeddings, people: Sequence[Appearance]
-    ) -> float:
-        """Return how often the right answer is the closest; all answers count the same."""
-        texts = self.embed_text([answer.text for answer in answers])
-        chosen = (seen @ texts.T).argmax(dim=1)
-        right = _true(answers, people).to(chosen.device)
-        shares = [(chosen[of] == i).float().mean().item() for i, of in enumerate(right) if of.any()]
-        return sum(shares) / max(1, len(shares))
-
     def _losses(self, batch: ImageBatch, people: Sequence[Appearance]) -> Losses:
         learnt = gather(batch.identities) < self.learnt_from
         if not learnt.any():
@@ -205,7 +195,7 @@ class LanguageImage(Method):
         chance = random.Random(int(torch.randint(2**62, ())))
         sentences = [draw_sentence(somebody, chance) for somebody in shown]
         seen, said = self._seen_by_all(batch)[learnt], self._say([s.text for s in sentences])
-        right = _true(sentences, shown).to(seen.device)
+        right = true_of(sentences, shown).to(seen.device)
         with torch.autocast(seen.device.type, enabled=False):
             scale = self.clip.logit_scale.exp().clamp(max=WARMEST)
             logits = scale * F.normalize(said.float(), dim=1) @ F.normalize(seen.float(), dim=1).T
@@ -275,30 +265,11 @@ class LanguageImage(Method):
         ]
 
 
-def _true(
-    sentences: Sequence[Sentence], people: Sequence[Appearance]
-) -> Bool[Tensor, "sentences people"]:
-    """Return whether each sentence is true of each person."""
-    return torch.tensor(
-        [[s.is_true_of(somebody.attributes) for somebody in people] for s in sentences]
-    )
-
-
 def _off_length(vectors: Projected, scale: Scalar) -> Scalar:
     """Return the mean squared relative difference of lengths from the root of the scale."""
     lengths = torch.linalg.vector_norm(vectors, dim=1)
     off: Scalar = (lengths / scale.detach().sqrt() - 1).square().mean()
     return off
-
-
-def _appearance(person: Mapping[str, Any]) -> Appearance:
-    try:
-        return Appearance.of(person)
-    except (KeyError, StopIteration, TypeError, AttributeError) as error:
-        raise VireidError(
-            f"what the data set tells about the looks of a person cannot be said in words "
-            f"({error!r}): {dict(person)}; render the set again"
-        ) from error
 
 
 def _lr_factor(config: LanguageImage.Config, epoch: int) -> float:

@@ -1,5 +1,7 @@
 """A model's card, and what it has learnt from."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,10 @@ Dim = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 """Length of an embedding."""
 
 LAST_EPOCH = "last epoch"
+VISIBLE_ONLY = "learnt from visible pictures only, so infrared ones are seldom recognised"
+"""Caveat of a model that knows one spectrum."""
+ABOUT_A_RUN = ("seed", "save_minutes", "tensorboard", "track", "validate_every")
+"""Keys of a recipe that change nothing about what is learnt, and the seed."""
 
 
 class ModelError(VireidError):
@@ -57,6 +63,9 @@ class Training:
     people: int | None
     """Number of these people; None where nothing says it."""
     seed: int
+    recipe: str | None = None
+    """Hash of the recipe but for its seed and places on disk: runs of equal ones are repetitions.
+    None in files of former versions."""
 
     def __str__(self) -> str:
         counted = "" if self.people is None else f"{self.people} "
@@ -136,6 +145,11 @@ def chosen(imported: Imported | None) -> str:
     return f"imported from {imported.format}, chosen by its authors" if imported else LAST_EPOCH
 
 
+def caveat_of(imported: Imported | None) -> str | None:
+    """Return what whoever reads an imported model's answers has to know, if there is anything."""
+    return VISIBLE_ONLY if imported and imported.visible_only else None
+
+
 def training_of(folder: Path, people: int | None) -> Training | None:
     """Return what a model has learnt from; None where no recipe tells.
 
@@ -144,4 +158,19 @@ def training_of(folder: Path, people: int | None) -> Training | None:
         people: Number of people that it has learnt from, if its card tells.
     """
     recipe = outline_of(folder / "recipe.toml")
-    return Training(recipe.data.learn_from, people, recipe.seed) if recipe.data else None
+    if not recipe.data:
+        return None
+    return Training(recipe.data.learn_from, people, recipe.seed, recipe_hash(folder))
+
+
+def recipe_hash(folder: Path) -> str | None:
+    """Return a hash of what a run was to learn, but for its seed; None where no recipe tells."""
+    path = folder / "recipe.toml"
+    if not path.exists():
+        return None
+    table = documents.read_toml(path, dict[str, Any], "learn it anew", ModelError)
+    said = {name: value for name, value in table.items() if name not in ABOUT_A_RUN}
+    if isinstance(said.get("data"), dict):
+        said["data"] = {n: v for n, v in said["data"].items() if n not in ("root", "workers")}
+    told = json.dumps(said, sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ from PIL import Image
 
 from vireid.errors import VireidError
 from vireid.models import trusted
+from vireid.models.calibration import Calibration
 from vireid.models.card import ModelCard, ModelError, Training
 from vireid.models.network import Network, Text
 from vireid.models.opening import open_model
@@ -61,6 +62,7 @@ class Embedder:
         training: Training | None = None,
         text: Text | None = None,
         checkpoint: str = "last epoch",
+        calibration: Calibration | None = None,
     ) -> None:
         self.card = card
         self.learnt_on = learnt_on
@@ -68,6 +70,8 @@ class Embedder:
         self.training = training
         self.checkpoint = checkpoint
         """How the weights were chosen: runs and exported models hold those of the last epoch."""
+        self.calibration = calibration
+        """What its similarities are worth; None where nobody has found out."""
         self._network = network
         self._text = text or Text()
         self.reads_text = self._text.embed is not None
@@ -108,6 +112,7 @@ class Embedder:
             opened.training,
             opened.text,
             opened.checkpoint,
+            opened.calibration,
         )
 
     def check(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:

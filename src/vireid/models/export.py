@@ -5,6 +5,7 @@ visible.onnx          pictures (uint8, n x height x width x 3) to embeddings (fl
 infrared.onnx         the same for the other spectrum
 weights.bin           the weights of both; tensors that they share are stored once
 model.safetensors     the weights that embedding needs, as the method has them, to train on from
+calibration.json      what its similarities are worth, if the run was calibrated
 recipe.toml, ...      files of the run that tell how the model was learnt
 """
 
@@ -31,7 +32,8 @@ from vireid.files import documents, user_code
 from vireid.files.atomic import new_folder, writing_to
 from vireid.method import Method, ReadsText
 from vireid.models import runs
-from vireid.models.card import CARD, Exported
+from vireid.models.calibration import FILE as CALIBRATION
+from vireid.models.card import CARD, Exported, caveat_of
 from vireid.models.onnx_network import WEIGHTS
 from vireid.models.runs import Details
 from vireid.recipes.recipe import Recipe
@@ -90,8 +92,10 @@ def export(
         (folder / "model.safetensors").write_bytes(save(weights))
         files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
         exported = _described(method, recipe, runs.read_details(run), out.name, files)
-        said = dataclasses.replace(exported, caveat=caveat, licence=licence)
+        said = dataclasses.replace(exported, caveat=caveat or exported.caveat, licence=licence)
         documents.write_json(folder / CARD, said)
+        if (run / CALIBRATION).exists():  # not among the files of the card: it may be made anew
+            shutil.copyfile(run / CALIBRATION, folder / CALIBRATION)
 
 
 def _described(
@@ -111,6 +115,7 @@ def _described(
         num_identities=details.num_identities,
         learnt_in=details.learnt_in,
         imported=details.imported,
+        caveat=caveat_of(details.imported),
         name=name,
         files=files,
     )

@@ -23,6 +23,7 @@ from vireid.files.atomic import new_folder, writing_to
 from vireid.files.torch_files import UnreadableError
 from vireid.method import Method
 from vireid.models import imports, runs
+from vireid.models.card import VISIBLE_ONLY
 from vireid.models.imports._translation import CannotImportError, State, Translation, some
 from vireid.recipes import recipe as recipes
 from vireid.recipes.recipe import Recipe
@@ -102,6 +103,7 @@ def import_checkpoint(
         file=path.name,
         sha256=_sum(path),
         reads_text=translation.reads_text,
+        visible_only=translation.visible_only,
     )
     details = runs.Details(
         dataset=recipe.data.dataset,
@@ -112,7 +114,10 @@ def import_checkpoint(
         runs.start(folder, recipe, details)
         runs.finish(folder, method, recipe)
     taken = len(translation.taken)
-    return Imported(taken, translation.identities, left, translation.remarks)
+    remarks = translation.remarks
+    if translation.visible_only:
+        remarks = (*remarks, f"{VISIBLE_ONLY}; start_from in a recipe goes on from it")
+    return Imported(taken, translation.identities, left, remarks)
 
 
 def _read(path: Path) -> _Checkpoint:
@@ -207,7 +212,12 @@ def _filled(translation: Translation, recipe: Recipe, path: Path) -> Method:
         for name, value in translation.weights.items()
         if name in own and own[name].shape != value.shape
     ]
-    faults = {"are missing": missing, "are of another shape": other}
+    foreign = sorted(translation.weights.keys() - own.keys())
+    faults = {
+        "are missing": missing,
+        "are of another shape": other,
+        "have no place in it": foreign,
+    }
     if told := [f"{some(names)} {fault}" for fault, names in faults.items() if names]:
         raise CannotImportError(
             f"{path} does not fit a network with these settings: {'; '.join(told)} (vireid's names)"

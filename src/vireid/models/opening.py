@@ -9,7 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from vireid.models import onnx_network
+from vireid.models import calibration, onnx_network
+from vireid.models.calibration import FILE, Calibration
 from vireid.models.card import (
     CARD,
     LAST_EPOCH,
@@ -44,6 +45,8 @@ class OpenModel:
     training: Training | None = None
     checkpoint: str = LAST_EPOCH
     """How the weights were chosen: runs and exported models hold those of the last epoch."""
+    calibration: Calibration | None = None
+    """What its similarities are worth; None where nobody has found out."""
 
 
 def shipped() -> list[str]:
@@ -91,7 +94,8 @@ def open_model(
         exported = read_exported(folder)
         opened = onnx_network.open_exported(folder, exported, source, threads or processors())
         training = training_of(folder, exported.num_identities)
-        return OpenModel(*opened, learnt_on(folder), training, chosen(exported.imported))
+        about = learnt_on(folder), training, chosen(exported.imported)
+        return OpenModel(*opened, *about, calibration.read(folder / FILE, exported.fingerprint))
     if os.path.lexists(folder / "run.json"):
         return _open_run(folder, source, trust_code)
     raise ModelError(
@@ -107,7 +111,8 @@ def _open_run(folder: Path, source: str, trust_code: bool) -> OpenModel:
     original = f"{ORIGINAL}{folder.absolute()}"
     opened, details = torch_network.open_run(folder, source, original, trust_code=trust_code)
     training = training_of(folder, details.num_identities)
-    return OpenModel(*opened, learnt_on(folder), training, chosen(details.imported))
+    about = learnt_on(folder), training, chosen(details.imported)
+    return OpenModel(*opened, *about, calibration.read(folder / FILE, details.learnt))
 
 
 def _open_original(run: Path, trust_code: bool) -> OpenModel:

@@ -11,6 +11,7 @@ measures.jsonl     what stages measured, where they do
 checkpoint.pt      all that is needed to go on
 model.safetensors  the weights at the end
 scores.json        written by `vireid evaluate`
+calibration.json   written by `vireid calibrate`
 """
 
 import dataclasses

@@ -9,7 +9,7 @@ import torch
 
 from vireid.method import FromText
 from vireid.models import runs
-from vireid.models.card import ModelCard
+from vireid.models.card import ModelCard, caveat_of
 from vireid.models.network import Network, Reader, Text
 from vireid.models.runs import Details
 from vireid.records import Modality
@@ -48,6 +48,7 @@ def open_run(
         width=recipe.data.width,
         embedding_dim=method.embedding_dim,
         learnt_in=details.learnt_in,
+        caveat=caveat_of(details.imported),
     )
     network, read = _in_torch(method)
     text = Text(read) if read else Text()

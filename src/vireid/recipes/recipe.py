@@ -109,6 +109,8 @@ class Imported:
     sha256: str
     reads_text: bool = True
     """Whether a method that reads sentences still does with these weights."""
+    visible_only: bool = False
+    """Whether they were learnt from visible pictures alone."""
 
 
 @dataclass(frozen=True)

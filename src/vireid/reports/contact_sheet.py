@@ -3,7 +3,7 @@
 import io
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,9 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.files.atomic import write_whole
 from vireid.gallery import Hit
+from vireid.models.calibration import in_percent
 from vireid.pictures import MOST_PIXELS, PictureError, PictureQuery, as_rgb, picture_of
-from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery, spelling_key
+from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery, spelling_key, spread
 
 WIDEST_TITLE = 1200
 """Pixels of a title; a longer one is shortened, as it makes the sheet as wide."""
@@ -56,6 +57,7 @@ def compose(
     A hit is framed green and ticked when it shows the person of the query, red and crossed when it
     shows another, and grey when the identity of either is unknown. Below it stand camera, spectrum,
     time and file. Dark pictures are brightened for the eye. A hit whose file is gone is left blank.
+    A hit that is a tracklet has a row of its own: its best frame, then some of its frames in order.
 
     Args:
         query: A record, whose identity may be None, or a picture. A sentence, or the word vector,
@@ -71,9 +73,11 @@ def compose(
         picture_of(query)
     title = _fitting(printable(title), WIDEST_TITLE, 17)
     notes = [_fitting(printable(line), WIDEST_TITLE, 12) for line in note.splitlines()]
-    cells = [_hit_cell(hit, query) for hit in hits]
-    columns = max(1, min(len(cells), IN_A_ROW))
-    rows = max(1, -(-len(cells) // IN_A_ROW))
+    lines = [line for hit in hits for line in _strip(hit, query)]
+    if not any(hit.frames for hit in hits):
+        whole = [cell for line in lines for cell in line]
+        lines = [whole[start : start + IN_A_ROW] for start in range(0, len(whole), IN_A_ROW)]
+    columns, rows = max([1, *map(len, lines)]), max(1, len(lines))
     left, top = MARGIN + CELL[0] + 3 * GAP, MARGIN + 34
     width = left + columns * (CELL[0] + GAP) - GAP + MARGIN
     height = top + rows * (CELL[1] + GAP) - GAP + MARGIN + LINE * len(notes)
@@ -82,19 +86,29 @@ def compose(
     sheet = _paper(max(width, least), height)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN, MARGIN - 8), title, INK, _font(17))
-    for number, line in enumerate(reversed(notes)):
-        pen.text((MARGIN, height - MARGIN - number * LINE), line, PALE, _font(12))
-    _add_legend(pen, sheet.width - MARGIN, MARGIN - 6, {cell.colour for cell in cells})
+    for number, note in enumerate(reversed(notes)):
+        pen.text((MARGIN, height - MARGIN - number * LINE), note, PALE, _font(12))
+    colours = {cell.colour for line in lines for cell in line}
+    _add_legend(pen, sheet.width - MARGIN, MARGIN - 6, colours & LEGEND.keys())
     if isinstance(query, ImageRecord):
         _add_cell(sheet, Cell(query, QUERY, "query", _details(query)), MARGIN, top)
     elif isinstance(query, PictureQuery):
         _add_cell(sheet, Cell(query.picture, QUERY, "query", (query.modality,)), MARGIN, top)
     else:
         _add_sentence(pen, _words(query), MARGIN, top)
-    for i, cell in enumerate(cells):
-        row, column = divmod(i, IN_A_ROW)
-        _add_cell(sheet, cell, left + column * (CELL[0] + GAP), top + row * (CELL[1] + GAP))
+    for row, line in enumerate(lines):
+        for column, cell in enumerate(line):
+            _add_cell(sheet, cell, left + column * (CELL[0] + GAP), top + row * (CELL[1] + GAP))
     return sheet
+
+
+def _strip(
+    hit: Hit, query: ImageRecord | PictureQuery | TextQuery | VectorQuery
+) -> Iterator[list[Cell]]:
+    """Yield the row of a hit: its cell, and if it is a tracklet, some of its frames in order."""
+    shown = spread(hit.frames, IN_A_ROW - 1) if len(hit.frames) > 1 else []
+    inside = (Cell(f.record, PAPER, f"{f.similarity:.3f}", _details(f.record)[-1:]) for f in shown)
+    yield [_hit_cell(hit, query), *inside]
 
 
 Column = tuple[str, Modality]
@@ -180,7 +194,9 @@ def _paper(width: int, height: int) -> Image.Image:
 
 def _hit_cell(hit: Hit, query: ImageRecord | PictureQuery | TextQuery | VectorQuery) -> Cell:
     colour = {None: UNKNOWN, True: SAME, False: OTHER}[_is_same(hit.record, query)]
-    return Cell(hit.record, colour, f"{hit.rank}.  {hit.similarity:.3f}", _details(hit.record))
+    chance = "" if hit.probability is None else f"  {in_percent(hit.probability)}"
+    title = f"{hit.rank}.  {hit.similarity:.3f}{chance}"
+    return Cell(hit.record, colour, title, _details(hit.record))
 
 
 def _is_same(

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 
-from vireid.pictures import pixels_of, size_of
+from vireid.models.embedder import Embedder
+from vireid.pictures import picture_of, pixels_of, size_of
 from vireid.progress import counted
-from vireid.records import ImageRecord
+from vireid.records import ImageRecord, Modality
 from vireid.types.arrays import Pixels, Vector, Vectors
 
 CELL = 8
@@ -77,24 +78,39 @@ def colour_histograms(stripes: int = 6, bins: int = 8) -> Baseline:
     )
 
 
-def edges(height: int = 128, width: int = 64) -> Baseline:
+Cells = Callable[[ImageRecord], Float[np.ndarray, "v u k"]]
+"""Counts the edge directions of a picture, over cells of it."""
+
+
+def cells_of(height: int = 128, width: int = 64) -> Cells:
+    """Return what counts edge directions, and remembers them: two baselines look at them."""
+    known = dict[ImageRecord, Float[np.ndarray, "v u k"]]()
+
+    def cells(record: ImageRecord) -> Float[np.ndarray, "v u k"]:
+        if record not in known:
+            known[record] = _cells(_brightness(record, height, width)).astype(np.float32)
+        return known[record]
+
+    return cells
+
+
+def edges(cells: Cells | None = None) -> Baseline:
     """Compare histograms of edge directions, without their sign: bright on dark is dark on bright.
 
     Dalal and Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005: 9 directions,
     cells of 8 x 8 pixels, blocks of 2 x 2 cells.
     """
-    return Baseline("edges (HOG)", lambda record: _edges(_brightness(record, height, width)))
+    cells = cells or cells_of()
+    return Baseline("edges (HOG)", lambda record: _blocks(cells(record)))
 
 
-def edges_of_background(height: int = 128, width: int = 64) -> Baseline:
+def edges_of_background(cells: Cells | None = None) -> Baseline:
     """Compare the edges outside of the ellipse that the person fills.
 
     Whoever is found by these was found by the place, not by the person.
     """
-    return Baseline(
-        "edges of background",
-        lambda record: _edges(_brightness(record, height, width), background=True),
-    )
+    cells = cells or cells_of()
+    return Baseline("edges of background", lambda record: _blocks(_outside(cells(record))))
 
 
 def box_shape(steps: int = 24) -> Baseline:
@@ -108,14 +124,60 @@ def box_shape(steps: int = 24) -> Baseline:
 
 def controls() -> tuple[Baseline, ...]:
     """Return the baselines that stand below every model's scores, chance first."""
+    cells = cells_of()
     return (
         chance(),
         box_shape(),
         raw_pixels(),
         colour_histograms(),
-        edges_of_background(),
-        edges(),
+        edges_of_background(cells),
+        edges(cells),
     )
+
+
+class WithoutPerson:
+    """A model that is shown pictures in which the person is blanked.
+
+    What it finds then, it finds by the place. Blanked is the ellipse that `edges_of_background`
+    leaves out, by the mean of what is around it.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.name = f"{embedder.name}{WITHOUT_PERSON}"
+        self.fingerprint = f"{embedder.fingerprint} without the person"
+        self.checkpoint, self.learnt_on = embedder.checkpoint, embedder.learnt_on
+
+    def embed_records(self, records: Sequence[ImageRecord]) -> Vectors:
+        """Return unit vectors; row i is that of record i."""
+        rows = np.zeros((len(records), self._embedder.card.embedding_dim), np.float32)
+        for modality in Modality:
+            places = [n for n, record in enumerate(records) if record.modality is modality]
+            for start in range(0, len(places), AT_ONCE):
+                some = places[start : start + AT_ONCE]
+                blanked = [_blanked(picture_of(records[n])) for n in some]
+                rows[some] = self._embedder.embed(blanked, modality)
+        return rows
+
+
+WITHOUT_PERSON = ", person blanked"
+AT_ONCE = 64
+"""Pictures that are blanked before they are embedded."""
+
+
+def _blanked(picture: Image.Image) -> Image.Image:
+    """Return a picture whose person is covered by the mean colour of what is around."""
+    pixels = np.array(picture.convert("RGB"))
+    inside = _ellipse(*pixels.shape[:2])
+    if (~inside).any():
+        pixels[inside] = pixels[~inside].mean(axis=0).round().astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def _ellipse(rows: int, columns: int) -> Bool[np.ndarray, "y x"]:
+    """Return where the ellipse is that a person fills."""
+    y, x = (np.linspace(-1, 1, 2 * n + 1)[1::2] for n in (rows, columns))
+    return np.asarray(np.hypot(y[:, None] / 0.95, x[None] / 0.8) < 1)
 
 
 def _named(record: ImageRecord) -> str:
@@ -138,8 +200,8 @@ def _standardised(brightness: Float[np.ndarray, "y x"]) -> Vector:
     return vector
 
 
-def _edges(brightness: Float[np.ndarray, "y x"], *, background: bool = False) -> Vector:
-    """Return histograms of edge directions, each block of 2 x 2 cells at length one."""
+def _cells(brightness: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "v u k"]:
+    """Return histograms of edge directions over cells."""
     down, right = np.gradient(np.sqrt(brightness))
     strength = np.hypot(down, right)
     place = np.arctan2(down, right) % np.pi / np.pi * DIRECTIONS
@@ -150,9 +212,18 @@ def _edges(brightness: Float[np.ndarray, "y x"], *, background: bool = False) ->
     for step, share in ((0, 1 - (place - lower)), (1, place - lower)):
         places = np.ravel_multi_index((rows, columns, (lower + step) % DIRECTIONS), size)
         cells += np.bincount(places.ravel(), (strength * share).ravel(), cells.size).reshape(size)
-    if background:
-        y, x = (np.linspace(-1, 1, 2 * n + 1)[1::2] for n in cells.shape[:2])
-        cells[np.hypot(y[:, None] / 0.95, x[None] / 0.8) < 1] = 0
+    return cells
+
+
+def _outside(cells: Float[np.ndarray, "v u k"]) -> Float[np.ndarray, "v u k"]:
+    """Return cells without those that the person fills."""
+    left = cells.copy()
+    left[_ellipse(*cells.shape[:2])] = 0
+    return left
+
+
+def _blocks(cells: Float[np.ndarray, "v u k"]) -> Vector:
+    """Return cells in blocks of 2 x 2, each at length one, as one vector."""
     corners = (cells[:-1, :-1], cells[:-1, 1:], cells[1:, :-1], cells[1:, 1:])
     blocks = np.concatenate(corners, axis=2)
     for most in (0.2, np.inf):  # no edge counts for more than a fifth

@@ -14,7 +14,9 @@ one. Published code makes one of them in three ways, which rank differently:
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,16 +26,26 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.files import user_code
 from vireid.files.untrusted import is_there
+from vireid.models.centring import Means
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.recipes.recipe import DataOutline, outline_of
 from vireid.records import ImageRecord, pictures_fingerprint
-from vireid.scoring.baselines import controls
+from vireid.scoring import METRICS
+from vireid.scoring.baselines import WithoutPerson, controls
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
 from vireid.scoring.re_ranking import re_rank
-from vireid.scoring.scores import Group, ScoredDataset, ScoredModel, Scores, TrialScores
+from vireid.scoring.registered import prepared
+from vireid.scoring.scores import (
+    Group,
+    QueryScores,
+    ScoredDataset,
+    ScoredModel,
+    Scores,
+    TrialScores,
+)
 from vireid.scoring.tracklets import mean_vector
 from vireid.types.arrays import Queries, Vector, Vectors
 
@@ -104,18 +116,39 @@ def score_each(
     Raises:
         VireidError: What `score` raises.
     """
-    models = [_scored(embedder) for embedder in embedders]
+    models = [scored_model(embedder) for embedder in embedders]
     for model in models:
         _check_unseen(dataset, group, model)
     scored = _scored_dataset(dataset, group)
     trials = {protocol: protocol.trials(_with(dataset, group)) for protocol in protocols}
     flipped = {p: drawn for p, drawn in trials.items() if p.test_time_flip != "none"}
     found = []
-    for embedder, model in zip(embedders, models, strict=True):
-        plain = _embed(embedder, trials)
-        mirrored = _embed(embedder, flipped, mirrored=True) if flipped else {}
-        found.append([_scores(p, of, plain, mirrored, scored, model) for p, of in trials.items()])
+    with TemporaryDirectory(prefix="vireid-") as folder:
+        shown = _shown(trials, Path(folder))
+        for embedder, model in zip(embedders, models, strict=True):
+            plain = _embed(embedder, trials, shown)
+            mirrored = _embed(embedder, flipped, shown, mirrored=True) if flipped else {}
+            found.append(
+                [_scores(p, of, plain, mirrored, scored, model) for p, of in trials.items()]
+            )
     return found
+
+
+def _shown(
+    trials: Mapping[Protocol, Sequence[Trial]], folder: Path
+) -> Mapping[ImageRecord, ImageRecord]:
+    """Return the pictures that are shown in place of others, written into a folder.
+
+    Raises:
+        VireidError: Protocols that show the pictures as they are stand beside ones that do not.
+    """
+    kinds = {protocol.registered for protocol in trials}
+    if kinds == {True, False}:
+        raise VireidError("score folder/registered alone, as it changes the pictures")
+    if True not in kinds:
+        return {}
+    records = list(_needed(trials))
+    return dict(zip(records, prepared(records, folder), strict=True))
 
 
 def evaluate(
@@ -154,6 +187,7 @@ def score_models(
     choose: Callable[[Dataset], Sequence[Protocol]] = choose,
     group: Group = "test",
     trust_code: bool = False,
+    data: Sequence[Dataset] | None = None,
 ) -> list[Scores]:
     """Score a model, or the models of a data set's splits as one, under every protocol.
 
@@ -165,12 +199,13 @@ def score_models(
         choose: Returns the protocols for a data set; by default all variants of its usual one.
         group: Group of people to score on.
         trust_code: See `Embedder.open`.
+        data: What `data_of` has read, so that it is not read again.
 
     Raises:
         VireidError: What `score_all` raises; several models that are not of one data set's splits.
     """
-    each = _each(models)
-    data = _data_of(each, dataset, root, trust_code=trust_code)
+    each = models_of(models)
+    data = data or data_of(models, dataset, root, trust_code=trust_code)
     scores = [
         score_all(Embedder.open(model, trust_code=trust_code), found, choose(found), group)
         for model, found in zip(each, data, strict=True)
@@ -181,20 +216,21 @@ def score_models(
 
 def score_controls(
     models: Sequence[str],
-    dataset: str | None = None,
-    root: Path | None = None,
+    data: Sequence[Dataset],
     *,
     choose: Callable[[Dataset], Sequence[Protocol]] = choose,
     group: Group = "test",
     trust_code: bool = False,
     most: int | None = None,
 ) -> list[Scores]:
-    """Score what learns nothing, as `score_models` scores models, without options at test time.
+    """Score what sees no person, as `score_models` scores models, without options at test time.
+
+    That are the baselines, and where pictures of one place are compared (`folder/tracks` and
+    `folder/registered`) each model with the person blanked.
 
     Args:
         models: See `score_models`.
-        dataset: Name of a data set, see `dataset_of`.
-        root: Folder of the data set, see `dataset_of`.
+        data: The data set of each model, as `data_of` reads it.
         choose: See `score_models`.
         group: Group of people to score on.
         trust_code: See `Embedder.open`.
@@ -203,13 +239,15 @@ def score_controls(
     Raises:
         VireidError: What `score_all` raises.
     """
-    data = _data_of(_each(models), dataset, root, trust_code=trust_code)
     if most is not None and sum(len(found.groups[group]) for found in data) > most:
         return []
-    of_splits = [
-        score_each(controls(), found, [p for p in choose(found) if p.test_time == "plain"], group)
-        for found in data
-    ]
+    of_splits = []
+    for model, found in zip(models_of(models), data, strict=True):
+        protocols = [p for p in choose(found) if p.test_time == "plain"]
+        blind: list[EmbedsRecords] = [*controls()]
+        if any(p.registered or p.gap is not None for p in protocols):
+            blind.append(WithoutPerson(Embedder.open(model, trust_code=trust_code)))
+        of_splits.append(score_each(blind, found, protocols, group))
     return [
         joined(of_one, of_one[0].model.name)
         for of_control in zip(*of_splits, strict=True)
@@ -217,15 +255,25 @@ def score_controls(
     ]
 
 
-def _each(models: Sequence[str]) -> list[str]:
+def models_of(models: Sequence[str]) -> list[str]:
+    """Return each model, where a folder may hold those of a data set's splits."""
     return [model for given in models for model in models_in(given)]
 
 
-def _data_of(
-    models: Sequence[str], dataset: str | None, root: Path | None, *, trust_code: bool
+def data_of(
+    models: Sequence[str],
+    dataset: str | None = None,
+    root: Path | None = None,
+    *,
+    trust_code: bool = False,
 ) -> list[Dataset]:
-    """Return the data set of each model."""
-    data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in models]
+    """Read the data set of each model; see `score_models` and `dataset_of`.
+
+    Raises:
+        VireidError: It cannot be read, or several are not the splits of one.
+    """
+    each = models_of(models)
+    data = [dataset_of(model, dataset, root, trust_code=trust_code) for model in each]
     _check_splits(data)
     return data
 
@@ -249,6 +297,7 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
         first,
         protocol=replace(first.protocol, trial_numbers=tuple(trial.number for trial in trials)),
         trials=trials,
+        queries=_together_queries([each.queries for each in scores]),
         dataset=replace(
             first.dataset,
             fingerprint=" ".join(each.dataset.fingerprint for each in scores),
@@ -265,6 +314,11 @@ def joined(scores: Sequence[Scores], name: str) -> Scores:
             precision=_together([model.precision for model in models]) or first.model.precision,
         ),
     )
+
+
+def _together_queries(each: Sequence[QueryScores | None]) -> QueryScores | None:
+    known = [queries for queries in each if queries is not None]
+    return reduce(QueryScores.beside, known) if len(known) == len(each) else None
 
 
 def _together(precisions: Sequence[str | None]) -> str | None:
@@ -335,7 +389,8 @@ def _check_is_there(root: str, model: str, recipe: Path) -> None:
         )
 
 
-def _scored(embedder: EmbedsRecords) -> ScoredModel:
+def scored_model(embedder: EmbedsRecords) -> ScoredModel:
+    """Return a model as results name it."""
     common = ScoredModel(
         embedder.name, embedder.fingerprint, embedder.checkpoint, embedder.learnt_on
     )
@@ -366,12 +421,42 @@ def _scores(
     dataset: ScoredDataset,
     model: ScoredModel,
 ) -> Scores:
+    means = None
+    if protocol.test_time_centre == "camera":
+        means = _means(drawn, embeddings, mirrored, protocol.test_time_flip)
+    rankings = [_rank(trial, protocol, embeddings, mirrored, means) for trial in drawn]
     return Scores(
         protocol=replace(protocol, trial_numbers=tuple(trial.number for trial in drawn)),
-        trials=tuple(_score_trial(trial, protocol, embeddings, mirrored) for trial in drawn),
+        trials=tuple(_of_trial(*pair) for pair in zip(drawn, rankings, strict=True)),
         dataset=dataset,
         model=model,
+        queries=_of_queries(drawn, rankings),
     )
+
+
+def _of_queries(drawn: Sequence[Trial], rankings: Sequence[RankingScores]) -> QueryScores:
+    """Return what each query has scored, over all trials."""
+    places: dict[ImageRecord, int] = {}
+    for trial in drawn:
+        for record in trial.queries:
+            places.setdefault(record, len(places))
+    counts = np.zeros(len(places), np.int64)
+    sums = {name: np.zeros(len(places)) for name in METRICS}
+    for trial, ranking in zip(drawn, rankings, strict=True):
+        own = np.array([places[trial.queries[place]] for place in ranking.valid])
+        counts[own] += 1
+        for name, values in _of_each(ranking).items():
+            sums[name][own] += values
+    valid = np.flatnonzero(counts)
+    people = np.array([record.identity for record in places])
+    metrics = {name: total[valid] / counts[valid] for name, total in sums.items()}
+    return QueryScores.of(people[valid], counts[valid], metrics)
+
+
+def _of_each(ranking: RankingScores) -> dict[str, Float[np.ndarray, " v"]]:
+    """Return the metrics of each valid query."""
+    hits = {f"R{k}": (ranking.ranks <= k).astype(np.float64) for k in (1, 5, 10, 20)}
+    return {**hits, "mAP": ranking.average_precisions, "mINP": ranking.inverse_penalties}
 
 
 def _with(dataset: Dataset, group: Group) -> Dataset:
@@ -384,7 +469,7 @@ def _with(dataset: Dataset, group: Group) -> Dataset:
 def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
     """Check that a model is not scored on people that it has learnt from."""
     if group == "validation":
-        _check_validation(dataset, model)
+        check_validation(dataset, model)
     if dataset.trial is not None and model.learnt_on not in (dataset.label, "nothing"):
         raise VireidError(
             f"{model.name} has learnt on {model.learnt_on}, so it cannot be scored on "
@@ -393,7 +478,12 @@ def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
         )
 
 
-def _check_validation(dataset: Dataset, model: ScoredModel) -> None:
+def check_validation(dataset: Dataset, model: ScoredModel) -> None:
+    """Check that a data set has validation people, and that a model has not learnt from them.
+
+    Raises:
+        VireidError: It has none, or the model has.
+    """
     if not dataset.validation:
         raise VireidError(
             f"{dataset.label} has no validation people; choose settings on a data set that has, "
@@ -425,39 +515,62 @@ def _check_splits(data: Sequence[Dataset]) -> None:
         raise VireidError(f"give one model of each split; these are of {', '.join(labels)}")
 
 
+def _needed(trials: Mapping[Protocol, Sequence[Trial]]) -> dict[ImageRecord, None]:
+    """Return the pictures that some trial needs, each once."""
+    drawn = (trial for of_protocol in trials.values() for trial in of_protocol)
+    return dict.fromkeys(picture for trial in drawn for picture in trial.pictures)
+
+
 def _embed(
     embedder: EmbedsRecords,
     trials: Mapping[Protocol, Sequence[Trial]],
+    shown: Mapping[ImageRecord, ImageRecord],
     *,
     mirrored: bool = False,
 ) -> Embeddings:
-    """Embed every picture that is needed, once."""
-    drawn = [trial for of_protocol in trials.values() for trial in of_protocol]
-    needed = list(dict.fromkeys(picture for trial in drawn for picture in trial.pictures))
+    """Embed every picture that is needed, once; some are shown in place of others."""
+    needed = list(_needed(trials))
+    pictures = [shown.get(record, record) for record in needed]
     if not mirrored:
-        return dict(zip(needed, embedder.embed_records(needed), strict=True))
+        return dict(zip(needed, embedder.embed_records(pictures), strict=True))
     if not isinstance(embedder, Embedder):
         raise VireidError(f"{embedder.name} cannot be averaged over flips; only models can")
-    vectors = embedder.embed_records(needed, mirrored=True)
+    vectors = embedder.embed_records(pictures, mirrored=True)
     return dict(zip(needed, vectors, strict=True))
 
 
-def _score_trial(
-    trial: Trial, protocol: Protocol, embeddings: Embeddings, mirrored: Embeddings
-) -> TrialScores:
+def _means(
+    drawn: Sequence[Trial], embeddings: Embeddings, mirrored: Embeddings, flip: Flip
+) -> Means:
+    """Return the means of cameras, over all that the trials hold."""
+    trial_of = {r: trial for trial in drawn for r in (*trial.queries, *trial.gallery)}
+    vectors = [_vectors(of, [r], embeddings, mirrored, flip) for r, of in trial_of.items()]
+    return Means.of(np.concatenate(vectors), list(trial_of))
+
+
+def _rank(
+    trial: Trial,
+    protocol: Protocol,
+    embeddings: Embeddings,
+    mirrored: Embeddings,
+    means: Means | None,
+) -> RankingScores:
     queries, gallery = (
         _vectors(trial, records, embeddings, mirrored, protocol.test_time_flip)
         for records in (trial.queries, trial.gallery)
     )
-    if protocol.test_time_centre == "camera":
-        queries, gallery = _centred(queries, trial.queries), _centred(gallery, trial.gallery)
-    ranking = score_ranking(
+    if means is not None:
+        queries, gallery = means.less(queries, trial.queries), means.less(gallery, trial.gallery)
+    return score_ranking(
         _similarity(trial, protocol, queries, gallery),
         _identities(trial.queries),
         _identities(trial.gallery),
         protocol.hidden(trial),
         protocol.cmc,
     )
+
+
+def _of_trial(trial: Trial, ranking: RankingScores) -> TrialScores:
     return TrialScores(
         number=trial.number,
         metrics=_metrics(ranking),
@@ -467,22 +580,6 @@ def _score_trial(
         gallery_identities=len(set(_identities(trial.gallery))),
         gallery_sha256=list_fingerprint(trial.gallery),
     )
-
-
-def _centred(
-    vectors: Float[np.ndarray, "n d"], records: Sequence[ImageRecord]
-) -> Float[np.ndarray, "n d"]:
-    """Return vectors less the mean of their cameras, at length one.
-
-    The only picture of a camera is less the mean of all, or nothing of it would be left.
-    """
-    cameras = np.array([f"{record.modality} {record.camera or ''}" for record in records])
-    centred = vectors.astype(np.float32)
-    for camera in np.unique(cameras):
-        own = cameras == camera
-        centred[own] -= vectors[own].mean(axis=0) if own.sum() > 1 else vectors.mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True).clip(min=1e-12)
-    return np.asarray(centred / lengths)
 
 
 def _similarity(

@@ -43,6 +43,12 @@ class RankingScores:
     queries: int
     valid_queries: int
     """Queries with at least one match that is not hidden from them; the means are over these."""
+    valid: Int[np.ndarray, " v"]
+    """Places of the valid queries among all."""
+    ranks: Int[np.ndarray, " v"]
+    """Rank of each valid query."""
+    average_precisions: Float64[np.ndarray, " v"]
+    inverse_penalties: Float64[np.ndarray, " v"]
 
     def rank(self, k: int) -> float:
         """Return CMC(k), which is 1 beyond the end of the curve."""
@@ -92,6 +98,7 @@ def score_ranking(
     order = np.argsort(person_of_picture, kind="stable")
     columns = _Columns(positions=order, people=person_of_picture[order])
     person_of_query = _index_in(people, query_identities)
+    parts = _chunks(*similarity.shape)
     chunks = [
         _score_queries(
             np.take(similarity[rows], order, axis=1),
@@ -100,9 +107,12 @@ def score_ranking(
             person_of_query[rows],
             cmc,
         )
-        for rows in _chunks(*similarity.shape)
+        for rows in parts
     ]
-    ranks, average_precisions, inverse_penalties = map(np.concatenate, zip(*chunks, strict=True))
+    places, ranks, average_precisions, inverse_penalties = map(
+        np.concatenate, zip(*chunks, strict=True)
+    )
+    starts = np.repeat([rows.start for rows in parts], [len(chunk[0]) for chunk in chunks])
     if not len(ranks):
         raise VireidError(
             f"none of the {len(query_identities)} queries has a match among the "
@@ -116,6 +126,10 @@ def score_ranking(
         mean_inp=float(inverse_penalties.mean()),
         queries=len(query_identities),
         valid_queries=len(ranks),
+        valid=places + starts,
+        ranks=ranks,
+        average_precisions=average_precisions,
+        inverse_penalties=inverse_penalties,
     )
 
 
@@ -129,8 +143,13 @@ class _Columns:
     """Person on each picture, numbered 0, 1, ...; rises from left to right."""
 
 
-_Scored = tuple[Int[np.ndarray, " v"], Float64[np.ndarray, " v"], Float64[np.ndarray, " v"]]
-"""Rank, AP and INP of the valid queries."""
+_Scored = tuple[
+    Int[np.ndarray, " v"],
+    Int[np.ndarray, " v"],
+    Float64[np.ndarray, " v"],
+    Float64[np.ndarray, " v"],
+]
+"""Place, rank, AP and INP of the valid queries."""
 
 
 def _chunks(queries: int, pictures: int) -> list[slice]:
@@ -210,13 +229,14 @@ def _identity_ranks(
 def _score_sorted(
     keys: UInt64[np.ndarray, "q g"], identity_ranks: Int[np.ndarray, " q"] | None
 ) -> _Scored:
-    """Return rank, AP and INP of the valid queries, from sorted keys."""
+    """Return place, rank, AP and INP of the valid queries, from sorted keys."""
     # One entry for each match, by query, then by rank; queries without a match have none.
     query, column = np.divmod(np.flatnonzero((keys & np.uint64(1)).astype(bool)), keys.shape[1])
     valid, first, matches = np.unique(query, return_index=True, return_counts=True)
     place = column + 1
     nth_match = np.arange(len(query)) - np.repeat(first, matches) + 1
     return (
+        valid,
         place[first] if identity_ranks is None else identity_ranks[valid],
         np.bincount(query, nth_match / place, minlength=len(keys))[valid] / matches,
         matches / place[first + matches - 1],

@@ -35,12 +35,15 @@ class Offer:
     """Gallery cameras by mode, where they depend on it."""
     cameras: Mapping[Modality, tuple[str, ...]] = field(default_factory=dict)
     """Cameras of each spectrum, where queries and gallery come from some cameras only."""
+    every_removal: bool = False
+    """Whether all values of `removal` are scored unless one is asked for."""
     of_tracklets: bool = False
     """Whether queries and gallery are tracklets, of which some frames may be embedded."""
 
 
 _BOTH_WAYS: tuple[Direction, ...] = ("visible-to-infrared", "infrared-to-visible")
 _TEN = tuple(range(10))
+_FOUR = tuple(f"cam{number}" for number in range(1, 5))
 _SYSU = Protocol(
     id="sysu/official",
     dataset="SYSU-MM01 and its layout",
@@ -130,6 +133,19 @@ OFFERED: Mapping[str, Offer] = {
         {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")},
         of_tracklets=True,
     ),
+    **{
+        f"rgbnt201/{kind}": Offer(
+            replace(
+                _WHOLE, id=f"rgbnt201/{kind}", dataset="RGBNT201", removal="same-id-and-moment"
+            ),
+            {"direction": _BOTH_WAYS, "removal": ("same-id-and-moment", "same-id-and-camera")},
+            cameras={
+                Modality.VISIBLE: _FOUR,
+                Modality.INFRARED: tuple(f"{camera} {kind}" for camera in _FOUR),
+            },
+        )
+        for kind in ("thermal", "near")
+    },
     "folder/cross-spectrum": Offer(
         _WHOLE, {"direction": _BOTH_WAYS, "removal": ("none", "same-id-and-camera")}
     ),
@@ -146,6 +162,22 @@ OFFERED: Mapping[str, Offer] = {
         ),
         {"direction": ("infrared-to-visible", "visible-to-infrared")},
     ),
+    "folder/registered": Offer(
+        replace(
+            _WHOLE,
+            id="folder/registered",
+            dataset="people in both spectra at one instant: a smoke test",
+            draw="py-seed",
+            trial_numbers=_TEN,
+            removal="other-camera",
+            registered=True,
+        ),
+        {
+            "direction": ("infrared-to-visible", "visible-to-infrared"),
+            "removal": ("other-camera", "other-frame"),
+        },
+        every_removal=True,
+    ),
 }
 """Protocols by name; the first of a family is that of its data sets unless another is asked for."""
 FAMILIES: Mapping[str, str] = {
@@ -155,6 +187,7 @@ FAMILIES: Mapping[str, str] = {
     "llcm": "llcm",
     "hitsz_vcm": "vcm",
     "bupt_campus": "bupt-campus",
+    "rgbnt201": "rgbnt201",
     "folder": "folder",
 }
 """Beginning of the names of a data set's protocols, by data set."""
@@ -246,21 +279,25 @@ def choose(
     _check_offered("protocol", name, OFFERED)
     _check_family(dataset, name)
     asked = {"mode": mode, "shot": shot, "direction": direction}
-    values = [
+    values: list[tuple[str | None, ...]] = [
         OFFERED[name].choices.get(option, (None,)) if value == "both" else (value,)
         for option, value in asked.items()
     ]
+    offer = OFFERED[name]
+    values.append(
+        offer.choices["removal"] if offer.every_removal and removal is None else (removal,)
+    )
     return [
         find(
             name,
             each_mode,
             each_shot,
             direction=each_way,
-            removal=removal,
+            removal=each_removal,
             frames=frames,
             gap=gap,
         )
-        for each_mode, each_shot, each_way in product(*values)
+        for each_mode, each_shot, each_way, each_removal in product(*values)
     ]
 
 

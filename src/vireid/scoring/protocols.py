@@ -28,7 +28,16 @@ Video. Queries and galleries are tracklets; the embedding of one is the mean of 
 length again. `vcm/tracklets` (https://github.com/VCM-project233/MITML), `bupt-campus/tracklets`
 (https://github.com/dyhBUPT/BUPTCampus, lists query.txt and gallery.txt).
 
+RGBNT201. `rgbnt201/thermal` and `rgbnt201/near`: all test pictures of one spectrum are searched for
+among all of the other (https://github.com/ziwang1121/IEEE, issue 4). Its pictures are taken at one
+instant in all spectra, so the query's own instant is hidden, which published code may not do.
+
 `folder/cross-spectrum`: anyone's own pictures; all of one spectrum among all of the other.
+
+`folder/registered`: a smoke test on pictures of one instant in both spectra, brought to one height
+(see `registered`). One instant of each person is drawn in each trial, and searched for among the
+people of the same camera, which stands still: then the place names nobody. Beside it, among the
+people of the same frame.
 
 `folder/tracks`: people who were followed through videos. A picture is searched for among one
 picture of each person and camera, drawn anew in each trial; one of the same person from less than
@@ -51,13 +60,22 @@ from vireid.records import ImageRecord, Modality, moment
 from vireid.scoring.metrics import CmcVariant
 from vireid.scoring.permutations import check_permutation, read_permutations
 from vireid.scoring.re_ranking import KReciprocal
+from vireid.scoring.registered import Pairs, pairs_of
 from vireid.scoring.tracklets import frames_of_tracklets
 
 Mode = Literal["all", "indoor"]
 Shot = Literal["single", "multi"]
 Direction = Literal["infrared-to-visible", "visible-to-infrared"]
 Draw = Literal["official", "py-seed", "full", "split"]
-Removal = Literal["same-room", "same-id-and-camera", "same-id-and-instant", "none"]
+Removal = Literal[
+    "same-room",
+    "same-id-and-camera",
+    "same-id-and-instant",
+    "same-id-and-moment",
+    "other-camera",
+    "other-frame",
+    "none",
+]
 Centre = Literal["none", "camera"]
 Flip = Literal["none", "mean", "sum", "concatenation"]
 
@@ -114,7 +132,8 @@ class Protocol:
     """Rows of the permutations, seeds, or numbers of splits."""
     removal: Removal
     """Gallery pictures hidden from a query: those of cameras in its own room, those of its own
-    person under its own camera or from the same instant, or none."""
+    person under its own camera or from the same instant or moment, those of other cameras or other
+    frames than its own, or none."""
     usual_removal: Removal | None = None
     """The usual `removal` of the protocol of this name, if this one has another."""
     hidden_cameras: tuple[tuple[str, str], ...] = ()
@@ -123,6 +142,9 @@ class Protocol:
     """Seconds that make another instant, where pictures of one instant are hidden."""
     single_frames: bool = False
     """Whether each frame of a tracklet stands for itself."""
+    registered: bool = False
+    """Whether queries and gallery are pairs of pictures of one instant, made alike in all but the
+    person; see `registered`."""
     frames: int | None = None
     """Number of frames of a tracklet to embed, evenly spaced from its first on; None: all."""
     cmc: CmcVariant
@@ -133,7 +155,8 @@ class Protocol:
     """How the embeddings of a picture and its mirror image become one; see `evaluation`."""
     test_time_centre: Centre = "none"
     """Whether the mean embedding of its camera is subtracted from each embedding, and the rest
-    brought to length one. Means are over the pictures of a trial, and need no labels."""
+    brought to length one. Means are over the pictures of all trials, and need no labels; see
+    `vireid.models.centring`."""
     re_ranking: KReciprocal | None = None
 
     @property
@@ -155,7 +178,9 @@ class Protocol:
         if self.drawn == "queries":
             return "published as visible-to-infrared"
         said = [f"{self.mode} {self.shot}" if self.mode else self.direction]
-        if self.usual_removal:
+        if self.registered:
+            said.append(f"among its own {self.removal.removeprefix('other-')}")
+        elif self.usual_removal:
             said.append("nothing hidden" if self.removal == "none" else f"hiding {self.removal}")
         if self.gap is not None:
             said.append(f"{self.gap:g} s apart")
@@ -170,6 +195,11 @@ class Protocol:
             return (
                 f"{self.id} is for reproducing published numbers only: drawn infrared pictures are "
                 "searched for among all visible ones; never compare it with llcm/two-way",
+            )
+        if self.registered:
+            return (
+                f"{self.id} is a smoke test and no re-identification: pairs of one instant share "
+                "pose, outline and place",
             )
         if self.draw == "split" and len(self.trial_numbers) < 10:
             said = ", ".join(map(str, self.trial_numbers))
@@ -192,6 +222,8 @@ class Protocol:
                 left.
         """
         records = [record for part in _parts(dataset) for record in part]
+        if self.registered:
+            return tuple(self._of_one_instant_each(pairs_of(records)))
         frames = (
             {record: (record,) for record in records}
             if self.single_frames
@@ -218,25 +250,37 @@ class Protocol:
                 )
         return tuple(drawn)
 
+    def _of_one_instant_each(self, pairs: Pairs) -> Iterator[Trial]:
+        """Yield trials of one instant of each person, drawn by the trial's number."""
+        query, gallery = self.modalities
+        for number in self.trial_numbers:
+            generator = random.Random(number)
+            drawn = [generator.choice(pairs[person]) for person in sorted(pairs)]
+            searching, searched = (tuple(pair[m] for pair in drawn) for m in (query, gallery))
+            yield Trial(number, searching, searched)
+
     def hidden(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
         """Return a matrix that is true where a gallery picture is hidden from a query."""
         hidden = self.hidden_by_camera(trial)
         if self.removal == "same-id-and-camera":
             query_cameras, gallery_cameras = _cameras(trial)
-            queries = np.array([record.identity for record in trial.queries])[:, None]
-            gallery = np.array([record.identity for record in trial.gallery])
             same_camera = (query_cameras == gallery_cameras) & (query_cameras != "")
-            hidden |= same_camera & (queries == gallery)
+            hidden |= same_camera & _same(trial, "identity")
         if self.removal == "same-id-and-instant":
             hidden |= self._of_one_instant(trial)
+        if self.removal in ("other-camera", "other-frame"):
+            hidden |= ~_same(trial, "camera")
+        if self.removal == "other-frame":
+            hidden |= ~_same(trial, "moment")
+        if self.removal == "same-id-and-moment":
+            hidden |= _same(trial, "identity") & _same(trial, "moment")
         return hidden
 
     def _of_one_instant(self, trial: Trial) -> Bool[np.ndarray, "q g"]:
         """Return where both pictures show one person less than the gap apart."""
-        people, others = ([r.identity for r in of] for of in (trial.queries, trial.gallery))
         times, other_times = (_seconds(of) for of in (trial.queries, trial.gallery))
         near = np.abs(times[:, None] - other_times) < (self.gap or 0)
-        return np.asarray(near & (np.array(people)[:, None] == np.array(others)))
+        return np.asarray(near & _same(trial, "identity"))
 
     def _check_times(self, records: Sequence[ImageRecord]) -> None:
         """Check that every picture says when it was taken, where that decides what is hidden."""
@@ -328,6 +372,13 @@ def _cameras(trial: Trial) -> tuple[Shaped[np.ndarray, "q 1"], Shaped[np.ndarray
     """Return the cameras of queries and gallery; empty strings where unknown."""
     queries = np.array([record.camera or "" for record in trial.queries])[:, None]
     return queries, np.array([record.camera or "" for record in trial.gallery])
+
+
+def _same(trial: Trial, field: str) -> Bool[np.ndarray, "q g"]:
+    """Return where query and gallery picture have the same value in a field, which is known."""
+    queries, gallery = ([getattr(r, field) for r in of] for of in (trial.queries, trial.gallery))
+    known = np.array([value is not None for value in queries])
+    return np.asarray(known[:, None] & (np.array(queries)[:, None] == np.array(gallery)))
 
 
 def _seconds(records: Sequence[ImageRecord]) -> Shaped[np.ndarray, " n"]:

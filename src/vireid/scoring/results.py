@@ -35,6 +35,8 @@ FORMAT = 3
 """Format of `scores.json`."""
 READ = (2, 3)
 """Formats that can be read; in 2 the group was called people."""
+CONTROLS = "controls.json"
+"""File of the scores of what learns nothing, beside those of a model."""
 FEW = ("R1", "mAP")
 """Metrics shown where there are several columns."""
 
@@ -71,6 +73,57 @@ def find(source: str) -> list[Scores]:
         way_out = f"make them: vireid evaluate {source}" if folder.is_dir() else "check the name"
         raise ResultsError(f"there are no results in {path}; {way_out}")
     return read(path)
+
+
+def found_in(sources: Sequence[str]) -> tuple[list[Scores], list[str]]:
+    """Return the results of several sources, and remarks on runs and models that have none.
+
+    Raises:
+        ResultsError: A source is no file and no folder, or damaged.
+    """
+    found: list[Scores] = []
+    missing: list[str] = []
+    for source in sources:
+        folder = folder_of(source)
+        if folder.is_dir() and not (folder / "scores.json").exists():
+            missing.append(f"{source} has no scores; make them: vireid evaluate {source}")
+        else:
+            found += find(source)
+    return found, missing
+
+
+def controls_of(sources: Sequence[str]) -> list[Scores]:
+    """Return the scores of what learns nothing that stand beside results, each once.
+
+    Raises:
+        ResultsError: There are none.
+    """
+    folders = [folder_of(source) for source in sources]
+    places = {folder if folder.is_dir() else folder.parent for folder in folders}
+    found = {
+        _identity(each): each
+        for place in sorted(places)
+        if (place / CONTROLS).exists()
+        for each in read(place / CONTROLS)
+    }
+    if not found:
+        raise ResultsError(
+            f"no {CONTROLS} stands beside these results; make one: vireid evaluate MODEL --controls"
+        )
+    return list(found.values())
+
+
+def of_protocols(results: Sequence[Scores], named: Sequence[str]) -> list[Scores]:
+    """Return the results whose key holds one of some texts, such as `sysu/official all`.
+
+    Raises:
+        ResultsError: No result does.
+    """
+    kept = [each for each in results if not named or any(name in each.key for name in named)]
+    if not kept:
+        there = "; ".join(dict.fromkeys(each.key for each in results)) or "none"
+        raise ResultsError(f"no result is of {' or '.join(named)}; there are {there}")
+    return kept
 
 
 def kept_in(path: Path) -> list[Scores]:
@@ -132,7 +185,7 @@ class Comparison:
     @property
     def precisions(self) -> str:
         """The precision in which the models were learnt and embedded."""
-        models, names = self._models(), self._names()
+        models, names = self._models(), self.names()
         return precisions({names[row]: model for row, model in models.items()})
 
     def table(self, metrics: Sequence[str] = ()) -> Table:
@@ -154,12 +207,12 @@ class Comparison:
             for metric in metrics:
                 head = f"{letter} {metric}" if several else metric
                 shown.add_column(head, justify="right", no_wrap=True)
-        for model, name in self._names().items():
+        for model, name in self.names().items():
             cells = (_cell(self.rows[model].get(c), m) for c in self.columns for m in metrics)
             shown.add_row(plain(name), *cells)
         return shown
 
-    def _names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         """Return the shortest name of each model that no other has."""
         offered = {row: _names_of(model) for row, model in self._models().items()}
         taken = Counter(name for names in offered.values() for name in names)
@@ -185,14 +238,14 @@ class Comparison:
                 yield f"{a} and {b} do not compare: {told}"
 
     def _learnt_from_few(self) -> Iterator[str]:
-        for model, name in self._names().items():
+        for model, name in self.names().items():
             training = next(iter(self.rows[model].values())).model.training
             if training and training.learnt_from == "train":
                 yield f"{name} has learnt from {training} only"
 
     def _within_noise(self) -> Iterator[str]:
         """Yield differences from the best that another draw of galleries could reverse."""
-        names = self._names()
+        names = self.names()
         for letter in self.columns:
             scored = {m: row[letter] for m, row in self.rows.items() if letter in row}
             for metric in FEW:

@@ -8,14 +8,17 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from jaxtyping import Float, Int
 from msgspec import Meta
 
 from vireid import __version__
 from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.documents import Count
+from vireid.files.packed import packed, unpacked
 from vireid.models.card import Training
-from vireid.scoring import METRICS
+from vireid.scoring import METRICS, statistics
 from vireid.scoring.protocols import Protocol
 
 Group = Literal["test", "validation"]
@@ -78,6 +81,73 @@ class TrialScores:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryScores:
+    """What each query has scored: means over the trials in which it has a match.
+
+    Arrays are packed, as there are thousands of queries; two results of one column have the same
+    queries in the same order.
+    """
+
+    count: Annotated[int, Meta(ge=1, le=2**24)]
+    people: str
+    """Identities, as packed int32."""
+    trials: str
+    """Number of trials in which each query has a match, as packed uint16."""
+    metrics: Mapping[str, str]
+    """By name, as packed float32."""
+
+    @classmethod
+    def of(
+        cls,
+        people: Int[np.ndarray, " q"],
+        trials: Int[np.ndarray, " q"],
+        metrics: Mapping[str, Float[np.ndarray, " q"]],
+    ) -> "QueryScores":
+        """Pack what queries have scored."""
+        return cls(
+            count=len(people),
+            people=packed(people, "int32"),
+            trials=packed(trials, "uint16"),
+            metrics={name: packed(values, "float32") for name, values in metrics.items()},
+        )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be unpacked."""
+        self.identities()
+        self.weights()
+        for name in self.metrics:
+            self.values(name)
+
+    def identities(self) -> Int[np.ndarray, " q"]:
+        """Return the person of each query."""
+        found: Int[np.ndarray, " q"] = unpacked(self.people, "int32", (self.count,))
+        return found
+
+    def weights(self) -> Float[np.ndarray, " q"]:
+        """Return the number of trials in which each query has a match."""
+        found: Float[np.ndarray, " q"] = unpacked(self.trials, "uint16", (self.count,)).astype(
+            float
+        )
+        return found
+
+    def values(self, metric: str) -> Float[np.ndarray, " q"]:
+        """Return the mean of a metric over these trials, for each query."""
+        found: Float[np.ndarray, " q"] = unpacked(self.metrics[metric], "float32", (self.count,))
+        return found.astype(np.float64)
+
+    def beside(self, other: "QueryScores") -> "QueryScores":
+        """Return these queries and those of another split."""
+        return QueryScores.of(
+            np.concatenate([self.identities(), other.identities()]),
+            np.concatenate([self.weights(), other.weights()]).astype(np.int64),
+            {
+                name: np.concatenate([self.values(name), other.values(name)])
+                for name in self.metrics
+            },
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """Scores of one model under one protocol: all trials, and what has to be told with them."""
 
@@ -86,6 +156,8 @@ class Scores:
     dataset: ScoredDataset
     model: ScoredModel
     version: str = __version__
+    queries: QueryScores | None = None
+    """What each query has scored; None in files of former versions."""
 
     @property
     def key(self) -> str:
@@ -118,6 +190,21 @@ class Scores:
             "pictures": self.dataset.fingerprint,
             "galleries": hashlib.sha256(galleries.encode()).hexdigest()[:16],
         }
+
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        """Return the 95 % interval of a mean over people like these (bootstrap).
+
+        None where the queries' scores are not known, or there is one person.
+        """
+        if self.queries is None:
+            return None
+        return statistics.interval(
+            statistics.by_person([self.queries.values(metric)], *self._of_people())
+        )
+
+    def _of_people(self) -> tuple[Float[np.ndarray, " q"], Int[np.ndarray, " q"]]:
+        assert self.queries is not None
+        return self.queries.weights(), self.queries.identities()
 
     def draw_error(self, metric: str) -> float | None:
         """Return the error of a mean by the choice of galleries, sd / sqrt(trials).
@@ -163,6 +250,7 @@ class Scores:
             "min": {name: min(self._of_trials(name)) for name in METRICS},
             "max": {name: max(self._of_trials(name)) for name in METRICS},
             "trials": [asdict(trial) for trial in self.trials],
+            "queries": self.queries and asdict(self.queries),
         }
 
     def _of_trials(self, metric: str) -> list[float]:

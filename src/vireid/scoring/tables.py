@@ -7,7 +7,11 @@ from rich.table import Table
 
 from vireid.console import plain
 from vireid.scoring import METRICS
+from vireid.scoring.baselines import WITHOUT_PERSON
 from vireid.scoring.scores import ScoredModel, Scores
+
+WITH_INTERVAL = ("R1", "mAP")
+"""Metrics that are shown with their interval over people."""
 
 
 def tables(scores: Sequence[Scores]) -> list[Table]:
@@ -75,6 +79,14 @@ def _two_metrics(scores: Scores | None) -> str:
 def _not_above(rows: Mapping[str, Mapping[str, Scores]], controls: Collection[str]) -> list[str]:
     """Say which models are not above everything that learns nothing."""
     told = []
+    for blind in (name for name in rows if name.endswith(WITHOUT_PERSON)):
+        ring = rows.get("edges of background", {})
+        for variant, scores in rows[blind].items():
+            if variant in ring and scores.mean["R1"] > ring[variant].mean["R1"]:
+                told.append(
+                    f"{variant}: {blind}, finds more than edges of background: part of what it "
+                    "finds is the place"
+                )
     for name in (name for name in rows if name not in controls):
         for variant, scores in rows[name].items():
             others = ((rows[c][variant].mean["R1"], c) for c in controls if variant in rows[c])
@@ -100,9 +112,16 @@ def _head(scores: Scores) -> dict[str, str]:
 def _cells(scores: Scores) -> list[str]:
     sd = scores.sd
     return [
-        f"{100 * scores.mean[name]:.1f}" + (f"±{100 * sd[name]:.1f}" if sd else "")
+        f"{100 * scores.mean[name]:.1f}"
+        + (f"±{100 * sd[name]:.1f}" if sd else "")
+        + (_interval(scores, name) if name in WITH_INTERVAL else "")
         for name in METRICS
     ]
+
+
+def _interval(scores: Scores, metric: str) -> str:
+    found = scores.interval(metric)
+    return f"\n[{100 * found[0]:.1f}, {100 * found[1]:.1f}]" if found else ""
 
 
 def _learnt(scores: Sequence[Scores]) -> set[str]:
@@ -152,6 +171,14 @@ def _done_in(done: str, precision_of: Mapping[str, str]) -> list[str]:
     return [f"{done} in " + ", in ".join(f"{p} ({', '.join(of)})" for p, of in names.items())]
 
 
+def _people(scores: Sequence[Scores]) -> list[str]:
+    known = {
+        len(set(each.queries.identities().tolist())) for each in scores if each.queries is not None
+    }
+    people = " or ".join(map(str, sorted(known)))
+    return [f"in brackets: 95 % interval over people like these {people}"] if known else []
+
+
 def _caption(scores: Sequence[Scores]) -> list[str]:
     trials = sorted({len(each.trials) for each in scores})
     of_several = f"mean ± standard deviation over {' or '.join(map(str, trials))} trials"
@@ -160,6 +187,7 @@ def _caption(scores: Sequence[Scores]) -> list[str]:
     notes = sorted({note for each in scores for note in each.protocol.notes} | _learnt(scores))
     return [
         f"percent, {'one trial' if trials == [1] else of_several}; {checkpoints}",
+        *_people(scores),
         precisions({each.model.name: each.model for each in scores}),
         *_matched(scores),
         *notes,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vireid.records import ImageRecord
+from vireid.records import ImageRecord, spread
 from vireid.types.arrays import Vector
 
 
@@ -28,8 +28,7 @@ def frames_of_tracklets(
 def _spaced(frames: Sequence[ImageRecord], count: int | None) -> tuple[ImageRecord, ...]:
     if count is None or count >= len(frames):
         return tuple(frames)
-    places = np.linspace(0, len(frames), count, endpoint=False, dtype=int)
-    return tuple(frames[place] for place in places)
+    return tuple(spread(frames, count))
 
 
 def mean_vector(vectors: Sequence[Vector]) -> Vector:

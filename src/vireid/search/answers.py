@@ -22,15 +22,19 @@ from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import Address, exists
 from vireid.gallery.notes import Source
 from vireid.models import trusted
+from vireid.models.calibration import in_percent
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
-from vireid.search.hits import Combination, Grouping, found
+from vireid.search.chances import Calibrated, Chances
+from vireid.search.hits import Combination, Grouping, found, mean_of
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
-from vireid.types.arrays import Queries
+from vireid.search.ranking import BY_SIMILARITY, Ranking
+from vireid.search.tracklets import Tracklets, Weighing
+from vireid.types.arrays import Queries, Vectors
 from vireid.video.doubts import doubts_about
 
 SCHEMA = 2
@@ -139,12 +143,20 @@ class Answer:
     """Groups of pictures of which only the best hit is shown."""
     centred: bool = False
     """Whether the means of cameras were subtracted."""
+    frames: Weighing | None = None
+    """What counted of each tracklet, where tracklets were searched."""
+    nobody: float | None = None
+    """Chance that no picture searched shows the person; None where the model is not calibrated."""
+    cautions: tuple[str, ...] = ()
+    """Reasons not to rely on the chances."""
+    ranking: Ranking = BY_SIMILARITY
+    """How hits were ranked beyond similarity."""
 
     @property
     def caveats(self) -> list[str]:
         """What a person needs to know to judge the hits."""
         of_model = f"{self.model.name}: {self.model.caveat}" if self.model.caveat else None
-        return [caveat for caveat in (self.caveat, of_model) if caveat]
+        return [*(caveat for caveat in (self.caveat, of_model) if caveat), *self.cautions]
 
     @property
     def query(self) -> Query:
@@ -168,31 +180,54 @@ class Answer:
             "camera": cameras[0] if len(cameras) == 1 else None,
             "filters": filters_as_dict(self.filters),
             "grouped_by": self.by,
+            "frames_count_by": self.frames,
             "centred": self.centred,
+            "ranking": str(self.ranking),
+            "nobody": None if self.nobody is None else round(self.nobody, 6),
+            "cautions": list(self.cautions),
             "hits": [
-                {"rank": h.rank, "similarity": round(h.similarity, 6), **h.record.as_dict()}
-                for h in self.hits
+                {**_hit_as_dict(hit), "frames": [_hit_as_dict(each) for each in hit.frames]}
+                if hit.frames
+                else _hit_as_dict(hit)
+                for hit in self.hits
             ],
         }
 
     def as_table(self) -> Table:
         """Return the table for people."""
         table = Table(title=plain(self.title, style="table.title"), title_justify="left")
-        for heading in ("rank", "similarity", "person"):
+        has_chances = any(hit.probability is not None for hit in self.hits)
+        for heading in ("rank", "similarity", *(["chance"] if has_chances else []), "person"):
             table.add_column(heading, justify="right")
         has_times = any(hit.record.time for hit in self.hits)
-        for heading in ("camera", "spectrum", *(["time"] if has_times else []), "picture"):
+        has_frames = any(hit.frames for hit in self.hits)
+        if has_frames:
+            table.add_column("frames", justify="right")
+        what = "best frame" if has_frames else "picture"
+        for heading in ("camera", "spectrum", *(["time"] if has_times else []), what):
             table.add_column(heading, overflow="fold")
         for hit in self.hits:
             r = hit.record
             time = [f"{r.time:%Y-%m-%d %H:%M:%S}" if r.time else ""] if has_times else []
             who = "" if r.who is None else str(r.who)
             about = (shortened(who), shortened(r.camera or ""), r.modality.value, *time, r.shown())
-            cells = (str(hit.rank), f"{hit.similarity:.3f}", *about)
+            frames = [str(len(hit.frames))] if has_frames else []
+            chance = [_chance(hit)] if has_chances else []
+            numbers = (str(hit.rank), f"{hit.similarity:.3f}", *chance)
+            cells = (*numbers, about[0], *frames, *about[1:])
             table.add_row(*map(plain, cells))
-        if not self.hits:
-            table.caption = plain(f"nobody is {self.filters.min_similarity} similar or more")
+        told = [] if self.hits else [f"nobody is {self.filters.min_similarity} similar or more"]
+        told += [self.nobody_in_words] if self.nobody is not None else []
+        if told:
+            table.caption = plain(*told)
         return table
+
+    @property
+    def nobody_in_words(self) -> str:
+        """One line on whether the person is there at all; empty where the chance is unknown."""
+        if self.nobody is None:
+            return ""
+        return f"chance that nobody here is the person: {in_percent(self.nobody)}"
 
     @property
     def title(self) -> str:
@@ -202,7 +237,10 @@ class Answer:
         if len(self.queries) > 1:
             asked = f"{len(self.queries)} pictures of one person ({self.combined})"
         best = f", the best of each {self.by}" if self.by else ""
-        return f"{asked} among {among} in {Path(self.gallery).name}{best}"
+        if self.frames and self.frames != "best":
+            best = f", tracklets by the {_WORDS[self.frames]} of their frames"
+        ranked = "" if self.ranking == BY_SIMILARITY else f" ({self.ranking})"
+        return f"{asked} among {among} in {Path(self.gallery).name}{best}{ranked}"
 
 
 def index(
@@ -243,6 +281,7 @@ def index(
         try:
             if not isinstance(keep, EllipsisType):
                 gallery.keep = keep
+            _keep_calibration(gallery, embedder)
             path = Path(os.path.abspath(source))  # noqa: PTH100  links keep their names
             pattern = time_pattern or _pattern_of(gallery, path)
             about = Source(path, modality, camera, pattern)
@@ -269,6 +308,14 @@ def index(
     )
 
 
+def _keep_calibration(gallery: Gallery, embedder: Embedder) -> None:
+    """Have a gallery keep its model's calibration, unless it has one of its own."""
+    kept = gallery.calibration
+    is_own = kept is not None and kept.of_gallery
+    if embedder.calibration is not None and not is_own and kept != embedder.calibration:
+        gallery.calibration = embedder.calibration
+
+
 def _pattern_of(gallery: Gallery, source: Path) -> str | None:
     return next((s.time_pattern for s in gallery.sources() if s.path == source), None)
 
@@ -292,6 +339,9 @@ class Searcher:
         """
         gallery.check(embedder)
         self.gallery, self.embedder = gallery, embedder
+        self._tracklets: tuple[object, Tracklets | None] = (None, None)
+        self.calibrated = Calibrated.of(gallery, embedder)
+        """What its similarities are worth; None where the model is not calibrated."""
 
     @classmethod
     def open(
@@ -335,7 +385,9 @@ class Searcher:
         identity: int | None = None,
         combined: Combination = "mean",
         by: Grouping | None = None,
+        frames: Weighing = "mean",
         centred: bool = False,
+        ranking: Ranking = BY_SIMILARITY,
     ) -> Answer:
         """Find a person.
 
@@ -353,10 +405,14 @@ class Searcher:
                 folders name.
             combined: What counts of several queries: their `mean` vector, or for each picture of
                 the gallery the `best` of its similarities.
-            by: Show only the best hit of each `person` or `tracklet`; pictures of which nobody
-                knows that stand for themselves.
+            by: `person` shows only the best hit of each person, `tracklet` answers with tracklets
+                and their frames; pictures of which nobody knows that stand for themselves.
+            frames: What counts of a tracklet: the `mean` of its frames' embeddings, the same by
+                their `quality` (score times sharpness, as `vireid cut` lists them), or the `best`
+                frame.
             centred: Subtract from each vector the mean of its camera's pictures in the gallery;
                 see `Gallery.centred`.
+            ranking: How hits are ranked beyond similarity.
 
         Raises:
             NoPictureError: There is no picture to search.
@@ -365,19 +421,67 @@ class Searcher:
         asked = cast(list[Asked], [*query] if isinstance(query, list | tuple) else [query])
         if not asked:
             raise VireidError("there is no query; give at least one picture")
+        if centred and ranking != BY_SIMILARITY:
+            raise VireidError(
+                "vectors less their cameras' means are not ranked further; leave out "
+                "centring, or expansion and re-ranking"
+            )
         known = tuple(understood(each, query_modality, identity) for each in asked)
         searched = _searched(known[0], filters or Filters(), modality)
-        each = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
+        plain_ones = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
+        each = plain_ones
         if centred:
-            each = [self._centred(*pair) for pair in zip(known, each, strict=True)]
+            each = [self._centred(*pair) for pair in zip(known, plain_ones, strict=True)]
         vectors = np.concatenate(each)
-        hits = found(self.gallery, vectors, top, searched, combined, by, centred=centred)
+        if by == "tracklet" and frames != "best":
+            if ranking != BY_SIMILARITY:
+                raise VireidError(
+                    "means of tracklets are not ranked further; take the best of their frames, or "
+                    "leave out expansion and re-ranking"
+                )
+            queries = mean_of(vectors) if combined == "mean" else vectors
+            least = searched.min_similarity
+            hits = self._among(searched, frames, centred=centred).search(queries, top, least)
+        else:
+            how: Any = {"centred": centred, "ranking": ranking}
+            hits = found(self.gallery, vectors, top, searched, combined, by, **how)
         if not hits and searched.min_similarity is None:
             raise NoPictureError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
-        return Answer(known, hits, *about)
+        weighing = frames if by == "tracklet" else None
+        judged = Chances(hits)
+        if not ranking.expanded:  # which changes what a similarity is worth
+            judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
+        return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
+
+    def _among(self, filters: Filters, frames: Weighing, *, centred: bool) -> Tracklets:
+        """Return the tracklets to search among; those of the last question are remembered."""
+        asked = (self.gallery.version, filters, frames, centred)
+        key, known = self._tracklets
+        if known is None or key != asked:
+            known = Tracklets.of(self.gallery, filters, frames, centred=centred)
+            self._tracklets = (asked, known)
+        return known
+
+    def _judged(
+        self,
+        known: Sequence[Query],
+        hits: tuple[Hit, ...],
+        vectors: Queries,
+        filters: Filters,
+        uncentred: Vectors,
+        *,
+        centred: bool,
+    ) -> Chances:
+        """Return hits with their chances, which are known of single pictures only."""
+        modality = None if isinstance(known[0], TextQuery) else known[0].modality
+        of_tracklets = any(hit.frames for hit in hits)
+        if self.calibrated is None or modality is None or len(known) > 1 or of_tracklets:
+            return Chances(hits)
+        about = (vectors, modality, filters, uncentred)
+        return self.calibrated.judge(hits, *about, centred=centred)
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
         """Return the vector of a query less the mean of its camera, or of its spectrum.
@@ -412,7 +516,9 @@ def search(
     filters: Filters | None = None,
     combined: Combination = "mean",
     by: Grouping | None = None,
+    frames: Weighing = "mean",
     centred: bool = False,
+    ranking: Ranking = BY_SIMILARITY,
     model: str | None = None,
     trust_code: bool = False,
 ) -> list[Answer]:
@@ -431,8 +537,10 @@ def search(
         camera: Camera whose pictures are searched; short for a filter.
         filters: Conditions on the pictures to search.
         combined: What counts of several pictures.
-        by: Show only the best hit of each person or tracklet.
+        by: Show only the best hit of each person, or tracklets.
+        frames: What counts of a tracklet.
         centred: Subtract the means of cameras.
+        ranking: How hits are ranked beyond similarity.
         model: Name of a model; by default the one that filled the gallery.
         trust_code: See `Embedder.open`.
 
@@ -461,7 +569,9 @@ def search(
                 filters,
                 combined=combined,
                 by=by,
+                frames=frames,
                 centred=centred,
+                ranking=ranking,
                 modality=modality,
                 query_modality=query_modality,
                 identity=identity,
@@ -556,6 +666,19 @@ def _named(query: Query) -> str:
         return f"“{shortened(query.text)}”"
     name = f" {query.path.name}" if isinstance(query, ImageRecord) else ""
     return f"{query.modality} query{name}" if query.modality else "vector"
+
+
+_WORDS: dict[Weighing, str] = {"mean": "mean", "quality": "mean by quality", "best": "best"}
+
+
+def _hit_as_dict(hit: Hit) -> dict[str, Any]:
+    chance = None if hit.probability is None else round(hit.probability, 6)
+    about = {"rank": hit.rank, "similarity": round(hit.similarity, 6), "probability": chance}
+    return {**about, **hit.record.as_dict()}
+
+
+def _chance(hit: Hit) -> str:
+    return "" if hit.probability is None else in_percent(hit.probability)
 
 
 def _model_as_dict(model: ModelCard) -> dict[str, str | None]:

@@ -68,9 +68,9 @@ class Served:
         with self._lock:
             version = self._searcher.gallery.version
             if version != self._checked and self._is_of_another_model():
-                before, self._searcher = self._searcher, Searcher.open(self.path)
+                # The one before is closed once nobody searches in it any more.
+                self._searcher = Searcher.open(self.path)
                 self.batcher = self._batchers.of(self._searcher.embedder)
-                before.close()
             self._checked = version
             return self._searcher
 
@@ -81,7 +81,7 @@ class Served:
     @property
     def has_probabilities(self) -> bool:
         """Whether hits tell how probable it is that they show the person."""
-        return False
+        return self.searcher.calibrated is not None
 
     def close(self) -> None:
         """Close the gallery."""

@@ -128,7 +128,9 @@ def _found(
         return None, "there is no picture here that the filters let pass"
     kept = [hit for hit in answer.hits if hit.record.key not in own][: question.top]
     ranked = tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
-    return replace(answer, hits=ranked), None
+    # A picture of the gallery is the best hit of itself, which says nothing about others.
+    nobody = None if len(kept) < len(answer.hits[: question.top]) else answer.nobody
+    return replace(answer, hits=ranked, nobody=nobody), None
 
 
 def _document(
@@ -151,7 +153,7 @@ def _document(
         messages.HitDocument(
             rank=hit.rank,
             similarity=round(hit.similarity, 6),
-            probability=getattr(hit, "probability", None),
+            probability=hit.probability and round(hit.probability, 6),
             **served.about(hit.record, roots),
         )
         for hit in (answer.hits if answer else ())
@@ -176,6 +178,7 @@ def _document(
         centred=question.centre,
         hits=hits,
         nobody=messages.Nobody(reason=nothing) if nothing else None,
+        nobody_probability=answer and answer.nobody and round(answer.nobody, 6),
         model=model,
         caveats=caveats,
         took_ms=0.0,

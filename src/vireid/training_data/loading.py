@@ -69,6 +69,7 @@ class PackedTrainingData:
         *,
         root: Path | None = None,
         descriptions: Callable[[], Mapping[int, Mapping[str, Any]]] | None = None,
+        unseen: Callable[[], "PackedTrainingData"] | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -82,6 +83,7 @@ class PackedTrainingData:
             root: Folder of the data set; by default the one that all pictures share.
             descriptions: Returns how people look, by identity; None where the data set does not
                 tell.
+            unseen: Makes the pictures of people who are not learnt from, when they are asked for.
             rank: Number of this process, 0 .. world - 1.
             world: Processes that share every batch.
 
@@ -107,6 +109,8 @@ class PackedTrainingData:
         self.num_identities = len(self._numbering)
         self._data, self._augmentation, self._seed = data, augmentation, seed
         self._descriptions = descriptions
+        self._make_unseen = unseen
+        self._unseen: PackedTrainingData | None = None
         self._rank, self._world = rank, world
 
     def paired(self, people: int, images_each: int) -> Callable[[int], EpochOfBatches[PairedBatch]]:
@@ -203,6 +207,12 @@ class PackedTrainingData:
                 "method learns from; NightWalk tells what people wear"
             )
         return [described[identity] for identity in self._numbering]
+
+    def unseen(self) -> "PackedTrainingData | None":
+        """Return the pictures of people who are not learnt from; None where there are none."""
+        if self._unseen is None and self._make_unseen:
+            self._unseen = self._make_unseen()
+        return self._unseen
 
     def _pictures_of(self, modality: Modality) -> Int[np.ndarray, " all"]:
         pictures = np.concatenate(self._of_each(modality))

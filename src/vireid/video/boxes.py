@@ -140,8 +140,22 @@ def read(path: Path) -> BoxList:
     Raises:
         VireidError: It is not there, is of no such format, or holds no box of a person.
     """
+    found = boxes_of(path)
+    if not found.by_frame:
+        unusable = found.unusable
+        first = f"; the first, {unusable[0].where}: {unusable[0].reason}" if unusable else ""
+        raise VireidError(f"{path} holds no box of a person that can be used{first}; {WAY_OUT}")
+    return found
+
+
+def boxes_of(path: Path) -> BoxList:
+    """Read boxes as `read` does; there may be none of a person.
+
+    Raises:
+        VireidError: It is not there, or is of no such format.
+    """
     try:
-        return _checked(path, _of_folder(path) if path.is_dir() else _of_file(path))
+        return _checked(_of_folder(path) if path.is_dir() else _of_file(path))
     except OSError as error:
         raise VireidError(f"{path} {what_is_wrong(path, error)}; {WAY_OUT}") from error
 
@@ -190,7 +204,7 @@ def _of_folder(path: Path) -> Iterator[ListedBox | Unusable]:
     return (box for each in found for box in _in_yolo(each, path))
 
 
-def _checked(path: Path, boxes: Iterable[ListedBox | Unusable]) -> BoxList:
+def _checked(boxes: Iterable[ListedBox | Unusable]) -> BoxList:
     """Group boxes by frame; what cannot be used is told."""
     by_frame: dict[FrameName, list[ListedBox]] = {}
     unusable = list[Unusable]()
@@ -203,9 +217,6 @@ def _checked(path: Path, boxes: Iterable[ListedBox | Unusable]) -> BoxList:
             unusable.append(Unusable(box.where, reason))
         else:
             by_frame.setdefault(box.frame, []).append(box)
-    if not by_frame:
-        first = f"; the first, {unusable[0].where}: {unusable[0].reason}" if unusable else ""
-        raise VireidError(f"{path} holds no box of a person that can be used{first}; {WAY_OUT}")
     return BoxList({name: tuple(by_frame[name]) for name in by_frame}, tuple(unusable))
 
 

@@ -17,7 +17,7 @@ from vireid.records import Modality
 LIST, LOCK = "people.csv", ".lock"
 COLUMNS = (
     *("path", "modality", "identity", "camera", "tracklet", "time"),
-    *("source", "frame", "seconds", "box", "height", "score", "sharpness"),
+    *("source", "frame", "seconds", "box", "height", "score", "sharpness", "scene", "moment"),
 )
 
 
@@ -39,6 +39,10 @@ class CutOut:
     height: int
     score: float
     sharpness: float
+    scene: str | None = None
+    """Name of the place, where several sources show one."""
+    moment: int | None = None
+    """Number of the instant: pictures of one camera that share it were taken at once."""
 
 
 def read_rows(out: Path) -> list[dict[str, str]]:
@@ -73,7 +77,7 @@ def replace_rows(out: Path, source: str, rows: Sequence[CutOut]) -> None:
         before = read_rows(out)
         others = [row for row in before if row["source"] != source]
         kept = {row.path for row in rows} | {row["path"] for row in others}
-        write_rows(out, [*others, *map(_as_cells, rows)])
+        write_rows(out, [*others, *map(as_cells, rows)])
     for row in before:
         if row["path"] not in kept and _is_a_crop(row["path"]):
             (out / row["path"]).unlink(missing_ok=True)
@@ -94,6 +98,7 @@ def write_rows(out: Path, rows: Sequence[dict[str, str]]) -> None:
     write_whole(out / LIST, text.getvalue().encode())
 
 
-def _as_cells(row: CutOut) -> dict[str, str]:
+def as_cells(row: CutOut) -> dict[str, str]:
+    """Return a line as it stands in the list."""
     cells = {name: "" if value is None else str(value) for name, value in asdict(row).items()}
     return {**cells, "time": row.time.isoformat() if row.time else ""}

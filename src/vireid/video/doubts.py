@@ -5,15 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vireid.pictures import PictureError, picture_of
-from vireid.records import ImageRecord, Modality
+from vireid.records import LEAST_ROWS, ImageRecord, Modality, spread
 from vireid.video.spectrum import GREY, colourfulness
 
 LOOKED_AT = 100
 """Pictures that are looked at, evenly spaced: enough to see what most are like."""
 MOST = 0.5
 """Share of the pictures from which a doubt is told."""
-LEAST_ROWS = 48
-"""Rows below which clothes cannot be told apart."""
 
 
 def doubts_about(records: Sequence[ImageRecord]) -> list[str]:
@@ -22,8 +20,7 @@ def doubts_about(records: Sequence[ImageRecord]) -> list[str]:
     Args:
         records: Pictures; some of them are read.
     """
-    places = np.linspace(0, len(records), min(len(records), LOOKED_AT), endpoint=False, dtype=int)
-    looked = [list(_doubts(records[place])) for place in places]
+    looked = [list(_doubts(record)) for record in spread(records, LOOKED_AT)]
     told = list[str]()
     for doubt, way_out in WAYS_OUT.items():
         count = sum(doubt in each for each in looked)

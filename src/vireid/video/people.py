@@ -21,7 +21,7 @@ from vireid.errors import Interrupted
 from vireid.files.atomic import write_whole
 from vireid.files.locks import locked
 from vireid.progress import tell
-from vireid.records import Modality
+from vireid.records import LEAST_ROWS, Modality
 from vireid.video import boxes as boxes_
 from vireid.video.boxes import BoxList, Detection, Sides
 from vireid.video.crops import BestCrops, Crop, cut_out
@@ -38,8 +38,6 @@ COLOURS_EVERY = 20
 """Frames of which one is looked at for colours, where somebody says that they are visible."""
 JOURNALS = "journal"
 """Folder of what detectors found."""
-LEAST_HEIGHT = 48
-"""Rows below which a person is not cut out: re-identification needs to see clothes."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Wishes:
     tiles: tuple[int, int] = (1, 1)
     crops: int = 8
     """Largest number of crops of a track."""
-    least_height: int = LEAST_HEIGHT
+    least_height: int = LEAST_ROWS
     seconds: float | None = None
     """Time after which a source is left; None for its end."""
     group: str | None = None

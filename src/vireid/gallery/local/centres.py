@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vireid.gallery.local.similarities import Readable, Rows
-from vireid.gallery.store import LEAST_TO_CENTRE, Centre
+from vireid.gallery.store import Centre
+from vireid.models.centring import LEAST_TO_CENTRE
 from vireid.types.arrays import Queries, Vectors
 
 AT_ONCE = 4096

@@ -1,6 +1,6 @@
 """What a format makes of a checkpoint, and what several formats share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,8 @@ class Translation:
     """Whether sentences can be embedded, if the method reads text."""
     fresh: tuple[str, ...] = ()
     """Beginnings of vireid's names of weights that may be missing, as embedding does without."""
+    visible_only: bool = False
+    """Whether it has learnt from visible pictures alone."""
     remarks: tuple[str, ...] = ()
     """What the checkpoint does not tell, and what is taken for granted."""
 
@@ -59,6 +61,18 @@ def renamed(
         if name.startswith(old)
     }
     return {new: state[old] for old, new in names.items()}, frozenset(names)
+
+
+def check_biasless(state: State, names: Sequence[str], code: str) -> None:
+    """Check that the biases of necks are 0, where vireid has none.
+
+    Raises:
+        CannotImportError: One is not.
+    """
+    if any(name in state and bool(state[name].any()) for name in names):
+        raise CannotImportError(
+            f"its neck has a bias that is not 0; {code} keeps it 0, and vireid has none"
+        )
 
 
 def some(names: Iterable[str]) -> str:

@@ -1,21 +1,29 @@
 """AGW, CAJ, DDAG without its part attention: two stems, a shared ResNet-50, a neck."""
 
-from vireid.models.imports._translation import CannotImportError, State, Translation, renamed, some
+from vireid.models.imports._resnet50 import (
+    BLOCKS,
+    STEMS,
+    UNUSED_IN_TWO_STREAMS,
+    layers_of,
+    stems_of,
+)
+from vireid.models.imports._translation import (
+    CannotImportError,
+    State,
+    Translation,
+    check_biasless,
+    renamed,
+    some,
+)
 
 TITLE = "AGW, CAJ, DDAG and others with their two-stream ResNet-50"
 ADDRESS = "https://github.com/mangye16/Cross-Modal-Re-ID-baseline"
 
-STEMS = {"visible_module.visible": "visible", "thermal_module.thermal": "infrared"}
-BLOCKS = {1: 3, 2: 4, 3: 6, 4: 3}
-"""Blocks of ResNet-50, by layer."""
-NON_LOCAL = {1: 0, 2: 2, 3: 3, 4: 0}
-"""Non-local blocks behind the last blocks of each layer."""
-PARTS_OF_NON_LOCAL = {"g.0": "g", "W.0": "out", "W.1": "norm", "theta": "theta", "phi": "phi"}
-UNUSED_PARTS = "parts of three ResNet-50 that AGW's code does not use"
+PARTS = {"g.0": "g", "W.0": "out", "W.1": "norm", "theta": "theta", "phi": "phi"}
+"""Parts of a non-local block."""
 GRAPH_ATTENTION = "DDAG's attention over the pictures of a batch, which it has in training only"
 UNUSED = {
-    **{f"{stem}.{part}": UNUSED_PARTS for stem in STEMS for part in ("layer", "fc.")},
-    **{f"base_resnet.base.{part}.": UNUSED_PARTS for part in ("conv1", "bn1", "fc")},
+    **UNUSED_IN_TWO_STREAMS,
     "bottleneck.bias": "0, as it is not learnt",
     "classifier": "further classifiers, which embedding does not need",
     "attention_": GRAPH_ATTENTION,
@@ -62,20 +70,7 @@ def names(non_local: bool) -> dict[str, str]:
     Args:
         non_local: Whether there are non-local blocks.
     """
-    found = {
-        f"{module}.{part}.": f"trunk.stems.{modality}.{place}."
-        for module, modality in STEMS.items()
-        for place, part in enumerate(("conv1", "bn1"))
-    }
-    for layer, blocks in BLOCKS.items():
-        ahead = f"trunk.shared.{layer - 1}"
-        plain = blocks - (NON_LOCAL[layer] if non_local else 0)
-        for i in range(blocks):
-            # Each of the last blocks is followed by a non-local one.
-            place = i + max(0, i - plain)
-            found[f"base_resnet.base.layer{layer}.{i}."] = f"{ahead}.{place}."
-            for part, own in PARTS_OF_NON_LOCAL.items() if i >= plain else ():
-                found[f"NL_{layer}.{i - plain}.{part}."] = f"{ahead}.{place + 1}.{own}."
+    found = stems_of() | layers_of("base_resnet.base.", non_local=PARTS if non_local else None)
     for part in ("weight", "running_", "num_batches"):
         found[f"bottleneck.{part}"] = f"neck.{part}"
     return {**found, "classifier.weight": "classifier.weight"}
@@ -88,10 +83,7 @@ def _check(state: State, non_local: bool) -> None:
         raise CannotImportError(
             f"it has no {some(missing)}, which the two-stream ResNet-50 of AGW's code has"
         )
-    if "bottleneck.bias" in state and bool(state["bottleneck.bias"].any()):
-        raise CannotImportError(
-            "its neck has a bias that is not 0; AGW's code keeps it 0, and vireid's AGW has none"
-        )
+    check_biasless(state, ["bottleneck.bias"], "AGW's code")
     inner = state["NL_2.0.theta.weight"].shape[0] if non_local else 1
     if inner != 1:
         raise CannotImportError(

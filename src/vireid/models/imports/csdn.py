@@ -49,6 +49,7 @@ SETTINGS = {
     "neck_bias": True,
     "view_colours": "normalised",
     "triplet_weights": "code",
+    "warm_up_from": "floor",
     "tsg_images": "visible and infrared",
     "ife": False,
     "hsa_text": "frozen",

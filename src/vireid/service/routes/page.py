@@ -5,13 +5,14 @@ from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from vireid.service.problems import not_found
 
 PAGE = Path(__file__).parents[1] / "page"
 router = APIRouter(include_in_schema=False)
-files = StaticFiles(directory=PAGE)
+files = GZipMiddleware(StaticFiles(directory=PAGE))
 for kind, suffix in (
     ("text/javascript", ".js"),
     ("image/svg+xml", ".svg"),

@@ -1,0 +1,71 @@
+"""The command calibrate."""
+
+from pathlib import Path
+
+import click
+
+from vireid import console
+from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
+from vireid.errors import VireidError
+
+
+@click.command(
+    epilog=examples(
+        "vireid calibrate runs/agw_sysu-1                      on its validation people",
+        "vireid calibrate stripes --data folder --root people --gallery site.gallery",
+        "vireid calibrate --judgements site.gallery            on its confirmed and rejected hits",
+    ),
+)
+@click.argument("model", required=False)
+@click.option("--data", help="Data set with validation people.  [default: the one of MODEL]")
+@click.option("--root", type=EXISTING, help="Where that data set lies.")
+@click.option("--gallery", type=EXISTING, help="Keep it in this gallery, not beside MODEL.")
+@click.option(
+    "--judgements",
+    type=EXISTING,
+    metavar="GALLERY",
+    help="Learn from the confirmed and rejected hits of GALLERY, and keep it there.",
+)
+@click.option("--out", type=TO_WRITE, help="File.  [default: calibration.json beside MODEL]")
+@TRUST_CODE
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def calibrate(
+    model: str | None,
+    data: str | None,
+    root: Path | None,
+    gallery: Path | None,
+    judgements: Path | None,
+    out: Path | None,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Find out what similarities of MODEL are worth: the chance of the same person.
+
+    It is learnt on people whom MODEL has not learnt from and is not scored on: the validation
+    people of a data set, or a folder of your own. Then `vireid search` and `vireid verify` give
+    chances, and searches say how likely nobody in the gallery is the person.
+    """
+    import msgspec
+
+    from vireid.search import calibrating
+
+    if (model is None) == (judgements is None):
+        raise click.UsageError("Give a MODEL, or a gallery with judged hits: --judgements GALLERY.")
+    if judgements is not None:
+        if data or root or out or gallery:
+            raise click.UsageError("--judgements says it all; leave the other options out.")
+        found, place = calibrating.by_judgements(judgements, trust_code=trust_code), str(judgements)
+    else:
+        place = str(gallery or out or calibrating.file_beside(str(model)))
+        found = calibrating.on_people(str(model), data, root, trust_code=trust_code)
+        if gallery:
+            calibrating.keep_in(gallery, found)
+        else:
+            calibrating.write(Path(place), found)
+    if not found.directions:
+        raise VireidError(f"{place} knows no direction")
+    if as_json:
+        console.answer(msgspec.to_builtins(found))
+    else:
+        console.show(calibrating.table(found))
+        console.say(f"kept in {place}")

@@ -1,0 +1,113 @@
+"""Chances: what a calibration says of the hits of a search, and of pictures unlike its own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vireid.gallery import Filters, Gallery, Hit
+from vireid.models.calibration import BEST, Calibration
+from vireid.models.embedder import Embedder
+from vireid.records import Modality
+from vireid.types.arrays import Queries, Vectors
+
+LOOKED_AT = 256
+"""Number of pictures of a gallery that are compared with those of the calibration."""
+
+
+@dataclass(frozen=True)
+class Chances:
+    """What a calibration says of one search."""
+
+    hits: tuple[Hit, ...]
+    """The hits, with their chances."""
+    nobody: float | None = None
+    """Chance that no picture searched shows the person, at even chances before."""
+    cautions: tuple[str, ...] = ()
+    """Reasons not to rely on these chances."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A gallery with what the similarities of its model are worth."""
+
+    gallery: Gallery
+    calibration: Calibration
+    _unlike: dict[Modality, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, gallery: Gallery, embedder: Embedder) -> "Calibrated | None":
+        """Return the calibration that a gallery is searched by; None where there is none.
+
+        One that was made for the gallery comes first, then that of the model, then
+        the copy that the gallery keeps.
+        """
+        kept = gallery.calibration
+        found = kept if kept and kept.of_gallery else embedder.calibration or kept
+        return cls(gallery, found) if found else None
+
+    def judge(
+        self,
+        hits: Sequence[Hit],
+        vector: Queries,
+        modality: Modality,
+        filters: Filters,
+        plain: Queries,
+        *,
+        centred: bool = False,
+    ) -> Chances:
+        """Return the chances of the hits of one picture.
+
+        Args:
+            hits: Hits in any number.
+            vector: Vector that was searched with.
+            modality: Spectrum of the picture.
+            filters: Filters of the search.
+            plain: Vector of the picture before it was centred.
+            centred: Whether the search was centred.
+        """
+        searched = {m: self.gallery.count(m) for m in self._spectra(filters)}
+        known = {m: self.calibration.of(modality, m, centred=centred) for m in searched}
+        judged = [
+            replace(hit, probability=of.curve.probability(hit.similarity, of.prior(size)))
+            if (of := known.get(hit.record.modality)) and (size := searched[hit.record.modality])
+            else hit
+            for hit in hits
+        ]
+        cautions = tuple(self._cautions(modality, filters, plain)) if any(known.values()) else ()
+        nobody = None
+        if len(searched) == 1 and (only := next(iter(known.values()))) and only.nobody:
+            best = self._best(vector, filters, centred=centred)
+            nobody = only.nobody.probability(best, sum(searched.values()))
+        return Chances(tuple(judged), nobody, cautions)
+
+    def _best(self, vector: Queries, filters: Filters, *, centred: bool) -> list[float]:
+        every = replace(filters, min_similarity=None)
+        (hits,) = self.gallery.search(vector, BEST, every, centred=centred)
+        return [hit.similarity for hit in hits]
+
+    def _spectra(self, filters: Filters) -> tuple[Modality, ...]:
+        return (filters.modality,) if filters.modality else tuple(Modality)
+
+    def _cautions(self, modality: Modality, filters: Filters, plain: Queries) -> Iterator[str]:
+        likeness = self.calibration.likeness.get(modality)
+        whose = f"that the model was calibrated on ({self.calibration.learnt_from})"
+        if likeness and likeness.dim == plain.shape[1] and likeness.are_unlike(plain):
+            yield f"the query is unlike the {modality} pictures {whose}: do not rely on the chances"
+        for spectrum in self._spectra(filters):
+            if spectrum not in self._unlike:
+                self._unlike[spectrum] = self._is_unlike(spectrum)
+            if self._unlike[spectrum]:
+                yield (
+                    f"the {spectrum} pictures of this gallery are unlike those {whose}: do not "
+                    "rely on the chances; calibrate on people of your own"
+                )
+
+    def _is_unlike(self, modality: Modality) -> bool:
+        likeness = self.calibration.likeness.get(modality)
+        page = next(iter(self.gallery.pages(Filters(modality))), None)
+        if likeness is None or page is None:
+            return False
+        vectors: Vectors = page.read_vectors()
+        some = np.linspace(0, len(vectors) - 1, min(LOOKED_AT, len(vectors))).astype(int)
+        return likeness.dim == vectors.shape[1] and likeness.are_unlike(vectors[some])
