@@ -153,7 +153,7 @@ def _document(
         messages.HitDocument(
             rank=hit.rank,
             similarity=round(hit.similarity, 6),
-            probability=hit.probability and round(hit.probability, 6),
+            probability=rounded(hit.probability),
             **served.about(hit.record, roots),
         )
         for hit in (answer.hits if answer else ())
@@ -178,11 +178,16 @@ def _document(
         centred=question.centre,
         hits=hits,
         nobody=messages.Nobody(reason=nothing) if nothing else None,
-        nobody_probability=answer and answer.nobody and round(answer.nobody, 6),
+        nobody_probability=None if answer is None else rounded(answer.nobody),
         model=model,
         caveats=caveats,
         took_ms=0.0,
     )
+
+
+def rounded(number: float | None) -> float | None:
+    """Return a number with as many digits as are told."""
+    return None if number is None else round(number, 6)
 
 
 def words_of(told: Sequence[str]) -> list[str]:
