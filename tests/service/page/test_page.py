@@ -9,7 +9,7 @@ from tests.service.page.conftest import Opened, Served
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 from playwright.sync_api import Locator, Page, expect  # noqa: E402
 
-expect.set_options(timeout=6_000)
+expect.set_options(timeout=20_000)
 PAGE = Path(__file__).parents[3] / "src/vireid/service/page"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -199,7 +199,7 @@ def test_find_similar_and_side_by_side(opened: Opened, picture: Path) -> None:
 
 
 def test_frames_and_tracklets(opened: Opened) -> None:
-    page = opened("?gallery=site&filter=camera:gate")
+    page = opened("?gallery=site&filter=camera:gate", reduced_motion="no-preference")
     expect(cards(page).first).to_be_visible()
     framed = page.evaluate(
         "async () => (await (await fetch('api/v1/galleries/site/pictures?filter=camera:gate'))"
