@@ -10,6 +10,9 @@ A sweep is a TOML file:
 
     [rows."as the recipe says"]
 
+    [rows."another method"]
+    recipe = "agw_sysu"         # instead of the one above
+
 It may name a `protocol`; by default it is the first variant of the data set's usual one. All runs
 are in one folder, a folder for each row and in it one for each seed. What is there is not done
 again, so the same command goes on after an interruption and after rows were added.
@@ -21,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeGuard
 
 from rich import box
 from rich.table import Table
@@ -57,10 +60,11 @@ class Sweep:
     """The content of a sweep's file."""
 
     name: str
-    recipe: Path
+    recipes: Mapping[str, Path]
+    """Recipe of each row."""
     seeds: tuple[int, ...]
     rows: Mapping[str, Mapping[str, Any]]
-    """Changes to the recipe as nested tables, by the row's name."""
+    """Changes to its recipe as nested tables, by the row's name."""
     protocol: str | None = None
 
     def folder_of(self, row: str, seed: int) -> Path:
@@ -101,9 +105,15 @@ def read(path: Path) -> Sweep:
     _check(path, table)
     return Sweep(
         name=path.stem,
-        recipe=_recipe_of(path, table["recipe"]),
+        recipes={
+            name: _recipe_of(path, row.get("recipe", table.get("recipe")))
+            for name, row in table["rows"].items()
+        },
         seeds=tuple(table["seeds"]),
-        rows=table["rows"],
+        rows={
+            name: {key: value for key, value in row.items() if key != "recipe"}
+            for name, row in table["rows"].items()
+        },
         protocol=table.get("protocol"),
     )
 
@@ -162,13 +172,14 @@ def table(rows: Sequence[Row]) -> Table:
 
 def _check(path: Path, table: Mapping[str, Any]) -> None:
     rows, seeds = table.get("rows"), table.get("seeds")
-    if not isinstance(table.get("recipe"), str):
+    own = [row.get("recipe") for row in rows.values()] if _are_tables(rows) else [None]
+    if not all(isinstance(each or table.get("recipe"), str) for each in own):
         raise SweepError(f'{path} names no recipe, e.g. recipe = "mun_sysu.toml"')
     if not (isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)):
         raise SweepError(f"{path} has no list of seeds, e.g. seeds = [0, 1, 2]")
     if len(set(seeds)) < len(seeds):
         raise SweepError(f"{path} has a seed twice: {seeds}")
-    if not (isinstance(rows, dict) and rows and all(isinstance(r, dict) for r in rows.values())):
+    if not _are_tables(rows):
         raise SweepError(f'{path} has no rows; one begins with [rows."its name"]')
     if not isinstance(table.get("protocol"), str | None):
         raise SweepError(f'{path}: protocol is no name, e.g. protocol = "sysu/official"')
@@ -178,6 +189,10 @@ def _check(path: Path, table: Mapping[str, Any]) -> None:
             raise SweepError(
                 f"{path}: the row '{row}' would have no folder of its own ('{name}'); rename it"
             )
+
+
+def _are_tables(rows: object) -> TypeGuard[dict[str, dict[str, Any]]]:
+    return isinstance(rows, dict) and bool(rows) and all(isinstance(r, dict) for r in rows.values())
 
 
 def _recipe_of(path: Path, name: str) -> Path:
@@ -203,7 +218,7 @@ def _recipes(
         for row, changes in sweep.rows.items():
             told = [*overrides, f"seed={seed}", *left_out]
             try:
-                wanted[row, seed] = recipes.read(sweep.recipe, told, changes)
+                wanted[row, seed] = recipes.read(sweep.recipes[row], told, changes)
             except VireidError as error:
                 raise SweepError(f"row '{row}': {error}") from error
     return wanted
@@ -300,7 +315,7 @@ def _markdown(sweep: Sweep, rows: Sequence[Row]) -> str:
 def _as_dict(sweep: Sweep, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "sweep": sweep.name,
-        "recipe": sweep.recipe.name,
+        "recipes": {row: path.name for row, path in sweep.recipes.items()},
         "scored on": _title(rows),
         "rows": [
             {"name": row.name, "changes": row.changes, "seeds": dict(_seeds(row))} for row in rows

@@ -22,6 +22,7 @@ from vireid.backbones.clip import create_clip
 from vireid.errors import Interrupted, VireidError
 from vireid.learning.loop import fit
 from vireid.method import Stage, TrainingData
+from vireid.methods._optimizers import lr_factor
 from vireid.methods.clip4vi_reid import CLIP4VIReID, _one_colour, _stepped, _tsg_factor
 from vireid.models import export, runs
 from vireid.records import ImageRecord, Modality
@@ -132,7 +133,8 @@ def test_infrared_pictures_find_their_texts_after_the_second_stage(tmp_path: Pat
         *(("TSG", "before"), ("TSG", "after"), ("IFE", "after"), ("HSA", "after")),
     ]
     assert set(lines[0]["figures"]) == {
-        *("visible to text", "text to visible", "infrared to text", "text to infrared")
+        *("visible to text", "text to visible", "infrared to text", "text to infrared"),
+        *(f"text of a person, cosine/to the {modality} mean" for modality in Modality),
     }
     at = [line["figures"] for line in lines]
     # To a tower that begins at random pictures are much alike; the second stage changes that.
@@ -282,12 +284,29 @@ def test_second_views_are_classified_and_texts_do_not_see_them() -> None:
 def test_learning_rates_are_those_documented() -> None:
     config = CLIP4VIReID.Config()
     rates = [config.tsg_learning_rate * _tsg_factor(config, epoch) for epoch in range(61)]
-    rising = np.linspace(1e-5, 3.5e-4, 6)[:5]
+    rising = 3.5e-4 * np.arange(1, 6) / 5
     # The cosine has gone on from the first epoch.
     falling = 1e-6 + (3.5e-4 - 1e-6) * (1 + np.cos(np.pi * np.arange(5, 61) / 60)) / 2
     np.testing.assert_allclose(rates, [*rising, *falling], rtol=1e-12)
-    stepped = [3e-4 * _stepped(epoch, 10, (40, 70)) for epoch in (0, 10, 40, 70)]
+    stepped = [3e-4 * _stepped(config, epoch, 10, (40, 70)) for epoch in (0, 9, 10, 40, 70)]
+    assert stepped == pytest.approx([3e-5, 3e-4, 3e-4, 3e-5, 3e-6])
+
+
+def test_former_warm_up_begins_at_the_floor_of_csdn() -> None:
+    config = CLIP4VIReID.Config(warm_up_from="floor")
+    rates = [config.tsg_learning_rate * _tsg_factor(config, epoch) for epoch in range(6)]
+    np.testing.assert_allclose(rates[:5], np.linspace(1e-5, 3.5e-4, 6)[:5], rtol=1e-12)
+    stepped = [3e-4 * _stepped(config, epoch, 10, (40, 70)) for epoch in (0, 10, 40, 70)]
     assert stepped == pytest.approx([3e-6, 3e-4, 3e-5, 3e-6])
+
+
+def test_an_epoch_of_warm_up_is_a_whole_epoch_as_for_every_method() -> None:
+    config = CLIP4VIReID.Config()
+    assert (
+        _stepped(config, 0, 1)
+        == 1
+        == lr_factor(0, schedule="steps", warm_up=1, milestones=(), epochs=5)
+    )
 
 
 def test_the_heads_learn_twice_as_fast_and_tokens_by_a_rate_of_their_own() -> None:
@@ -300,7 +319,7 @@ def test_the_heads_learn_twice_as_fast_and_tokens_by_a_rate_of_their_own() -> No
         for p in group["params"]
     }
     assert of == pytest.approx(
-        {"images": 3e-4, "pool": 6e-4, "necks": 6e-4, "classifiers": 6e-4, "prompts": 3.5e-4}
+        {"images": 3e-4, "pool": 6e-4, "necks": 6e-4, "classifiers": 6e-4, "prompts": 3.5e-6}
     )
 
 

@@ -499,3 +499,47 @@ def test_embeddings_of_the_auxiliary_modality_are_those_of_training(level: Any) 
 
 def test_a_method_is_found_by_its_files_name() -> None:
     assert methods.find("mun") is MUN
+
+
+@pytest.mark.parametrize("level", ["image", "stem"])
+def test_measuring_passes_pictures_through_the_stems_once(level: str) -> None:
+    method = mun(aux_level=level, measured_batches=2).eval()
+    passes = dict.fromkeys(method.trunk.stems, 0)
+    for name, stem in method.trunk.stems.items():
+
+        def count(*_: Any, name: str = name) -> None:
+            passes[name] += 1
+
+        stem.register_forward_hook(count)
+    measure = stage_of(method).measure
+    assert measure is not None
+    method.eval()
+    with torch.no_grad():
+        measure()
+    assert set(passes.values()) == {2}
+
+
+def test_the_gate_is_measured_on_the_pairs_of_all_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    method = mun(measured_batches=1).eval()
+    others = batch(3)
+
+    def with_another_process(rows: Tensor) -> Tensor:
+        # The other process has pictures of its own.
+        if rows.ndim < 4:
+            return rows
+        return torch.cat([rows, method.trunk.normalised(others.visible)])
+
+    measure = stage_of(method).measure
+    assert measure is not None
+    method.eval()
+    with torch.no_grad():
+        alone = measure()
+        monkeypatch.setattr("vireid.methods.mun.gather", with_another_process)
+        together = measure()
+    name = "gate/deviation over pairs"
+    assert alone[name] != together[name]
+    assert {k: v for k, v in alone.items() if not k.startswith("gate")} == {
+        k: v for k, v in together.items() if not k.startswith("gate")
+    }

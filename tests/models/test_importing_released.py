@@ -122,7 +122,7 @@ class DeenLike(TwoStream):
         match = torch.einsum("nci,ncj->nij", theta, phi) / phi.shape[2]
         seen = torch.einsum("nij,ncj->nci", match, g)
         upper, lower = seen[:, ::2], seen[:, 1::2]
-        whole = torch.cat([upper, lower], dim=2).unflatten(2, maps.shape[2:])
+        whole = torch.cat([upper, lower], dim=2).reshape(*upper.shape[:2], *maps.shape[2:])
         added: Tensor = part.W(whole)
         return maps + added
 

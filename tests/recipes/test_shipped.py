@@ -81,7 +81,7 @@ def test_a_copied_sweep_finds_its_recipe(run: Run, elsewhere: Path) -> None:
     status, said, _ = run("recipes", "copy", "mun_ablation", "mine")
     assert (status, "vireid sweep mine/mun_ablation.toml" in said) == (0, True)
     copied = sweep.read(Path("mine/mun_ablation.toml"))
-    assert copied.recipe == recipes.find("mun_nightwalk_mini")
+    assert set(copied.recipes.values()) == {recipes.find("mun_nightwalk_mini")}
 
 
 def test_a_copy_replaces_nothing(run: Run, elsewhere: Path) -> None:

@@ -152,7 +152,7 @@ def _opened(places: tuple[str, ...], asked: dict[str, Any]) -> "list[Source]":
     from vireid.video.frames import open_sources
 
     pattern = TimePattern(asked["time_pattern"]) if asked["time_pattern"] else None
-    about = (asked["fps"], _time(asked["start"]), pattern)
+    about = (asked["fps"], time_of(asked["start"]), pattern)
     opened = [source for place in places for source in open_sources(place, *about)]
     if asked["pair"] and len(opened) != 2:
         raise click.UsageError("--pair takes two SOURCEs, visible and infrared, and no --modality.")
@@ -213,7 +213,8 @@ def _cut_pair(
     return [visible, infrared], _pairs_told(who, out, sheet), {"pairs": site.pairs_as_dict(who)}
 
 
-def _time(text: str | None) -> datetime | None:
+def time_of(text: str | None) -> datetime | None:
+    """Return the time that somebody gives as that of the first frame."""
     try:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError:

@@ -20,6 +20,8 @@ from vireid.video import sets
 
 FACTS = ("title", "licence", "terms", "obtain", "url")
 """Facts of a data set that are listed."""
+SHARED_SETTINGS = "_settings"
+"""Module of settings that several methods have."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,30 @@ def _settings(module: ast.Module, wanted: str | None) -> Iterator[Setting]:
     """Return the fields of `Config` in a class, those inherited from a method first."""
     for config in _configs(module, wanted):
         for base in config.bases:
-            if inherited := _imported_method(module, ast.unparse(base).partition(".")[0]):
+            name = ast.unparse(base).partition(".")[0]
+            inherited = _imported_method(module, name)
+            if inherited == SHARED_SETTINGS:
+                yield from _shared(name)
+            elif inherited:
                 yield from _method(inherited).settings
-        for line, after in zip(config.body, [*config.body[1:], None], strict=True):
-            if isinstance(line, ast.AnnAssign):
-                default = ast.unparse(line.value) if line.value else ""
-                kind = ranges.in_symbols(ast.unparse(line.annotation))
-                yield Setting(ast.unparse(line.target), kind, default, _text(after))
+        yield from _fields(config)
+
+
+def _shared(name: str) -> Iterator[Setting]:
+    """Return the fields of a class of settings that several methods have."""
+    source = _source_of(SHARED_SETTINGS)
+    module = ast.parse(source.read_text(encoding="utf-8"), str(source))
+    for line in module.body:
+        if isinstance(line, ast.ClassDef) and line.name == name:
+            yield from _fields(line)
+
+
+def _fields(settings: ast.ClassDef) -> Iterator[Setting]:
+    for line, after in zip(settings.body, [*settings.body[1:], None], strict=True):
+        if isinstance(line, ast.AnnAssign):
+            default = ast.unparse(line.value) if line.value else ""
+            kind = ranges.in_symbols(ast.unparse(line.annotation))
+            yield Setting(ast.unparse(line.target), kind, default, _text(after))
 
 
 def _configs(module: ast.Module, wanted: str | None) -> list[ast.ClassDef]:

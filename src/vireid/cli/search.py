@@ -8,6 +8,7 @@ import click
 
 from vireid import console
 from vireid.cli import remote
+from vireid.cli.detector import CARD
 from vireid.cli.options import (
     EXISTING,
     EXISTING_FILE,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         "vireid index photos --out site.gallery --modality visible --camera gate",
         "vireid index people.csv --out site.gallery   columns: path,modality,camera,identity",
         "vireid index photos --out http://127.0.0.1:8750/site     send them to a service",
+        "vireid index visible/gate.mp4 --detector yolox_tiny --rate 10 --out site.gallery",
     ),
 )
 @click.argument("source", type=EXISTING)
@@ -44,8 +46,29 @@ if TYPE_CHECKING:
     help="Model to embed with: a run, an exported model, small, or original:RUN, the CLIP that RUN "
     "began with.  [default: the gallery's; small for a new one]",
 )
-@click.option("--modality", type=MODALITIES, help="Spectrum of all pictures in SOURCE.")
+@click.option(
+    "--modality",
+    type=click.Choice(["visible", "infrared", "auto"]),
+    help="Spectrum of all pictures in SOURCE; with --detector, auto tells it by colours.",
+)
 @click.option("--camera", help="Camera of all pictures in SOURCE.")
+@click.option(
+    "--detector",
+    help="SOURCE is a video or a folder of frames: cut people out first, found by this ONNX file "
+    "or detector of `vireid detector list`.",
+)
+@CARD
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="With --detector: look at at most so many frames a second.",
+)
+@click.option("--start", help="With --detector: time of the first frame, 2026-11-24T18:30:00.")
+@click.option(
+    "--crops",
+    type=TO_WRITE,
+    help="With --detector: folder for crops.  [default: beside the gallery, as NAME.crops]",
+)
 @click.option(
     "--time-pattern",
     help="Times in the names of files, such as %Y%m%d_%H%M%S; remembered for SOURCE.  [default: "
@@ -75,6 +98,7 @@ def index(
     trust_code: bool,
     strict: bool,
     as_json: bool,
+    **cutting: Any,
 ) -> None:
     """Put pictures into a gallery, or keep it in step with them.
 
@@ -83,6 +107,9 @@ def index(
 
     SOURCE is a folder or a CSV file. Spectrum, camera and identity are taken from the names of
     folders (visible, infrared, cam1, 0012) or from columns; the options above all of these.
+
+    With --detector, SOURCE is a video or frames: people are cut out as by `vireid cut`, which has
+    more options, and indexed. The same command goes on where either was stopped.
     """
     from vireid.client import is_address
     from vireid.datasets._times import TimePattern
@@ -90,14 +117,19 @@ def index(
     from vireid.search import answers
 
     if is_address(out):
-        if model or time_pattern or keep or prune:
+        if model or time_pattern or keep or prune or any(cutting.values()):
             raise VireidError("the service has a model and times of its own; leave the options out")
         _send(source, out, modality, camera, strict=strict, as_json=as_json)
         return
     folder = TO_WRITE.convert(out, None, None)
-    spectrum = Modality(modality) if modality else None
     if time_pattern is not None:
         TimePattern(time_pattern)  # what is wrong with it is told before a model is opened
+    if cutting["detector"] is not None:
+        source = _cut_out(source, folder, modality, camera, cutting)
+        modality = camera = None  # the list of crops says them
+    elif modality == "auto" or any(cutting.values()):
+        raise click.UsageError("auto, --card, --rate, --start and --crops belong to --detector.")
+    spectrum = Modality(modality) if modality else None
     report = answers.index(
         source,
         folder,
@@ -138,6 +170,28 @@ def _send(
         console.say(f"{address}: {len(ids)} pictures added, {len(skipped)} skipped")
     if strict and skipped:
         raise VireidError(f"{len(skipped)} pictures were skipped; mend or remove them")
+
+
+def _cut_out(
+    source: Path, out: Path, modality: str | None, camera: str | None, asked: dict[str, Any]
+) -> Path:
+    """Cut the people of a video out, and return their list."""
+    from vireid.cli.cutting import time_of
+    from vireid.video import cut_list, people, source_labels
+    from vireid.video.detector import Detector
+    from vireid.video.frames import Sampling, open_sources
+
+    crops = asked["crops"] or out.with_suffix(".crops")
+    opened = open_sources(str(source), start=time_of(asked["start"]))
+    detector = Detector.open(asked["detector"], asked["card"])
+    names = source_labels.names_of(opened, cut_list.names_in(crops))
+    spectrum = cast(source_labels.Spectrum | None, modality)
+    for each, name in zip(opened, names, strict=True):
+        of_source = source_labels.labels_of(each, spectrum, camera)
+        wishes = people.Wishes(*of_source, sampling=Sampling(rate=asked["rate"]))
+        cut = people.cut(each, detector, crops, wishes, name)
+        console.remark(f"{each.place}: {cut.tracklets} people, {len(cut.rows)} crops in {crops}")
+    return crops / cut_list.LIST
 
 
 @click.command(
@@ -193,6 +247,20 @@ def _send(
     is_flag=True,
     help="Subtract what all pictures of a camera share; needs 20 of PICTURE's spectrum in GALLERY.",
 )
+@click.option(
+    "--expand",
+    type=click.IntRange(0, 100),
+    default=0,
+    metavar="HITS",
+    help="Search again for PICTURE together with its best HITS; such hits carry no chance.",
+)
+@click.option(
+    "--re-rank",
+    type=click.IntRange(0, 2000),
+    default=0,
+    metavar="HITS",
+    help="Order the best HITS anew, by who is whose neighbour (k-reciprocal).",
+)
 @click.option("--model", help="Model to embed with.  [default: the gallery's]")
 @TRUST_CODE
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
@@ -201,6 +269,8 @@ def search(
     gallery: Path | str,
     pictures: tuple[str, ...],
     min_similarity: float | None,
+    expand: int,
+    re_rank: int,
     as_json: bool,
     sheet: Path | None,
     **asked: Any,
@@ -232,8 +302,10 @@ def search(
     if min_similarity is not None:
         filters = replace(filters, min_similarity=min_similarity)
     from vireid.search import answers
+    from vireid.search.ranking import Ranking
 
-    found = answers.search(gallery, paths, filters=filters, **asked)
+    ranking = Ranking(expanded=expand, re_ranked=re_rank)
+    found = answers.search(gallery, paths, filters=filters, ranking=ranking, **asked)
     if sheet:
         _write_sheets(found, sheet, one=len(paths) != 1 or not paths[0].is_dir())
     whole = [answer.as_dict() for answer in found]

@@ -415,24 +415,19 @@ class Gallery:
         """
         return self._store.page(self._listing_filters(filters), after, most)
 
-    def vectors_of(self, records: Sequence[ImageRecord]) -> Vectors:
-        """Return the vectors of pictures that are here, one row for each record, as float32.
-
-        Raises:
-            GalleryError: A picture is not here.
-        """
-        keys = [key_of(record) for record in records]
-        found = self._store.vectors_of(keys)
-        for path, _ in (key for key in keys if key not in found):
-            raise GalleryError(f"{self.address} does not hold {path}; index it first")
-        none = np.zeros((0, self.model.embedding_dim), np.float32)
-        return np.stack([found[key] for key in keys]) if keys else none
-
     def entries_of(self, records: Sequence[ImageRecord]) -> list[Entry | None]:
         """Return what is known here about the pictures of some records; None for missing ones."""
         keys = [key_of(record) for record in records]
         found = self._store.entries_of(keys)
         return [found.get(key) for key in keys]
+
+    def vectors_of(self, records: Sequence[ImageRecord]) -> Vectors:
+        """Return the vectors of pictures that are here, one in a row for each record.
+
+        Raises:
+            GalleryError: One of them is not here.
+        """
+        return self._store.vectors_of([key_of(record) for record in records])
 
     def sources(self) -> list[Source]:
         """Return the folders and lists that were indexed, in the order of their paths."""

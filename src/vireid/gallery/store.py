@@ -144,6 +144,13 @@ class Store(Protocol):
     def entries_of(self, keys: Iterable[Key]) -> Mapping[Key, Entry]:
         """Return the entries of some keys, without those it does not hold."""
 
+    def vectors_of(self, keys: Sequence[Key]) -> Vectors:
+        """Return the vectors of pictures by their keys, as float32.
+
+        Raises:
+            GalleryError: It does not hold one of them.
+        """
+
     def add(self, vectors: Vectors, entries: Sequence[Entry]) -> None:
         """Add pictures; one with a key that is there already is replaced.
 
@@ -183,9 +190,6 @@ class Store(Protocol):
             after: Place of the picture before the first one; None to begin.
             most: Largest number of pictures.
         """
-
-    def vectors_of(self, keys: Iterable[Key]) -> Mapping[Key, Vector]:
-        """Return the vectors of some keys as float32, without those it does not hold."""
 
     def tally(self, what: Counted) -> dict[str, int]:
         """Return how many pictures there are of each camera, person and so on that is named."""

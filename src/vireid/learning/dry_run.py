@@ -82,6 +82,7 @@ def try_out(recipe: Recipe) -> DryRun:
         VireidError: What `learn` raises before its first step.
     """
     recipes.check_can_be_read_back(recipe)
+    initial_weights.check_read(recipe)
     recipe, dataset, data = learn.opened(recipe)
     method = initial_weights.build(recipe, data.num_identities)
     preflight.check(method, data)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from itertools import accumulate
 
 import torch
@@ -29,6 +30,24 @@ def build(recipe: Recipe, num_identities: int, *, anew: bool = True) -> Method:
     if recipe.start_from and anew:
         start_from(method, recipe.start_from)
     return method
+
+
+def check_read(recipe: Recipe) -> None:
+    """Refuse, for a new run, a file of weights beside `pretrained = false`: nobody would read it.
+
+    A run that is opened again may have both, as it needs the file no more.
+
+    Raises:
+        RunError: The recipe has both.
+    """
+    settings = recipe.settings
+    weights = getattr(settings, "weights", None)
+    usual = {field.name: field.default for field in fields(settings)}.get("weights")
+    if not getattr(settings, "pretrained", True) and weights not in (None, usual):
+        raise RunError(
+            f"settings.weights is '{weights}', but settings.pretrained is false, so it would not "
+            "be read; set settings.pretrained to true, or leave settings.weights out"
+        )
 
 
 def start_from(method: Method, source: str) -> None:

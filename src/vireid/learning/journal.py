@@ -99,30 +99,20 @@ class Report:
             seconds=round(seconds, 3),
             pictures_per_second=round(self._speed, 1),
         )
-        way_out = "make room and go on with --resume"
-        with writing_to(self._losses, way_out), self._losses.open("ab") as file:
-            file.write(documents.as_line(line))
+        _append(self._losses, line)
         if self._board:
             for name, loss in sums.means.items():
                 self._board.add_scalar(f"{stage.name}/{name}", loss, position.epoch)
         self._watch_for_collapse(sums.means)
 
     def measured(self, stage: int, when: When, epoch: int, figures: Mapping[str, float]) -> None:
-        """Write what was measured of a stage after an epoch, in place of an earlier line."""
+        """Write the line of what was measured of a stage after an epoch."""
         if not self._active:
             return
         name = self._stages[stage].name
         if when != "during":
             log.info("%s %s  %s", when, name, _in_words(figures))
-        old = history.read_measures(self._measures) if self._measures.exists() else []
-        kept = [
-            line
-            for line in old
-            if (line.stage_number, line.when) != (stage, when)
-            or (when == "during" and line.epoch != epoch)
-        ]
-        lines = [*kept, Measured(name, stage, when, figures, epoch)]
-        write_whole(self._measures, b"".join(map(documents.as_line, lines)))
+        _append(self._measures, Measured(name, stage, when, figures, epoch))
 
     def _steps_before(self, position: Position) -> int:
         epochs = [*(stage.epochs for stage in self._stages[: position.stage]), position.epoch]
@@ -162,15 +152,26 @@ def _forget_lines_after(path: Path, begin: Position) -> None:
 
 
 def _forget_measures_after(path: Path, begin: Position) -> None:
-    """Drop what was measured during epochs that will be run again."""
+    """Drop what will be measured again."""
     if not path.exists():
         return
-    kept = [
-        line
-        for line in history.read_measures(path)
-        if line.when != "during" or Position(line.stage_number, line.epoch or 0) <= begin
-    ]
+    kept = [line for line in history.read_measures(path) if _stays(line, begin)]
     write_whole(path, b"".join(map(documents.as_line, kept)))
+
+
+def _stays(line: Measured, begin: Position) -> bool:
+    """Return whether a run that begins at a position does not measure this again."""
+    if line.when == "before":
+        return begin > Position()
+    if line.when == "after":
+        return line.stage_number < begin.stage
+    return Position(line.stage_number, line.epoch or 0) <= begin
+
+
+def _append(path: Path, line: Epoch | Measured) -> None:
+    """Add a line to a file; a part of one, left by a full disk, goes when the run goes on."""
+    with writing_to(path, "make room and go on with --resume"), path.open("ab") as file:
+        file.write(documents.as_line(line))
 
 
 def _open_board(folder: Path) -> Any:

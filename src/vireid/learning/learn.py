@@ -44,9 +44,11 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
     """
     process = this_process()
     recipes.check_can_be_read_back(recipe)
+    resume = resume and not runs.is_empty(folder)
+    if not resume:
+        initial_weights.check_read(recipe)
     recipe, dataset, data = opened(recipe)
     details = _details(dataset, data)
-    resume = resume and not runs.is_empty(folder)
     if resume:
         runs.check_same(folder, recipe, details)
     precision = _precision(recipe, folder, process, resume=resume)

@@ -4,14 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from vireid.errors import VireidError
 from vireid.methods._sentences import QUESTIONS, Appearance, Sentence
-from vireid.types.tensors import Embeddings, Identities
+from vireid.types.tensors import Embeddings
 
+Known = tuple[Float[Tensor, "_ d"], Int[Tensor, " _"]]
+"""Vectors of pictures, and the person on each."""
 Says = Callable[[Sequence[str]], Embeddings]
 """Returns the vectors of sentences, of any length."""
 
@@ -64,9 +66,7 @@ def _told(
     return sum(shares) / max(1, len(shares))
 
 
-def found_by(
-    queries: tuple[Embeddings, Identities], gallery: tuple[Embeddings, Identities]
-) -> tuple[float, float]:
+def found_by(queries: Known, gallery: Known) -> tuple[float, float]:
     """Return rank 1 and mean average precision of a search by cosines.
 
     Args:

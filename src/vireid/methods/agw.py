@@ -7,7 +7,7 @@ https://github.com/mangye16/Cross-Modal-Re-ID-baseline at e817a26.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,23 +17,17 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
-from vireid.errors import check_settings, is_rising
 from vireid.losses.identity import identity_loss
 from vireid.losses.metric_learning import NamedLoss, named_loss
-from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
+from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
-from vireid.methods._optimizers import lr_factor, make_optimizer
+from vireid.methods._settings import TwoStreamSettings
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
 from vireid.training_data.processes import gather
 from vireid.types.ranges import (
     Count,
-    Factor,
     NotNegative,
-    Positive,
-    ShareBelowOne,
-    Whole,
-    check_ranges,
 )
 from vireid.types.tensors import Embeddings, Identities, Images, Logits, Modalities
 
@@ -71,53 +65,18 @@ class AGW(Method):
     """
 
     @dataclass(frozen=True)
-    class Config:
-        """Settings of AGW; defaults are those of the paper's code unless said otherwise."""
+    class Config(TwoStreamSettings):
+        """Settings of AGW; defaults are those of the paper's code unless said otherwise.
 
-        trunk: str = "resnet50.tv_in1k"
-        """timm's name of a convolutional network. The code takes torchvision's ResNet-50, which is
-        this one. Others than ResNets need `non_local = false`."""
-        width: Factor = 1.0
-        """Factor of the trunk's channels; small values suit a CPU. vireid's own setting."""
-        pretrained: bool = True
-        """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
-        weights: str | None = None
-        """File of these weights, where the hub cannot be reached: safetensors, or what torch has
-        written."""
-        last_stride: Literal[1, 2] = 1
-        """Stride of the trunk's last layer; 2 is faster and coarser."""
+        Those that MUN has too are in `vireid.methods._settings`.
+        """
+
         non_local: bool = True
         """Non-local attention after the last 2 blocks of layer2 and the last 3 of layer3."""
-        pooling_power: Positive = 3.0
-        """Power of the generalised mean over each feature map."""
         learn_pooling_power: bool = False
         """Let training change the power; the paper does, the code keeps it."""
-        people: Count = 8
-        """Identities in a batch."""
-        images_each: Count = 4
-        """Images of each identity in a batch, in each spectrum."""
         epochs: Count = 81
         """Epochs of training; the code counts from 0 to 80."""
-        optimizer: Literal["sgd", "adamw"] = "sgd"
-        """Optimizer: `sgd` has Nesterov momentum; `adamw` is vireid's own and needs a learning rate
-        near 1e-3."""
-        learning_rate: Positive = 0.1
-        """Learning rate of neck and classifier at its peak."""
-        trunk_lr_factor: NotNegative = 0.1
-        """The trunk's learning rate as a share of `learning_rate`."""
-        momentum: ShareBelowOne = 0.9
-        """Momentum of `sgd`."""
-        weight_decay: NotNegative = 5e-4
-        """Weight decay of all parameters."""
-        schedule: Literal["steps", "cosine"] = "steps"
-        """Learning rate after warming up: lowered at `milestones`, or along half a cosine to zero
-        (vireid's own)."""
-        warm_up: Whole = 10
-        """Epochs over which the learning rate grows to its peak."""
-        milestones: tuple[Whole, ...] = (20, 50)
-        """Epochs from which the learning rate is a tenth of what it was before."""
-        label_smoothing: ShareBelowOne = 0.0
-        """Share of the target spread over all identities."""
         extra_loss: str | None = None
         """Loss of pytorch-metric-learning to add, by its name, such as `CircleLoss`; needs `pip
         install 'vireid[metric-learning]'`. vireid's own setting, as the next two."""
@@ -125,19 +84,6 @@ class AGW(Method):
         """Weight of the extra loss."""
         extra_loss_settings: dict[str, Any] | None = None
         """Settings of the extra loss, by the names that pytorch-metric-learning gives them."""
-        identity_weight: NotNegative = 1.0
-        """Weight of the cross-entropy over identities."""
-        triplet_weight: NotNegative = 1.0
-        """Weight of the weighted triplet loss."""
-        triplet_weights: TripletWeights = "paper"
-        """Weights within the weighted triplet: the softmax of the paper, or what the released code
-        makes of it, in which the weights of others fade at distances above about 18 (`code`)."""
-
-        def __post_init__(self) -> None:
-            check_ranges(self)
-            rule = "2 or more, as a triplet needs two identities"
-            check_settings(self, ["people"], lambda people: people >= 2, rule)
-            check_settings(self, ["milestones"], is_rising, "rising")
 
     def __init__(self, config: Config, num_identities: int) -> None:
         """Build trunk, neck and classifier.
@@ -180,7 +126,7 @@ class AGW(Method):
             self._losses,
             optimizer,
             # A checkpoint would hold the attributes of a bound method.
-            LambdaLR(optimizer, lambda epoch: self._lr_factor(epoch)),
+            LambdaLR(optimizer, lambda epoch: config.lr_factor(epoch, config.epochs)),
         )
         return [stage]
 
@@ -218,23 +164,6 @@ class AGW(Method):
         return features
 
     def _optimizer(self) -> optim.Optimizer:
-        config = self.config
         heads = [*self.neck.parameters(), *self.classifier.parameters()]
         trunk = [*self.trunk.parameters(), *self.pool.parameters()]
-        groups: list[dict[str, Any]] = [
-            {"params": trunk, "lr": config.learning_rate * config.trunk_lr_factor},
-            {"params": heads, "lr": config.learning_rate},
-        ]
-        return make_optimizer(
-            config.optimizer, groups, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-
-    def _lr_factor(self, epoch: int) -> float:
-        config = self.config
-        return lr_factor(
-            epoch,
-            schedule=config.schedule,
-            warm_up=config.warm_up,
-            milestones=config.milestones,
-            epochs=config.epochs,
-        )
+        return self.config.optimizer_of([(trunk, self.config.trunk_lr_factor), (heads, 1.0)])

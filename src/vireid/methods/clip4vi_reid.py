@@ -40,6 +40,7 @@ from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._questions import answered, appearance_of, found_by, mean_rank
 from vireid.methods._sentences import Appearance, describe
+from vireid.methods._settings import check_people
 from vireid.records import Modality
 from vireid.training_data.batches import EpochOfBatches, ImageBatch, PairedBatch, Tensors
 from vireid.training_data.processes import gather, own_rows, processes
@@ -816,8 +817,7 @@ def _risen(epoch: int, warm_up: int, floor: float | None) -> float:
 
 def _check_numbers(config: CLIP4VIReID.Config) -> None:
     check_ranges(config)
-    rule = "2 or more, as a triplet needs two identities"
-    check_settings(config, ["people"], lambda people: people >= 2, rule)
+    check_people(config)
     check_settings(config, ["hsa_milestones"], is_rising, "rising")
     if config.enhancement_weight:
         rule = "2 or more, or enhancement_weight 0"

@@ -22,31 +22,31 @@ from torch.optim.lr_scheduler import LambdaLR
 from vireid.backbones.auxiliary import LearntMixture, Mean, OneByOne
 from vireid.backbones.neck import batch_norm_neck, identity_classifier
 from vireid.backbones.two_stream import AGW_NON_LOCAL, TwoStreamCNN
-from vireid.errors import VireidError, check_settings, is_rising
+from vireid.errors import VireidError, check_settings
 from vireid.losses.hard_triplet import hard_triplet
 from vireid.losses.identity import identity_loss
 from vireid.losses.identity_alignment import identity_alignment
 from vireid.losses.modality_alignment import ModalityAlignment
 from vireid.losses.modality_confusion import modality_confusion
-from vireid.losses.weighted_triplet import TripletWeights, weighted_triplet
+from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._distances import Rows, between, figures_of
-from vireid.methods._optimizers import lr_factor, make_optimizer
+from vireid.methods._settings import TwoStreamSettings
 from vireid.records import Modality
 from vireid.training_data.batches import EpochOfBatches, PairedBatch
 from vireid.training_data.processes import gather
 from vireid.types.ranges import (
     Count,
-    Factor,
     NotNegative,
     Positive,
     ShareBelowOne,
     Whole,
-    check_ranges,
 )
 from vireid.types.tensors import Embeddings, FeatureMaps, Identities, Images, Modalities, Scalar
 
 AUXILIARY = "auxiliary"
+GeneratorInput = Float[Tensor, "n _ _ _"]
+"""Pictures or maps that auxiliary ones are made of."""
 CHANNELS = {"image": 32, "stem": 64}
 """Channels within the generator, by `aux_level`."""
 STRIDE = {"image": 2, "stem": 1}
@@ -57,26 +57,13 @@ class MUN(Method):
     """MUN in one stage: AGW's losses over three modalities, and two alignments of these."""
 
     @dataclass(frozen=True)
-    class Config:
-        """Settings of MUN; those that AGW has too mean the same and are documented there."""
+    class Config(TwoStreamSettings):
+        """Settings of MUN; those that AGW has too are in `vireid.methods._settings`."""
 
-        trunk: str = "resnet50.tv_in1k"
-        """timm's name of a convolutional network. Others than ResNets need `non_local = false`."""
-        width: Factor = 1.0
-        """Factor of the trunk's channels."""
-        pretrained: bool = True
-        """Start from ImageNet's weights. With false, set `trunk_lr_factor` to 1."""
-        weights: str | None = None
-        """File of these weights, where the hub cannot be reached: safetensors, or what torch has
-        written."""
-        last_stride: Literal[1, 2] = 1
-        """Stride of the trunk's last layer."""
         non_local: bool = False
         """Whether to use AGW's non-local attention; vireid's own default is not to."""
         share_from: Literal["layer1", "layer2", "layer3"] = "layer1"
         """Layers before this one are each modality's own (AGW: layer1; DNS: layer3)."""
-        pooling_power: Positive = 3.0
-        """Power of the generalised mean over each feature map."""
         aux_level: Literal["image", "stem"] = "image"
         """Where the auxiliary modality is made: from pictures, as pictures with a stem of their
         own, or from the outputs of the stems."""
@@ -101,42 +88,13 @@ class MUN(Method):
         hold_gate: bool = False
         """Whether the gate is held at its mean over a batch, so that it weighs all pairs alike: the
         control of what a gate of each pair is worth."""
-        people: Count = 8
-        """Identities in a batch."""
-        images_each: Count = 4
-        """Images of each identity in a batch, in each spectrum."""
         epochs: Count = 100
         """Epochs of training, as in CAJ."""
-        optimizer: Literal["sgd", "adamw"] = "sgd"
-        """Optimizer: `sgd` has Nesterov momentum; `adamw` needs a learning rate near 1e-3."""
-        learning_rate: Positive = 0.1
-        """Learning rate of neck and classifier at its peak."""
-        trunk_lr_factor: NotNegative = 0.1
-        """The trunk's learning rate as a share of `learning_rate`."""
         generator_lr_factor: NotNegative = 1.0
         """The generator's learning rate as a share of `learning_rate`; it begins with random
         weights."""
-        momentum: ShareBelowOne = 0.9
-        """Momentum of `sgd`."""
-        weight_decay: NotNegative = 5e-4
-        """Weight decay of all parameters."""
-        schedule: Literal["steps", "cosine"] = "steps"
-        """Learning rate after warming up: lowered at `milestones`, or along half a cosine to
-        zero."""
-        warm_up: Whole = 10
-        """Epochs over which the learning rate grows to its peak."""
-        milestones: tuple[Whole, ...] = (20, 50)
-        """Epochs from which the learning rate is a tenth of what it was before."""
-        label_smoothing: ShareBelowOne = 0.0
-        """Share of the target spread over all identities."""
-        identity_weight: NotNegative = 1.0
-        """Weight of the cross-entropy over identities, in which auxiliary images take part."""
-        triplet_weight: NotNegative = 1.0
-        """Weight of the triplet loss."""
         triplet_form: Literal["weighted", "hard"] = "weighted"
         """Form of the triplet: AGW's weighted one, or the hardest pairs with a margin of 0.3."""
-        triplet_weights: TripletWeights = "paper"
-        """Weights within the weighted triplet, of AGW's paper or of its released code."""
         triplet_auxiliary: bool = False
         """Whether auxiliary images take part in the triplet."""
         identity_alignment_weight: NotNegative = 3.0
@@ -170,8 +128,7 @@ class MUN(Method):
         measured after each epoch, for `vireid show-measures`; 0 for none."""
 
         def __post_init__(self) -> None:
-            check_ranges(self)
-            check_settings(self, ["milestones"], is_rising, "rising")
+            super().__post_init__()
             _check_batch(self)
             _check_generator(self)
 
@@ -239,7 +196,7 @@ class MUN(Method):
             self._losses,
             optimizer,
             # A checkpoint would hold the attributes of a bound method.
-            LambdaLR(optimizer, lambda epoch: self._lr_factor(epoch)),
+            LambdaLR(optimizer, lambda epoch: config.lr_factor(epoch, config.epochs)),
             measure=partial(self._measured, batches) if config.measured_batches else None,
             measures_every_epoch=True,
         )
@@ -252,10 +209,11 @@ class MUN(Method):
         gates: list[dict[str, float]] = []
         for batch in islice(batches(0), self.config.measured_batches):
             placed = batch.to(device)
-            embeddings = F.normalize(self.neck(gather(self._pooled(placed))), dim=1)
+            stems, given = self._passed(placed.visible, placed.infrared)
+            embeddings = gather(self._embedded(self.trunk.shared(torch.cat(stems))))
             identities = gather(placed.identities.repeat(self.modalities))
             rows.append(Rows(embeddings, identities, gather(self._modalities_of(placed))))
-            gates.append(self._gate_figures(placed))
+            gates.append(self._gate_figures(given))
         alignment = self.modality_alignment
         of_prototypes = between(alignment.prototypes) if alignment.steps else {}
         return {
@@ -264,10 +222,11 @@ class MUN(Method):
             **{f"gate/{name}": fmean(each[name] for each in gates) for name in gates[0]},
         }
 
-    def _gate_figures(self, batch: PairedBatch) -> dict[str, float]:
+    def _gate_figures(self, given: list[GeneratorInput]) -> dict[str, float]:
+        """Return what the gate does on the pairs of all processes."""
         if not isinstance(self.generator, LearntMixture):
             return {}
-        return self.generator.gate_figures(*self._given(batch.visible, batch.infrared))
+        return self.generator.gate_figures(*map(gather, given))
 
     def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
         embeddings = gather(self._pooled(batch))
@@ -336,21 +295,23 @@ class MUN(Method):
 
     def _stems(self, visible: Images, infrared: Images) -> list[FeatureMaps]:
         """Return the input of the shared layers for each modality."""
+        return self._passed(visible, infrared)[0]
+
+    def _passed(
+        self, visible: Images, infrared: Images
+    ) -> tuple[list[FeatureMaps], list[GeneratorInput]]:
+        """Return the input of the shared layers for each modality, and that of the generator.
+
+        The generator makes auxiliary images of normalised pictures, or of what leaves the stems.
+        """
         stems = self.trunk.stems
         pictures = [self.trunk.normalised(images) for images in (visible, infrared)]
         maps = [stems[m.value](images) for m, images in zip(Modality, pictures, strict=True)]
+        given = pictures if self._makes_pictures else maps
         if self.generator is None:
-            return maps
-        if self._makes_pictures:
-            return [*maps, stems[AUXILIARY](self.generator(*pictures))]
-        return [*maps, self.generator(*maps)]
-
-    def _given(self, visible: Images, infrared: Images) -> list[FeatureMaps]:
-        """Return what the generator makes auxiliary images of: normalised pictures, or maps."""
-        pair = zip(Modality, (visible, infrared), strict=True)
-        if self._makes_pictures:
-            return [self.trunk.normalised(images) for _, images in pair]
-        return [self.trunk.stem(images, modality) for modality, images in pair]
+            return maps, given
+        made = self.generator(*given)
+        return [*maps, stems[AUXILIARY](made) if self._makes_pictures else made], given
 
     def _auxiliary_after_stem(self, visible: Images, infrared: Images) -> FeatureMaps:
         if self.generator is None:
@@ -364,28 +325,13 @@ class MUN(Method):
 
     def _optimizer(self) -> optim.Optimizer:
         config = self.config
-        heads = [*self.neck.parameters(), *self.classifier.parameters()]
         made = [] if self.generator is None else list(self.generator.parameters())
-        groups = [
-            (list(self.trunk.parameters()), config.trunk_lr_factor),
-            (heads, 1.0),
-            (made, config.generator_lr_factor),
-        ]
-        return make_optimizer(
-            config.optimizer,
-            [{"params": p, "lr": config.learning_rate * factor} for p, factor in groups if p],
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
-
-    def _lr_factor(self, epoch: int) -> float:
-        config = self.config
-        return lr_factor(
-            epoch,
-            schedule=config.schedule,
-            warm_up=config.warm_up,
-            milestones=config.milestones,
-            epochs=config.epochs,
+        return config.optimizer_of(
+            [
+                (list(self.trunk.parameters()), config.trunk_lr_factor),
+                ([*self.neck.parameters(), *self.classifier.parameters()], 1.0),
+                (made, config.generator_lr_factor),
+            ]
         )
 
 
@@ -408,8 +354,6 @@ def _generator(config: MUN.Config, outer: int) -> nn.Module | None:
 
 
 def _check_batch(config: MUN.Config) -> None:
-    if config.people < 2:
-        raise VireidError(f"settings.people is {config.people}; a triplet needs at least 2")
     if config.images_each < 2 and config.identity_alignment_weight:
         raise VireidError(
             f"settings.images_each is {config.images_each}; the centre of an identity needs at "

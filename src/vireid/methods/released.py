@@ -25,6 +25,7 @@ from vireid.losses.identity import identity_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.methods._optimizers import lr_factor
+from vireid.methods._settings import check_people
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
 from vireid.training_data.processes import gather
@@ -76,8 +77,7 @@ class Released(Method):
 
         def __post_init__(self) -> None:
             check_ranges(self)
-            rule = "2 or more, as a triplet needs two identities"
-            check_settings(self, ["people"], lambda people: people >= 2, rule)
+            check_people(self)
             check_settings(self, ["osnet_width"], lambda width: width >= 0.25, "0.25 or more")
             known = {"osnet": ("plain", "ibn", "ain"), "fast-reid": ("plain", "ibn")}
             there = known.get(self.network, ("plain",))

@@ -18,9 +18,9 @@ from torch.nn import functional as F  # noqa: N812
 from torch.optim import Adam
 
 from vireid.backbones.middle_layers import MiddleLayers, averages
-from vireid.errors import check_settings
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.methods._settings import check_people
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
 from vireid.training_data.processes import gather
@@ -61,8 +61,7 @@ class Stripes(Method):
 
         def __post_init__(self) -> None:
             check_ranges(self)
-            rule = "2 or more, as a triplet needs two identities"
-            check_settings(self, ["people"], lambda people: people >= 2, rule)
+            check_people(self)
 
     def __init__(self, config: Config, num_identities: int) -> None:
         """Build the network.

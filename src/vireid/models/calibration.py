@@ -46,6 +46,9 @@ BEST = 10
 UNLIKE = 0.01
 """Share of pictures like those of the calibration that are called unlike them."""
 
+LARGE = 0.2
+"""Least difference of two distributions of distances that matters."""
+
 Kind = Literal["logistic", "isotonic"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -115,13 +118,13 @@ class Nobody:
             searched: Number of pictures searched.
         """
         mean = best[..., :BEST].mean(axis=-1)
-        found: Float[np.ndarray, "*q"] = (
+        found = (
             self.intercept
             + self.top * best[..., 0]
             + self.mean * mean
             + self.log_size * math.log(max(searched, 1))
         )
-        return found
+        return np.asarray(found)
 
     def probability(self, best: Sequence[float], searched: int) -> float:
         """Return the chance that none of the pictures searched shows the person; see `log_odds`."""
@@ -197,7 +200,8 @@ class Likeness:
         """Whether pictures are unlike those of the calibration, wrong in one case of a hundred.
 
         One picture is compared with the quantiles of the distances; several by the two-sample test
-        of Kolmogorov and Smirnov (asymptotic critical value) on their distances.
+        of Kolmogorov and Smirnov (asymptotic critical value) on their distances. Among many any
+        difference is certain, so it has to be a large one too.
         """
         p = np.sort(self.p_values(vectors))
         n = len(p)
@@ -207,7 +211,7 @@ class Likeness:
         gap = max(float(np.max(steps[1:] - p)), float(np.max(p - steps[:-1])))
         m = len(self.distances)
         critical = math.sqrt(-math.log(UNLIKE / 2) / 2) * math.sqrt((n + m) / (n * m))
-        return bool(gap > critical)
+        return bool(gap > max(critical, LARGE))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,7 +106,7 @@ def _strip(
     hit: Hit, query: ImageRecord | PictureQuery | TextQuery | VectorQuery
 ) -> Iterator[list[Cell]]:
     """Yield the row of a hit: its cell, and if it is a tracklet, some of its frames in order."""
-    shown = spread(hit.frames, IN_A_ROW - 1)
+    shown = spread(hit.frames, IN_A_ROW - 1) if len(hit.frames) > 1 else []
     inside = (Cell(f.record, PAPER, f"{f.similarity:.3f}", _details(f.record)[-1:]) for f in shown)
     yield [_hit_cell(hit, query), *inside]
 

@@ -11,6 +11,8 @@ from vireid.learning.history import MEASURES, Measured
 from vireid.reports.plots import as_png
 
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
+MARKERS = "o^s"
+"""Marks of the points; the next where all colours have been used."""
 COLUMNS = 2
 """Plots beside one another."""
 MOST_TICKS = 12
@@ -103,7 +105,8 @@ def _plot_lines(axes: Any, names: Sequence[str], lines: Sequence[Measured], fact
         colour = COLOURS[number % len(COLOURS)]
         dashes = "--" if number % 2 else "-"
         label = name.partition("/")[2] or name
-        axes.plot(values, dashes, marker="o", markersize=4, color=colour, label=label)
+        marker = MARKERS[number // len(COLOURS) % len(MARKERS)]
+        axes.plot(values, dashes, marker=marker, markersize=4, color=colour, label=label)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if _has_negatives(names, lines) else 0)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -50,6 +50,8 @@ CENTRES: Float[np.ndarray, " bins"] = (EDGES[1:] + EDGES[:-1]) / 2
 KNOTS = 65
 """Number of similarities at which a curve is kept."""
 RESAMPLES = 200
+STEPS = 4
+"""Steps of Newton's method from the curve of all people to that of a resample, which is near."""
 SHARES = (0.1, 0.01, 0.001)
 """Shares of the pairs of two people for which thresholds are kept."""
 GALLERIES = tuple(product((0.1, 0.3, 1.0), (1, 3, None)))
@@ -267,10 +269,11 @@ def curve_of(kind: Kind, pairs: Pairs, seed: int = 0) -> Curve:
     fitted = _fit(kind, *pairs.counted())(knots)
     generator = np.random.default_rng(seed)
     people = len(pairs.same)
-    drawn = generator.multinomial(people, np.full(people, 1 / people), RESAMPLES)
-    resampled = (pairs.counted(weights.astype(np.float64)) for weights in drawn)
-    curves = [_fit(kind, *both)(knots) for both in resampled if min(map(np.sum, both)) > 0]
-    low, high = np.percentile(curves, (2.5, 97.5), axis=0) if curves else (fitted, fitted)
+    drawn = generator.multinomial(people, np.full(people, 1 / people), RESAMPLES).astype(float)
+    same, different = (np.stack(of) for of in zip(*map(pairs.counted, drawn), strict=True))
+    sound = (same.sum(axis=1) > 0) & (different.sum(axis=1) > 0)
+    curves = _curves_of(kind, pairs.counted(), same[sound], different[sound], knots)
+    low, high = np.percentile([*curves, fitted], (2.5, 97.5), axis=0)
     return Curve(
         kind=kind,
         similarities=tuple(knots.tolist()),
@@ -278,6 +281,32 @@ def curve_of(kind: Kind, pairs: Pairs, seed: int = 0) -> Curve:
         low=tuple(np.minimum(low, fitted).tolist()),
         high=tuple(np.maximum(high, fitted).tolist()),
     )
+
+
+def _curves_of(
+    kind: Kind,
+    whole: tuple[Counts, Counts],
+    same: Float[np.ndarray, "b bins"],
+    different: Float[np.ndarray, "b bins"],
+    knots: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, "b k"]:
+    """Return the curves of resampled pairs at some similarities."""
+    if kind == "isotonic":
+        return np.array([_fit(kind, *both)(knots) for both in zip(same, different, strict=True)])
+    # Newton's steps from the curve of all pairs, for every resample at once.
+    used = np.flatnonzero(sum(whole))
+    inputs = np.column_stack([np.ones(len(used)), CENTRES[used]])
+    start = _fit(kind, *whole)(np.array([0.0, 1.0]))
+    found = np.tile([start[0], start[1] - start[0]], (len(same), 1))
+    ones = same[:, used] / same.sum(axis=1, keepdims=True)
+    both = ones + different[:, used] / different.sum(axis=1, keepdims=True)
+    for _ in range(STEPS):
+        chances = 1 / (1 + np.exp(-np.clip(found @ inputs.T, -50, 50)))
+        slope = (ones - both * chances) @ inputs
+        bend = np.einsum("bn,ni,nj->bij", both * chances * (1 - chances), inputs, inputs)
+        found += np.linalg.solve(bend + 1e-9 * np.eye(2), slope[..., None])[..., 0]
+    found[:, 1] = found[:, 1].clip(min=0)
+    return np.asarray(found @ np.column_stack([np.ones(len(knots)), knots]).T)
 
 
 def _held_out(kind: Kind, pairs: Pairs) -> float:

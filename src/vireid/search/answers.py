@@ -32,6 +32,7 @@ from vireid.search.chances import Calibrated, Chances
 from vireid.search.hits import Combination, Grouping, found, mean_of
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
+from vireid.search.ranking import BY_SIMILARITY, Ranking
 from vireid.search.tracklets import Tracklets, Weighing
 from vireid.types.arrays import Queries, Vectors
 from vireid.video.doubts import doubts_about
@@ -148,6 +149,8 @@ class Answer:
     """Chance that no picture searched shows the person; None where the model is not calibrated."""
     cautions: tuple[str, ...] = ()
     """Reasons not to rely on the chances."""
+    ranking: Ranking = BY_SIMILARITY
+    """How hits were ranked beyond similarity."""
 
     @property
     def caveats(self) -> list[str]:
@@ -179,6 +182,7 @@ class Answer:
             "grouped_by": self.by,
             "frames_count_by": self.frames,
             "centred": self.centred,
+            "ranking": str(self.ranking),
             "nobody": None if self.nobody is None else round(self.nobody, 6),
             "cautions": list(self.cautions),
             "hits": [
@@ -235,7 +239,8 @@ class Answer:
         best = f", the best of each {self.by}" if self.by else ""
         if self.frames and self.frames != "best":
             best = f", tracklets by the {_WORDS[self.frames]} of their frames"
-        return f"{asked} among {among} in {Path(self.gallery).name}{best}"
+        ranked = "" if self.ranking == BY_SIMILARITY else f" ({self.ranking})"
+        return f"{asked} among {among} in {Path(self.gallery).name}{best}{ranked}"
 
 
 def index(
@@ -382,6 +387,7 @@ class Searcher:
         by: Grouping | None = None,
         frames: Weighing = "mean",
         centred: bool = False,
+        ranking: Ranking = BY_SIMILARITY,
     ) -> Answer:
         """Find a person.
 
@@ -406,6 +412,7 @@ class Searcher:
                 frame.
             centred: Subtract from each vector the mean of its camera's pictures in the gallery;
                 see `Gallery.centred`.
+            ranking: How hits are ranked beyond similarity.
 
         Raises:
             NoPictureError: There is no picture to search.
@@ -414,6 +421,11 @@ class Searcher:
         asked = cast(list[Asked], [*query] if isinstance(query, list | tuple) else [query])
         if not asked:
             raise VireidError("there is no query; give at least one picture")
+        if centred and ranking != BY_SIMILARITY:
+            raise VireidError(
+                "vectors less their cameras' means are not ranked further; leave out "
+                "centring, or expansion and re-ranking"
+            )
         known = tuple(understood(each, query_modality, identity) for each in asked)
         searched = _searched(known[0], filters or Filters(), modality)
         plain_ones = [embedded(*pair, self.embedder) for pair in zip(known, asked, strict=True)]
@@ -422,19 +434,27 @@ class Searcher:
             each = [self._centred(*pair) for pair in zip(known, plain_ones, strict=True)]
         vectors = np.concatenate(each)
         if by == "tracklet" and frames != "best":
+            if ranking != BY_SIMILARITY:
+                raise VireidError(
+                    "means of tracklets are not ranked further; take the best of their frames, or "
+                    "leave out expansion and re-ranking"
+                )
             queries = mean_of(vectors) if combined == "mean" else vectors
             least = searched.min_similarity
             hits = self._among(searched, frames, centred=centred).search(queries, top, least)
         else:
-            hits = found(self.gallery, vectors, top, searched, combined, by, centred=centred)
+            how: Any = {"centred": centred, "ranking": ranking}
+            hits = found(self.gallery, vectors, top, searched, combined, by, **how)
         if not hits and searched.min_similarity is None:
             raise NoPictureError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
         weighing = frames if by == "tracklet" else None
-        judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
-        return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions)
+        judged = Chances(hits)
+        if not ranking.expanded:  # which changes what a similarity is worth
+            judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
+        return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
 
     def _among(self, filters: Filters, frames: Weighing, *, centred: bool) -> Tracklets:
         """Return the tracklets to search among; those of the last question are remembered."""
@@ -498,6 +518,7 @@ def search(
     by: Grouping | None = None,
     frames: Weighing = "mean",
     centred: bool = False,
+    ranking: Ranking = BY_SIMILARITY,
     model: str | None = None,
     trust_code: bool = False,
 ) -> list[Answer]:
@@ -519,6 +540,7 @@ def search(
         by: Show only the best hit of each person, or tracklets.
         frames: What counts of a tracklet.
         centred: Subtract the means of cameras.
+        ranking: How hits are ranked beyond similarity.
         model: Name of a model; by default the one that filled the gallery.
         trust_code: See `Embedder.open`.
 
@@ -549,6 +571,7 @@ def search(
                 by=by,
                 frames=frames,
                 centred=centred,
+                ranking=ranking,
                 modality=modality,
                 query_modality=query_modality,
                 identity=identity,

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from vireid.gallery import Filters, Gallery, Hit
 from vireid.records import ImageRecord
+from vireid.search.ranking import BY_SIMILARITY, Ranking
 from vireid.types.arrays import Queries
 
 Combination = Literal["mean", "best"]
@@ -26,6 +27,7 @@ def found(
     by: Grouping | None = None,
     *,
     centred: bool = False,
+    ranking: Ranking = BY_SIMILARITY,
 ) -> tuple[Hit, ...]:
     """Return the hits of queries that show one person.
 
@@ -38,15 +40,18 @@ def found(
         by: Groups of which only the best hit is shown.
         centred: Compare what is left of all vectors without their cameras' means; that of the
             queries is subtracted already.
+        ranking: How hits are ranked beyond similarity.
 
     Raises:
         GalleryError: The vectors are of another size, or the filters name what is not there.
     """
     if combined == "mean":
         queries = mean_of(queries)
-    wanted = top
+    queries = ranking.expand(gallery, queries, filters)
+    wanted = max(top, ranking.re_ranked)
     while True:
         hits = _best(gallery.search(queries, wanted, filters, centred=centred))
+        hits = ranking.re_rank(gallery, queries, hits) if ranking.re_ranked else hits
         shown = _first_of_each(hits, by)[:top]
         if by is None or len(shown) == top or len(hits) < wanted:
             return tuple(replace(hit, rank=rank) for rank, hit in enumerate(shown, 1))

@@ -35,7 +35,7 @@ class Tracklets:
     """Embedding of each tracklet, of length one."""
     frames: tuple[tuple[ImageRecord, ...], ...]
     """Frames of each tracklet, in the order of their times or names."""
-    of_frames: tuple[Float[np.ndarray, "f d"], ...]
+    of_frames: tuple[Float[np.ndarray, "_ d"], ...]
     """Embeddings of these frames."""
 
     @classmethod

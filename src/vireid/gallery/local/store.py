@@ -44,7 +44,7 @@ from vireid.gallery.store import (
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
-from vireid.types.arrays import Queries, Vector, Vectors
+from vireid.types.arrays import Queries, Vectors
 
 MODALITIES = tuple(Modality)
 ROWS_TO_COPY = 8 * BLOCK
@@ -154,6 +154,21 @@ class LocalStore:
         with self._lock, self._catalogue.reading():
             return self._catalogue.entries_of(keys)
 
+    def vectors_of(self, keys: Sequence[Key]) -> Vectors:
+        """Return the vectors of pictures by their keys, as float32."""
+        with self._lock, self._reading_vectors() as snapshot:
+            places = self._catalogue.places_of(keys)
+            if missing := [key for key in keys if key not in places]:
+                path, _ = missing[0]
+                raise GalleryError(f"{self._folder} does not hold {path}; index it first")
+            found = np.zeros((len(keys), self.model.embedding_dim), np.float32)
+            for modality in MODALITIES:
+                own = [number for number, key in enumerate(keys) if places[key][0] is modality]
+                rows, back = np.unique([places[keys[n]][1] for n in own], return_inverse=True)
+                if own:
+                    found[own] = self._vectors(snapshot.stored[modality], rows)[back]
+            return found
+
     def pages(self, filters: Filters = NO_FILTERS) -> Iterator[Page]:
         """Yield the pictures that the filters let pass, some thousand at a time."""
         others = replace(filters, modality=None)
@@ -183,22 +198,6 @@ class LocalStore:
                 left = most - len(found)
                 page = self._catalogue.page(modality, first, others, left) if left else []
                 found += [((modality, row), entry) for row, entry in page]
-        return found
-
-    def vectors_of(self, keys: Iterable[Key]) -> Mapping[Key, Vector]:
-        """Return the vectors of some keys as float32, without those it does not hold."""
-        found: dict[Key, Vector] = {}
-        with self._lock, self._reading_vectors() as snapshot:
-            places = self._catalogue.places_of(keys)
-            for modality in MODALITIES:
-                rows = {row: key for key, (of, row) in places.items() if of is modality}
-                if rows:
-                    ordered_rows = np.array(sorted(rows))
-                    vectors = self._vectors(snapshot.stored[modality], ordered_rows)
-                    found |= {
-                        rows[row]: vector
-                        for row, vector in zip(ordered_rows.tolist(), vectors, strict=True)
-                    }
         return found
 
     def _vectors(self, stored: StoredVectors, rows: Rows) -> Vectors:
