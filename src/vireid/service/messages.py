@@ -120,6 +120,9 @@ class SearchAnswer(Message):
     centred: bool
     hits: list[HitDocument]
     nobody: Nobody | None
+    nobody_probability: float | None = Field(
+        description="Probability that nobody here is the person; null where it is not known."
+    )
     model: Model
     caveats: list[str]
     took_ms: float

@@ -122,7 +122,9 @@ def _found(
         return None, "there is no picture here that the filters let pass"
     kept = [hit for hit in answer.hits if hit.record.key not in own][: question.top]
     ranked = tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
-    return replace(answer, hits=ranked), None
+    # A picture is most like itself: where that was found, the chance that nobody is here says nothing.
+    is_own_found = any(hit.record.key in own for hit in answer.hits)
+    return replace(answer, hits=ranked, nobody=None if is_own_found else answer.nobody), None
 
 
 def _document(
@@ -169,6 +171,7 @@ def _document(
         centred=question.centre,
         hits=hits,
         nobody=messages.Nobody(reason=nothing) if nothing else None,
+        nobody_probability=answer.nobody if answer else None,
         model=model,
         caveats=caveats,
         took_ms=0.0,

@@ -5,7 +5,7 @@ import * as changes from "./changes.js";
 import { compare } from "./compare.js";
 import { $, button, count, fill, h, icon, remembered, say } from "./dom.js";
 import { FILTERS, having, lineOf, parts } from "./filters.js";
-import { Grid } from "./grid.js";
+import { Grid, isChance, percent } from "./grid.js";
 import { choosers, panel, searchWith, tellSpectrum } from "./query_panel.js";
 import { searchBar } from "./search_bar.js";
 import { change, isSearch, nothing, onChange, state } from "./state.js";
@@ -189,7 +189,7 @@ async function showSearch(signal) {
   showCaveats(found.caveats);
   const again = before?.asked === shownFor && before.group === found.group && grid?.element.isConnected;
   const old = grid;
-  const place = layout(hitsHeading(found), timelinePlace(), found.hits.length ? (again ? old.element : newGrid("Hits", found.group === "none" ? null : found.group)) : nobody(found));
+  const place = layout(hitsHeading(found), perhapsNobody(found), timelinePlace(), found.hits.length ? (again ? old.element : newGrid("Hits", found.group === "none" ? null : found.group)) : nobody(found));
   if (found.hits.length) {
     grid = again ? old : grid;
     grid.show(found.hits);
@@ -212,7 +212,7 @@ function hitsHeading(found) {
   const seconds = found.took_ms < 1000 ? `${Math.max(1, Math.round(found.took_ms))} ms` : `${(found.took_ms / 1000).toFixed(1)} s`;
   return heading(
     found.hits.length ? `${count(found.hits.length, ...what)} among ${among}` : `Nobody among ${among}`,
-    found.hits.length > 0 && h("p", { class: "hint" }, gallery.probability ? "Probability of the same person" : "Similarity, no probability", ` · ${seconds}`),
+    found.hits.length > 0 && h("p", { class: "hint" }, found.hits.some(isChance) ? "Similarity, and probability of the same person" : "Similarity, no probability", ` · ${seconds}`),
     grouping(),
     threshold(found),
   );
@@ -246,6 +246,16 @@ function moreHits(found) {
   if (all) return h("p", { class: "end hint" }, found.hits.length < state.top ? "These are all." : `The first ${MOST_HITS.toLocaleString("en")}; filter to see others.`);
   const next = Math.min(MOST_HITS, state.top < 200 ? 200 : MOST_HITS);
   return h("div", { class: "end" }, h("button", { type: "button", name: "more", onclick: () => change({ top: next }, { replace: true }) }, `Show ${next.toLocaleString("en")}`));
+}
+
+/** How probable it is that the person is not here at all, where that is known. */
+function perhapsNobody({ hits, nobody_probability: chance }) {
+  if (!hits.length || chance === null || chance === undefined) return null;
+  const told =
+    chance < 0.5
+      ? [`Probability that nobody here is the person: `, h("b", {}, percent(chance)), "."]
+      : [h("b", {}, `Probably nobody here is the person: ${percent(chance)}.`), " These are the most similar pictures all the same."];
+  return h("p", { class: chance < 0.5 ? "perhaps" : "perhaps nobody" }, icon("nobody"), h("span", {}, told));
 }
 
 function nobody(found) {

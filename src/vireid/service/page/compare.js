@@ -1,7 +1,7 @@
 // Side by side: the query, a hit, and what can be said of it.
 
 import { $, button, count, fill, h, icon, when, whom } from "./dom.js";
-import { shownLikeness, tracklet } from "./grid.js";
+import { isChance, shownLikeness, tracklet } from "./grid.js";
 import { state } from "./state.js";
 import { upload } from "./uploads.js";
 import { drawn, image, sized } from "./viewing.js";
@@ -94,9 +94,9 @@ function asked(gallery) {
 }
 
 const verdict = (hit) =>
-  hit.probability === null || hit.probability === undefined
-    ? h("span", {}, "similarity ", h("b", {}, shownLikeness(hit)))
-    : h("span", {}, h("b", {}, shownLikeness(hit)), ` probably the same person (similarity ${hit.similarity.toFixed(2)})`);
+  isChance(hit)
+    ? h("span", {}, "same person: ", h("b", {}, shownLikeness(hit)), `, similarity ${hit.similarity.toFixed(2)}`)
+    : h("span", {}, "similarity ", h("b", {}, shownLikeness(hit)));
 
 function frame(item) {
   const details = h("details", { class: "frame" }, h("summary", {}, icon("frame"), "Whole frame"));

@@ -241,20 +241,24 @@ export async function tracklet(gallery, item) {
 export function likeness(hit) {
   const value = hit.probability ?? hit.similarity;
   const bar = h("progress", { max: 1, value: Math.max(0, Math.min(1, value)), "aria-hidden": "true" });
-  return h("div", { class: "likeness" }, bar, h("b", {}, shownLikeness(hit)));
+  return h("div", { class: "likeness" }, bar, isChance(hit) && h("span", {}, hit.similarity.toFixed(2)), h("b", {}, shownLikeness(hit)));
+}
+
+/** Whether a hit has a probability. */
+export const isChance = (hit) => hit.probability !== null && hit.probability !== undefined;
+
+/** A probability for people; none is certain. */
+export function percent(chance) {
+  if (chance < 0.005) return "<1 %";
+  return chance < 0.995 ? `${Math.round(100 * chance)} %` : ">99 %";
 }
 
 /** "82 %" where there is a probability, or else the similarity. */
-export const shownLikeness = (hit) =>
-  hit.probability === null || hit.probability === undefined ? hit.similarity.toFixed(2) : `${Math.round(100 * hit.probability)} %`;
+export const shownLikeness = (hit) => (isChance(hit) ? percent(hit.probability) : hit.similarity.toFixed(2));
 
 function spoken(item, selected, same) {
   const what = item.rank ? `${item.rank}. ` : "";
-  const like = item.rank
-    ? item.probability === null || item.probability === undefined
-      ? `similarity ${item.similarity.toFixed(2)}`
-      : `probability ${Math.round(100 * item.probability)} %`
-    : null;
+  const like = item.rank ? `${isChance(item) ? `probability ${percent(item.probability)}, ` : ""}similarity ${item.similarity.toFixed(2)}` : null;
   const who = whom(item.person);
   const told = [like, who, item.camera && `camera ${item.camera}`, item.modality, when(item.time), same === true && "same person", same === false && "another person", selected && "selected"];
   return what + told.filter(Boolean).join(", ");
