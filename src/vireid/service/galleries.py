@@ -69,7 +69,7 @@ class Served:
     @property
     def has_probabilities(self) -> bool:
         """Whether hits tell how probable it is that they show the person."""
-        return False
+        return self.searcher.calibrated is not None
 
     @property
     def batcher(self) -> Batcher:

@@ -122,9 +122,9 @@ def _found(
         return None, "there is no picture here that the filters let pass"
     kept = [hit for hit in answer.hits if hit.record.key not in own][: question.top]
     ranked = tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
-    # A picture is most like itself: where that was found, the chance that nobody is here says nothing.
-    is_own_found = any(hit.record.key in own for hit in answer.hits)
-    return replace(answer, hits=ranked, nobody=None if is_own_found else answer.nobody), None
+    # A picture of the gallery is the best hit of itself, which says nothing about others.
+    nobody = None if any(hit.record.key in own for hit in answer.hits) else answer.nobody
+    return replace(answer, hits=ranked, nobody=nobody), None
 
 
 def _document(
@@ -146,7 +146,7 @@ def _document(
         messages.HitDocument(
             rank=hit.rank,
             similarity=round(hit.similarity, 6),
-            probability=getattr(hit, "probability", None),
+            probability=_rounded(hit.probability),
             **served.about(hit.record),
         )
         for hit in (answer.hits if answer else ())
@@ -171,11 +171,15 @@ def _document(
         centred=question.centre,
         hits=hits,
         nobody=messages.Nobody(reason=nothing) if nothing else None,
-        nobody_probability=answer.nobody if answer else None,
+        nobody_probability=_rounded(answer.nobody if answer else None),
         model=model,
         caveats=caveats,
         took_ms=0.0,
     )
+
+
+def _rounded(chance: float | None) -> float | None:
+    return None if chance is None else round(chance, 6)
 
 
 def words_of(told: Sequence[str]) -> list[str]:
