@@ -429,7 +429,7 @@ def test_it_is_small_and_complete(opened: Opened) -> None:
     page = opened()
     expect(cards(page).first).to_be_visible()
     sent = page.evaluate(
-        "[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]"
+        "['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))"
         ".map((each) => [each.name, each.encodedBodySize])"
     )
     files = {Path(urlsplit(url).path).name for url, _ in sent if "/page/" in url}
