@@ -311,7 +311,7 @@ def _check_fingerprint(
     folder: Path, recipe: Recipe, details: Details, state: Mapping[str, Tensor]
 ) -> None:
     loaded = _fingerprint(recipe, state)
-    if loaded == details.fingerprint:
+    if details.fingerprint in (loaded, _former_fingerprint(folder, recipe, state)):
         return
     told = (
         f"{folder / WEIGHTS}, recipe.toml or {RUN} is damaged or changed: they make a "
@@ -325,6 +325,21 @@ def _check_fingerprint(
 def _fingerprint(recipe: Recipe, state: Mapping[str, Tensor]) -> str:
     data = recipe.data
     return model_fingerprint(recipe.method, recipe.settings, data.height, data.width, state)
+
+
+def _former_fingerprint(folder: Path, recipe: Recipe, state: Mapping[str, Tensor]) -> str:
+    """Return the fingerprint without settings that a method did not have when the run was begun.
+
+    A run writes down all that are not None, so its recipe lacks those that have come since.
+    """
+    written = recipes.outline_of(folder / "recipe.toml").settings
+    known = {
+        name: value
+        for name, value in dataclasses.asdict(recipe.settings).items()
+        if name in written or value is None
+    }
+    data = recipe.data
+    return model_fingerprint(recipe.method, known, data.height, data.width, state)
 
 
 def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
