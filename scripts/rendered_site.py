@@ -62,7 +62,7 @@ def site(folder: Path, people: int = 50) -> Path:
         table = csv.DictWriter(file, [*COLUMNS, *BOX])
         table.writeheader()
         table.writerows(rows)
-    answers.index(listed, folder / "site.gallery")
+    answers.index(listed, folder / "site.gallery", "small")
     return folder / "site.gallery"
 
 
