@@ -13,8 +13,9 @@ any interruption. `table` makes the table of what is there. Test people take no 
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -27,7 +28,6 @@ from vireid.learning import history
 from vireid.models.embedder import Embedder
 from vireid.recipes.recipe import numbers
 from vireid.records import Modality
-from vireid.scoring.metrics import score_ranking
 from vireid.sweep import Sweep
 
 RESULTS = Path(__file__).parent / "results"
@@ -55,6 +55,9 @@ class Run:
     """Time of all epochs."""
     measured: Mapping[str, Mapping[str, float | None]]
     """Figures by when they were measured, such as `after IFE`, and by name."""
+    of_people: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Mean average precision of the queries of each validation person by the whole embedding, in
+    the order of their numbers, by direction."""
 
 
 @dataclass(frozen=True)
@@ -74,35 +77,45 @@ def learn(
         path = RESULTS / wanted.name / f"seed-{seed}.json"
         found = _read(path) if path.exists() else Seed(wanted.name, seed)
         for name in rows:
-            if name in found.rows:
+            if name in found.rows and found.rows[name].of_people:
                 continue
-            alone = Sweep(**{**vars(wanted), "rows": {name: wanted.rows[name]}, "seeds": (seed,)})
+            alone = replace(wanted, rows={name: wanted.rows[name]}, seeds=(seed,))
             given = [f"data.root={root}", f"settings.weights={weights}", *told]
             sweep.run(alone, work / wanted.name, given)
             run = work / wanted.name / wanted.folder_of(name, seed)
             lines = history.read_measures(run / history.MEASURES)
             measured = {f"{line.when} {line.stage}": dict(line.figures) for line in lines}
-            measured[EMBEDDING] = dict(scored(run, root))
+            scores, of_people = scored(run, root)
+            measured[EMBEDDING] = dict(scores)
             epochs = history.read_epochs(run / history.LOSSES)
-            found.rows[name] = Run(sum(epoch.seconds for epoch in epochs), measured)
+            seconds = sum(epoch.seconds for epoch in epochs)
+            found.rows[name] = Run(seconds, measured, of_people)
             path.parent.mkdir(parents=True, exist_ok=True)
             documents.write_json(path, found)
 
 
-def scored(run: Path, root: Path) -> dict[str, float]:
-    """Return how the embeddings of a run find validation people across the spectra."""
+def scored(run: Path, root: Path) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Return how the embeddings of a run find validation people across the spectra.
+
+    Returns:
+        Rank 1 and mAP by name; mean average precision of each person by direction.
+    """
     people = datasets.read("nightwalk", root, None).validation
     vectors = Embedder.open(run).embed_records(people)
     who = np.array([record.identity for record in people])
     is_visible = np.array([record.modality is Modality.VISIBLE for record in people])
-    found = {}
+    found, of_people = {}, {}
     for direction, asked in zip(DIRECTIONS, (is_visible, ~is_visible), strict=True):
-        similarity = vectors[asked] @ vectors[~asked].T
-        hidden = np.zeros(similarity.shape, bool)
-        scores = score_ranking(similarity, who[asked], who[~asked], hidden, "plain")
-        found[f"unseen people, rank 1/{direction}"] = scores.rank(1)
-        found[f"unseen people, mAP/{direction}"] = scores.mean_ap
-    return found
+        order = np.argsort(-(vectors[asked] @ vectors[~asked].T), axis=1, kind="stable")
+        right = who[~asked][order] == who[asked][:, None]
+        precision = right.cumsum(axis=1) / np.arange(1, right.shape[1] + 1)
+        average = (precision * right).sum(axis=1) / right.sum(axis=1)
+        found[f"unseen people, rank 1/{direction}"] = float(right[:, 0].mean())
+        found[f"unseen people, mAP/{direction}"] = float(average.mean())
+        of_people[direction] = [
+            float(average[who[asked] == each].mean()) for each in np.unique(who)
+        ]
+    return found, of_people
 
 
 def table(wanted: Sweep, found: Sequence[Seed]) -> str:
@@ -113,13 +126,17 @@ def table(wanted: Sweep, found: Sequence[Seed]) -> str:
     for when in ("before TSG", "after TSG", "after IFE", "after HSA", EMBEDDING):
         by = "the whole embedding" if when == EMBEDDING else f"projected features {when}"
         lines += [f"Validation people found by {by}, percent, mean over seeds:", "", *_head(heads)]
-        for name in wanted.rows:
-            lines.append(_line(name, [_percent(found, name, when, f) for f in RETRIEVAL]))
-        lines += ["", "The same less that of 'texts', mean ± standard error over seeds:", ""]
-        lines += _head(heads)
-        for name in list(wanted.rows)[1:]:
-            lines.append(_line(name, [_apart(found, name, when, f) for f in RETRIEVAL]))
+        lines += _filled(wanted.rows, partial(_percents, found, when))
+        apart = _filled(wanted.rows, partial(_differences, found, when))
+        if apart:
+            title = "The same less that of 'texts', mean ± standard error over seeds:"
+            lines += ["", title, "", *_head(heads), *apart]
         lines.append("")
+    apart = _filled(wanted.rows, partial(_apart_by_people, found))
+    if apart:
+        title = "mAP of the whole embedding less that of 'texts', percent, mean ± standard error"
+        lines += [f"{title} over validation people (means over seeds that both rows have):", ""]
+        lines += [*_head(DIRECTIONS), *apart, ""]
     lines += ["Of the people learnt from, mean over seeds:", "", *_head([*OTHERS], "row, when")]
     for name in wanted.rows:
         for when in ("after TSG", "after IFE", "after HSA"):
@@ -156,6 +173,32 @@ def _head(heads: Sequence[str], first: str = "row") -> list[str]:
     return [f"| {first} | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
 
 
+def _percents(found: Sequence[Seed], when: str, name: str) -> list[str]:
+    return [_percent(found, name, when, figure) for figure in RETRIEVAL]
+
+
+def _differences(found: Sequence[Seed], when: str, name: str) -> list[str]:
+    return [_apart(found, name, when, figure) for figure in RETRIEVAL]
+
+
+def _apart_by_people(found: Sequence[Seed], name: str) -> list[str]:
+    both = [s.rows for s in found if name in s.rows and "texts" in s.rows and name != "texts"]
+    cells = []
+    for there in DIRECTIONS:
+        pairs = [(rows[name].of_people, rows["texts"].of_people) for rows in both]
+        known = [np.subtract(mine[there], first[there]) for mine, first in pairs if mine and first]
+        if known:
+            apart = 100 * np.mean(known, axis=0)
+            cells.append(f"{apart.mean():+.2f} ± {apart.std(ddof=1) / len(apart) ** 0.5:.2f}")
+    return cells
+
+
+def _filled(names: Iterable[str], cells_of: Callable[[str], list[str]]) -> list[str]:
+    """Return the lines of the rows that have values."""
+    cells = {name: cells_of(name) for name in names}
+    return [_line(name, found) for name, found in cells.items() if any(found)]
+
+
 def _line(name: str, cells: Sequence[str]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
@@ -172,6 +215,8 @@ def _percent(found: Sequence[Seed], name: str, when: str, figure: str) -> str:
 
 
 def _apart(found: Sequence[Seed], name: str, when: str, figure: str) -> str:
+    if name == "texts":
+        return ""
     mine, first = _values(found, name, when, figure), _values(found, "texts", when, figure)
     apart = [100 * (mine[seed] - first[seed]) for seed in mine if seed in first]
     if not apart:
@@ -193,10 +238,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("runs/wide_clip/model.safetensors"))
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder of the run folders")
     parser.add_argument("--rows", type=numbers, help="numbers of rows, from 1; by default all")
+    parser.add_argument("--seeds", type=numbers, help="by default those of the sweep")
     parser.add_argument("--write", action="store_true", help="write the table beside the results")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     told = parser.parse_intermixed_args()
     wanted = sweep.read(recipes.find("clip4vi_reid_bridge"))
+    if told.seeds:
+        wanted = replace(wanted, seeds=tuple(told.seeds))
     names = list(wanted.rows)
     rows = [names[number - 1] for number in told.rows] if told.rows else names
     if told.task == "learn":

@@ -37,6 +37,7 @@ SWITCHED = (
     'texts stay as they are in the last stage: `hsa_text = "frozen"`, `text_image_weight = 0`',
     'second views: `view_colours = "normalised"`',
     "learning rate of the first stage: `tsg_learning_rate = 3e-4`",
+    'learning rates while they grow: `warm_up_from = "floor"`',
     "mean and deviation are subtracted by the tower: theirs is given what ours makes of a picture",
 )
 KEPT = (
@@ -169,6 +170,7 @@ class Ours:
             triplet_weights="code",
             tsg_images="visible and infrared",
             tsg_learning_rate=3e-4,
+            warm_up_from="floor",
             ife=False,
             hsa_text="frozen",
             text_image_weight=0.0,

@@ -1,14 +1,17 @@
 """What `vireid train` leaves behind, goes on with, starts from, and refuses."""
 
+import dataclasses
 import json
 import logging
 import shutil
 import signal
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
@@ -98,6 +101,26 @@ def test_a_fingerprint_depends_on_all_that_changes_an_embedding() -> None:
         ),
     ]
     assert len({usual, *others}) == 8
+
+
+def test_a_run_from_before_a_setting_was_there_is_opened(run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    recipe, details = runs.read_recipe(old), runs.read_details(old)
+    written = tomllib.loads((old / "recipe.toml").read_text())
+    del written["settings"]["extra_loss_weight"]
+    (old / "recipe.toml").write_text(tomli_w.dumps(written))
+    settings = dataclasses.asdict(recipe.settings)
+    del settings["extra_loss_weight"]
+    size = (recipe.data.height, recipe.data.width)
+    state = runs.read_weights(old / runs.WEIGHTS, None)
+    mark = runs.model_fingerprint("agw", settings, *size, state)
+    documents.write_json(old / runs.RUN, dataclasses.replace(details, fingerprint=mark))
+    runs.load_method(old)
+    written["settings"]["pooling_power"] = 2.0
+    (old / "recipe.toml").write_text(tomli_w.dumps(written))
+    with pytest.raises(RunError, match="is damaged or changed"):
+        runs.load_method(old)
 
 
 def test_a_fingerprint_does_not_depend_on_the_layout_in_memory() -> None:

@@ -121,6 +121,8 @@ class Outline:
     data: DataOutline | None = None
     seed: int = 0
     start_from: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the method that it states."""
 
 
 def read(

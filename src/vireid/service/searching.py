@@ -129,7 +129,7 @@ def _found(
     kept = [hit for hit in answer.hits if hit.record.key not in own][: question.top]
     ranked = tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
     # A picture of the gallery is the best hit of itself, which says nothing about others.
-    nobody = None if len(kept) < len(answer.hits[: question.top]) else answer.nobody
+    nobody = None if any(hit.record.key in own for hit in answer.hits) else answer.nobody
     return replace(answer, hits=ranked, nobody=nobody), None
 
 
