@@ -6,6 +6,7 @@ the card `TOY`, and hands on what `open_store` finds it by, from this process an
 
 import multiprocessing
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -604,3 +605,30 @@ def test_pictures_are_counted_by_what_is_said_of_them(store: Store) -> None:
     assert store.tally("day") == {"2026-11-23": len([r for r in known if r.time])}
     assert store.tally("source") == {"/site": 28}
     assert store.names("person") == ["Anna"]
+
+
+@pytest.mark.parametrize("name", ["none", "infrared", "one camera", "no such camera"])
+def test_some_at_a_time_are_all_in_the_same_order(store: Store, name: str) -> None:
+    store.add(unit(60), entries(60))
+    came, after = list[Entry](), None
+    while some := store.page(FILTERS[name], after, 7):
+        came += [entry for _, entry in some]
+        after = some[-1][0]
+    assert came == all_of(store, FILTERS[name])
+
+
+def test_vectors_come_back_by_their_keys(store: Store, tolerance: float) -> None:
+    added, vectors = entries(30), unit(30)
+    store.add(vectors, added)
+    wanted = (9, 4, 2, 17)
+    back = store.vectors_of([added[i].record.key for i in wanted])
+    assert np.allclose(back, vectors[list(wanted)], atol=tolerance)
+    store.remove([added[4].record.key])
+    with pytest.raises(GalleryError, match="does not hold"):
+        store.vectors_of([added[4].record.key])
+
+
+def test_tags_are_counted(store: Store) -> None:
+    store.add(unit(30), entries(30))
+    expected = Counter(tag for entry in entries(30) for tag in entry.record.tags)
+    assert store.tally("tag") == dict(expected)

@@ -23,7 +23,15 @@ Serving = Callable[..., AbstractContextManager[TestClient]]
 Live = Callable[..., AbstractContextManager[str]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package", autouse=True)
+def own_cache_of_the_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of these tests alone: which models are known is nobody else's matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIREID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="package")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, pictures (24 of six people by two cameras), and their gallery."""
     folder = tmp_path_factory.mktemp("service")

@@ -33,10 +33,8 @@ def test_the_client_has_the_words_of_a_gallery(
         )
         assert [hit.person for hit in answer.hits] == [hit.record.who for hit in expected]
         assert remote.search(answer.hits[0], among="both", top=1).hits[0].person == 2
-        assert (
-            remote.search(query, query_modality="infrared", min_similarity=1).nobody
-            == "nobody is 1 similar or more"
-        )
+        none = remote.search(query, filters=["person:5"], min_similarity=0.99)
+        assert (none.hits, none.nobody) == ([], "nobody is 0.99 similar or more")
         assert (len(remote), len(list(remote.entries(["person:3"])))) == (24, 4)
         (new,), skipped = remote.add([tmp_path / "new.png", query], camera="north gate", tags=["x"])
         assert skipped == [f"{query}: it is in this gallery already"]
