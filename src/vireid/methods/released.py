@@ -100,7 +100,7 @@ class Released(Method):
         The dot product of two is the mean over views of their cosines.
         """
         views = self._views({modality: images})
-        necked = self.neck(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+        necked = self.neck(views.flatten(0, 1)).unflatten(0, (-1, self.network.views))
         return F.normalize(F.normalize(necked, dim=2).flatten(1), dim=1)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
