@@ -12,7 +12,6 @@ import shutil
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from scripts.rendered_site import crowd, serving, site
@@ -66,14 +65,14 @@ def opened(browser: Browser, address: str) -> Page:
 
 
 def kilobytes(page: Page) -> float:
-    sizes: list[list[Any]] = page.evaluate(SIZES)
+    sizes: list[tuple[str, float]] = page.evaluate(SIZES)
     return sum(size for url, size in sizes if "/thumbnail" not in url and "/image" not in url) / 1e3
 
 
 def first_hits(browser: Browser, address: str) -> list[float]:
     dark = [r for r in datasets.read("nightwalk").test if r.modality is Modality.INFRARED]
     page = opened(browser, f"{address}?gallery=site")
-    times: list[float] = []
+    times = list[float]()
     for record in dark[:: len(dark) // (REPEATS + 1)][: REPEATS + 1]:
         content = base64.b64encode(record.path.read_bytes()).decode()
         times.append(float(page.evaluate(DROP, [record.path.name, content])))

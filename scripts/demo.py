@@ -34,7 +34,7 @@ RUN, GALLERY, SHEET, REPORT = (
     DEMO / name for name in ("run", "visible.gallery", "search.png", "report.png")
 )
 RECIPE = "agw_nightwalk_mini"
-HITS, QUERIES_SHOWN = 8, 5
+HITS, QUERIES_LOOKED_AT = 8, 200
 console = Console(soft_wrap=True)
 
 
@@ -60,7 +60,9 @@ def main() -> None:
     say("... and finds in it, among visible pictures, who is on an infrared one.")
     query = os.path.relpath(queries[0].path)
     run("search", str(GALLERY), query, "--top", str(HITS), "--sheet", str(SHEET))
-    sheets = answers(embedder, queries[:QUERIES_SHOWN])
+    found = first_right(embedder, queries[:QUERIES_LOOKED_AT])
+    say("An easy, a typical and a failed query, as the right person is found:")
+    sheets = [shown(embedder, query, title) for title, query in chosen(found).items()]
     demo_report.write(rows, learning_curve(RUN), sheets, REPORT)
     say_what_next(rows, time.perf_counter() - began)
 
@@ -91,11 +93,30 @@ def fill_gallery(embedder: Embedder, dataset: Dataset) -> list[ImageRecord]:
     return random.Random(0).sample(infrared, len(infrared))
 
 
-def answers(embedder: Embedder, queries: list[ImageRecord]) -> list[Image.Image]:
-    """Return a contact sheet for each query."""
+def first_right(embedder: Embedder, queries: list[ImageRecord]) -> dict[ImageRecord, int]:
+    """Return at which rank each query finds the right person first."""
     with Gallery.open(GALLERY, embedder) as gallery:
-        found = gallery.search(embedder.embed_records(queries), HITS, modality=Modality.VISIBLE)
-    return [contact_sheet.compose(query, hits) for query, hits in zip(queries, found, strict=True)]
+        vectors = embedder.embed_records(queries)
+        found = gallery.search(vectors, len(gallery), modality=Modality.VISIBLE)
+    return {
+        query: next(hit.rank for hit in hits if hit.record.identity == query.identity)
+        for query, hits in zip(queries, found, strict=True)
+    }
+
+
+def chosen(found: dict[ImageRecord, int]) -> dict[str, ImageRecord]:
+    """Return the best, the middle and the worst of some queries, by what they are."""
+    queries = sorted(found, key=lambda query: found[query])
+    kinds = {"easy": queries[0], "typical": queries[len(queries) // 2], "failed": queries[-1]}
+    return {f"{kind}: the right person at rank {found[q]}": q for kind, q in kinds.items()}
+
+
+def shown(embedder: Embedder, query: ImageRecord, title: str) -> Image.Image:
+    """Return the contact sheet of a query, and print its title."""
+    console.print(f"  {title}")
+    with Gallery.open(GALLERY, embedder) as gallery:
+        (hits,) = gallery.search(embedder.embed_records([query]), HITS, modality=Modality.VISIBLE)
+    return contact_sheet.compose(query, hits, title)
 
 
 def learning_curve(folder: Path) -> dict[str, list[float]]:

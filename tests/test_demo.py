@@ -88,3 +88,13 @@ def test_the_report_shows_scores_losses_and_answers(
         assert report.width == sheet.width
         assert len(plots.getcolors(maxcolors=10**6) or []) > 100
         assert report.crop((0, plots.height, sheet.width, plots.height + sheet.height)) == sheet
+
+
+def test_queries_are_called_what_they_are() -> None:
+    people = [r for r in datasets.read("nightwalk").test if r.modality is Modality.INFRARED][:5]
+    ranks = dict(zip(people, (7, 1, 30, 2, 300), strict=True))
+    assert demo.chosen(ranks) == {
+        "easy: the right person at rank 1": people[1],
+        "typical: the right person at rank 7": people[0],
+        "failed: the right person at rank 300": people[4],
+    }

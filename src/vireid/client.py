@@ -81,6 +81,12 @@ class RemoteAnswer:
     """The whole answer of the service."""
 
     @property
+    def nobody_probability(self) -> float | None:
+        """Chance that no picture searched shows the person; None where nobody has calibrated it."""
+        told: float | None = self.document["nobody_probability"]
+        return told
+
+    @property
     def nobody(self) -> str | None:
         """Why there is no hit, where there is none."""
         told = self.document["nobody"]

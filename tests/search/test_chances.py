@@ -53,10 +53,10 @@ def calibrated(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def gallery(calibrated: Path, people: Path, tmp_path: Path) -> Path:
+def gallery(run: Run, calibrated: Path, people: Path, tmp_path: Path) -> Path:
     path = tmp_path / "site.gallery"
-    words = ["index", people, "--out", path, "--model", calibrated]
-    vireid(list(map(str, words)), standalone_mode=False)
+    status, _, errors = run("index", people, "--out", path, "--model", calibrated)
+    assert status == 0, errors
     return path
 
 
@@ -211,16 +211,32 @@ def test_a_shipped_model_is_calibrated_and_keeps_its_own(run: Run) -> None:
 
 
 def test_pictures_unlike_those_of_the_calibration_are_told(
-    run: Run, gallery: Path, tmp_path: Path
+    run: Run, people: Path, calibrated: Path, tmp_path: Path
 ) -> None:
-    odd = tmp_path / "infrared" / "odd.png"
-    odd.parent.mkdir()
-    pixels = np.zeros((64, 32, 3), np.uint8)
-    pixels[::8] = (255, 0, 255)
-    Image.fromarray(pixels).save(odd)
-    answer = told(run, "search", gallery, odd)
-    assert any("the query is unlike the infrared pictures" in c for c in answer["cautions"])
-    assert "unlike" in run("search", gallery, odd)[2]
+    """As if the calibration's pictures had all been much more alike."""
+    model = shutil.copytree(calibrated, tmp_path / "narrow")
+    content = json.loads((model / FILE).read_text(encoding="utf-8"))
+    for likeness in content["likeness"].values():
+        likeness["distances"] = [distance / 100 for distance in likeness["distances"]]
+    (model / FILE).write_text(json.dumps(content), encoding="utf-8")
+    path = tmp_path / "site.gallery"
+    assert run("index", people, "--out", path, "--model", model)[0] == 0
+    answer = told(run, "search", path, people / QUERY)
+    query, gallery = answer["cautions"]
+    assert query.startswith("the query is unlike the infrared pictures that the model was")
+    assert gallery.startswith("the visible pictures of this gallery are unlike those that")
+    assert "do not rely on the chances" in run("search", path, people / QUERY)[2]
+    both = people / "cam1/visible/0003/0.png", people / QUERY
+    assert len(told(run, "verify", *both, "--model", model)["cautions"]) == 2
+
+
+def test_other_people_under_the_same_cameras_raise_no_alarm(
+    run: Run, calibrated: Path, tmp_path: Path
+) -> None:
+    others = write_people(tmp_path / "others", 500)
+    path = tmp_path / "others.gallery"
+    assert run("index", others, "--out", path, "--model", calibrated)[0] == 0
+    assert told(run, "search", path, others / "cam3/infrared/0507/0.png")["cautions"] == []
 
 
 def test_a_chance_is_never_said_to_be_certain() -> None:

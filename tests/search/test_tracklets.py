@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tests.video.clips import write_video
 from tests.video.toy_detector import frame_with, write_detector
 
 from vireid.gallery import Filters, Gallery, GalleryError
+from vireid.gallery.store import Page
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 from vireid.reports import contact_sheet
@@ -41,7 +42,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32)
 
 
-def fill(gallery: Gallery, tracklets: dict[str | None, np.ndarray]) -> None:
+def fill(gallery: Gallery, tracklets: Mapping[Any, np.ndarray]) -> None:
     records, vectors = [], []
     for name, frames in tracklets.items():
         for number, vector in enumerate(frames):
@@ -153,9 +154,14 @@ def test_a_searcher_reads_a_gallery_again_only_if_it_has_changed(
 ) -> None:
     fill(gallery, drawn(gallery))
     searcher = Searcher(gallery, Embedder.open(str(model)))
-    read = []
+    read = list[object]()
     before = Gallery.pages
-    monkeypatch.setattr(Gallery, "pages", lambda *asked: read.append(1) or before(*asked))
+
+    def pages(opened: Gallery, filters: Filters | None = None) -> Iterator[Page]:
+        read.append(filters)
+        return before(opened, filters)
+
+    monkeypatch.setattr(Gallery, "pages", pages)
     query = unit(np.ones((1, gallery.model.embedding_dim)))
     answers = [searcher.search(query, by="tracklet", modality="both") for _ in range(3)]
     assert len(read) == 1
@@ -189,8 +195,10 @@ def test_a_video_is_cut_and_indexed_at_once_and_goes_on(
 ) -> None:
     clip = write_video(tmp_path / "gate.mp4", walk(), rate=25)
     detector = write_detector(tmp_path / "toy")
-    words = ("index", clip, "--detector", detector, "--modality", "visible", "--camera", "gate")
-    words = (*words, "--start", "2026-11-24T18:30:00", "--out", tmp_path / "site.gallery")
+    words = (
+        *("index", clip, "--detector", detector, "--modality", "visible", "--camera", "gate"),
+        *("--start", "2026-11-24T18:30:00", "--out", tmp_path / "site.gallery"),
+    )
     report = told(run, *words, "--model", model)
     crops = list((tmp_path / "site.crops").rglob("*.jpg"))
     # indexing a tracklet costs no more than its crops

@@ -194,14 +194,14 @@ def test_a_flood_is_told_to_come_again_and_health_answers(serving: Serving) -> N
         inside, go_on = threading.Event(), threading.Event()
         service = client.app.state.service  # type: ignore[attr-defined]
         batcher = service.galleries["site"].batcher
-        embed = batcher.embedder.embed
+        embed = batcher.embedder.embed_pixels
 
         def held(*given: object) -> object:
             inside.set()
             go_on.wait()
             return embed(*given)
 
-        batcher.embedder.embed = held
+        batcher.embedder.embed_pixels = held
         statuses: list[int] = []
 
         def ask() -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.onnx_model import person
+from tests.onnx_model import person, write_model
 
 from vireid.gallery import Filters, Gallery
 from vireid.models.embedder import Embedder
 from vireid.records import Modality
+from vireid.search import reindexing
 from vireid.search.answers import Searcher
 
 SEARCH = "/api/v1/galleries/site/search"
@@ -197,4 +198,19 @@ def test_a_timeline_counts_by_camera_and_hour(client: TestClient, site: Path) ->
         {"camera": "cam1", "hour": None, "pictures": 12},
         {"camera": "cam3", "hour": None, "pictures": 12},
         {"camera": "gate", "hour": "2026-11-24T18", "pictures": 1},
+    ]
+
+
+def test_a_gallery_that_another_model_fills_is_opened_again(
+    client: TestClient, gallery: Path, site: Path, tmp_path: Path
+) -> None:
+    query = site / "cam1" / "0001" / "0001.jpg"
+    before = asked(client, query)
+    other = Embedder.open(write_model(tmp_path / "other", seed=7, name="other"))
+    with Gallery.open(gallery) as opened:
+        reindexing.reindex(opened, other)
+    after = asked(client, query)
+    assert (before["model"]["name"], after["model"]["name"]) == ("toy", "other")
+    assert [hit["similarity"] for hit in before["hits"]] != [
+        hit["similarity"] for hit in after["hits"]
     ]

@@ -480,3 +480,11 @@ def test_sources_say_the_same_of_themselves() -> None:
     for kind in (Folder(Path("a"), ()), Video("a.mp4")):
         assert isinstance(kind.name, str)
         assert kind.unusable == []
+
+
+def test_what_is_broken_is_counted_and_not_kept() -> None:
+    broken = frames_._Broken()
+    for number in range(10_000):
+        broken.note(ValueError(f"piece {number}"))
+    assert (broken.count, broken.first) == (10_000, "piece 0")
+    assert vars(broken).keys() == {"count", "first"}

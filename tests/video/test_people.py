@@ -479,3 +479,33 @@ def test_nobody_anywhere_is_no_error_of_the_library(detector: Path, tmp_path: Pa
     found = people.cut(Video(str(empty)), Detector.open(detector), tmp_path / "out", WISHES)
     assert (found.rows, found.tracklets) == ((), 0)
     assert rows_of(tmp_path / "out") == []
+
+
+def test_a_broken_video_leaves_nothing_behind(detector: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
+    words = ("--detector", detector, "--modality", "visible", "--out", tmp_path / "out")
+    status, _, said = run("cut", tmp_path / "broken.mp4", *words)
+    assert status == 1
+    assert "cannot be opened" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_spectra_of_a_pair_are_not_said_twice(
+    detector: Path, clip: Path, tmp_path: Path, run: Run
+) -> None:
+    (tmp_path / "cameras.toml").write_text('gate = "infrared"')
+    words = ("--pair", "--spectra", tmp_path / "cameras.toml", "--detector", detector)
+    status, _, said = run("cut", clip, clip, *words, "--out", tmp_path / "out")
+    assert status == 2
+    assert "leave out --spectra" in said
+
+
+def test_numbered_boxes_are_of_one_source(clip: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "gt.txt").write_text("1,1,10,20,20,60,1\n")
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes())
+    words = ("--boxes", tmp_path / "gt.txt", "--modality", "visible", "--out", tmp_path / "out")
+    status, _, said = run("cut", clip, other, *words)
+    assert status == 2
+    assert "2 SOURCEs have frames of these numbers" in " ".join(said.split())
+    assert run("cut", clip, *words)[0] == 0

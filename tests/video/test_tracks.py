@@ -145,3 +145,13 @@ def test_prediction_does_not_blow_up_over_a_long_gap() -> None:
     later = tracker.update([person(500)], 1e6 + 1 / RATE)
     assert [each.track for each in later] == [2]
     assert all(math.isfinite(side) for each in later for side in each.detection.sides)
+
+
+def test_somebody_may_be_lost_for_two_frames_however_few_are_looked_at() -> None:
+    box = Detection((10.0, 10.0, 30.0, 70.0), 0.9)
+    for apart in (0.04, 1.0, 4.0):
+        tracker, tracks = Tracker(), set[int]()
+        for number in range(12):
+            found = tracker.update([] if number == 6 else [box], number * apart)
+            tracks |= {each.track for each in found}
+        assert tracks == {1}

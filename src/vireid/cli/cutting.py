@@ -113,6 +113,7 @@ def cut(sources: tuple[str, ...], out: Path, strict: bool, as_json: bool, **aske
     names = source_labels.names_of(opened, cut_list.names_in(out))
     wishes = _wishes(opened, asked)
     finder = _finder(asked["detector"], asked["card"], asked["boxes"])
+    _check_boxes(finder, opened, asked)
     if asked["pair"]:
         found, told, answer = _cut_pair(opened, finder, out, wishes, names, asked)
     else:
@@ -142,9 +143,26 @@ def _check(asked: dict[str, Any]) -> None:
         raise click.UsageError("Give --every or --rate, one of them.")
     if asked["pair"] and asked["modality"]:
         raise click.UsageError("--pair takes two SOURCEs, visible and infrared, and no --modality.")
+    if asked["pair"] and asked["spectra"]:
+        raise click.UsageError("--pair says the spectra of its two SOURCEs; leave out --spectra.")
     of_pairs = (asked["group"], asked["homography"], asked["shift"])
     if not asked["pair"] and any(each is not None for each in of_pairs):
         raise click.UsageError("--group, --homography and --shift belong to --pair.")
+
+
+def _check_boxes(
+    finder: "Detector | BoxList", opened: "list[Source]", asked: dict[str, Any]
+) -> None:
+    """Refuse boxes of numbered frames for several sources, each of which has such numbers."""
+    from vireid.video.boxes import BoxList
+
+    if not isinstance(finder, BoxList) or len(opened) == 1:
+        return
+    if any(isinstance(name, int) for name in finder.by_frame):
+        raise click.UsageError(
+            f"{asked['boxes']} has boxes of frames by their numbers, and {len(opened)} SOURCEs "
+            "have frames of these numbers; cut one SOURCE at a time, or name frames by pictures."
+        )
 
 
 def _opened(places: tuple[str, ...], asked: dict[str, Any]) -> "list[Source]":

@@ -35,6 +35,20 @@ from vireid.cli.options import EXISTING_FILE, TO_WRITE, examples, recipe_file
     help="Leave out the validation people, to choose settings on: evaluate with --validate.",
 )
 @click.option(
+    "--validate-every",
+    type=click.IntRange(min=1),
+    metavar="EPOCHS",
+    help="With --validate: score the validation people every so often, to look at; nothing is "
+    "chosen by it.",
+)
+@click.option(
+    "--track",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    help="Tell a tracker that accelerate knows: tensorboard, trackio, wandb, mlflow ...",
+)
+@click.option(
     "--weights",
     type=EXISTING_FILE,
     help="ImageNet's, or CLIP's, in a file: settings.weights, and settings.pretrained=true.",
@@ -51,6 +65,8 @@ def train(
     resume: bool,
     trials: str | None,
     validate: bool,
+    validate_every: int | None,
+    trackers: tuple[str, ...],
     weights: Path | None,
     dry_run: bool,
 ) -> None:
@@ -71,10 +87,31 @@ def train(
         return
     splits = None if trials is None else recipes.numbers(trials)
     folder = out or folder_for(recipe.stem, resume=resume)
+    if splits and (validate_every or trackers):
+        raise click.UsageError("Leave --validate-every and --track out where there are --trials.")
     if splits:
         learn_trials(wanted, folder, splits, resume=resume)
-    else:
-        learn(wanted, folder, resume=resume)
+        return
+    look = None
+    if validate_every:
+        from vireid import validation
+
+        look = validation.every(validate_every, wanted, folder)
+    learn(wanted, folder, resume=resume, after_epoch=look, trackers=trackers)
+    _plot(folder)
+
+
+def _plot(folder: Path) -> None:
+    """Plot the curves of a run, where matplotlib is there."""
+    from importlib.util import find_spec
+
+    from vireid.learning.devices import this_process
+    from vireid.learning.history import LOSSES
+    from vireid.reports import learning_curves
+
+    has_epochs = (folder / LOSSES).exists()
+    if has_epochs and this_process().is_main_process and find_spec("matplotlib"):
+        learning_curves.write(folder)
 
 
 @click.command(

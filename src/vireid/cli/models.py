@@ -1,4 +1,4 @@
-"""Commands about what was learnt: export, import, show-auxiliary, show-measures."""
+"""Commands about what was learnt: export, import, adapt, show-auxiliary, show-measures."""
 
 from pathlib import Path
 
@@ -101,3 +101,54 @@ def show_measures(run: Path, out: Path) -> None:
     from vireid.reports import measures_view
 
     measures_view.write(run, out)
+
+
+@click.command(
+    epilog=examples(
+        "vireid cut day.mp4 night.mp4 --pair --detector yolox_tiny --start 2026-11-24T18:30:00 \\",
+        "    --out site                                       people whom nobody has to name",
+        "vireid adapt stripes site/people.csv --out my_site",
+        "vireid adapt stripes a/people.csv --held-out b/people.csv --out my_site",
+    ),
+)
+@click.argument("model")
+@click.argument("people", type=EXISTING)
+@click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
+@click.option(
+    "--held-out",
+    type=EXISTING,
+    help="Other people of these cameras, to say what was gained.  [default: a third of PEOPLE]",
+)
+@TRUST_CODE
+@click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+def adapt(
+    model: str,
+    people: Path,
+    out: Path,
+    held_out: Path | None,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Adapt MODEL to your own cameras, from PEOPLE whom `vireid cut --pair` has found.
+
+    MODEL is an exported model, `stripes` or `small`. It stays as it is but for what its numbers
+    count; how much is good is chosen by cross-validation over people. If nothing is clearly
+    better than MODEL, nothing is written.
+    """
+    from dataclasses import asdict
+
+    from vireid import adaptation
+
+    found = adaptation.adapt(model, people, out, held_out, trust_code=trust_code)
+    if as_json:
+        console.answer({"out": str(out), **asdict(found)})
+        return
+    console.say(
+        f"{out}: {model}, adapted to {found.learnt_from} people",
+        f"chosen on people left out in turn: {found.chosen_by}",
+    )
+    if found.held_out:
+        console.say(f"held out: {found.held_out}")
+        if found.held_out.difference <= 0:
+            console.say("on the people held out it has gained nothing; keep the model as it was")
+    console.say(f"use it with: vireid index FOLDER --out site.gallery --model {out}")

@@ -1,4 +1,4 @@
-"""Commands about scores: evaluate, compare."""
+"""Commands about scores: evaluate, compare, report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,3 +216,30 @@ def compare(
         console.show(*settled.tables(metrics))
     for note in settled.notes:
         console.remark(f"vireid: {note}", colour="yellow")
+
+
+@click.command(
+    epilog=examples(
+        "vireid report runs/agw_nightwalk_mini-1",
+        "vireid report runs/agw_sysu-1 runs/mun_sysu-1 --out both.html      side by side",
+    ),
+)
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--out", type=TO_WRITE, default=Path("report.html"), show_default=True, help="File to write."
+)
+@click.option("--dataset", help="Data set to look at.  [default: the one of the run]")
+@click.option("--root", type=EXISTING, help="Where that data set lies.")
+@TRUST_CODE
+def report(
+    models: tuple[str, ...], out: Path, dataset: str | None, root: Path | None, trust_code: bool
+) -> None:
+    """Write one HTML file about MODELs, to be looked at in a browser.
+
+    How they learnt, scores, CMC, similarities of one and of two people, a map of embeddings, the
+    best, usual and worst queries, and whether chances come true. It holds pictures of test people.
+    """
+    from vireid.reports import run_report
+
+    size = run_report.write(models, out, dataset, root, trust_code=trust_code)
+    console.say(f"{out}: {size / 1e6:.1f} MB, one file; it asks nothing of any server")

@@ -40,7 +40,7 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
 
 
-def described(accelerator: Accelerator) -> str:
+def described(accelerator: Accelerator | PartialState) -> str:
     """Return how many devices of what kind compute, for the log."""
     device = accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

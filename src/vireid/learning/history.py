@@ -8,7 +8,7 @@ from typing import Literal
 from vireid.files import documents
 from vireid.files.documents import Count
 
-LOSSES, MEASURES = "losses.jsonl", "measures.jsonl"
+LOSSES, MEASURES, VALIDATION = "losses.jsonl", "measures.jsonl", "validation.jsonl"
 WAY_OUT = "take that line out of the file; what was learnt does not depend on it"
 When = Literal["before", "during", "after"]
 """Whether something was measured before, during or after a stage."""
@@ -43,6 +43,30 @@ class Measured:
     epoch: Count | None = None
     """Number of the epoch, counted from 1, after which it was measured; 0 before the first. None in
     files of former versions."""
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A line of `validation.jsonl`: what the model of an epoch scored on validation people.
+
+    It is there to be looked at: nothing is chosen by it.
+    """
+
+    stage: str
+    stage_number: Count
+    epoch: Count
+    """Number of the epoch, counted from 1, after which it was scored."""
+    metrics: Mapping[str, float]
+    """Means over the trials, as fractions of 1."""
+
+
+def read_validation(path: Path) -> list[Validated]:
+    """Return the lines of `validation.jsonl`.
+
+    Raises:
+        VireidError: A line is damaged; the message names it.
+    """
+    return documents.read_lines(path, Validated, WAY_OUT, is_growing=True)
 
 
 def read_epochs(path: Path) -> list[Epoch]:

@@ -13,6 +13,7 @@ from vireid.files.atomic import write_whole, writing_to
 from vireid.learning import history
 from vireid.learning.checkpoints import Position, Sums
 from vireid.learning.history import LOSSES, MEASURES, Epoch, Measured, When
+from vireid.learning.tracking import Track
 from vireid.method import Stage
 from vireid.progress import tell
 
@@ -35,7 +36,9 @@ class Report:
         *,
         active: bool = True,
         tensorboard: bool = False,
+        tell_trackers: Track | None = None,
     ) -> None:
+        self._tell_trackers, self._epochs = tell_trackers, 0
         self._stages = stages
         self._steps = [len(s.batches(0)) if s.epochs else 0 for s in stages]
         """Steps of an epoch, for each stage."""
@@ -85,9 +88,10 @@ class Report:
         rates = [float(group["lr"]) for group in stage.optimizer.param_groups]
         seconds = time.perf_counter() - self._since
         log.info(
-            "%s %d/%d  %s%s  %.1f s  learning rate %s",
+            "%s %d/%d  %s%s  %.1f s  learning rate %s%s",
             *(stage.name, position.epoch, stage.epochs, _in_words(sums.means)),
             *(self._speed_in_words(), seconds, "/".join(f"{rate:.3g}" for rate in rates)),
+            self._left_in_words(position, seconds, sums.steps),
         )
         line = Epoch(
             stage=stage.name,
@@ -100,6 +104,10 @@ class Report:
             pictures_per_second=round(self._speed, 1),
         )
         _append(self._losses, line)
+        self._epochs = sum(s.epochs for s in self._stages[: position.stage]) + position.epoch
+        told = {f"{stage.name}/{name}": loss for name, loss in sums.means.items()}
+        told |= {"learning rate": max(rates), "pictures a second": self._speed}
+        self.track(told)
         if self._board:
             for name, loss in sums.means.items():
                 self._board.add_scalar(f"{stage.name}/{name}", loss, position.epoch)
@@ -112,7 +120,20 @@ class Report:
         name = self._stages[stage].name
         if when != "during":
             log.info("%s %s  %s", when, name, _in_words(figures))
+        self.track({f"{name}/{each}": value for each, value in figures.items()})
         _append(self._measures, Measured(name, stage, when, figures, epoch))
+
+    def track(self, values: Mapping[str, float]) -> None:
+        """Tell trackers values of the epoch that has ended last."""
+        if self._active and self._tell_trackers and values:
+            self._tell_trackers(values, self._epochs)
+
+    def _left_in_words(self, position: Position, seconds: float, steps: int) -> str:
+        """Return how long the run will take from here, at the speed of this epoch."""
+        left = self._steps_before(Position(len(self._stages))) - self._steps_before(position)
+        if not left or not steps:
+            return ""
+        return f"  {_duration(left * seconds / steps)} left"
 
     def _steps_before(self, position: Position) -> int:
         epochs = [*(stage.epochs for stage in self._stages[: position.stage]), position.epoch]
@@ -136,6 +157,14 @@ class Report:
                 "the triplet loss has stood at ln 2 for three epochs: all pictures may have got "
                 "one embedding; lower the learning rate, or give it more epochs to warm up"
             )
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in the two units that matter."""
+    minutes, hours = round(seconds / 60), int(seconds // 3600)
+    if hours:
+        return f"{hours} h {round(seconds % 3600 / 60)} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
 
 def _in_words(losses: Mapping[str, float]) -> str:

@@ -15,14 +15,14 @@ from accelerate.utils import broadcast_object_list
 from vireid import datasets, records
 from vireid.datasets import Dataset
 from vireid.files import user_code
-from vireid.learning import devices, initial_weights, preflight
+from vireid.learning import devices, initial_weights, preflight, tracking
 from vireid.learning.devices import Precision, Wanted, this_process
 from vireid.learning.history import LOSSES
-from vireid.learning.loop import CHECKPOINT, fit
+from vireid.learning.loop import AfterEpoch, fit
 from vireid.learning.run_log import logging_to
 from vireid.method import Method
 from vireid.models import runs
-from vireid.models.runs import Details, RunError
+from vireid.models.runs import CHECKPOINT, Details, RunError
 from vireid.recipes import recipe as recipes
 from vireid.recipes.recipe import Recipe
 from vireid.records import ImageRecord
@@ -31,24 +31,34 @@ from vireid.training_data.loading import PackedTrainingData
 log = logging.getLogger(__name__)
 
 
-def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
+def learn(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    after_epoch: AfterEpoch | None = None,
+    trackers: Sequence[str] = (),
+) -> Method:
     """Train by a recipe, and leave a run folder behind.
 
     Args:
         recipe: Recipe that says what to learn, from what and how.
         folder: A new or empty folder; with `resume`, that of a run of this recipe.
         resume: Continue the run where it stopped.
+        after_epoch: Looks at what was learnt after each epoch; see `loop.fit`.
+        trackers: Names of trackers; see `loop.fit`.
 
     Raises:
         VireidError: There is a run already, or it is another's; data or weights are missing.
     """
+    tracking.check(trackers)
     process = this_process()
     recipes.check_can_be_read_back(recipe)
     resume = resume and not runs.is_empty(folder)
     if not resume:
         initial_weights.check_read(recipe)
     recipe, dataset, data = opened(recipe)
-    details = _details(dataset, data)
+    details = replace(_details(dataset, data), device=devices.described(process))
     if resume:
         runs.check_same(folder, recipe, details)
     precision = _precision(recipe, folder, process, resume=resume)
@@ -74,6 +84,8 @@ def learn(recipe: Recipe, folder: Path, *, resume: bool = False) -> Method:
             save_minutes=recipe.save_minutes,
             resume=resume,
             tensorboard=recipe.tensorboard,
+            after_epoch=after_epoch,
+            trackers=trackers,
         )
         if process.is_main_process:
             runs.finish(folder, method, recipe)

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -15,16 +15,20 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from vireid.errors import Interrupted, VireidError
-from vireid.learning import checkpoints, devices
+from vireid.learning import checkpoints, devices, tracking
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.learning.devices import Wanted
 from vireid.learning.history import When
 from vireid.learning.journal import Report
 from vireid.learning.stop_requests import StopRequests
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.models.runs import CHECKPOINT
 
 log = logging.getLogger(__name__)
-CHECKPOINT = "checkpoint.pt"
+
+
+AfterEpoch = Callable[[Method, Stage[Any], Position], Mapping[str, float] | None]
+"""Looks at a method after an epoch, and may return what it found."""
 
 
 class DivergedError(VireidError):
@@ -41,6 +45,8 @@ def fit(
     save_minutes: float = 10.0,
     resume: bool = False,
     tensorboard: bool = False,
+    after_epoch: AfterEpoch | None = None,
+    trackers: Sequence[str] = (),
 ) -> None:
     """Train through every stage; a step's random numbers depend on seed and position alone.
 
@@ -56,13 +62,22 @@ def fit(
         save_minutes: Minutes between two checkpoints within an epoch.
         resume: Go on from the checkpoint in the folder, if there is one.
         tensorboard: Write losses for TensorBoard too.
+        after_epoch: Called after each epoch by one process, in eval mode, with the method, the
+            stage and the position: to look at what was learnt so far.
+        trackers: Names of trackers that accelerate knows, such as wandb or mlflow.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM came; where the run stood was saved.
         DivergedError: A loss became nan or infinite.
         CheckpointError: A checkpoint cannot be written, or is another method's.
     """
-    accelerator = Accelerator(cpu=devices.this_process().device.type == "cpu", mixed_precision="no")
+    tracking.check(trackers)
+    accelerator = Accelerator(
+        cpu=devices.this_process().device.type == "cpu",
+        mixed_precision="no",
+        log_with=list(trackers) or None,
+        project_dir=folder,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     saved = checkpoints.read(folder / CHECKPOINT, method) if resume else None
     if saved:
@@ -74,8 +89,13 @@ def fit(
     passes = devices.precision_for(precision, accelerator.device)
     log.info("on %s in %s, seed %d", devices.described(accelerator), passes, seed)
     main = accelerator.is_main_process
-    report = Report(folder, stages, begin, active=main, tensorboard=tensorboard)
-    with StopRequests() as stop, report:
+    with (
+        tracking.tracked_by(accelerator, trackers, folder, seed) as track,
+        StopRequests() as stop,
+        Report(
+            folder, stages, begin, active=main, tensorboard=tensorboard, tell_trackers=track
+        ) as report,
+    ):
         fitting = _Fitting(
             method=method,
             stages=stages,
@@ -86,6 +106,7 @@ def fit(
             save_seconds=60 * save_minutes,
             report=report,
             stop=stop,
+            after_epoch=after_epoch if main else None,
         )
         for number in range(begin.stage, len(stages)):
             fitting.learn(number, saved if number == begin.stage else None)
@@ -148,6 +169,7 @@ class _Fitting:
     save_seconds: float
     report: Report
     stop: StopRequests
+    after_epoch: AfterEpoch | None = None
     saved_at: float = 0.0
 
     def learn(self, number: int, saved: Checkpoint | None) -> None:
@@ -242,6 +264,13 @@ class _Fitting:
             stage.schedule.step()
         self.report.epoch_ends(position, sums)
         self._measure_epoch(position)
+        if self.after_epoch:
+            self.method.eval()
+            with torch.no_grad():
+                found = self.after_epoch(self.method, stage, position)
+            self.report.track({f"validation/{name}": v for name, v in (found or {}).items()})
+            for part in stage.trains:
+                part.train()
         self._save(position, Sums())
         if self._asked_to_stop():
             raise Interrupted(self._stopped_at(position))

@@ -151,6 +151,17 @@ class Embedder:
         )
         return self._joined(list(batches))
 
+    def embed_pixels(self, pictures: Pictures, modality: Modality) -> Vectors:
+        """Embed pictures of this model's size, as `pictures.resize` gives them.
+
+        Returns:
+            Row i is the unit vector of picture i.
+
+        Raises:
+            ModelError: The model cannot embed them.
+        """
+        return self._through(pictures, modality)
+
     def embed_text(self, sentences: Sequence[str]) -> Vectors:
         """Embed sentences in English, to search for them among pictures.
 

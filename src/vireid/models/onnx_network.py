@@ -77,6 +77,9 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
+        # Its threads would wait for one another by turning round and round: where others want the
+        # processors too, a picture then takes twice the processor time.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         names = (_graph_of(modality), *self._weights)
         graph, *weights = (self._read.pop(name, b"") or self._content(name) for name in names)
         with self._explained(modality):

@@ -27,6 +27,8 @@ from vireid.threads import processors
 
 SHIPPED = Path(__file__).parent
 """Folder of the models that come with vireid: those folders beside this module that hold a card."""
+UNFINISHED = "checkpoint:"
+"""Prefix of a run folder that means what the run has learnt so far."""
 ORIGINAL = "original:"
 """Prefix of a run folder that means the CLIP which the run began with."""
 
@@ -66,7 +68,7 @@ def folder_of(name: str | Path) -> Path:
         name: Name of a shipped model, or path of a run or an exported model, which need not exist.
     """
     if not is_shipped(name):
-        return Path(name)
+        return Path(str(name).removeprefix(UNFINISHED))
     if any((Path(name) / card).exists() for card in ("model.json", "run.json")):
         log.warning("%s is the model that comes with vireid; the folder here is ./%s", name, name)
     return SHIPPED / str(name)
@@ -88,6 +90,8 @@ def open_model(
     """
     if str(name).startswith(ORIGINAL):
         return _open_original(Path(str(name).removeprefix(ORIGINAL)), trust_code)
+    if str(name).startswith(UNFINISHED):
+        return _open_checkpoint(folder_of(name), trust_code)
     folder = folder_of(name)
     source = str(name) if is_shipped(name) else str(folder.absolute())
     if os.path.lexists(folder / CARD):  # a link that leads nowhere is told when it is read
@@ -113,6 +117,15 @@ def _open_run(folder: Path, source: str, trust_code: bool) -> OpenModel:
     training = training_of(folder, details.num_identities)
     about = learnt_on(folder), training, chosen(details.imported)
     return OpenModel(*opened, *about, calibration.read(folder / FILE, details.learnt))
+
+
+def _open_checkpoint(run: Path, trust_code: bool) -> OpenModel:
+    from vireid.models import torch_network
+
+    source = f"{UNFINISHED}{run.absolute()}"
+    opened, details, stood = torch_network.open_checkpoint(run, source, trust_code=trust_code)
+    training = training_of(run, details.num_identities)
+    return OpenModel(*opened, learnt_on(run), training, stood)
 
 
 def _open_original(run: Path, trust_code: bool) -> OpenModel:

@@ -21,9 +21,11 @@ import logging
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,9 +37,10 @@ from torch import Tensor
 
 from vireid import __version__, methods
 from vireid.errors import VireidError
-from vireid.files import documents, user_code
+from vireid.files import documents, torch_files, user_code
 from vireid.files.atomic import new_folder, write_whole, writing_to
 from vireid.files.documents import Count
+from vireid.files.torch_files import UnreadableError
 from vireid.files.untrusted import open_plain, what_is_wrong
 from vireid.method import FromText, Method
 from vireid.recipes import recipe as recipes
@@ -47,6 +50,7 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 RUN = "run.json"
 WEIGHTS = "model.safetensors"
+CHECKPOINT = "checkpoint.pt"
 WAY_OUT = "copy the whole folder again, or learn it anew"
 MOST_PEOPLE = 1_000_000
 """Largest number of people that a run has learnt from; each takes a row of weights."""
@@ -66,6 +70,15 @@ class Details:
     torch: str | None = None
     platform: str | None = None
     """Versions of vireid, Python, torch and the operating system that began it."""
+    host: str | None = None
+    """Name of the machine that began it."""
+    device: str | None = None
+    """Device, and number of processes, that began it."""
+    commit: str | None = None
+    """Commit of the Git repository in which it was begun; ends in + where files were changed."""
+    began: datetime | None = None
+    ended: datetime | None = None
+    """Times in UTC; None for the latter before the run has finished."""
     dataset: str | None = None
     trial: int | None = None
     data: str | None = None
@@ -229,7 +242,8 @@ def finish(folder: Path, method: Method, recipe: Recipe) -> None:
     weights = save(state, {"fingerprint": mark})
     write_whole(folder / WEIGHTS, weights)
     files = {WEIGHTS: hashlib.sha256(weights).hexdigest()}
-    details = replace(read_details(folder), finished=True, fingerprint=mark, files=files)
+    now = datetime.now(UTC)
+    details = replace(read_details(folder), finished=True, fingerprint=mark, files=files, ended=now)
     documents.write_json(folder / RUN, details)
 
 
@@ -245,7 +259,8 @@ def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Reci
     if not details.finished:
         raise RunError(
             f"the run in {folder} has not finished; "
-            f"finish it with: vireid train {folder / 'recipe.toml'} --out {folder} --resume"
+            f"finish it with: vireid train {folder / 'recipe.toml'} --out {folder} --resume, or "
+            f"take what it has learnt so far: checkpoint:{folder}"
         )
     # User code has a hash of its own, and settings that its class alone can read as they were.
     own = user_code.parse(recipe.method) is None
@@ -261,6 +276,35 @@ def load_method(folder: Path, *, trust_code: bool = False) -> tuple[Method, Reci
             f"the weights in {folder} are not those of its recipe ({reason}); {WAY_OUT}"
         ) from error
     return method.eval(), recipe
+
+
+def _git(*words: str) -> str:
+    ran = subprocess.run(
+        ["git", *words], capture_output=True, text=True, timeout=10, check=True, errors="replace"
+    )
+    return ran.stdout.strip()
+
+
+def load_checkpoint(folder: Path, *, trust_code: bool = False) -> tuple[Method, Recipe, str]:
+    """Return the method of a run as its last checkpoint has it, the recipe, and where it stood.
+
+    Raises:
+        RunError: No run folder, or no checkpoint of it.
+        VireidError: What `read_recipe` raises.
+    """
+    recipe, details = read_recipe(folder, trust_code=trust_code), read_details(folder)
+    path = folder / CHECKPOINT
+    if not path.exists():
+        raise RunError(f"there is no {path}: the run has not saved where it stands yet")
+    try:
+        content = torch_files.read(path)
+        stage, epoch, step = (content["position"][part] for part in ("stage", "epoch", "step"))
+        method = build(recipe, details.num_identities, pretrained=False)
+        method.load_state_dict(content["method"])
+    except (UnreadableError, OSError, RuntimeError, TypeError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).splitlines()[:2])
+        raise RunError(f"{path} is damaged or another run's ({reason}); {WAY_OUT}") from error
+    return method.eval(), recipe, f"unfinished: stage {stage + 1}, epoch {epoch}, step {step}"
 
 
 def _check_fingerprint(
@@ -406,4 +450,16 @@ def _with_versions(details: Details) -> Details:
         python=platform.python_version(),
         torch=str(torch.__version__),
         platform=platform.platform(),
+        host=platform.node(),
+        commit=_commit(),
+        began=datetime.now(UTC),
     )
+
+
+def _commit() -> str | None:
+    """Return the commit of the Git repository of this folder; None where there is none."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,17 +1,19 @@
 """Runs of training, opened to embed in torch on the fastest device there is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from vireid.method import FromText
+from vireid.method import FromText, Method
 from vireid.models import runs
 from vireid.models.card import ModelCard, caveat_of
 from vireid.models.network import Network, Reader, Text
 from vireid.models.runs import Details
+from vireid.recipes.recipe import Recipe
 from vireid.records import Modality
 from vireid.types.arrays import Pictures, Vectors
 from vireid.types.tensors import images_of
@@ -39,24 +41,46 @@ def open_run(
     """
     method, recipe = runs.load_method(folder, trust_code=trust_code)
     details = runs.read_details(folder)
-    card = ModelCard(
-        name=folder.absolute().name,
-        source=source,
-        fingerprint=details.learnt,
-        precision="float32",
-        height=recipe.data.height,
-        width=recipe.data.width,
-        embedding_dim=method.embedding_dim,
-        learnt_in=details.learnt_in,
-        caveat=caveat_of(details.imported),
-    )
-    network, read = _in_torch(method)
+    card = card_of(method, recipe, folder.absolute().name, source, details.learnt)
+    card = replace(card, learnt_in=details.learnt_in, caveat=caveat_of(details.imported))
+    network, read = in_torch(method)
     text = Text(read) if read else Text()
     if isinstance(method, FromText):
         text = Text(read, caveat=method.text_caveat(recipe.settings, card.name, original))
     if details.imported and not details.imported.reads_text:
         text = Text(refusal=WORDLESS)
     return (card, network, text), details
+
+
+def card_of(method: Method, recipe: Recipe, name: str, source: str, fingerprint: str) -> ModelCard:
+    """Return the card of a method of a run."""
+    return ModelCard(
+        name=name,
+        source=source,
+        fingerprint=fingerprint,
+        precision="float32",
+        height=recipe.data.height,
+        width=recipe.data.width,
+        embedding_dim=method.embedding_dim,
+    )
+
+
+def open_checkpoint(
+    folder: Path, source: str, *, trust_code: bool = False
+) -> tuple[tuple[ModelCard, Network, Text], Details, str]:
+    """Open what a run has learnt so far; also return what `run.json` says, and where it stood.
+
+    Raises:
+        VireidError: No run folder, or it has saved no checkpoint yet.
+    """
+    method, recipe, stood = runs.load_checkpoint(folder, trust_code=trust_code)
+    details = runs.read_details(folder)
+    about = recipe.settings, recipe.data.height, recipe.data.width, method.state_dict()
+    mark = runs.model_fingerprint(recipe.method, *about)
+    card = card_of(method, recipe, f"{folder.absolute().name} ({stood})", source, mark)
+    network, read = in_torch(method)
+    text = Text(read) if read else Text()
+    return (replace(card, learnt_in=details.learnt_in), network, text), details, stood
 
 
 def open_original(
@@ -78,11 +102,11 @@ def open_original(
         width=width,
         embedding_dim=model.embedding_dim,
     )
-    network, read = _in_torch(model)
+    network, read = in_torch(model)
     return card, network, Text(read)
 
 
-def _in_torch(model: Any) -> tuple[Network, Reader | None]:
+def in_torch(model: Any) -> tuple[Network, Reader | None]:
     """Return a function that embeds pictures, and one that embeds sentences or None."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()

@@ -66,5 +66,7 @@ def _plot_det(axes: Any, found: Sequence[Reliability]) -> None:
         xlim=(1e-4, 1),
         ylim=(0, 1),
     )
+    ticks = (1e-4, 1e-3, 1e-2, 0.1, 1)
+    axes.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

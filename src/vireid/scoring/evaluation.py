@@ -548,6 +548,21 @@ def _means(
     return Means.of(np.concatenate(vectors), list(trial_of))
 
 
+def plain_similarities(trial: Trial, embeddings: Embeddings) -> Float[np.ndarray, "q g"]:
+    """Return the similarities of a trial's queries to its gallery, without options at test time.
+
+    Args:
+        trial: Trial of a protocol.
+        embeddings: Unit vectors of the pictures.
+    """
+    queries, gallery = (
+        _vectors(trial, records, embeddings, {}, "none")
+        for records in (trial.queries, trial.gallery)
+    )
+    found: Float[np.ndarray, "q g"] = queries @ gallery.T
+    return found
+
+
 def _rank(
     trial: Trial,
     protocol: Protocol,

@@ -37,6 +37,8 @@ from vireid.search.tracklets import Tracklets, Weighing
 from vireid.types.arrays import Queries, Vectors
 from vireid.video.doubts import doubts_about
 
+DEFAULT_MODEL = "stripes"
+"""Model of a new gallery: the one that finds most people on photographs."""
 SCHEMA = 2
 """Version of the answer for programs. Later ones may add fields; a change of one counts as new."""
 
@@ -260,7 +262,7 @@ def index(
     Args:
         source: Folder or CSV file, see `vireid.datasets.folder`.
         out: Address of the gallery; it is made if it does not exist.
-        model: Name of a model; by default the one that filled the gallery, or `small`.
+        model: Name of a model; by default the one that filled the gallery, or `stripes`.
         modality: Modality of all pictures.
         camera: Camera of all pictures.
         time_pattern: Pattern of the times in the names of files, see `datasets._times`; by default
@@ -452,7 +454,8 @@ class Searcher:
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
         weighing = frames if by == "tracklet" else None
         judged = Chances(hits)
-        if not ranking.expanded:  # which changes what a similarity is worth
+        # Expansion, and means of frames, change what a similarity is worth.
+        if not ranking.expanded and weighing in (None, "best"):
             judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
         return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
 
@@ -612,7 +615,7 @@ def open_or_create(
 
     Args:
         path: Address of the gallery.
-        model: Name of a model; by default the one that filled the gallery, or `small`.
+        model: Name of a model; by default the one that filled the gallery, or `stripes`.
         trust_code: See `Embedder.open`.
         spectra: Spectra that a new gallery's model has to embed.
 
@@ -620,7 +623,7 @@ def open_or_create(
         VireidError: The gallery is another model's, or the disk is full.
     """
     if not exists(path):
-        embedder = Embedder.open(model or "small", trust_code=trust_code)
+        embedder = Embedder.open(model or DEFAULT_MODEL, trust_code=trust_code)
         # No empty gallery is left behind by a model that cannot embed.
         embedder.check(spectra)
         try:

@@ -26,13 +26,12 @@ from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError, read_picture, taken_at
 from vireid.records import ImageRecord, Modality
 from vireid.search import indexing
-from vireid.video.boxes import Detection
 from vireid.video.crops import cut_out
 from vireid.video.cut_list import CutOut
 from vireid.video.detector import Detector
 from vireid.video.frames import Frame, Video, VideoError
 from vireid.video.journal import MOST_OF_A_JOURNAL
-from vireid.video.people import Cutting, Wishes, by_detector
+from vireid.video.people import Cutting, Wishes, by_detector, looking
 from vireid.video.source_labels import as_name
 from vireid.video.spectrum import SpectrumSense
 
@@ -132,19 +131,14 @@ class Watch:
         """Follow a stream until it is lost."""
         name = f"{as_name(self.camera)}-{datetime.now():%Y%m%dT%H%M%S}-{number}"
         work = Cutting(source, name, self.out, replace(self.wishes, longest=LONGEST))
-        following = by_detector(detector, self.wishes)
-
-        def look(frame: Frame, modality: Modality) -> list[Detection]:
-            least = detector.card.thresholds.least(modality) / 2
-            return detector(frame.pixels, modality, self.wishes.tiles, least)
-
+        following, look = by_detector(detector), looking(detector, self.wishes)
         late = _Lateness()
         try:
             for frame in source.frames(self.wishes.sampling):
                 if self._is_over():
                     break
                 self.counts.frames += 1
-                if late.of(frame) > LAG:
+                if source.is_stream and late.of(frame) > LAG:
                     self.counts.passed_over += 1
                     continue
                 work.step(frame, look, following)

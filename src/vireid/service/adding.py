@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vireid.files.atomic import write_whole
 from vireid.gallery.labelling import named
@@ -18,7 +17,7 @@ from vireid.records import ImageRecord, Modality
 from vireid.service.galleries import Served
 from vireid.service.messages import Added, Refused
 from vireid.service.service import Service
-from vireid.service.uploads import Upload, decoded, spectrum_of, suffix_of
+from vireid.service.uploads import Decoded, Upload, decoded, suffix_of
 from vireid.types.arrays import Vector
 
 
@@ -43,23 +42,22 @@ async def added(service: Service, served: Served, said: Said, uploads: Sequence[
     Raises:
         VireidError: Another process is writing, or the disk is full.
     """
-    skipped, sound = list[Refused](), list[tuple[Upload, Image.Image]]()
+    skipped, sound = list[Refused](), list[tuple[Upload, Decoded]]()
+    batcher = served.batcher
     known = await service.work(_known, served, uploads)
     for upload in uploads:
         why = known.get(upload.hash)
         if why is None:
             try:
-                sound.append((upload, await service.work(decoded, upload, served.batcher.embedder)))
+                picture = await service.work(decoded, upload, batcher.embedder, said.modality)
+                sound.append((upload, picture))
                 known[upload.hash] = "the same picture was sent twice"
                 continue
             except PictureError as error:
                 why = error.reason
         skipped.append(Refused(where=upload.where, reason=why))
-    spectra = [said.modality or spectrum_of(picture) for _, picture in sound]
-    futures = [
-        served.batcher.embed(picture, modality)
-        for (_, picture), modality in zip(sound, spectra, strict=True)
-    ]
+    spectra = [picture.modality for _, picture in sound]
+    futures = [batcher.embed(picture.pixels, picture.modality) for _, picture in sound]
     vectors = await asyncio.gather(*map(asyncio.wrap_future, futures))
     kept = [upload for upload, _ in sound]
     ids = await service.work(_put, served, said, kept, spectra, vectors) if kept else []

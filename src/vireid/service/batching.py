@@ -10,16 +10,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from PIL import Image
+import numpy as np
 
 from vireid.models.embedder import BATCH, Embedder
 from vireid.records import Modality
-from vireid.types.arrays import Vector
+from vireid.types.arrays import Pixels, Vector
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    picture: Image.Image
+    pixels: Pixels
     modality: Modality
     vector: "Future[Vector]" = field(default_factory=Future)
 
@@ -40,9 +40,13 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="vireid-batches", daemon=True)
         self._thread.start()
 
-    def embed(self, picture: Image.Image, modality: Modality) -> "Future[Vector]":
-        """Have a picture embedded; the future holds its unit vector, or the error."""
-        waiting = _Waiting(picture, modality)
+    def embed(self, pixels: Pixels, modality: Modality) -> "Future[Vector]":
+        """Have a picture of the model's size embedded.
+
+        Returns:
+            A future that holds the unit vector, or the error.
+        """
+        waiting = _Waiting(pixels, modality)
         self._queue.put(waiting)
         return waiting.vector
 
@@ -74,7 +78,8 @@ class Batcher:
             return
         self._told(len(wanted))
         try:
-            vectors = self.embedder.embed([each.picture for each in wanted], modality)
+            pictures = np.stack([each.pixels for each in wanted])
+            vectors = self.embedder.embed_pixels(pictures, modality)
         except BaseException as error:
             for each in wanted:
                 each.vector.set_exception(error)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vireid.errors import VireidError, suggestion
-from vireid.gallery import Filters
+from vireid.errors import suggestion
+from vireid.gallery import Filters, Gallery
 from vireid.gallery.store import Entry, Place
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
@@ -17,6 +17,7 @@ from vireid.service.batching import Batcher
 from vireid.service.problems import Problem, not_found
 
 T = TypeVar("T")
+Roots = tuple[Path, ...]
 API = "/api/v1"
 MOST_NAMED = 2_000
 """Largest number of cameras, people, days or tags in a gallery's document."""
@@ -27,7 +28,8 @@ class Contents:
     """What a gallery holds, as of one version."""
 
     version: int
-    roots: tuple[Path, ...]
+    roots: Roots
+    """Folders that were indexed, and that of pictures that were sent."""
     pictures: int
     modalities: dict[str, int]
     cameras: dict[str, int]
@@ -51,30 +53,35 @@ class Served:
         self._batchers = batchers
         self._lock = threading.Lock()
         self._searcher = Searcher.open(path)
+        self.batcher = batchers.of(self._searcher.embedder)
+        """What embeds queries of this gallery."""
+        self._checked = -1
         self._contents: Contents | None = None
         self._tallies: dict[object, tuple[int, object]] = {}
 
     @property
     def searcher(self) -> Searcher:
-        """The gallery and its model; opened again where another model has filled it meanwhile."""
+        """The gallery and its model; opened again where another model has filled it meanwhile.
+
+        It reads the catalogue: not to be asked for in the thread of the event loop.
+        """
         with self._lock:
-            try:
-                self._searcher.gallery.version  # noqa: B018  it reads the catalogue
-                self._searcher.gallery.check(self._searcher.embedder)
-            except VireidError:
-                before, self._searcher = self._searcher, Searcher.open(self.path)
-                before.close()
+            version = self._searcher.gallery.version
+            if version != self._checked and self._is_of_another_model():
+                # The one before is closed once nobody searches in it any more.
+                self._searcher = Searcher.open(self.path)
+                self.batcher = self._batchers.of(self._searcher.embedder)
+            self._checked = version
             return self._searcher
+
+    def _is_of_another_model(self) -> bool:
+        with Gallery.open(self.path) as now:
+            return now.model != self._searcher.gallery.model
 
     @property
     def has_probabilities(self) -> bool:
         """Whether hits tell how probable it is that they show the person."""
-        return False
-
-    @property
-    def batcher(self) -> Batcher:
-        """What embeds queries of this gallery."""
-        return self._batchers.of(self.searcher.embedder)
+        return self.searcher.calibrated is not None
 
     def close(self) -> None:
         """Close the gallery."""
@@ -150,11 +157,15 @@ class Served:
 
     def picture(self, record: ImageRecord) -> messages.Picture:
         """Return the document of a picture."""
-        return messages.Picture(**self.about(record))
+        return messages.Picture(**self.about(record, self.contents.roots))
 
-    def about(self, record: ImageRecord) -> dict[str, Any]:
-        """Return the members of a picture's document."""
-        roots = self.contents.roots
+    def about(self, record: ImageRecord, roots: Roots) -> dict[str, Any]:
+        """Return the members of a picture's document.
+
+        Args:
+            record: Picture of this gallery.
+            roots: `contents.roots`, asked for once for many pictures.
+        """
         id_ = picture_ids.id_of(record, roots)
         base = f"{API}/galleries/{self.name}/pictures/{id_}"
         return {

@@ -89,13 +89,14 @@ class Guard:
                 own["X-Request-ID"] = scope["request_id"]
             await send(message)
 
-        ends = time.monotonic() + self._seconds
+        ends = asyncio.get_running_loop().time() + self._seconds
 
         async def in_time() -> Message:
             if scope.get("body_is_read"):
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(0.0, ends - time.monotonic()))
+                async with asyncio.timeout_at(ends):
+                    message = await receive()
             except TimeoutError:
                 raise TooSlowError() from None
             if message["type"] == "http.request" and not message.get("more_body"):

@@ -119,7 +119,11 @@ class SearchAnswer(Message):
     group: Literal["none", "person", "tracklet"]
     centred: bool
     hits: list[HitDocument]
-    nobody: Nobody | None
+    nobody: Nobody | None = Field(description="Where there is no hit: why.")
+    nobody_probability: float | None = Field(
+        description="Probability that no picture searched shows the person; null where nobody has "
+        "calibrated it."
+    )
     model: Model
     caveats: list[str]
     took_ms: float

@@ -8,8 +8,10 @@ found, whatever path it spells.
 import base64
 import binascii
 import hashlib
+import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from vireid.errors import VireidError
@@ -28,8 +30,7 @@ def id_of(record: ImageRecord, roots: Iterable[Path]) -> str:
         record: Record with an absolute path.
         roots: Sources of the gallery.
     """
-    root = root_of(record.path, roots)
-    name = str(record.path.relative_to(root) if root else record.path)
+    root, name = _split(record.path, roots)
     told = BETWEEN.join((_tag(root) if root else "", name, str(record.box or "")))
     packed = base64.urlsafe_b64encode(told.encode("utf-8", "surrogateescape"))
     return packed.decode().rstrip("=")
@@ -53,15 +54,20 @@ def key_of(id_: str, roots: Iterable[Path]) -> Key | None:
 
 def shown(path: Path, roots: Iterable[Path]) -> str:
     """Return a path as clients see it: from its source on, or else the name of the file."""
-    root = root_of(path, roots)
-    return str(Path(root.name) / path.relative_to(root)) if root else path.name
+    root, name = _split(path, roots)
+    return f"{root.name}/{name}" if root else path.name
 
 
-def root_of(path: Path, roots: Iterable[Path]) -> Path | None:
-    """Return the innermost source that a path lies in."""
-    around = [root for root in roots if path.is_relative_to(root) and path != root]
-    return max(around, key=lambda root: len(root.parts), default=None)
+def _split(path: Path, roots: Iterable[Path]) -> tuple[Path | None, str]:
+    """Return the innermost source that a path lies in, and the path from there on."""
+    text, found, length = str(path), None, 0
+    for root in roots:
+        begin = f"{root}{os.sep}"
+        if len(begin) > length and text.startswith(begin):
+            found, length = root, len(begin)
+    return found, text[length:]
 
 
+@lru_cache(1000)
 def _tag(root: Path) -> str:
     return hashlib.blake2b(str(root).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()

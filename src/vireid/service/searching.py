@@ -12,11 +12,11 @@ from vireid.errors import VireidError
 from vireid.gallery.store import Entry
 from vireid.records import Modality, TextQuery
 from vireid.search.answers import SCHEMA, Answer, NoPictureError, filters_as_dict
-from vireid.service import messages
+from vireid.service import messages, picture_ids
 from vireid.service.galleries import Served
 from vireid.service.problems import Problem
 from vireid.service.service import Service
-from vireid.service.uploads import Upload, decoded, spectrum_of
+from vireid.service.uploads import Upload, decoded
 from vireid.types.arrays import Vector
 
 Among = Literal["other", "both", "visible", "infrared"]
@@ -65,9 +65,15 @@ async def answered(
         queries = list[_Query]()
     else:
         queries = await _by_upload(service, served, question, uploads)
-        queries += await service.work(_by_picture, served, question)
-    answer = await service.work(_found, served, question, queries)
-    document = _document(served, question, queries, *answer)
+        if question.pictures:
+            queries += await service.work(_by_picture, served, question)
+    return await service.work(_answer, served, question, queries, begin)
+
+
+def _answer(
+    served: Served, question: Question, queries: Sequence[_Query], begin: float
+) -> messages.SearchAnswer:
+    document = _document(served, question, queries, *_found(served, question, queries))
     document.took_ms = round((time.perf_counter() - begin) * 1000, 2)
     return document
 
@@ -76,14 +82,14 @@ async def _by_upload(
     service: Service, served: Served, question: Question, uploads: Sequence[Upload]
 ) -> list[_Query]:
     batcher = served.batcher
-    pictures = [await service.work(decoded, each, batcher.embedder) for each in uploads]
-    guessed = question.modality == "auto"
-    spectra = [
-        spectrum_of(picture) if guessed else Modality(question.modality) for picture in pictures
-    ]
-    futures = [batcher.embed(*pair) for pair in zip(pictures, spectra, strict=True)]
+    said = None if question.modality == "auto" else Modality(question.modality)
+    pictures = [await service.work(decoded, each, batcher.embedder, said) for each in uploads]
+    futures = [batcher.embed(picture.pixels, picture.modality) for picture in pictures]
     vectors = await asyncio.gather(*map(asyncio.wrap_future, futures))
-    return [_Query(v, m, guessed) for v, m in zip(vectors, spectra, strict=True)]
+    return [
+        _Query(vector, picture.modality, picture.guessed)
+        for vector, picture in zip(vectors, pictures, strict=True)
+    ]
 
 
 def _by_picture(served: Served, question: Question) -> list[_Query]:
@@ -122,7 +128,9 @@ def _found(
         return None, "there is no picture here that the filters let pass"
     kept = [hit for hit in answer.hits if hit.record.key not in own][: question.top]
     ranked = tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
-    return replace(answer, hits=ranked), None
+    # A picture of the gallery is the best hit of itself, which says nothing about others.
+    nobody = None if any(hit.record.key in own for hit in answer.hits) else answer.nobody
+    return replace(answer, hits=ranked, nobody=nobody), None
 
 
 def _document(
@@ -132,11 +140,12 @@ def _document(
     answer: Answer | None,
     nothing: str | None,
 ) -> messages.SearchAnswer:
+    roots = served.contents.roots
     asked = [
         messages.QueryDocument(
             modality=query.modality.value,
             guessed=query.guessed,
-            picture=served.id_of(query.entry.record) if query.entry else None,
+            picture=picture_ids.id_of(query.entry.record, roots) if query.entry else None,
         )
         for query in queries
     ] or [messages.QueryDocument(modality=None, guessed=False, picture=None, text=question.text)]
@@ -144,8 +153,8 @@ def _document(
         messages.HitDocument(
             rank=hit.rank,
             similarity=round(hit.similarity, 6),
-            probability=getattr(hit, "probability", None),
-            **served.about(hit.record),
+            probability=rounded(hit.probability),
+            **served.about(hit.record, roots),
         )
         for hit in (answer.hits if answer else ())
     ]
@@ -169,10 +178,16 @@ def _document(
         centred=question.centre,
         hits=hits,
         nobody=messages.Nobody(reason=nothing) if nothing else None,
+        nobody_probability=None if answer is None else rounded(answer.nobody),
         model=model,
         caveats=caveats,
         took_ms=0.0,
     )
+
+
+def rounded(number: float | None) -> float | None:
+    """Return a number with as many digits as are told."""
+    return None if number is None else round(number, 6)
 
 
 def words_of(told: Sequence[str]) -> list[str]:

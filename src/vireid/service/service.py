@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -72,8 +73,11 @@ class Service:
         """Write into the audit log what a request has done."""
         said = {name: value for name, value in about.items() if value not in (None, [], {})}
         who, id_ = request.scope["caller"].name, request.scope["request_id"]
-        write = self.audit.write
-        await self.work(lambda: write(action, who=who, request=id_, is_change=is_change, **said))
+        write = partial(self.audit.write, action, who=who, request=id_, is_change=is_change)
+        if is_change:  # waits for the disk
+            await self.work(lambda: write(**said))
+        else:
+            write(**said)
 
     def places(self) -> Places:
         """Return what clients call the folders of this machine."""

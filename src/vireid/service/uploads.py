@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from fastapi import UploadFile
-from PIL import Image
 
 from vireid.models.embedder import Embedder
-from vireid.pictures import picture_in
+from vireid.pictures import picture_in, resize
 from vireid.records import ImageRecord, Modality
 from vireid.service.galleries import Served
 from vireid.service.problems import Problem
 from vireid.service.settings import Settings
+from vireid.types.arrays import Pixels
 from vireid.video.spectrum import COLOURED, GREY, colourfulness
 
 SUFFIXES = {
@@ -67,19 +67,34 @@ async def received(files: Sequence[UploadFile], settings: Settings) -> list[Uplo
     return uploads
 
 
-def decoded(upload: Upload, embedder: Embedder) -> Image.Image:
-    """Decode an upload, as large as the model needs it.
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A picture as the model sees it."""
+
+    pixels: Pixels
+    modality: Modality
+    guessed: bool
+    """Whether the spectrum was told by the colours."""
+
+
+def decoded(upload: Upload, embedder: Embedder, modality: Modality | None = None) -> Decoded:
+    """Decode an upload and bring it to the size of a model.
+
+    Args:
+        upload: File that came with a request.
+        embedder: Model.
+        modality: Spectrum; None to guess it by the colours: infrared pictures are grey.
 
     Raises:
         PictureError: It is no picture that can be used.
     """
-    return picture_in(upload.content, upload.where, (embedder.height, embedder.width))
-
-
-def spectrum_of(picture: Image.Image) -> Modality:
-    """Guess the spectrum of a picture by its colours: infrared ones are grey."""
+    size = embedder.height, embedder.width
+    picture = picture_in(upload.content, upload.where, size)
+    pixels = resize(picture, *size)
+    if modality is not None:
+        return Decoded(pixels, modality, guessed=False)
     is_grey = colourfulness(np.asarray(picture)) < (GREY + COLOURED) / 2
-    return Modality.INFRARED if is_grey else Modality.VISIBLE
+    return Decoded(pixels, Modality.INFRARED if is_grey else Modality.VISIBLE, guessed=True)
 
 
 def sweep(served: Served, kept: AbstractSet[Path]) -> int:

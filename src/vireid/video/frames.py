@@ -246,7 +246,7 @@ class Video:
         """Yield the frames that are taken."""
         self.unusable.clear()
         self.notes.clear()
-        clock, number, broken = _Clock(sampling), -1, list[str]()
+        clock, number, broken = _Clock(sampling), -1, _Broken()
         with self._opened() as container:
             stream = self._stream_of(container)
             times = _Times(self.fps, float(stream.average_rate or 0), self.is_stream)
@@ -257,19 +257,19 @@ class Video:
                     try:
                         pixels = _upright_pixels(decoded)
                     except Exception as error:  # as when it is decoded
-                        broken.append(_reason(error))
+                        broken.note(error)
                         continue
                     yield Frame(number, seconds, pixels, None, time)
             told = int(stream.frames or 0)
         self._tell(number + 1, told, broken, times)
 
-    def _tell(self, count: int, told: int, broken: list[str], times: "_Times") -> None:
+    def _tell(self, count: int, told: int, broken: "_Broken", times: "_Times") -> None:
         """Note what was wrong with the whole."""
         if count == 0:
-            why = f" ({broken[0]})" if broken else ""
+            why = f" ({broken.first})" if broken.count else ""
             raise VideoError(f"{self.place} holds no frame that can be decoded{why}")
-        if broken:
-            reason = f"{len(broken)} pieces cannot be decoded; the first: {broken[0]}"
+        if broken.count:
+            reason = f"{broken.count} pieces cannot be decoded; the first: {broken.first}"
             self.unusable.append(Unusable(self.place, reason))
         if count < told - 1:
             reason = f"it ends after {count} of {told} frames: it was cut off, or is damaged"
@@ -311,10 +311,22 @@ class Video:
         return stream
 
 
+@dataclass
+class _Broken:
+    """What could not be decoded; a stream may bring any number of it."""
+
+    count: int = 0
+    first: str = ""
+
+    def note(self, error: Exception) -> None:
+        self.first = self.first or _reason(error)
+        self.count += 1
+
+
 WAY_OUT = "give a video that plays, a folder of frames or an address"
 
 
-def _decoded(container: Any, stream: Any, broken: list[str]) -> Iterator[Any]:
+def _decoded(container: Any, stream: Any, broken: "_Broken") -> Iterator[Any]:
     """Yield the frames of a stream; what cannot be decoded is noted and passed over."""
     import av
 
@@ -325,14 +337,14 @@ def _decoded(container: Any, stream: Any, broken: list[str]) -> Iterator[Any]:
         except StopIteration:
             return
         except Exception as error:  # PyAV raises almost anything when a file is damaged
-            broken.append(_reason(error))
+            broken.note(error)
             return
         try:
             frames = packet.decode()
         except av.error.EOFError:
             continue
         except Exception as error:
-            broken.append(_reason(error))
+            broken.note(error)
             continue
         yield from frames
 

@@ -21,6 +21,20 @@ def overlaps(one: Boxes, other: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "
     return shares
 
 
+def overlaps_in_rows(one: Boxes, other: Boxes) -> Float[np.ndarray, " n"]:
+    """Return intersection over union of each box with the one in the same row.
+
+    NaN where one of the two is not known.
+
+    >>> overlaps_in_rows(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2]])).round(2)
+    array([0.33])
+    """
+    corner, opposite = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
+    common = np.prod(np.clip(opposite - corner, 0, None), axis=1)
+    shares: Float[np.ndarray, " n"] = common / np.maximum(areas(one) + areas(other) - common, 1e-9)
+    return shares
+
+
 def areas(boxes: Boxes) -> Float[np.ndarray, " n"]:
     """Return the area of each box, in square pixels; 0 where a side is negative."""
     found: Float[np.ndarray, " n"] = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from vireid.errors import VireidError
 from vireid.files.untrusted import content_of, what_is_wrong
 from vireid.video.boxes import Sides
+from vireid.video.overlap import overlaps_in_rows
 
 LEAST_OVERLAP = 0.5
 """Least mean overlap (IoU) of the boxes of one person in both spectra."""
@@ -180,7 +181,7 @@ def _fits(
         for path in infrared:
             best = np.full(len(path.seconds), np.nan)
             for other in visible:
-                best = np.fmax(best, _overlap(other.at(path.seconds - shift), path.boxes))
+                best = np.fmax(best, overlaps_in_rows(other.at(path.seconds - shift), path.boxes))
             sums[place] += np.nansum(best)
             counts[place] += np.isfinite(best).sum()
     enough = counts >= 0.5 * sum(len(path.seconds) for path in infrared)
@@ -188,23 +189,12 @@ def _fits(
     return fits
 
 
-def _overlap(
-    one: Float[np.ndarray, "n 4"], other: Float[np.ndarray, "n 4"]
-) -> Float[np.ndarray, " n"]:
-    """Return the overlap of each box with the one in the same row; NaN where one is not known."""
-    corner, opposite = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
-    common = np.prod(np.clip(opposite - corner, 0, None), axis=1)
-    both = sum(np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (one, other))
-    shares: Float[np.ndarray, " n"] = common / np.maximum(both - common, 1e-9)
-    return shares
-
-
 def _together(
     visible: Mapping[str, Course], infrared: Mapping[str, Course], shift: float
 ) -> list[Together]:
     found = list[Together]()
     for (name, path), (other, there) in product(visible.items(), infrared.items()):
-        shared = _overlap(path.at(there.seconds - shift), there.boxes)
+        shared = overlaps_in_rows(path.at(there.seconds - shift), there.boxes)
         known = np.isfinite(shared)
         if known.sum() >= 2:
             times = there.seconds[known]

@@ -27,7 +27,7 @@ from vireid.video.boxes import BoxList, Detection, Sides
 from vireid.video.crops import BestCrops, Crop, cut_out
 from vireid.video.cut_list import CutOut, replace_rows
 from vireid.video.detector import Detector
-from vireid.video.frames import Frame, Sampling, Source, Video
+from vireid.video.frames import Folder, Frame, Sampling, Source, Video
 from vireid.video.journal import Journal, Terms
 from vireid.video.pairs import Course
 from vireid.video.source_labels import as_name, name_of
@@ -137,6 +137,7 @@ def cut(
     """
     name = name or name_of(source)
     work = Cutting(source, name, out, wishes)
+    _check_shows_something(source)  # before anything is written
     taken = f"{source.place} is being cut into {out} by another process; wait for it, or stop it"
     try:
         with locked(out / JOURNALS / f".{name}.lock", taken):
@@ -144,8 +145,8 @@ def cut(
                 find = _listed(source, finder, work)
                 return work.run(find, lambda _: GIVEN, None, given=finder)
             with closing(Journal(out / JOURNALS, name, _terms(source, finder, wishes))) as journal:
-                look = _looking(finder, journal, wishes)
-                return work.run(look, by_detector(finder, wishes), journal)
+                look = looking(finder, wishes, journal)
+                return work.run(look, by_detector(finder), journal)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; the same command goes on with {source.place}") from None
 
@@ -154,13 +155,22 @@ GIVEN = Settings(sure=0.0, unsure=0.0, begin=0.0)
 """How people are followed whose boxes others have chosen: all of them count."""
 
 
-def by_detector(detector: Detector, wishes: Wishes) -> Following:
+def _check_shows_something(source: Source) -> None:
+    """Read the first frame of what can be read twice.
+
+    Raises:
+        VideoError: There is none.
+    """
+    if isinstance(source, Folder) or not source.is_stream:
+        next(source.frames(Sampling()), None)
+
+
+def by_detector(detector: Detector) -> Following:
     """Return how people are followed who have been found by a detector."""
-    apart = 1 / wishes.sampling.rate if wishes.sampling.rate else 0.0
 
     def following(modality: Modality) -> Settings:
         least = detector.card.thresholds.least(modality)
-        return Settings(sure=least, unsure=least / 2, begin=least, lost=max(1.0, 2.5 * apart))
+        return Settings(sure=least, unsure=least / 2, begin=least)
 
     return following
 
@@ -185,16 +195,17 @@ def _terms(source: Source, detector: Detector, wishes: Wishes) -> Terms:
     )
 
 
-def _looking(detector: Detector, journal: Journal, wishes: Wishes) -> Finder:
-    """Return what looks at frames, or remembers."""
+def looking(detector: Detector, wishes: Wishes, journal: Journal | None = None) -> Finder:
+    """Return what looks at frames, or with a journal, remembers those that it has looked at."""
 
     def look(frame: Frame, modality: Modality) -> list[Detection]:
-        known = journal.of(frame.number)
+        known = journal.of(frame.number) if journal is not None else None
         if known is not None:
             return known
         least = detector.card.thresholds.least(modality) / 2
         people = detector(frame.pixels, modality, wishes.tiles, least)
-        journal.note(frame.number, people)
+        if journal is not None:
+            journal.note(frame.number, people)
         return people
 
     return look

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from vireid.files.atomic import write_whole
+from vireid.records import spread
 from vireid.types.arrays import Pixels
 from vireid.video.boxes import Detection
 
@@ -58,7 +59,7 @@ def pairs(people: Sequence[Pairing]) -> Image.Image:
         top = number * (2 * row + GAP)
         pen.multiline_text((4, top + 4), printable_lines(person.title), fill="black")
         for line, crops in enumerate((person.visible, person.infrared)):
-            for place, path in enumerate(_spread(crops)):
+            for place, path in enumerate(spread(crops, IN_A_ROW)):
                 with Image.open(path) as opened:
                     crop = opened.convert("RGB")
                 crop.thumbnail(TILE)
@@ -70,12 +71,6 @@ def pairs(people: Sequence[Pairing]) -> Image.Image:
 def printable_lines(text: str) -> str:
     """Return lines of a text that the font of a sheet can write."""
     return text.encode("latin-1", "replace").decode("latin-1")
-
-
-def _spread(crops: Sequence[Path]) -> list[Path]:
-    """Return as many crops as there is room for, spread over all of them."""
-    step = max(1, -(-len(crops) // IN_A_ROW))
-    return list(crops[::step])
 
 
 def save(sheet: Image.Image, path: Path) -> None:

@@ -9,6 +9,7 @@ velocities.
 Frames need not come at equal distances: prediction goes by the time between them.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -58,6 +59,10 @@ class Settings:
             raise VireidError("a track waits for 0 seconds or more, and has 1 frame or more")
 
 
+FRAMES_LOST = 2.5
+"""Frames for which somebody may be out of sight, where that is longer than `Settings.lost`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tracked:
     """A box of a person who is followed."""
@@ -97,6 +102,8 @@ class Tracker:
     settings: Settings = field(default_factory=Settings)
     _tracks: list[_Track] = field(default_factory=list)
     _time: float | None = None
+    _apart: float = math.inf
+    """Least time between two frames so far, in seconds."""
     _count: int = 0
 
     def update(self, people: Sequence[Detection], time: float) -> list[Tracked]:
@@ -115,6 +122,8 @@ class Tracker:
                 "people are followed forwards in time"
             )
         steps = 0.0 if self._time is None else (time - self._time) / FRAME
+        if self._time is not None:
+            self._apart = min(self._apart, time - self._time)
         self._time = time
         for track in self._tracks:
             _predict(track, steps)
@@ -158,11 +167,12 @@ class Tracker:
 
     def _forget(self, time: float) -> None:
         """Forget whom nobody has seen for long, and whoever was seen in one frame alone."""
+        # Where few frames are looked at, two of them without a person are not yet long.
+        lost = max(self.settings.lost, FRAMES_LOST * self._apart) if self._apart < math.inf else 0
         self._tracks = [
             track
             for track in self._tracks
-            if track.seen == time
-            or (track.number is not None and time - track.seen <= self.settings.lost)
+            if track.seen == time or (track.number is not None and time - track.seen <= lost)
         ]
 
 

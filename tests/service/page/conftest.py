@@ -21,7 +21,7 @@ from playwright.sync_api import (  # noqa: E402
     sync_playwright,
 )
 
-PATIENCE = 6_000
+PATIENCE = 20_000
 """Milliseconds to wait for what has to come: a busy machine is no fault of the page."""
 
 
@@ -78,7 +78,8 @@ def opened(served: Served, browser: Browser) -> Iterator[Opened]:
             faults.append(asked.url)
 
     def open_(query: str = "?gallery=site", scope: Scope | None = "write", **looks: object) -> Page:
-        size = {"width": looks.pop("width", 1280), "height": looks.pop("height", 800)}
+        size = {"width": looks.pop("width", 1024), "height": looks.pop("height", 640)}
+        looks.setdefault("reduced_motion", "reduce")  # what moves costs time
         context = browser.new_context(viewport=size, **looks)  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE)
         contexts.append(context)

@@ -26,7 +26,10 @@ async function ask(method, path, { query = [], json, form, signal } = {}) {
     answer = await fetch(address, { method, headers, body, signal, credentials: "same-origin" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, { title: "No answer", detail: "The service does not answer. Is it running, and are you connected?" });
+    throw new Problem(0, {
+      title: "No answer",
+      detail: "The service does not answer. Is it running, and are you connected?",
+    });
   }
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   let said = {};
@@ -37,7 +40,10 @@ async function ask(method, path, { query = [], json, form, signal } = {}) {
   }
   if (answer.status === 429) {
     const wait = Number(answer.headers.get("Retry-After"));
-    said = { ...said, detail: `${said.detail ?? "Too many requests"}. Try again ${wait > 0 ? `in ${wait} s` : "soon"}.` };
+    said = {
+      ...said,
+      detail: `${said.detail ?? "Too many requests"}. Try again ${wait > 0 ? `in ${wait} s` : "soon"}.`,
+    };
   }
   const problem = new Problem(answer.status, said);
   if (answer.status === 401) dispatchEvent(new CustomEvent("vireid:locked", { detail: problem }));
@@ -45,7 +51,8 @@ async function ask(method, path, { query = [], json, form, signal } = {}) {
 }
 
 const of = (gallery, rest = "") => `galleries/${encodeURIComponent(gallery)}${rest}`;
-const picture = (gallery, id, rest = "") => of(gallery, `/pictures/${encodeURIComponent(id)}${rest}`);
+const picture = (gallery, id, rest = "") =>
+  of(gallery, `/pictures/${encodeURIComponent(id)}${rest}`);
 const words = (filters) => filters.map((word) => ["filter", lineOf([word])]);
 
 export const session = () => ask("GET", "session");
@@ -81,5 +88,7 @@ export const timeline = async (name, filters, signal) =>
 export const label = (name, id, changes) => ask("PATCH", picture(name, id), { json: changes });
 export const judge = (name, query, id, same) =>
   ask("POST", of(name, "/judgements"), { json: { query, picture: id, same } });
-export const remove = (name, ids) => ask("POST", of(name, "/removals"), { json: { ids, expect: ids.length } });
-export const undo = (name, removal) => ask("DELETE", of(name, `/removals/${encodeURIComponent(removal)}`));
+export const remove = (name, ids) =>
+  ask("POST", of(name, "/removals"), { json: { ids, expect: ids.length } });
+export const undo = (name, removal) =>
+  ask("DELETE", of(name, `/removals/${encodeURIComponent(removal)}`));

@@ -1,7 +1,7 @@
 // Side by side: the query, a hit, and what can be said of it.
 
 import { $, button, count, fill, h, icon, when, whom } from "./dom.js";
-import { shownLikeness, tracklet } from "./grid.js";
+import { isChance, shownLikeness, tracklet } from "./grid.js";
 import { state } from "./state.js";
 import { upload } from "./uploads.js";
 import { drawn, image, sized } from "./viewing.js";
@@ -32,10 +32,29 @@ export function compare(grid, item, { gallery, deeds, can }) {
       h(
         "header",
         {},
-        h("h2", { id: "compare-title" }, now.rank ? `Hit ${now.rank}` : "Picture", h("span", {}, ` of ${grid.items.length.toLocaleString("en")}`)),
-        button("prev", "Previous (←)", () => step(-1), { only: true, class: "quiet", disabled: at <= 0, "data-role": "prev" }),
-        button("next", "Next (→)", () => step(1), { only: true, class: "quiet", disabled: at >= grid.items.length - 1, "data-role": "next" }),
-        button("close", "Close", () => dialog.close(), { only: true, class: "quiet", "data-role": "close" }),
+        h(
+          "h2",
+          { id: "compare-title" },
+          now.rank ? `Hit ${now.rank}` : "Picture",
+          h("span", {}, ` of ${grid.items.length.toLocaleString("en")}`),
+        ),
+        button("prev", "Previous (←)", () => step(-1), {
+          only: true,
+          class: "quiet",
+          disabled: at <= 0,
+          "data-role": "prev",
+        }),
+        button("next", "Next (→)", () => step(1), {
+          only: true,
+          class: "quiet",
+          disabled: at >= grid.items.length - 1,
+          "data-role": "next",
+        }),
+        button("close", "Close", () => dialog.close(), {
+          only: true,
+          class: "quiet",
+          "data-role": "close",
+        }),
       ),
       h(
         "div",
@@ -45,29 +64,73 @@ export function compare(grid, item, { gallery, deeds, can }) {
           "figure",
           { class: same === undefined ? "" : same ? "same" : "other" },
           h("div", { class: "stage" }, image(now, { height: null, eager: true })),
-          h("figcaption", {}, now.rank ? verdict(now) : "In the gallery", same !== undefined && h("span", { class: "judged" }, icon(same ? "same" : "other"), same ? "same person" : "another person")),
+          h(
+            "figcaption",
+            {},
+            now.rank ? verdict(now) : "In the gallery",
+            same !== undefined &&
+              h(
+                "span",
+                { class: "judged" },
+                icon(same ? "same" : "other"),
+                same ? "same person" : "another person",
+              ),
+          ),
         ),
       ),
       now.tracklet && strip(gallery, now),
-      h("div", { class: "row deeds" },
-        can.judge && button("same", "Same person", () => deeds.judge(now, true).then(draw), { class: "yes", "aria-pressed": String(same === true), "data-role": "yes" }),
-        can.judge && button("other", "Another person", () => deeds.judge(now, false).then(draw), { class: "no", "aria-pressed": String(same === false), "data-role": "no" }),
-        button("similar", "Find similar", leaving(() => deeds.similar(now)), { "data-role": "similar" }),
-        can.write && button("name", "Name and tags", () => deeds.name(now, draw), { "data-role": "name" }),
-        button("select", selected ? "Unselect" : "Select", () => (deeds.select(now), draw()), { "aria-pressed": String(selected), "data-role": "select" }),
+      h(
+        "div",
+        { class: "row deeds" },
+        can.judge &&
+          button("same", "Same person", () => deeds.judge(now, true).then(draw), {
+            class: "yes",
+            "aria-pressed": String(same === true),
+            "data-role": "yes",
+          }),
+        can.judge &&
+          button("other", "Another person", () => deeds.judge(now, false).then(draw), {
+            class: "no",
+            "aria-pressed": String(same === false),
+            "data-role": "no",
+          }),
+        button(
+          "similar",
+          "Find similar",
+          leaving(() => deeds.similar(now)),
+          { "data-role": "similar" },
+        ),
+        can.write &&
+          button("name", "Name and tags", () => deeds.name(now, draw), { "data-role": "name" }),
+        button("select", selected ? "Unselect" : "Select", () => (deeds.select(now), draw()), {
+          "aria-pressed": String(selected),
+          "data-role": "select",
+        }),
         now.frame && frame(now),
-        can.write && button("remove", "Remove", leaving(() => deeds.remove(now)), { class: "danger", "data-role": "remove" }),
+        can.write &&
+          button(
+            "remove",
+            "Remove",
+            leaving(() => deeds.remove(now)),
+            { class: "danger", "data-role": "remove" },
+          ),
       ),
       facts(now),
     );
-    if (focused) (dialog.querySelector(`[data-role="${focused}"]:not(:disabled)`) ?? dialog.querySelector('[data-role="close"]')).focus();
+    if (focused)
+      (
+        dialog.querySelector(`[data-role="${focused}"]:not(:disabled)`) ??
+        dialog.querySelector('[data-role="close"]')
+      ).focus();
   }
 
   dialog.onkeydown = (event) => {
-    if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey)
+      return;
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
-    else if (can.letters() && can.judge && (event.key === "y" || event.key === "n")) deeds.judge(now, event.key === "y").then(draw);
+    else if (can.letters() && can.judge && (event.key === "y" || event.key === "n"))
+      deeds.judge(now, event.key === "y").then(draw);
     else if (can.letters() && event.key === "s") leaving(() => deeds.similar(now))();
     else return;
     event.preventDefault();
@@ -84,19 +147,38 @@ export function compare(grid, item, { gallery, deeds, can }) {
 function asked(gallery) {
   const stage = h("div", { class: "stage" });
   const number = state.uploads.length + state.pictures.length;
-  if (state.text && !number) stage.append(h("blockquote", { class: "sentence" }, `“${state.text}”`));
-  else if (state.uploads.length) upload(state.uploads[0]).then((file) => (file ? stage.append(drawn(file, 720)) : stage.classList.add("gone")));
+  if (state.text && !number)
+    stage.append(h("blockquote", { class: "sentence" }, `“${state.text}”`));
+  else if (state.uploads.length)
+    upload(state.uploads[0]).then((file) =>
+      file ? stage.append(drawn(file, 720)) : stage.classList.add("gone"),
+    );
   else {
     const base = `${new URL(".", location.href).pathname}api/v1/galleries/${encodeURIComponent(gallery.name)}/pictures/${encodeURIComponent(state.pictures[0])}`;
     stage.append(image({ image: `${base}/image` }, { height: null, eager: true }));
   }
-  return h("figure", {}, stage, h("figcaption", {}, number > 1 ? `The query, the first of ${count(number, "picture")}` : "The query"));
+  return h(
+    "figure",
+    {},
+    stage,
+    h(
+      "figcaption",
+      {},
+      number > 1 ? `The query, the first of ${count(number, "picture")}` : "The query",
+    ),
+  );
 }
 
 const verdict = (hit) =>
-  hit.probability === null || hit.probability === undefined
-    ? h("span", {}, "similarity ", h("b", {}, shownLikeness(hit)))
-    : h("span", {}, h("b", {}, shownLikeness(hit)), ` probably the same person (similarity ${hit.similarity.toFixed(2)})`);
+  isChance(hit)
+    ? h(
+        "span",
+        {},
+        "same person: ",
+        h("b", {}, shownLikeness(hit)),
+        `, similarity ${hit.similarity.toFixed(2)}`,
+      )
+    : h("span", {}, "similarity ", h("b", {}, shownLikeness(hit)));
 
 function frame(item) {
   const details = h("details", { class: "frame" }, h("summary", {}, icon("frame"), "Whole frame"));
@@ -108,7 +190,11 @@ function frame(item) {
 
 /** The whole frame with its box. */
 function framed(item) {
-  const canvas = h("canvas", { class: "drawn", role: "img", "aria-label": "The whole frame, with a box around the person" });
+  const canvas = h("canvas", {
+    class: "drawn",
+    role: "img",
+    "aria-label": "The whole frame, with a box around the person",
+  });
   const picture = new Image();
   picture.onload = () => {
     canvas.width = picture.naturalWidth;
@@ -125,9 +211,26 @@ function framed(item) {
 }
 
 function strip(gallery, item) {
-  const list = h("ul", { class: "strip", "aria-label": `Tracklet ${item.tracklet}`, tabindex: "0" });
+  const list = h("ul", {
+    class: "strip",
+    "aria-label": `Tracklet ${item.tracklet}`,
+    tabindex: "0",
+  });
   tracklet(gallery.name, item).then((frames) => {
-    fill(list, frames.map((each) => h("li", { class: each.id === item.id ? "here" : "" }, h("img", { src: sized(each.thumbnail, 96), alt: when(each.time) || "frame", loading: "lazy" }))));
+    fill(
+      list,
+      frames.map((each) =>
+        h(
+          "li",
+          { class: each.id === item.id ? "here" : "" },
+          h("img", {
+            src: sized(each.thumbnail, 96),
+            alt: when(each.time) || "frame",
+            loading: "lazy",
+          }),
+        ),
+      ),
+    );
   });
   return list;
 }
@@ -142,5 +245,11 @@ function facts(item) {
     ["Tracklet", item.tracklet],
     ["File", item.name],
   ];
-  return h("dl", { class: "facts" }, rows.filter(([, value]) => value !== null && value !== "").map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
+  return h(
+    "dl",
+    { class: "facts" },
+    rows
+      .filter(([, value]) => value !== null && value !== "")
+      .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))),
+  );
 }

@@ -22,7 +22,11 @@ export function h(tag, properties = {}, ...children) {
     else if (name === "value") element.value = value;
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children
+      .flat(Infinity)
+      .filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -49,7 +53,11 @@ export function button(name, text, onclick, { only = false, ...properties } = {}
 
 /** Put other children in place of an element's. */
 export const fill = (element, ...children) => {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(
+    ...children
+      .flat(Infinity)
+      .filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 };
 
@@ -81,14 +89,28 @@ export const remembered = {
 };
 
 /** Name of a person for people: numbers say that they are of persons. */
-export const whom = (person) => (person === null ? "not named" : /^\d+$/.test(person) ? `person ${person}` : String(person));
+export const whom = (person) =>
+  person === null ? "not named" : /^\d+$/.test(person) ? `person ${person}` : String(person);
 
 /** Time of a picture for people; its zone is the one that the gallery says, never this browser's. */
 export function when(time, { short = false } = {}) {
   if (!time) return "";
   const [, year, month, day, clock] = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d:\d\d))?/.exec(time) ?? [];
   if (!year) return time;
-  const names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  const names = [
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+  ];
   const shownYear = short && Number(year) === new Date().getFullYear() ? "" : ` ${year}`;
   return `${Number(day)} ${names[month - 1]}${shownYear}${clock ? `, ${clock}` : ""}`;
 }

@@ -2,7 +2,11 @@
 
 /** Each filter: what it says, an example, and whether it may be given several times. */
 export const FILTERS = {
-  camera: { help: "taken by this camera; given twice, by either", example: "camera:gate", many: true },
+  camera: {
+    help: "taken by this camera; given twice, by either",
+    example: "camera:gate",
+    many: true,
+  },
   person: { help: "of the person of this name or number", example: "person:anna" },
   modality: { help: "in this spectrum: visible or infrared", example: "modality:visible" },
   after: { help: "not before this day or time", example: "after:2026-11-01T18:30" },
@@ -57,7 +61,9 @@ function quoted(word) {
 /** Name and value of a word; without a colon it has no name. */
 export function parts(word) {
   const colon = word.indexOf(":");
-  return colon < 0 ? { name: "", value: word } : { name: word.slice(0, colon), value: word.slice(colon + 1) };
+  return colon < 0
+    ? { name: "", value: word }
+    : { name: word.slice(0, colon), value: word.slice(colon + 1) };
 }
 
 /** Whether a word is a filter. */
@@ -69,8 +75,14 @@ export const isFilter = (word) => {
 /** Words with one more; of a filter that can be given once, the new value counts. */
 export function having(words, word) {
   const { name } = parts(word);
-  const excluded = { on: ["on", "after", "before"], after: ["on", "after"], before: ["on", "before"] }[name] ?? [name];
-  const kept = FILTERS[name]?.many ? words : words.filter((each) => !excluded.includes(parts(each).name));
+  const excluded = {
+    on: ["on", "after", "before"],
+    after: ["on", "after"],
+    before: ["on", "before"],
+  }[name] ?? [name];
+  const kept = FILTERS[name]?.many
+    ? words
+    : words.filter((each) => !excluded.includes(parts(each).name));
   return kept.includes(word) ? kept : [...kept, word];
 }
 

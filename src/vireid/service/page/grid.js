@@ -24,7 +24,9 @@ export class Grid {
     this.element.addEventListener("pointerover", (event) => {
       if (event.pointerType === "mouse") this.equip(event.target.closest(".card"));
     });
-    this.element.addEventListener("pointerleave", () => this.equip(document.activeElement?.closest?.(".card")));
+    this.element.addEventListener("pointerleave", () =>
+      this.equip(document.activeElement?.closest?.(".card")),
+    );
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.element.addEventListener("click", (event) => {
       const shot = event.target.closest(".shot");
@@ -65,7 +67,10 @@ export class Grid {
   drop(ids) {
     const gone = new Set(ids);
     const focused = document.activeElement?.closest?.(".card");
-    const at = focused && gone.has(focused.dataset.id) ? this.items.findIndex((item) => item.id === focused.dataset.id) : -1;
+    const at =
+      focused && gone.has(focused.dataset.id)
+        ? this.items.findIndex((item) => item.id === focused.dataset.id)
+        : -1;
     this.items = this.items.filter((item) => !gone.has(item.id));
     gone.forEach((id) => (this.cards.get(id)?.remove(), this.cards.delete(id)));
     if (at >= 0) this.focus(Math.min(at, this.items.length - 1));
@@ -75,11 +80,24 @@ export class Grid {
   itemOf = (card) => this.items.find((item) => item.id === card.dataset.id);
 
   card(item, at) {
-    const shot = h("button", { type: "button", class: "shot", tabindex: at === 0 ? "0" : "-1" }, image(item, { height: 240, eager: at < 12 }));
+    const shot = h(
+      "button",
+      { type: "button", class: "shot", tabindex: at === 0 ? "0" : "-1" },
+      image(item, { height: 240, eager: at < 12 }),
+    );
     if (item.rank) shot.append(h("span", { class: "rank" }, String(item.rank)));
-    shot.append(h("span", { class: `spectrum ${item.modality}` }, icon(item.modality)), h("span", { class: "verdict" }));
-    if (item.tracklet && this.stacked === "tracklet") shot.append(h("span", { class: "film" }, icon("play")));
-    const card = h("li", { class: "card", data: { id: item.id, modality: item.modality } }, shot, h("div", { class: "about" }));
+    shot.append(
+      h("span", { class: `spectrum ${item.modality}` }, icon(item.modality)),
+      h("span", { class: "verdict" }),
+    );
+    if (item.tracklet && this.stacked === "tracklet")
+      shot.append(h("span", { class: "film" }, icon("play")));
+    const card = h(
+      "li",
+      { class: "card", data: { id: item.id, modality: item.modality } },
+      shot,
+      h("div", { class: "about" }),
+    );
     this.cards.set(item.id, card);
     this.mark(card, item);
     if (this.stacked === "tracklet" && item.tracklet) this.film(card, item);
@@ -93,18 +111,40 @@ export class Grid {
     card.classList.toggle("other", same === false);
     const shot = card.querySelector(".shot");
     shot.setAttribute("aria-label", spoken(item, selected, same));
-    shot.querySelector(".verdict").replaceChildren(...(same === undefined ? [] : [icon(same ? "same" : "close")]));
-    const who = item.person === null ? h("span", { class: "unknown" }, whom(null)) : h("span", {}, whom(item.person));
-    card.querySelector(".about").replaceChildren(
-      ...(item.rank ? [likeness(item)] : []),
-      h("div", { class: "who" }, who, ...item.tags.slice(0, 2).map((tag) => h("span", { class: "tag" }, tag))),
-      h("div", { class: "where" }, [item.camera, when(item.time, { short: true })].filter(Boolean).join(" · ") || item.modality),
-    );
+    shot
+      .querySelector(".verdict")
+      .replaceChildren(...(same === undefined ? [] : [icon(same ? "same" : "close")]));
+    const who =
+      item.person === null
+        ? h("span", { class: "unknown" }, whom(null))
+        : h("span", {}, whom(item.person));
+    card
+      .querySelector(".about")
+      .replaceChildren(
+        ...(item.rank ? [likeness(item)] : []),
+        h(
+          "div",
+          { class: "who" },
+          who,
+          ...item.tags.slice(0, 2).map((tag) => h("span", { class: "tag" }, tag)),
+        ),
+        h(
+          "div",
+          { class: "where" },
+          [item.camera, when(item.time, { short: true })].filter(Boolean).join(" · ") ||
+            item.modality,
+        ),
+      );
   }
 
   toolbar() {
-    const of = (deed, ...more) => () => this.tools.parentElement && this.deeds[deed](this.itemOf(this.tools.closest(".card")), ...more);
-    const tool = (mark, text, deed, ...more) => button(mark, text, of(deed, ...more), { only: true });
+    const of =
+      (deed, ...more) =>
+      () =>
+        this.tools.parentElement &&
+        this.deeds[deed](this.itemOf(this.tools.closest(".card")), ...more);
+    const tool = (mark, text, deed, ...more) =>
+      button(mark, text, of(deed, ...more), { only: true });
     return h(
       "div",
       { class: "tools", role: "group", "aria-label": "With this picture" },
@@ -114,7 +154,14 @@ export class Grid {
       this.can.write && tool("name", "Name and tags (l)", "name"),
       tool("select", "Select (x)", "select"),
       this.can.write && tool("remove", "Remove (Delete)", "remove"),
-      this.stacked && tool("people", this.stacked === "person" ? "All pictures of this person" : "All pictures of this tracklet", "all"),
+      this.stacked &&
+        tool(
+          "people",
+          this.stacked === "person"
+            ? "All pictures of this person"
+            : "All pictures of this tracklet",
+          "all",
+        ),
     );
   }
 
@@ -142,8 +189,14 @@ export class Grid {
   focus(at) {
     const item = this.items[at];
     if (!item) return;
-    while (!this.cards.has(item.id) && this.cards.size < this.items.length) this.build(this.cards.size, LATER);
+    while (!this.cards.has(item.id) && this.cards.size < this.items.length)
+      this.build(this.cards.size, LATER);
     this.cards.get(item.id).querySelector(".shot").focus();
+  }
+
+  /** Give a picture the focus, where it is shown. */
+  focusOn(id) {
+    this.cards.get(id)?.querySelector(".shot").focus({ preventScroll: true });
   }
 
   columns() {
@@ -230,8 +283,12 @@ async function framesOf(gallery, item) {
 /** The pictures of a hit's tracklet, by time. */
 export async function tracklet(gallery, item) {
   try {
-    const { pictures } = await api.pictures(gallery, [`tracklet:${item.tracklet}`], { limit: FRAMES });
-    return pictures.sort((one, other) => ((one.time ?? one.name) < (other.time ?? other.name) ? -1 : 1));
+    const { pictures } = await api.pictures(gallery, [`tracklet:${item.tracklet}`], {
+      limit: FRAMES,
+    });
+    return pictures.sort((one, other) =>
+      (one.time ?? one.name) < (other.time ?? other.name) ? -1 : 1,
+    );
   } catch {
     return [];
   }
@@ -240,22 +297,48 @@ export async function tracklet(gallery, item) {
 /** How alike a hit is, as a bar and a number. */
 export function likeness(hit) {
   const value = hit.probability ?? hit.similarity;
-  const bar = h("progress", { max: 1, value: Math.max(0, Math.min(1, value)), "aria-hidden": "true" });
-  return h("div", { class: "likeness" }, bar, h("b", {}, shownLikeness(hit)));
+  const bar = h("progress", {
+    max: 1,
+    value: Math.max(0, Math.min(1, value)),
+    "aria-hidden": "true",
+  });
+  return h(
+    "div",
+    { class: "likeness" },
+    bar,
+    isChance(hit) && h("span", {}, hit.similarity.toFixed(2)),
+    h("b", {}, shownLikeness(hit)),
+  );
+}
+
+/** Whether a hit has a probability. */
+export const isChance = (hit) => hit.probability !== null && hit.probability !== undefined;
+
+/** A probability for people; none is certain. */
+export function percent(chance) {
+  if (chance < 0.005) return "<1 %";
+  return chance < 0.995 ? `${Math.round(100 * chance)} %` : ">99 %";
 }
 
 /** "82 %" where there is a probability, or else the similarity. */
 export const shownLikeness = (hit) =>
-  hit.probability === null || hit.probability === undefined ? hit.similarity.toFixed(2) : `${Math.round(100 * hit.probability)} %`;
+  isChance(hit) ? percent(hit.probability) : hit.similarity.toFixed(2);
 
 function spoken(item, selected, same) {
   const what = item.rank ? `${item.rank}. ` : "";
   const like = item.rank
-    ? item.probability === null || item.probability === undefined
-      ? `similarity ${item.similarity.toFixed(2)}`
-      : `probability ${Math.round(100 * item.probability)} %`
+    ? `${isChance(item) ? `probability ${percent(item.probability)}, ` : ""}similarity ${item.similarity.toFixed(2)}`
     : null;
   const who = whom(item.person);
-  const told = [like, who, item.camera && `camera ${item.camera}`, item.modality, when(item.time), same === true && "same person", same === false && "another person", selected && "selected"];
+  const told = [
+    like,
+    who,
+    item.camera && `camera ${item.camera}`,
+    item.modality,
+    when(item.time),
+    same === true && "same person",
+    same === false && "another person",
+    selected && "selected",
+  ];
   return what + told.filter(Boolean).join(", ");
 }

@@ -10,18 +10,33 @@ const canvases = new Map();
 
 /** Search with files, in place of what is asked or together with it. */
 export async function searchWith(files, { together = false } = {}) {
-  const pictures = [...files].filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|bmp|tiff?)$/i.test(file.name));
+  const pictures = [...files].filter(
+    (file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|bmp|tiff?)$/i.test(file.name),
+  );
   if (!pictures.length) return false;
   const ids = await Promise.all(pictures.slice(0, MOST).map(keep));
   const before = together ? state.uploads : [];
-  change({ uploads: [...before, ...ids].slice(-MOST), pictures: together ? state.pictures : [], text: "", spectrum: "auto", top: 48 });
+  change({
+    uploads: [...before, ...ids].slice(-MOST),
+    pictures: together ? state.pictures : [],
+    text: "",
+    spectrum: "auto",
+    top: 48,
+  });
   return true;
 }
 
 /** A button that chooses pictures; on phones a second one takes them. */
 export function choosers({ together = false, quiet = false } = {}) {
   const choose = (properties) => {
-    const input = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", "aria-hidden": "true", ...properties });
+    const input = h("input", {
+      type: "file",
+      accept: "image/*",
+      class: "unseen",
+      tabindex: "-1",
+      "aria-hidden": "true",
+      ...properties,
+    });
     input.addEventListener("change", () => {
       searchWith(input.files, { together });
       input.value = "";
@@ -32,8 +47,12 @@ export function choosers({ together = false, quiet = false } = {}) {
   const photo = choose({ capture: "environment", id: together ? "photo-more" : "photo" });
   const kind = quiet ? "small" : "primary";
   return [
-    button("upload", together ? "Add pictures" : "Choose pictures", () => several.click(), { class: kind }),
-    button("camera", "Take a photo", () => photo.click(), { class: quiet ? "small touch" : "touch" }),
+    button("upload", together ? "Add pictures" : "Choose pictures", () => several.click(), {
+      class: kind,
+    }),
+    button("camera", "Take a photo", () => photo.click(), {
+      class: quiet ? "small touch" : "touch",
+    }),
     several,
     photo,
   ];
@@ -65,9 +84,24 @@ export function panel(gallery) {
           ["infrared", "infrared pictures"],
           ...(number > 0 ? [["both", "both spectra"]] : []),
         ]),
-        state.among === "both" && number > 0 && h("p", { class: "hint" }, "Pictures of one spectrum look alike even when they show different people."),
-        number > 1 && choice("several", "Several pictures count by", [["mean", "their mean"], ["best", "the best of them"]]),
-        number > 0 && tick("centre", "Subtract what each camera’s pictures share", "Needs 20 pictures of the query’s spectrum; helps on photographs."),
+        state.among === "both" &&
+          number > 0 &&
+          h(
+            "p",
+            { class: "hint" },
+            "Pictures of one spectrum look alike even when they show different people.",
+          ),
+        number > 1 &&
+          choice("several", "Several pictures count by", [
+            ["mean", "their mean"],
+            ["best", "the best of them"],
+          ]),
+        number > 0 &&
+          tick(
+            "centre",
+            "Subtract what each camera’s pictures share",
+            "Needs 20 pictures of the query’s spectrum; helps on photographs.",
+          ),
       ),
     ),
   );
@@ -95,14 +129,24 @@ function spectrum() {
     "fieldset",
     { class: "segments" },
     h("legend", {}, "Spectrum of the query"),
-    h("div", {}, options.map(([value, text, mark]) =>
-      h(
-        "label",
-        {},
-        h("input", { type: "radio", name: "spectrum", value: value, checked: state.spectrum === value, onchange: () => change({ spectrum: value }) }),
-        h("span", {}, icon(mark), text),
+    h(
+      "div",
+      {},
+      options.map(([value, text, mark]) =>
+        h(
+          "label",
+          {},
+          h("input", {
+            type: "radio",
+            name: "spectrum",
+            value: value,
+            checked: state.spectrum === value,
+            onchange: () => change({ spectrum: value }),
+          }),
+          h("span", {}, icon(mark), text),
+        ),
       ),
-    )),
+    ),
     h("p", { class: "hint", id: "guessed" }),
   );
 }
@@ -124,7 +168,17 @@ function tick(name, text, hint) {
   return h(
     "div",
     { class: "field" },
-    h("label", { class: "switch" }, h("input", { type: "checkbox", name, checked: state[name], onchange: (event) => change({ [name]: event.target.checked }) }), text),
+    h(
+      "label",
+      { class: "switch" },
+      h("input", {
+        type: "checkbox",
+        name,
+        checked: state[name],
+        onchange: (event) => change({ [name]: event.target.checked }),
+      }),
+      text,
+    ),
     h("p", { class: "hint" }, hint),
   );
 }
@@ -144,8 +198,15 @@ function uploaded(id) {
 }
 
 function known(id, gallery) {
-  const base = new URL(`api/v1/galleries/${encodeURIComponent(gallery.name)}/pictures/${encodeURIComponent(id)}`, new URL(".", location.href));
-  const stage = h("div", { class: "shot" }, image({ thumbnail: `${base.pathname}/thumbnail` }, { height: 320, eager: true }));
+  const base = new URL(
+    `api/v1/galleries/${encodeURIComponent(gallery.name)}/pictures/${encodeURIComponent(id)}`,
+    new URL(".", location.href),
+  );
+  const stage = h(
+    "div",
+    { class: "shot" },
+    image({ thumbnail: `${base.pathname}/thumbnail` }, { height: 320, eager: true }),
+  );
   return h("li", {}, stage, dismiss("pictures", id));
 }
 
@@ -155,5 +216,13 @@ function dismiss(list, id) {
 }
 
 function sentence() {
-  return h("blockquote", { class: "sentence" }, `“${state.text}”`, button("close", "Search without this sentence", () => change({ text: "" }), { only: true, class: "quiet" }));
+  return h(
+    "blockquote",
+    { class: "sentence" },
+    `“${state.text}”`,
+    button("close", "Search without this sentence", () => change({ text: "" }), {
+      only: true,
+      class: "quiet",
+    }),
+  );
 }

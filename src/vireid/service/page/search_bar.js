@@ -24,7 +24,13 @@ export function searchBar(place, galleryNow) {
     "aria-controls": "suggestions",
     "aria-describedby": "words-wrong",
   });
-  const list = h("ul", { class: "suggestions", id: "suggestions", role: "listbox", "aria-label": "Suggestions", hidden: true });
+  const list = h("ul", {
+    class: "suggestions",
+    id: "suggestions",
+    role: "listbox",
+    "aria-label": "Suggestions",
+    hidden: true,
+  });
   const wrong = h("p", { class: "wrong", id: "words-wrong", role: "alert" });
   place.append(h("div", { class: "line" }, icon("search"), chips, input), list, wrong);
 
@@ -42,7 +48,9 @@ export function searchBar(place, galleryNow) {
 
   const mark = (to) => {
     active = to;
-    [...list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === active)));
+    [...list.children].forEach((option, at) =>
+      option.setAttribute("aria-selected", String(at === active)),
+    );
     if (active < 0) return input.removeAttribute("aria-activedescendant");
     input.setAttribute("aria-activedescendant", `suggestion-${active}`);
     list.children[active].scrollIntoView({ block: "nearest" });
@@ -50,14 +58,22 @@ export function searchBar(place, galleryNow) {
 
   const suggest = () => {
     shown = suggestions(input.value, galleryNow());
-    fill(list, shown.map(({ word, about }, at) =>
-      h(
-        "li",
-        { role: "option", id: `suggestion-${at}`, "aria-selected": "false", onpointerdown: (event) => (event.preventDefault(), take(at)) },
-        h("code", {}, word),
-        h("span", {}, about),
+    fill(
+      list,
+      shown.map(({ word, about }, at) =>
+        h(
+          "li",
+          {
+            role: "option",
+            id: `suggestion-${at}`,
+            "aria-selected": "false",
+            onpointerdown: (event) => (event.preventDefault(), take(at)),
+          },
+          h("code", {}, word),
+          h("span", {}, about),
+        ),
       ),
-    ));
+    );
     list.hidden = shown.length === 0;
     input.setAttribute("aria-expanded", String(!list.hidden));
     mark(-1);
@@ -83,19 +99,27 @@ export function searchBar(place, galleryNow) {
     const like = rest.find((word) => word.includes(":"));
     if (like) {
       const { name } = parts(like);
-      tell(name in FILTERS ? `${like} says nothing; write ${FILTERS[name].example}.` : `There is no filter ${name}:. Filters are ${Object.keys(FILTERS).join(", ")}.`);
+      tell(
+        name in FILTERS
+          ? `${like} says nothing; write ${FILTERS[name].example}.`
+          : `There is no filter ${name}:. Filters are ${Object.keys(FILTERS).join(", ")}.`,
+      );
       input.value = lineOf(given);
       return;
     }
     const model = galleryNow()?.model;
     if (rest.length && !model?.text) {
-      tell(`The model ${model?.name ?? ""} reads no sentences. Drop a picture, or write filters such as camera:gate.`);
+      tell(
+        `The model ${model?.name ?? ""} reads no sentences. Drop a picture, or write filters such as camera:gate.`,
+      );
       input.value = lineOf(given);
       return;
     }
     tell("");
     const asked = { filters: filters.reduce(having, state.filters) };
-    change(rest.length ? { ...asked, text: rest.join(" "), uploads: [], pictures: [], top: 48 } : asked);
+    change(
+      rest.length ? { ...asked, text: rest.join(" "), uploads: [], pictures: [], top: 48 } : asked,
+    );
   };
 
   input.addEventListener("input", () => (tell(""), suggest()));
@@ -106,7 +130,8 @@ export function searchBar(place, galleryNow) {
       event.preventDefault();
       if (list.hidden) suggest();
       const number = shown.length;
-      if (number) mark(event.key === "ArrowDown" ? (active + 1) % number : (active - 1 + number) % number);
+      if (number)
+        mark(event.key === "ArrowDown" ? (active + 1) % number : (active - 1 + number) % number);
     } else if (event.key === "Enter") {
       event.preventDefault();
       if (active >= 0) return take(active);
@@ -125,16 +150,28 @@ export function searchBar(place, galleryNow) {
   });
 
   return () => {
-    fill(chips, state.filters.map((word) => {
-      const { name, value } = parts(word);
-      return h(
-        "li",
-        { class: "chip" },
-        h("span", {}, h("b", {}, `${name}:`), value),
-        button("close", `Leave out ${word}`, () => (change({ filters: without(state.filters, word) }), input.focus()), { only: true }),
-      );
-    }));
-    input.placeholder = state.filters.length ? "and …" : galleryNow()?.model.text ? "Describe a person, or filter: camera:gate" : "Filter: camera:gate after:2026-11-24";
+    fill(
+      chips,
+      state.filters.map((word) => {
+        const { name, value } = parts(word);
+        return h(
+          "li",
+          { class: "chip" },
+          h("span", {}, h("b", {}, `${name}:`), value),
+          button(
+            "close",
+            `Leave out ${word}`,
+            () => (change({ filters: without(state.filters, word) }), input.focus()),
+            { only: true },
+          ),
+        );
+      }),
+    );
+    input.placeholder = state.filters.length
+      ? "and …"
+      : galleryNow()?.model.text
+        ? "Describe a person, or filter: camera:gate"
+        : "Filter: camera:gate after:2026-11-24";
     tell("");
   };
 }
@@ -152,7 +189,10 @@ function suggestions(line, gallery) {
   return known(name, gallery)
     .filter(([each]) => each.toLowerCase().includes(begun))
     .slice(0, MOST)
-    .map(([each, number]) => ({ word: `${name}:${each}`, about: number === null ? "" : count(number, "picture") }));
+    .map(([each, number]) => ({
+      word: `${name}:${each}`,
+      about: number === null ? "" : count(number, "picture"),
+    }));
 }
 
 function known(name, gallery) {

@@ -42,7 +42,8 @@ const listeners = [];
 export const state = { ...NOTHING, ...said(location.search) };
 
 /** Whether there is something to search with. */
-export const isSearch = () => state.pictures.length > 0 || state.uploads.length > 0 || state.text !== "";
+export const isSearch = () =>
+  state.pictures.length > 0 || state.uploads.length > 0 || state.text !== "";
 
 /** Call a function whenever something else is asked. */
 export const onChange = (listener) => listeners.push(listener);

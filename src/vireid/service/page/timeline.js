@@ -12,7 +12,9 @@ const CELL = 28; // and of a cell, at least: as wide as a finger's target has to
 /** The timeline of bins (camera, hour, pictures) as an element; `filter` takes the new words. */
 export function timeline(bins, hits, filters, filter, width) {
   const timed = bins.filter((bin) => bin.hour);
-  const cameras = [...new Set(bins.map((bin) => bin.camera))].sort((one, other) => (one ?? "").localeCompare(other ?? "", "en", { numeric: true }));
+  const cameras = [...new Set(bins.map((bin) => bin.camera))].sort((one, other) =>
+    (one ?? "").localeCompare(other ?? "", "en", { numeric: true }),
+  );
   if (!timed.length) return untimed(bins, cameras, filters, filter);
   const axis = axisOf(timed, Math.max(8, Math.min(60, Math.floor((width - NAMES) / CELL))));
   const chosen = chosenOf(filters);
@@ -33,7 +35,9 @@ export function timeline(bins, hits, filters, filter, width) {
         const level = Math.max(1, Math.ceil(LEVELS * Math.sqrt(number / most)));
         const matched = found.get(key) ?? 0;
         const said = `${camera ?? "no camera"}, ${span(start, axis.step)}: ${count(number, "picture")}${matched ? `, ${count(matched, "hit")}` : ""}`;
-        const within = chosen.has(start, start + axis.step * HOUR) && (chosen.cameras.size === 0 || chosen.cameras.has(camera));
+        const within =
+          chosen.has(start, start + axis.step * HOUR) &&
+          (chosen.cameras.size === 0 || chosen.cameras.has(camera));
         return h(
           "td",
           {},
@@ -44,7 +48,10 @@ export function timeline(bins, hits, filters, filter, width) {
             title: said,
             "aria-label": said,
             "aria-pressed": String(chosen.any && within),
-            onclick: (event) => filter(ranged(filters, start, start + axis.step * HOUR, event.shiftKey ? chosen : null)),
+            onclick: (event) =>
+              filter(
+                ranged(filters, start, start + axis.step * HOUR, event.shiftKey ? chosen : null),
+              ),
           }),
         );
       }),
@@ -52,8 +59,23 @@ export function timeline(bins, hits, filters, filter, width) {
   const table = h(
     "table",
     {},
-    h("caption", { class: "unseen" }, `Pictures by camera and time; each cell is ${lengthOf(axis.step)}`),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "unseen" }, "Camera")), axis.starts.map((start, at) => (axis.label(at) ? h("th", { scope: "col" }, h("span", {}, axis.label(at))) : h("td"))))),
+    h(
+      "caption",
+      { class: "unseen" },
+      `Pictures by camera and time; each cell is ${lengthOf(axis.step)}`,
+    ),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col" }, h("span", { class: "unseen" }, "Camera")),
+        axis.starts.map((start, at) =>
+          axis.label(at) ? h("th", { scope: "col" }, h("span", {}, axis.label(at))) : h("td"),
+        ),
+      ),
+    ),
     h("tbody", {}, cameras.filter((camera) => timed.some((bin) => bin.camera === camera)).map(row)),
   );
   roving(table);
@@ -61,22 +83,39 @@ export function timeline(bins, hits, filters, filter, width) {
 }
 
 function untimed(bins, cameras, filters, filter) {
-  const total = (camera) => bins.filter((bin) => bin.camera === camera).reduce((sum, bin) => sum + bin.pictures, 0);
+  const total = (camera) =>
+    bins.filter((bin) => bin.camera === camera).reduce((sum, bin) => sum + bin.pictures, 0);
   return h(
     "div",
     { class: "timeline untimed" },
-    h("div", { class: "row" }, cameras.map((camera) => cameraButton(camera, filters, filter, total(camera)))),
-    h("p", { class: "hint" }, "No picture here says when it was taken; index with ", h("code", {}, "--time-pattern"), " or a list with times."),
+    h(
+      "div",
+      { class: "row" },
+      cameras.map((camera) => cameraButton(camera, filters, filter, total(camera))),
+    ),
+    h(
+      "p",
+      { class: "hint" },
+      "No picture here says when it was taken; index with ",
+      h("code", {}, "--time-pattern"),
+      " or a list with times.",
+    ),
   );
 }
 
 function cameraButton(camera, filters, filter, number = null) {
-  if (camera === null) return h("span", { class: "camera" }, "no camera", number !== null && ` ${number}`);
+  if (camera === null)
+    return h("span", { class: "camera" }, "no camera", number !== null && ` ${number}`);
   const word = `camera:${camera}`;
   const on = filters.includes(word);
   return h(
     "button",
-    { type: "button", class: "camera", "aria-pressed": String(on), onclick: () => filter(on ? without(filters, word) : having(filters, word)) },
+    {
+      type: "button",
+      class: "camera",
+      "aria-pressed": String(on),
+      onclick: () => filter(on ? without(filters, word) : having(filters, word)),
+    },
     camera,
     number !== null && h("span", {}, ` ${number}`),
   );
@@ -95,7 +134,8 @@ function axisOf(timed, most) {
     step,
     starts,
     at: (time) => Math.floor((time - begin) / (step * HOUR)),
-    label: (at) => (step < 24 ? dayOrClock(starts, at, step, each) : at % each === 0 ? day(starts[at]) : null),
+    label: (at) =>
+      step < 24 ? dayOrClock(starts, at, step, each) : at % each === 0 ? day(starts[at]) : null,
   };
 }
 
@@ -121,7 +161,12 @@ function span(start, step) {
 const lengthOf = (step) => (step < 24 ? count(step, "hour") : count(step / 24, "day"));
 
 /** A moment of the gallery's own clock, as if it were UTC: nothing here depends on this browser's zone. */
-const moment = (time) => Date.parse(time.length === 13 ? `${time}:00Z` : `${time.slice(0, 19)}${time.length === 10 ? "T00:00:00" : ""}Z`);
+const moment = (time) =>
+  Date.parse(
+    time.length === 13
+      ? `${time}:00Z`
+      : `${time.slice(0, 19)}${time.length === 10 ? "T00:00:00" : ""}Z`,
+  );
 
 function chosenOf(filters) {
   const on = valueOf(filters, "on");
@@ -129,20 +174,37 @@ function chosenOf(filters) {
   const before = valueOf(filters, "before");
   const from = on ? moment(on) : after ? moment(whole(after)) : -Infinity;
   const until = on ? from + 24 * HOUR : before ? moment(whole(before)) : Infinity;
-  const cameras = new Set(filters.map(parts).filter(({ name }) => name === "camera").map(({ value }) => value));
-  return { from, until, cameras, any: Boolean(on || after || before), has: (start, end) => end > from && start < until };
+  const cameras = new Set(
+    filters
+      .map(parts)
+      .filter(({ name }) => name === "camera")
+      .map(({ value }) => value),
+  );
+  return {
+    from,
+    until,
+    cameras,
+    any: Boolean(on || after || before),
+    has: (start, end) => end > from && start < until,
+  };
 }
 
 const whole = (time) => (time.length === 16 ? `${time}:00` : time);
 
 function ranged(filters, start, end, chosen) {
   const kept = filters.filter((word) => !["on", "after", "before"].includes(parts(word).name));
-  const widened = chosen?.any ? [Math.min(chosen.from, start), Math.max(chosen.until, end)] : [start, end];
+  const widened = chosen?.any
+    ? [Math.min(chosen.from, start), Math.max(chosen.until, end)]
+    : [start, end];
   const now = chosenOf(filters);
   if (now.from === widened[0] && now.until === widened[1]) return kept;
   const [from, until] = widened;
   if (until - from === 24 * HOUR && from % (24 * HOUR) === 0) return [...kept, `on:${iso(from)}`];
-  return [...kept, ...(Number.isFinite(from) ? [`after:${iso(from)}`] : []), ...(Number.isFinite(until) ? [`before:${iso(until)}`] : [])];
+  return [
+    ...kept,
+    ...(Number.isFinite(from) ? [`after:${iso(from)}`] : []),
+    ...(Number.isFinite(until) ? [`before:${iso(until)}`] : []),
+  ];
 }
 
 function add(tally, camera, at, number) {
@@ -153,10 +215,18 @@ function add(tally, camera, at, number) {
 /** One stop for Tab; arrow keys go from cell to cell. */
 function roving(table) {
   const cells = [...table.querySelectorAll(".cell")];
-  (cells.find((cell) => cell.getAttribute("aria-pressed") === "true") ?? cells[0])?.setAttribute("tabindex", "0");
+  (cells.find((cell) => cell.getAttribute("aria-pressed") === "true") ?? cells[0])?.setAttribute(
+    "tabindex",
+    "0",
+  );
   table.addEventListener("keydown", (event) => {
     const cell = event.target.closest(".cell");
-    const [rows, columns] = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key] ?? [0, 0];
+    const [rows, columns] = {
+      ArrowLeft: [0, -1],
+      ArrowRight: [0, 1],
+      ArrowUp: [-1, 0],
+      ArrowDown: [1, 0],
+    }[event.key] ?? [0, 0];
     if (!cell || (!rows && !columns)) return;
     event.preventDefault();
     const next = neighbour(table, cell, rows, columns);

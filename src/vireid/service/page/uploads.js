@@ -6,11 +6,14 @@ const held = new Map();
 
 /** Keep a picture; its id. */
 export async function keep(file) {
-  const id = [...crypto.getRandomValues(new Uint8Array(5))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const id = [...crypto.getRandomValues(new Uint8Array(5))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
   held.set(id, file);
   try {
     const text = await textOf(file);
-    if (text.length <= MOST_KEPT) sessionStorage.setItem(`vireid.upload.${id}`, JSON.stringify({ name: file.name, text }));
+    if (text.length <= MOST_KEPT)
+      sessionStorage.setItem(`vireid.upload.${id}`, JSON.stringify({ name: file.name, text }));
   } catch {
     // It is too large, or storage is forbidden: it lasts until the page is left.
   }
@@ -20,7 +23,7 @@ export async function keep(file) {
 /** The picture of an id, or null where this tab has forgotten it or never had it. */
 export async function upload(id) {
   if (held.has(id)) return held.get(id);
-  let kept = null;
+  let kept;
   try {
     kept = JSON.parse(sessionStorage.getItem(`vireid.upload.${id}`));
   } catch {

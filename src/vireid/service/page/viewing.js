@@ -52,7 +52,9 @@ export function drawn(file, height = 480) {
 }
 
 const SIDE = 12;
-const sample = h("canvas", { width: SIDE, height: SIDE }).getContext("2d", { willReadFrequently: true });
+const sample = h("canvas", { width: SIDE, height: SIDE }).getContext("2d", {
+  willReadFrequently: true,
+});
 
 function looked(element, width, height) {
   const share = width / height;
@@ -61,7 +63,8 @@ function looked(element, width, height) {
     sample.drawImage(element, 0, 0, SIDE, SIDE);
     const { data } = sample.getImageData(0, 0, SIDE, SIDE);
     let sum = 0;
-    for (let at = 0; at < data.length; at += 4) sum += 0.3 * data[at] + 0.59 * data[at + 1] + 0.11 * data[at + 2];
+    for (let at = 0; at < data.length; at += 4)
+      sum += 0.3 * data[at] + 0.59 * data[at + 1] + 0.11 * data[at + 2];
     const mean = sum / (SIDE * SIDE);
     const lift = DARK.find(([below]) => mean < below);
     element.classList.remove("lift1", "lift2", "lift3");

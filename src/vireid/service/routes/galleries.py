@@ -46,7 +46,11 @@ async def one(request: Request, gallery: Name) -> messages.GalleryDocument:
     return await service.work(document, service, gallery_of(request, gallery), caller_of(request))
 
 
-@router.post("/{gallery}/search", responses=problems(404, 408, 413))
+@router.post(
+    "/{gallery}/search",
+    response_model=messages.SearchAnswer,
+    responses=problems(404, 408, 413),
+)
 async def search(
     request: Request,
     gallery: Name,
@@ -81,7 +85,7 @@ async def search(
     centre: Annotated[
         bool, Form(description="Subtract what all pictures of a camera share.")
     ] = False,
-) -> messages.SearchAnswer:
+) -> Response:
     """Find a person by pictures, by pictures of the gallery, or by a sentence."""
     service, served = service_of(request), gallery_of(request, gallery)
     question = Question(
@@ -111,7 +115,7 @@ async def search(
         filters=list(filter),
         hits=len(answer.hits),
     )
-    return answer
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.get("/{gallery}/pictures", responses=problems(404))
