@@ -106,8 +106,9 @@ class Released(Method):
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains everything."""
         config = self.config
+        # With Adam's usual eps weights whose gradient is nothing but rounding would wander.
         optimizer = optim.AdamW(
-            self.parameters(), config.learning_rate, weight_decay=config.weight_decay
+            self.parameters(), config.learning_rate, weight_decay=config.weight_decay, eps=1e-5
         )
         batches = data.paired(config.people, config.images_each)
         # A checkpoint would hold the attributes of a bound method.
