@@ -51,7 +51,8 @@ class DEEN(nn.Module):
         for layer, join in zip(layers, self.joins, strict=True):
             maps = join(layer(maps), maps)
         views: Tensor = last(self.expand(maps))
-        return torch.stack(views.mean(dim=(2, 3)).chunk(self.views), dim=1)
+        pooled = views.mean(dim=(2, 3))
+        return pooled.reshape(self.views, -1, self.channels).transpose(0, 1)
 
 
 class _Join(nn.Module):
@@ -105,14 +106,15 @@ class _ByPlace(nn.Module):
         theta = _cut(self.theta(maps))
         phi, g = _cut(self.phi(earlier)), _cut(self.g(earlier))
         match = phi.transpose(1, 2) @ theta / phi.shape[2]
-        seen = (g @ match).reshape(len(maps), -1, *maps.shape[2:])
+        seen = (g @ match).reshape(maps.shape[0], -1, *maps.shape[2:])
         added: Maps = self.norm(self.out(seen))
         return maps + added
 
 
 def _cut(maps: Maps) -> Float[Tensor, "n _ _"]:
     """Return two channels for each, one for each half of its places; their number is even."""
-    return maps.reshape(len(maps), 2 * maps.shape[1], -1)
+    # By len(maps) an exported graph would take this number of pictures alone.
+    return maps.reshape(maps.shape[0], 2 * maps.shape[1], -1)
 
 
 class _Expansion(nn.Module):

@@ -100,14 +100,15 @@ class Released(Method):
         The dot product of two is the mean over views of their cosines.
         """
         views = self._views({modality: images})
-        necked = self.neck(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+        necked = self.neck(views.flatten(0, 1)).unflatten(0, (-1, self.network.views))
         return F.normalize(F.normalize(necked, dim=2).flatten(1), dim=1)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains everything."""
         config = self.config
+        # With Adam's usual eps weights whose gradient is nothing but rounding would wander.
         optimizer = optim.AdamW(
-            self.parameters(), config.learning_rate, weight_decay=config.weight_decay
+            self.parameters(), config.learning_rate, weight_decay=config.weight_decay, eps=1e-5
         )
         batches = data.paired(config.people, config.images_each)
         # A checkpoint would hold the attributes of a bound method.
