@@ -22,8 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from vireid import datasets, recipes, sweep
+from vireid import datasets, recipes
 from vireid.errors import VireidError
+from vireid.experiments import sweep
+from vireid.experiments.sweep import Sweep
 from vireid.files import documents
 from vireid.files.atomic import write_whole
 from vireid.learning import history
@@ -33,7 +35,6 @@ from vireid.recipes.recipe import numbers
 from vireid.records import Modality
 from vireid.scoring import evaluation, named_protocols
 from vireid.scoring.metrics import score_ranking
-from vireid.sweep import Sweep
 
 RESULTS = Path(__file__).parent / "results"
 WAY_OUT = "remove the file; its rows are learnt again"

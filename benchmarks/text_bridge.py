@@ -21,14 +21,15 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from vireid import datasets, recipes, sweep
+from vireid import datasets, recipes
+from vireid.experiments import sweep
+from vireid.experiments.sweep import Sweep
 from vireid.files import documents
 from vireid.files.atomic import write_whole
 from vireid.learning import history
 from vireid.models.embedder import Embedder
 from vireid.recipes.recipe import numbers
 from vireid.records import Modality
-from vireid.sweep import Sweep
 
 RESULTS = Path(__file__).parent / "results"
 WAY_OUT = "remove the file; its rows are learnt again"

@@ -10,14 +10,15 @@ from rich.console import Console, RenderableType
 from tests import sysu_layout
 from tests.onnx_model import write_model, write_site
 
-from vireid import console, datasets, sweep
+from vireid import console, datasets
+from vireid.experiments import sweep
+from vireid.experiments.sweep import Row
 from vireid.gallery import Filters, Hit
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 from vireid.scoring import baselines, data_check, evaluation, named_protocols, results, tables
 from vireid.scoring.scores import Scores
 from vireid.search.answers import Answer
-from vireid.sweep import Row
 
 Run = Callable[..., tuple[int, str, str]]
 NAMES = ("agw [wide]", "run[/v2]", "[bold]", "door:key:1", "[link=x]y", "a[1]\\[2]")

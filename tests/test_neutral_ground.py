@@ -7,8 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from vireid import recipes, sweep
+from vireid import recipes
 from vireid.errors import VireidError
+from vireid.experiments import sweep
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "neutral_ground.py"
 

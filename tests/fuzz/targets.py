@@ -19,9 +19,10 @@ from tests.onnx_model import person, write_model, write_site
 from tests.tiny_recipe import tiny_recipe
 from tests.toy import HEIGHT, PEOPLE, WIDTH, ThreeStep, ToyData, small, small_settings
 
-from vireid import Embedder, Gallery, Modality, datasets, sweep
+from vireid import Embedder, Gallery, Modality, datasets
 from vireid.datasets import folder as folders
 from vireid.errors import VireidError
+from vireid.experiments import sweep
 from vireid.files import user_code
 from vireid.learning import checkpoints, history
 from vireid.learning.checkpoints import Position, Sums

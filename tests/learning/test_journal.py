@@ -9,7 +9,7 @@ from tests.toy import ToyData, small
 from vireid.learning import history
 from vireid.learning.checkpoints import Position
 from vireid.learning.history import MEASURES
-from vireid.learning.journal import Report
+from vireid.learning.reporting import Report
 from vireid.methods.clip4vi_reid import CLIP4VIReID
 
 

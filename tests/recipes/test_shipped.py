@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vireid import recipes, sweep
+from vireid import recipes
 from vireid.errors import VireidError
+from vireid.experiments import sweep
 from vireid.recipes import recipe
 
 Run = Callable[..., tuple[int, str, str]]

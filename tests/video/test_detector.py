@@ -27,10 +27,10 @@ from tests.video.toy_detector import (
 from vireid.files.atomic import PARTIAL
 from vireid.records import Modality
 from vireid.video import cards
+from vireid.video.box_overlap import overlaps, without_repeats
 from vireid.video.cards import Card, DetectorError, Output
 from vireid.video.decoders import decode
 from vireid.video.detector import Detector
-from vireid.video.overlap import overlaps, without_repeats
 
 Run = Callable[..., tuple[int, str, str]]
 

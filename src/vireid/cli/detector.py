@@ -122,7 +122,7 @@ def check(
 
     from vireid.pictures import read_picture
     from vireid.records import Modality
-    from vireid.video import sheets
+    from vireid.video import box_sheets as sheets
     from vireid.video.detector import Detector
 
     if sheet and not picture:

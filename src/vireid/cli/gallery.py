@@ -392,7 +392,8 @@ def export(
 
     `vireid index` reads the CSV file again.
     """
-    from vireid.gallery import Filters, Gallery, tables
+    from vireid.gallery import Filters, Gallery
+    from vireid.gallery import exporting as tables
 
     with_vectors = table.suffix.lower() != ".csv" if vectors is None else vectors
     with Gallery.open(gallery) as opened:

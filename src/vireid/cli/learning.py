@@ -94,7 +94,7 @@ def train(
         return
     look = None
     if validate_every:
-        from vireid import validation
+        from vireid.experiments import validation
 
         look = validation.every(validate_every, wanted, folder)
     learn(wanted, folder, resume=resume, after_epoch=look, trackers=trackers)
@@ -132,7 +132,7 @@ def sweep(sweep: Path, overrides: tuple[str, ...], out: Path | None, validate: b
 
     Writes table.md, table.json and plot.png. After Ctrl-C the same command goes on.
     """
-    from vireid import sweep as sweeps
+    from vireid.experiments import sweep as sweeps
 
     wanted = sweeps.read(sweep)
     folder = out or Path("runs") / wanted.name

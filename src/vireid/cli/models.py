@@ -137,7 +137,7 @@ def adapt(
     """
     from dataclasses import asdict
 
-    from vireid import adaptation
+    from vireid.experiments import adaptation
 
     found = adaptation.adapt(model, people, out, held_out, trust_code=trust_code)
     if as_json:

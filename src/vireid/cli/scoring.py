@@ -191,7 +191,9 @@ def compare(
     recipe with several seeds are one row. Each pair of rows is compared query by query: an interval
     over people, and a permutation test over queries, corrected for the number of pairs.
     """
-    from vireid.scoring import formats, results, settling
+    from vireid.scoring import comparison as settling
+    from vireid.scoring import results
+    from vireid.scoring import table_formats as formats
 
     found, missing = results.found_in(sources)
     if controls:

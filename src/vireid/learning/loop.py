@@ -19,7 +19,7 @@ from vireid.learning import checkpoints, devices, tracking
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.learning.devices import Wanted
 from vireid.learning.history import When
-from vireid.learning.journal import Report
+from vireid.learning.reporting import Report
 from vireid.learning.stop_requests import StopRequests
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.models.runs import CHECKPOINT

@@ -34,7 +34,7 @@ from jaxtyping import Float
 from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.documents import Count
-from vireid.files.packed import unpacked
+from vireid.files.packed_arrays import unpacked
 from vireid.records import Modality
 from vireid.types.arrays import Queries
 

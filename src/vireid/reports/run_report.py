@@ -28,7 +28,8 @@ from vireid.models.opening import folder_of
 from vireid.records import ImageRecord, Modality
 from vireid.reports import contact_sheet, learning_curves, measures_view, reliability_view
 from vireid.reports.plots import as_png
-from vireid.scoring import evaluation, named_protocols, reliability, results, settling
+from vireid.scoring import comparison as settling
+from vireid.scoring import evaluation, named_protocols, reliability, results
 from vireid.scoring.calibration import Search
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.protocols import Trial

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vireid import __version__
-from vireid.files.packed import packed
+from vireid.files.packed_arrays import packed
 from vireid.models.calibration import (
     BEST,
     Calibration,

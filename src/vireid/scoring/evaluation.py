@@ -37,7 +37,7 @@ from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.named_protocols import choose
 from vireid.scoring.protocols import Flip, Protocol, Trial, list_fingerprint
 from vireid.scoring.re_ranking import re_rank
-from vireid.scoring.registered import prepared
+from vireid.scoring.registered_pairs import prepared
 from vireid.scoring.scores import (
     Group,
     QueryScores,

@@ -16,7 +16,7 @@ from vireid import __version__
 from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.documents import Count
-from vireid.files.packed import packed, unpacked
+from vireid.files.packed_arrays import packed, unpacked
 from vireid.models.card import Training
 from vireid.scoring import METRICS, statistics
 from vireid.scoring.protocols import Protocol

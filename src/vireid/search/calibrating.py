@@ -24,7 +24,7 @@ from vireid.models.opening import folder_of, is_shipped
 from vireid.records import ImageRecord, Modality
 from vireid.scoring.calibration_people import calibrate_model
 from vireid.search.answers import Searcher
-from vireid.search.judged import calibrate_by_judgements
+from vireid.search.confirmed_hits import calibrate_by_judgements
 
 
 def on_people(

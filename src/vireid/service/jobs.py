@@ -20,8 +20,8 @@ import msgspec
 
 from vireid.service import logs, messages
 from vireid.service.database import Database
+from vireid.service.hidden_folders import Places
 from vireid.service.metrics import Metrics
-from vireid.service.places import Places
 from vireid.service.problems import Problem, not_found
 from vireid.service.worker import Told, Work
 

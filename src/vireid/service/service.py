@@ -15,13 +15,13 @@ from vireid.service import logs, messages
 from vireid.service.audit import Audit
 from vireid.service.database import Database
 from vireid.service.galleries import AllServed, Served
+from vireid.service.hidden_folders import Places
 from vireid.service.jobs import Jobs
 from vireid.service.keys import Keys
+from vireid.service.latest_searches import Searches
 from vireid.service.limits import Door, Rates
 from vireid.service.metrics import Metrics
-from vireid.service.places import Places
 from vireid.service.removals import Removals
-from vireid.service.searches import Searches
 from vireid.service.sessions import Sessions
 from vireid.service.settings import Settings, is_loopback
 from vireid.service.thumbnails import Thumbnails

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Float
 
+from vireid.video.box_overlap import Boxes
 from vireid.video.cards import Card, DetectorError
-from vireid.video.overlap import Boxes
 
 Scores = Float[np.ndarray, " n"]
 Outputs = Mapping[str, np.ndarray]

@@ -20,10 +20,10 @@ from vireid.records import Modality
 from vireid.threads import processors
 from vireid.types.arrays import Pixels
 from vireid.video import cards
+from vireid.video.box_overlap import Boxes, areas, without_repeats
 from vireid.video.boxes import Detection
 from vireid.video.cards import Card, DetectorError
 from vireid.video.decoders import Scores, decode
-from vireid.video.overlap import Boxes, areas, without_repeats
 
 MOST_OF_A_DETECTOR = 2**31
 """Largest size in bytes of an ONNX file, which is ONNX's own."""

@@ -16,8 +16,8 @@ from jaxtyping import Float
 
 from vireid.errors import VireidError
 from vireid.files.untrusted import content_of, what_is_wrong
+from vireid.video.box_overlap import overlaps_in_rows
 from vireid.video.boxes import Sides
-from vireid.video.overlap import overlaps_in_rows
 
 LEAST_OVERLAP = 0.5
 """Least mean overlap (IoU) of the boxes of one person in both spectra."""

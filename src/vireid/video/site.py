@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vireid.files.locks import locked
-from vireid.video import sheets
+from vireid.video import box_sheets as sheets
 from vireid.video.boxes import BoxList
 from vireid.video.cut_list import LOCK, read_rows, write_rows
 from vireid.video.detector import Detector

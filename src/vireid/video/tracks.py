@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vireid.errors import MissingExtraError, VireidError
+from vireid.video.box_overlap import Boxes, overlaps
 from vireid.video.boxes import Detection, Sides
-from vireid.video.overlap import Boxes, overlaps
 
 FRAME = 1 / 30
 """Seconds of one step of the motion that the noise is measured in: frames of the paper's videos."""

@@ -22,8 +22,8 @@ import numpy as np
 from vireid.datasets._files import Tree, Unusable
 from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
+from vireid.video.box_overlap import overlaps
 from vireid.video.boxes import Detection
-from vireid.video.overlap import overlaps
 
 Group = Literal["train", "validation", "test"]
 LEAST_OVERLAP = 0.3

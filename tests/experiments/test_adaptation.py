@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from tests.onnx_model import write_model
 
-from vireid import adaptation
 from vireid.errors import VireidError
+from vireid.experiments import adaptation
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 

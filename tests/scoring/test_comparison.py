@@ -14,7 +14,9 @@ from tests.onnx_model import write_model
 
 from vireid import datasets
 from vireid.models.card import Training, recipe_hash
-from vireid.scoring import baselines, evaluation, formats, named_protocols, results, settling
+from vireid.scoring import baselines, evaluation, named_protocols, results
+from vireid.scoring import comparison as settling
+from vireid.scoring import table_formats as formats
 from vireid.scoring.results import ResultsError
 from vireid.scoring.scores import QueryScores, Scores
 

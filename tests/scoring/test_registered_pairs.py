@@ -16,7 +16,8 @@ from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
 from vireid.pictures import pixels_of, size_of
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import baselines, evaluation, named_protocols, registered
+from vireid.scoring import baselines, evaluation, named_protocols
+from vireid.scoring import registered_pairs as registered
 from vireid.video.set_cutting import cut_set
 
 PLACES, PEOPLE = 3, 6

@@ -13,14 +13,14 @@ from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
 from vireid import recipes as shipped
-from vireid import sweep
 from vireid.cli import main as cli
 from vireid.errors import Interrupted, VireidError
+from vireid.experiments import sweep
+from vireid.experiments.sweep import SweepError
 from vireid.learning.learn import learn as really_learn
 from vireid.models import runs
 from vireid.recipes import recipe as recipes
 from vireid.scoring import results
-from vireid.sweep import SweepError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
