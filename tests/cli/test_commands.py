@@ -51,7 +51,7 @@ def test_every_option_is_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mistyped", "meant"), [(["serch"], "search"), (["index", "--strikt"], "--strict")]
+    ("mistyped", "meant"), [(["evalute"], "evaluate"), (["index", "--prume"], "--prune")]
 )
 def test_mistyped_words_are_put_right(mistyped: list[str], meant: str) -> None:
     answer = CliRunner().invoke(cli.vireid, mistyped)

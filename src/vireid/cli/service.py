@@ -179,7 +179,12 @@ def revoke(name: str, data: Path | None, file: Path | None, as_json: bool) -> No
         console.say(f"the key {key.name!r} is revoked")
 
 
-@click.group()
+@click.group(
+    epilog=examples(
+        "vireid audit check                             was a line changed, removed or put in?",
+        "vireid audit check --data /var/lib/vireid --json",
+    ),
+)
 def audit() -> None:
     """Look after the audit log of a service."""
 
