@@ -273,7 +273,7 @@ def test_no_two_variants_have_one_title(sets: dict[str, Dataset]) -> None:
                     yield from (each.title for each in named_protocols.choose(dataset, name))
 
     listed = list(titles())
-    assert len(set(listed)) == len(listed) == 4 + 2 + 2 + 2 + 2 + 1 + 2 + 2 + 4 + 2 + 2
+    assert len(set(listed)) == len(listed) == 4 + 2 + 2 + 2 + 2 + 1 + 2 + 2 + 4 + 4 + 2 + 2
 
 
 @both_ways
