@@ -1,7 +1,7 @@
 """Released: networks of released code, as checkpoints of it are imported.
 
 `vireid import` makes models of this method. They embed as the released networks do; to learn on,
-they have the losses and SGD of AGW, which is vireid's own and not what their authors did
+they have the losses of AGW and AdamW, which is vireid's own and not what their authors did
 (docs/importing.md).
 """
 
@@ -68,8 +68,8 @@ class Released(Method):
         """Images of each identity in a batch, in each spectrum."""
         epochs: Count = 40
         """Epochs of training."""
-        learning_rate: Positive = 0.01
-        """Learning rate of SGD at its peak, which then follows half a cosine to zero."""
+        learning_rate: Positive = 3.5e-4
+        """Learning rate of AdamW at its peak, which then follows half a cosine to zero."""
         weight_decay: NotNegative = 5e-4
         """Weight decay of all parameters."""
         warm_up: Whole = 5
@@ -106,12 +106,9 @@ class Released(Method):
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains everything."""
         config = self.config
-        optimizer = optim.SGD(
-            self.parameters(),
-            config.learning_rate,
-            momentum=0.9,
-            weight_decay=config.weight_decay,
-            nesterov=True,
+        # With Adam's usual eps weights whose gradient is nothing but rounding would wander.
+        optimizer = optim.AdamW(
+            self.parameters(), config.learning_rate, weight_decay=config.weight_decay, eps=1e-5
         )
         batches = data.paired(config.people, config.images_each)
         # A checkpoint would hold the attributes of a bound method.
