@@ -35,6 +35,9 @@ SMALL = {
 SMALL_OF_A_STAGE = {"batch": 8, "epochs": 2}
 """For settings of these names, and for those of one stage: `first_batch`."""
 
+SMALL_OF_A_METHOD = {"Released": {"learning_rate": 1e-3}}
+"""AdamW's steps are as long as its rate, so 0.01 has its loss jump and multiplies rounding."""
+
 KNOWN = {
     **dict.fromkeys(("headgear", "outer", "bag", "umbrella", "gloves", "scarf"), "none"),
     **dict.fromkeys(("build", "stature"), "medium"),
@@ -55,7 +58,8 @@ def small_settings(method: type[Method]) -> dict[str, Any]:
         for name in known
         if name.rpartition("_")[2] in SMALL_OF_A_STAGE
     }
-    return of_stages | {name: value for name, value in SMALL.items() if name in known}
+    settings = of_stages | {name: value for name, value in SMALL.items() if name in known}
+    return settings | SMALL_OF_A_METHOD.get(method.__name__, {})
 
 
 def small(method: type[Method], **settings: Any) -> Method:
