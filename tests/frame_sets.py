@@ -15,7 +15,12 @@ PERSON: Sides = (40.0, 30.0, 70.0, 110.0)
 OTHER: Sides = (120.0, 40.0, 150.0, 120.0)
 
 
-def write_pair(pair: Iterable[Path], place: int = 0, shift: int = 0) -> None:
+def write_pair(
+    pair: Iterable[Path],
+    place: int = 0,
+    shift: int = 0,
+    people: Iterable[Sides] = (PERSON, OTHER),
+) -> None:
     """Write two pictures of one instant; those of one place have the same background.
 
     The infrared one is inverted, and moved by some pixels.
@@ -27,7 +32,7 @@ def write_pair(pair: Iterable[Path], place: int = 0, shift: int = 0) -> None:
         x, y = numbers.integers(0, WIDTH), numbers.integers(0, HEIGHT)
         w, h = numbers.integers(5, 40, 2)
         picture[y : y + h, x : x + w] = numbers.integers(0, 255)
-    for number, (left, top, right, bottom) in enumerate((PERSON, OTHER)):
+    for number, (left, top, right, bottom) in enumerate(people):
         clothes = np.random.default_rng(hash_of(visible) + number).integers(0, 60, (8, 3))
         clothes = clothes.repeat(10, axis=0).repeat(10, axis=1)
         picture[int(top) : int(bottom), int(left) : int(right)] = 20 + 170 * number + clothes
