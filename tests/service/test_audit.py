@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.full_disk import full_disk
 from tests.onnx_model import person
 from tests.service.conftest import Serving
 
+from vireid.errors import VireidError
 from vireid.service.audit import FILE, Audit, check
 from vireid.service.database import Database
 
@@ -60,6 +62,18 @@ def test_a_line_that_was_cut_off_is_taken_away_and_the_chain_goes_on(tmp_path: P
         file.write('{"line": 6, "ti')
     assert check(tmp_path).wrong == ()
     written(tmp_path, lines=1)
+    assert (check(tmp_path).lines, check(tmp_path).wrong) == (6, ())
+
+
+def test_a_full_disk_leaves_no_half_a_line(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    database = Database(tmp_path)
+    audit = Audit(tmp_path, database)
+    with full_disk(path.stat().st_size + 20), pytest.raises(VireidError, match=r"too large|full"):
+        audit.write("search", who="desk", request="r", is_change=False)
+    audit.write("search", who="desk", request="r", is_change=False)
+    audit.close()
+    database.close()
     assert (check(tmp_path).lines, check(tmp_path).wrong) == (6, ())
 
 

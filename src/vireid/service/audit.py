@@ -7,6 +7,7 @@ missed. Somebody who may write both can forge both: send `vireid audit check --j
 the last hash, elsewhere now and then.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -89,12 +90,22 @@ class Audit:
             }
             hash_ = _hash(said)
             line = json.dumps({**said, "hash": hash_}, ensure_ascii=True) + "\n"
-            os.write(self._file, line.encode())
+            self._append(line.encode())
             if is_change:
                 os.fsync(self._file)
             self._lines, self._last = self._lines + 1, hash_
             if is_change:
                 self._note_head()
+
+    def _append(self, line: bytes) -> None:
+        """Write a line whole or not at all."""
+        begin = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._file, begin)
+            raise
 
     def _note_head(self) -> None:
         head = (FILE, self._lines, self._last)

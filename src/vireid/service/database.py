@@ -6,17 +6,12 @@ Several processes may use it: `vireid keys` changes keys while the service runs.
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 from vireid.errors import VireidError
 from vireid.files.atomic import writing_to
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from vireid.files.locks import locked
 
 FILE, LOCK = "service.sqlite", "service.lock"
 FORMAT = 1
@@ -64,7 +59,7 @@ class Database:
         """
         self.path = folder / FILE
         self._lock = threading.RLock()
-        self._held: IO[str] | None = None
+        self._held = ExitStack()
         with writing_to(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.touch(mode=0o600)
@@ -98,17 +93,8 @@ class Database:
         Raises:
             VireidError: One is at work here already.
         """
-        if fcntl is None:
-            return
-        self._held = self.path.with_name(LOCK).open("w")
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._held.close()
-            raise VireidError(
-                f"another service works in {self.path.parent}; stop it, or give another folder "
-                "by --data"
-            ) from None
+        taken = f"another service works in {self.path.parent}; stop it, or give another by --data"
+        self._held.enter_context(locked(self.path.with_name(LOCK), taken))
 
     def rows(self, question: str, *values: object) -> list[sqlite3.Row]:
         """Return all rows that answer a question."""
@@ -131,5 +117,4 @@ class Database:
         """Close the file, and let other services in."""
         with self._lock:
             self._db.close()
-            if self._held is not None:
-                self._held.close()
+            self._held.close()

@@ -85,7 +85,10 @@ class Guard:
                 own = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     own.setdefault(name, value)
-                own.setdefault("Cache-Control", "no-store")
+                is_of_page = scope["path"].startswith(
+                    "/page/"
+                )  # asked for again, and not sent again
+                own.setdefault("Cache-Control", "no-cache" if is_of_page else "no-store")
                 own["X-Request-ID"] = scope["request_id"]
             await send(message)
 
