@@ -149,6 +149,7 @@ def test_half_a_download_is_refused_with_the_way_to_the_rest(tree: Path, tmp_pat
     shutil.rmtree(tree / "infrared")
     with pytest.raises(VireidError, match=r"not a whole LLVIP folder: infrared not found.*bupt-ai"):
         cut_set("llvip", tree, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out/people.csv").exists()
 
 

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,10 @@ def cut_set(name: str, root: Path, out: Path, wish: Wish | None = None) -> CutSe
     done = CutSet(name, out)
     rows = list[dict[str, str]]()
     try:
+        scenes = sets.read(name, root)
+        first = list(islice(scenes, 1))  # a wrong folder is told before anything is written
         with locked(out / SCENES / ".lock", f"another process is cutting into {out}; wait for it"):
-            for scene in sets.read(name, root):
+            for scene in chain(first, scenes):
                 found = _known(out, scene, wish)
                 done.again += found is not None
                 found = found or _cut(scene, out, wish)

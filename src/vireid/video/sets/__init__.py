@@ -106,8 +106,8 @@ def _module(name: str) -> ModuleType:
     name = name.lower().replace("-", "_")
     if name not in available():
         raise VireidError(
-            f"there is no set of frames '{name}'; {suggestion(name, available())}. Pictures that "
-            "are cut out already need no cutting: --dataset folder reads them"
+            f"there is no set of frames '{name}'; {suggestion(name, available())} (pictures "
+            "that are cut out already need no cutting: --dataset folder reads them)"
         )
     return import_module(f"{__name__}.{name}")
 
