@@ -31,7 +31,6 @@ from vireid.gallery.notes import (
     source_note,
 )
 from vireid.gallery.store import (
-    Centre,
     Counted,
     Entry,
     GalleryError,
@@ -516,10 +515,6 @@ class Gallery:
             [Hit(rank, *scored) for rank, scored in enumerate(of_query, 1) if scored[0] >= least]
             for of_query in found
         ]
-
-    def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
-        """Return the mean vector of each camera's pictures, and under None that of all."""
-        return self._store.centres(modality)
 
     def centred(
         self, embeddings: Queries, modality: Modality, camera: str | None = None

@@ -4,15 +4,13 @@ What is needed to bring them back is kept outside of the gallery, by whoever rem
 to be thrown away when the gallery is compacted: until then it is a trace of the people.
 """
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
 from vireid.files.documents import read_json, write_json
+from vireid.files.packed_arrays import packed, unpacked
 from vireid.gallery.gallery import Gallery
 from vireid.gallery.notes import Judgement, content_key, judged, judgement_note
 from vireid.gallery.store import Entry, GalleryError, Stamp
@@ -99,7 +97,7 @@ class _Kept:
     """Numbers of a vector."""
     pictures: list[_Picture]
     vectors: str
-    """All vectors in turn, float32, little-endian, in base64."""
+    """All vectors, packed as float32."""
     judgements: list[_Said]
 
 
@@ -109,12 +107,11 @@ def write(removed: Removed, path: Path) -> None:
     Raises:
         VireidError: The disk is full.
     """
-    vectors = np.ascontiguousarray(removed.vectors, "<f4")
     kept = _Kept(
         format=1,
-        numbers=vectors.shape[1],
+        numbers=removed.vectors.shape[1],
         pictures=[_picture(entry) for entry in removed.entries],
-        vectors=base64.b64encode(vectors.tobytes()).decode(),
+        vectors=packed(removed.vectors, "float32"),
         judgements=[
             _Said(str(j.query), str(j.hit[0]), str(j.hit[1] or ""), j.same, j.time.isoformat())
             for j in removed.judgements
@@ -131,8 +128,7 @@ def read(path: Path) -> Removed:
     """
     kept = read_json(path, _Kept, WAY_OUT, GalleryError, formats={1}, most=2**33)
     try:
-        numbers = np.frombuffer(base64.b64decode(kept.vectors), "<f4")
-        vectors = numbers.reshape(len(kept.pictures), kept.numbers).astype(np.float32)
+        vectors = unpacked(kept.vectors, "float32", (len(kept.pictures), kept.numbers))
     except ValueError as error:
         raise GalleryError(f"{path} is damaged; {WAY_OUT}") from error
     judgements = (

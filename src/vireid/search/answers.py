@@ -435,18 +435,8 @@ class Searcher:
         if centred:
             each = [self._centred(*pair) for pair in zip(known, plain_ones, strict=True)]
         vectors = np.concatenate(each)
-        if by == "tracklet" and frames != "best":
-            if ranking != BY_SIMILARITY:
-                raise VireidError(
-                    "means of tracklets are not ranked further; take the best of their frames, or "
-                    "leave out expansion and re-ranking"
-                )
-            queries = mean_of(vectors) if combined == "mean" else vectors
-            least = searched.min_similarity
-            hits = self._among(searched, frames, centred=centred).search(queries, top, least)
-        else:
-            how: Any = {"centred": centred, "ranking": ranking}
-            hits = found(self.gallery, vectors, top, searched, combined, by, **how)
+        how: Any = {"centred": centred, "ranking": ranking}
+        hits = self._hits(vectors, top, searched, combined, by, frames, **how)
         if not hits and searched.min_similarity is None:
             raise NoPictureError(self._why_nothing(searched))
         is_text = isinstance(known[0], TextQuery)
@@ -458,6 +448,30 @@ class Searcher:
         if not ranking.expanded and weighing in (None, "best"):
             judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
         return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
+
+    def _hits(
+        self,
+        vectors: Queries,
+        top: int,
+        filters: Filters,
+        combined: Combination,
+        by: Grouping | None,
+        frames: Weighing,
+        *,
+        centred: bool,
+        ranking: Ranking,
+    ) -> tuple[Hit, ...]:
+        if by != "tracklet" or frames == "best":
+            how: Any = {"centred": centred, "ranking": ranking}
+            return found(self.gallery, vectors, top, filters, combined, by, **how)
+        if ranking != BY_SIMILARITY:
+            raise VireidError(
+                "means of tracklets are not ranked further; take the best of their frames, or "
+                "leave out expansion and re-ranking"
+            )
+        queries = mean_of(vectors) if combined == "mean" else vectors
+        tracklets = self._among(filters, frames, centred=centred)
+        return tracklets.search(queries, top, filters.min_similarity)
 
     def _among(self, filters: Filters, frames: Weighing, *, centred: bool) -> Tracklets:
         """Return the tracklets to search among; those of the last question are remembered."""

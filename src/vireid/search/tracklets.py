@@ -19,8 +19,7 @@ from jaxtyping import Float
 from vireid.datasets._files import MOST_OF_A_LIST
 from vireid.files.untrusted import content_of, is_file
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
-from vireid.models.centring import LEAST_TO_CENTRE
-from vireid.records import ImageRecord
+from vireid.records import ImageRecord, Modality
 from vireid.types.arrays import Queries, Vectors
 
 Weighing = Literal["mean", "quality", "best"]
@@ -51,8 +50,8 @@ class Tracklets:
             centred: Take each vector less the mean of its camera, as `Gallery.centred` does.
 
         Raises:
-            GalleryError: There is no such camera or person, or quality is asked for and no list
-                tells it.
+            GalleryError: There is no such camera or person, quality is asked for and no list
+                tells it, or there are too few pictures to centre.
         """
         weights = _weights(gallery) if weighing == "quality" else {}
         records, vectors = list[ImageRecord](), list[Vectors]()
@@ -132,16 +131,13 @@ def _mean(
 
 
 def _centred(gallery: Gallery, vectors: Vectors, records: Sequence[ImageRecord]) -> Vectors:
-    centred = vectors.copy()
-    for modality in dict.fromkeys(record.modality for record in records):
-        centres = gallery.centres(modality)
-        for place, record in enumerate(records):
-            if record.modality is modality:
-                own = centres.get(record.camera)
-                mean = centres[None] if own is None or own.count < LEAST_TO_CENTRE else own
-                centred[place] -= mean.mean
-    lengths: Vectors = centred / np.linalg.norm(centred, axis=1, keepdims=True).clip(min=1e-6)
-    return lengths
+    of_cameras: dict[tuple[Modality, str | None], list[int]] = {}
+    for place, record in enumerate(records):
+        of_cameras.setdefault((record.modality, record.camera), []).append(place)
+    centred = np.empty_like(vectors)
+    for (modality, camera), places in of_cameras.items():
+        centred[places] = gallery.centred(vectors[places], modality, camera)
+    return centred
 
 
 def _weights(gallery: Gallery) -> Mapping[Path, float]:
