@@ -9,7 +9,6 @@ from vireid.records import Modality
 from vireid.training_data.augmentation import (
     ERASED,
     GREY,
-    LUMINANCE,
     NO_CHANNEL,
     Augmentation,
     Changes,
@@ -17,6 +16,7 @@ from vireid.training_data.augmentation import (
     draw_changes,
     recolour,
 )
+from vireid.training_data.bridging import LUMINANCE
 from vireid.types.arrays import Pictures
 
 NOTHING = Augmentation(pad=0, flip=0.0, channel_exchange=0.0, random_erasing=0.0)

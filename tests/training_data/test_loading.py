@@ -268,6 +268,41 @@ def test_steps_of_an_epoch_follow_the_larger_modality_or_what_is_set(
     assert len(data(records, steps_per_epoch=17).paired(3, 2)(0)) == 17
 
 
+BRIDGED = Augmentation(
+    pad=0, flip=0.0, channel_exchange=0.0, random_erasing=0.0, gamma=0.8, occlusion=0.5
+)
+
+
+def test_what_bridges_spectra_depends_on_neither_workers_nor_processes(
+    records: list[ImageRecord],
+) -> None:
+    whole = list(data(records, augmentation=BRIDGED).paired(4, 2)(0))
+    helped = list(data(records, augmentation=BRIDGED, workers=2).paired(4, 2)(0))
+    assert all(map(same, whole, helped))
+    ranks = [
+        data(records, augmentation=BRIDGED, rank=rank, world=2).paired(4, 2)(0) for rank in (0, 1)
+    ]
+    for *parts, batch in zip(*ranks, whole, strict=True):
+        assert torch.equal(torch.cat([part.visible for part in parts]), batch.visible)
+    plain = next(iter(data(records, augmentation=PLAIN).paired(4, 2)(0)))
+    assert torch.equal(plain.identities, whole[0].identities)
+    assert not torch.equal(plain.visible, whole[0].visible)
+
+
+def test_backgrounds_are_swapped_where_masks_are_known(records: list[ImageRecord]) -> None:
+    upper = np.zeros((2 * H, 2 * W), bool)
+    upper[:H] = True  # masks may have another size than the pictures of the pack
+    swapping = replace(PLAIN, backgrounds=1.0)
+    plain = next(iter(data(records, augmentation=PLAIN).paired(4, 2)(0)))
+    unknown = data(records, augmentation=swapping, mask=lambda record: None)
+    assert torch.equal(next(iter(unknown.paired(4, 2)(0))).visible, plain.visible)
+    known = data(records, augmentation=swapping, mask=lambda record: upper)
+    found = next(iter(known.paired(4, 2)(0))).visible
+    half = H // 2
+    assert torch.allclose(found[:, :, : half - 3], plain.visible[:, :, : half - 3], atol=1 / 255)
+    assert not torch.allclose(found[:, :, half + 3 :], plain.visible[:, :, half + 3 :], atol=0.1)
+
+
 def without(records: list[ImageRecord], identity: int, modality: Modality) -> list[ImageRecord]:
     return [r for r in records if (r.identity, r.modality) != (identity, modality)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from vireid.datasets import Dataset, _sysu_layout
 from vireid.errors import VireidError
@@ -28,6 +28,8 @@ FACTS = {
 
 
 WAY_OUT = "render the set again"
+_OTHERS = 254
+"""Number in masks from which what is seen is no part of the person: passers-by and things."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,22 @@ def parts(picture: Path, root: Path | None = None) -> UInt8[np.ndarray, "h w"]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise VireidError(f"{mask} cannot be read ({reason}); render with --masks") from error
+
+
+def person_mask(picture: Path, root: Path) -> Bool[np.ndarray, "h w"] | None:
+    """Return where a picture shows its person; None where the set has no masks.
+
+    Args:
+        picture: File of a NightWalk in any layout.
+        root: Folder of that NightWalk.
+
+    Raises:
+        VireidError: The mask is damaged.
+    """
+    if not (root / "parts" / "names.json").is_file():
+        return None
+    found = parts(picture, root)
+    return (found > 0) & (found < _OTHERS)
 
 
 def part_names(root: Path | None = None) -> dict[int, str]:

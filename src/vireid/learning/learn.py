@@ -13,7 +13,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from vireid import datasets, records
-from vireid.datasets import Dataset
+from vireid.datasets import Dataset, nightwalk
 from vireid.files import user_code
 from vireid.learning import devices, initial_weights, preflight, tracking
 from vireid.learning.devices import Precision, Wanted, this_process
@@ -175,22 +175,55 @@ def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
 
 
 def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrainingData:
+    further = [_named(name) for name in recipe.data.also]
+    roots = [dataset.root, *(other.root for other in further)]
+
     def packed(pictures: Sequence[ImageRecord], unseen: Any = None) -> PackedTrainingData:
         return PackedTrainingData(
             pictures,
             recipe.data,
             recipe.augmentation,
             recipe.seed,
-            root=dataset.root,
+            root=None if further else dataset.root,
             descriptions=partial(datasets.people, recipe.data.dataset, dataset.root),
             unseen=unseen,
+            mask=partial(_mask, roots),
             rank=process.process_index,
             world=process.num_processes,
         )
 
     is_left_out = recipe.data.learn_from == "train" and bool(dataset.validation)
     unseen = partial(packed, dataset.validation) if is_left_out else None
-    return packed(_learnt_from(dataset, recipe), unseen)
+    return packed(_together(_learnt_from(dataset, recipe), further), unseen)
+
+
+def _named(name: str) -> Dataset:
+    """Return the data set that is given as `NAME:FOLDER`."""
+    kind, _, folder = name.partition(":")
+    if not folder:
+        raise RunError(
+            f"data.also has '{name}', which names no folder; give NAME:FOLDER, such as "
+            "nightwalk:people_of_mine"
+        )
+    return datasets.read(kind, folder)
+
+
+def _together(
+    pictures: tuple[ImageRecord, ...], further: Sequence[Dataset]
+) -> tuple[ImageRecord, ...]:
+    """Return pictures and those of further data sets, whose people get numbers of their own."""
+    for other in further:
+        first = 1 + max(r.identity for r in pictures if r.identity is not None)
+        pictures += tuple(
+            replace(r, identity=first + r.identity) for r in other.train if r.identity is not None
+        )
+    return pictures
+
+
+def _mask(roots: Sequence[Path], record: ImageRecord) -> Any:
+    """Return where a rendered picture shows its person; None where that is not known."""
+    root = next((root for root in roots if record.path.is_relative_to(root)), None)
+    return nightwalk.person_mask(record.path, root) if root else None
 
 
 def _learnt_from(dataset: Dataset, recipe: Recipe) -> tuple[ImageRecord, ...]:

@@ -1,31 +1,54 @@
 """Stripes: what an ImageNet network sees in its middle layers, part by part of the body.
 
 Middle layers know edges, textures and simple forms, which are much the same in both spectra; late
-layers know objects in colour photographs. Nothing of the network is learnt anew: rendered people
-teach it more about renderings than about people, and what carries to photographs is lost. At most
-one weight for each number of the embedding is learnt.
+layers know objects in colour photographs. The network itself stays as it is: rendered people teach
+it more about renderings than about people. Beside the averages over parts may stand a projection
+of them, learnt from pictures that are changed so much that little but the person stays the same.
+What carries to photographs is then still there, and another pose is seen through.
 
-Sources: parts of the body from Sun et al., Beyond Part Models, ECCV 2018; the choice of layers and
-grid is vireid's own (docs/methods/stripes.md).
+Sources: parts of the body from Sun et al., Beyond Part Models, ECCV 2018; neck and losses of the
+projection from Luo et al., Bag of Tricks, CVPRW 2019, and AGW (Ye et al., TPAMI 2021); the rest is
+vireid's own (docs/methods/stripes.md).
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from torch.optim import Adam
+from torch.optim import Adam, AdamW
+from torch.optim.lr_scheduler import LambdaLR
 
 from vireid.backbones.middle_layers import MiddleLayers, averages
+from vireid.backbones.neck import batch_norm_neck, identity_classifier
+from vireid.losses.identity import identity_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.methods._optimizers import lr_factor
 from vireid.methods._settings import check_people
 from vireid.records import Modality
-from vireid.training_data.batches import PairedBatch
+from vireid.training_data.batches import EpochOfBatches, PairedBatch, Tensors
 from vireid.training_data.processes import gather
-from vireid.types.ranges import Count, NotNegative, Positive, Whole, check_ranges
-from vireid.types.tensors import Embeddings, Images
+from vireid.types.ranges import (
+    Count,
+    NotNegative,
+    Positive,
+    Share,
+    ShareBelowOne,
+    Whole,
+    check_ranges,
+)
+from vireid.types.tensors import Embeddings, Identities, Images, Logits
+
+LOGIT_SCALE = 16
+"""Factor of cosines before the softmax over identities."""
+TRIPLET_SCALE = 5
+"""Length of embeddings in the triplet loss; at length one all distances are alike to it."""
 
 
 class Stripes(Method):
@@ -48,12 +71,29 @@ class Stripes(Method):
         """Parts from head to foot."""
         columns: Count = 2
         """Parts from left to right."""
+        projection: Whole = 0
+        """Numbers of a learnt projection of the averages, which stand beside them; 0 for none."""
+        projection_share: Share = 0.5
+        """Share of a similarity that the projection decides; the rest is that of the averages."""
+        dropout: ShareBelowOne = 0.2
+        """Share of the averages that the projection does without in each step."""
         epochs: Whole = 0
-        """Epochs in which one weight for each number is learnt; 0 leaves all weights at 1."""
+        """Epochs in which the projection is learnt, or without one a weight for each number; 0
+        leaves all weights at 1."""
+        fresh_epochs: Whole = 0
+        """Epochs for which a projection's pictures are drawn and changed anew; later ones repeat
+        the averages of these, which costs next to nothing. 0 draws anew for all."""
         learning_rate: Positive = 0.01
-        """Learning rate of these weights."""
+        """Learning rate at its peak; 0.001 suits a projection."""
+        warm_up: Whole = 0
+        """Epochs over which a projection's learning rate grows to its peak, to fall along half a
+        cosine to zero."""
+        weight_decay: NotNegative = 1e-4
+        """Weight decay of the projection."""
+        label_smoothing: ShareBelowOne = 0.1
+        """Share of the projection's target spread over all identities."""
         pull: NotNegative = 1.0
-        """Weight of the squared distance of these weights from 1."""
+        """Weight of the squared distance of weights for each number from 1."""
         people: Count = 8
         """Identities in a batch."""
         images_each: Count = 4
@@ -76,30 +116,79 @@ class Stripes(Method):
         )
         with torch.no_grad():
             maps = self.trunk.eval()(torch.zeros(1, 3, 64, 64))
-        self.embedding_dim = config.rows * config.columns * sum(m.shape[1] for m in maps)
-        self.weight = nn.Parameter(torch.ones(self.embedding_dim))
+        numbers = config.rows * config.columns * sum(m.shape[1] for m in maps)
+        self.embedding_dim = numbers + config.projection
+        self.weight = nn.Parameter(torch.ones(numbers))
+        self.projection: _Projection | None = None
+        if config.projection:
+            self.projection = _Projection(numbers, config, num_identities)
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:  # noqa: ARG002  one network
-        """Return weighted averages, at length one."""
-        return F.normalize(self._averages(images) * self.weight, dim=1)
+        """Return weighted averages, and their projection where there is one, at length one."""
+        averages = self._averages(images)
+        weighted = F.normalize(averages * self.weight, dim=1)
+        if self.projection is None:
+            return weighted
+        share = self.config.projection_share
+        projected = F.normalize(self.projection(averages), dim=1)
+        return torch.cat([(1 - share) ** 0.5 * weighted, share**0.5 * projected], dim=1)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
-        """Return the one stage, which learns the weights of the numbers."""
+        """Return the one stage, which learns the projection, or the weights of the numbers."""
         config = self.config
         batches = data.paired(config.people, config.images_each)
-        weights = _Weights(self.weight)
-        optimizer = Adam(weights.parameters(), config.learning_rate)
-        return [Stage("weights", config.epochs, (weights,), batches, self._losses, optimizer)]
+        if self.projection is None:
+            weights = _Weights(self.weight)
+            by_size = Adam(weights.parameters(), config.learning_rate)
+            return [Stage("weights", config.epochs, (weights,), batches, self._pulled, by_size)]
+        if config.fresh_epochs:
+            batches = _Repeating(batches, config.fresh_epochs)
+        optimizer = AdamW(
+            self.projection.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+        schedule = LambdaLR(
+            optimizer,
+            lambda epoch: lr_factor(
+                epoch,
+                schedule="cosine",
+                warm_up=config.warm_up,
+                milestones=(),
+                epochs=config.epochs,
+            ),
+        )
+        learnt = (self.projection,)
+        return [
+            Stage("projection", config.epochs, learnt, batches, self._told, optimizer, schedule)
+        ]
 
-    def _losses(self, batch: PairedBatch, epoch: int) -> Losses:  # noqa: ARG002
-        with torch.no_grad():
-            found = torch.cat([self._averages(batch.of(modality)) for modality in Modality])
-        embeddings = gather(F.normalize(found * self.weight, dim=1))
+    def _pulled(self, batch: PairedBatch, epoch: int) -> Losses:  # noqa: ARG002
+        embeddings = gather(F.normalize(self._of_both(batch) * self.weight, dim=1))
         identities = gather(batch.identities_of_both)
         return {
             "triplet": weighted_triplet(embeddings, identities),
             "pull": self.config.pull * (self.weight - 1).square().mean(),
         }
+
+    def _told(self, batch: "PairedBatch | _Averages", epoch: int) -> Losses:  # noqa: ARG002
+        assert self.projection is not None
+        if isinstance(batch, PairedBatch):
+            found = _Averages(self._of_both(batch), batch.identities_of_both)
+            if isinstance(batch, _Kept):
+                batch.keep(found)
+        else:
+            found = batch
+        projected = F.normalize(self.projection(found.averages), dim=1)
+        embeddings, identities = gather(projected), gather(found.identities)
+        logits = LOGIT_SCALE * self.projection.cosines(embeddings)
+        return {
+            "identity": identity_loss(logits, identities, self.config.label_smoothing),
+            "triplet": weighted_triplet(TRIPLET_SCALE * embeddings, identities),
+        }
+
+    def _of_both(self, batch: PairedBatch) -> Embeddings:
+        """Return the averages of all pictures of a batch, visible ones first."""
+        with torch.no_grad():
+            return torch.cat([self._averages(batch.of(modality)) for modality in Modality])
 
     def _averages(self, images: Images) -> Embeddings:
         """Return the averages of all layers, each layer's at length one."""
@@ -113,3 +202,94 @@ class _Weights(nn.Module):
     def __init__(self, weight: nn.Parameter) -> None:
         super().__init__()
         self.weight = weight
+
+
+@dataclass(frozen=True)
+class _Averages(Tensors):
+    """Averages of a batch, visible pictures first."""
+
+    averages: Float[Tensor, "n _"]
+    identities: Identities
+
+
+@dataclass(frozen=True)
+class _Kept(PairedBatch):
+    """A batch whose averages are kept."""
+
+    keep: Callable[[_Averages], None]
+
+    def to(self, device: torch.device) -> "_Kept":
+        """Return the batch on a device."""
+        parts = (self.visible, self.infrared, self.identities)
+        return _Kept(*(part.to(device, non_blocking=True) for part in parts), self.keep)
+
+
+class _Repeating:
+    """Batches of which those of the first epochs come again and again, as averages, shuffled.
+
+    Nothing of it is in a checkpoint: a run that goes on computes the same averages once more.
+    """
+
+    def __init__(
+        self, batches: Callable[[int], EpochOfBatches[PairedBatch]], fresh_epochs: int
+    ) -> None:
+        self.batches, self.fresh_epochs = batches, fresh_epochs
+        self.kept: dict[tuple[int, int], _Averages] = {}
+
+    def __call__(self, epoch: int) -> "_RepeatingEpoch":
+        return _RepeatingEpoch(self, epoch, len(self.batches(epoch)))
+
+    def made(self, epoch: int, steps: int) -> Iterator[_Kept]:
+        """Yield the batches of a fresh epoch from a step on."""
+        for step, batch in enumerate(self.batches(epoch).after(steps), start=steps):
+            yield _Kept(**vars(batch), keep=partial(self._keep, (epoch, step)))
+
+    def again(self, epoch: int, step: int) -> "_Averages | _Kept":
+        """Return a batch of a fresh epoch once more."""
+        return self.kept.get((epoch, step)) or next(self.made(epoch, step))
+
+    def _keep(self, place: tuple[int, int], found: _Averages) -> None:
+        self.kept[place] = found.to(torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class _RepeatingEpoch:
+    source: _Repeating
+    epoch: int
+    steps: int
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator["_Averages | _Kept"]:
+        return self.after(0)
+
+    def after(self, steps: int) -> Iterator["_Averages | _Kept"]:
+        """Return the batches from number `steps` on."""
+        fresh = self.source.fresh_epochs
+        if self.epoch < fresh:
+            return iter(self.source.made(self.epoch, steps))
+        order = np.random.default_rng(self.epoch).permutation(fresh * self.steps)
+        places = (divmod(int(place), self.steps) for place in order[steps : self.steps])
+        return (self.source.again(*place) for place in places)
+
+
+class _Projection(nn.Module):
+    """Projects averages to fewer numbers: normalised, through one layer, normalised again."""
+
+    def __init__(self, numbers: int, config: Stripes.Config, num_identities: int) -> None:
+        super().__init__()
+        self.scale = nn.BatchNorm1d(numbers, affine=False)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layer = nn.Linear(numbers, config.projection, bias=False)
+        self.neck = batch_norm_neck(config.projection)
+        self.classifier = identity_classifier(config.projection, num_identities)
+
+    def forward(self, averages: Float[Tensor, "n _"]) -> Embeddings:
+        """Return projected averages, not of length one."""
+        projected: Tensor = self.neck(self.layer(self.dropout(self.scale(averages))))
+        return projected
+
+    def cosines(self, embeddings: Embeddings) -> Logits:
+        """Return the cosine of each embedding with each identity's weights."""
+        return F.linear(embeddings, F.normalize(self.classifier.weight, dim=1))

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from vireid.errors import check_settings
 from vireid.records import Modality
+from vireid.training_data.bridging import LUMINANCE, Bridging
 from vireid.types.arrays import Pictures, Pixels
 from vireid.types.ranges import Positive, Share, Whole, check_ranges
 
@@ -30,8 +31,6 @@ DEVIATION = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 """ImageNet's mean and deviation, which CAJ's code subtracts and divides by before it erases."""
 INFRARED_EXCHANGE, INFRARED_GREY = 7 / 8, 1 / 7
 """`channel_exchange` and `grey` of infrared pictures in CAJ's code."""
-LUMINANCE = np.array([0.2989, 0.5870, 0.1140], dtype=np.float32)
-"""Weights of red, green and blue in the luminance (ITU-R BT.601, as CAJ rounds them)."""
 NO_CHANNEL, GREY = -1, 3
 PIXEL = np.dtype("V3")
 ATTEMPTS = 10
@@ -39,7 +38,7 @@ ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Bridging):
     """Settings of the changes of training pictures; if all are zero, nothing is changed."""
 
     pad: Whole = 10
@@ -87,6 +86,8 @@ class Changes:
     """Top, left, height and width of the erased box; height 0 for none."""
     jitter: Float[np.ndarray, "n 2"]
     """Factors of brightness and contrast."""
+    bridging: Int[np.ndarray, "n 2"]
+    """Seed of what bridges spectra, and number of the picture of the batch that lends to it."""
 
     def uncoloured(self) -> "Changes":
         """Return the same without exchanged colours and erased boxes."""
@@ -108,6 +109,7 @@ class Changes:
             self.channel[rows],
             self.erased[rows],
             self.jitter[rows],
+            self.bridging[rows],
         )
 
 
@@ -135,6 +137,7 @@ def draw_changes(
         channel=_draw_channel(settings, modality, n, rng),
         erased=_draw_boxes(settings, shape, rng),
         jitter=rng.uniform(1 - jitter, 1 + jitter, (n, 2)),
+        bridging=_draw_bridging(settings, n, rng),
     )
 
 
@@ -178,6 +181,15 @@ def _draw_channel(
         exchanged, grey = INFRARED_EXCHANGE, INFRARED_GREY
     colour = np.where(rng.random(n) < grey, GREY, rng.integers(3, size=n))
     return np.where(rng.random(n) < exchanged, colour, NO_CHANNEL)
+
+
+def _draw_bridging(
+    settings: Augmentation, n: int, rng: np.random.Generator
+) -> Int[np.ndarray, "n 2"]:
+    """Draw nothing where nothing bridges, so that the batches of former recipes stay the same."""
+    if not settings.bridges:
+        return np.zeros((n, 2), np.int64)
+    return np.stack([rng.integers(2**62, size=n), rng.integers(n, size=n)], axis=1)
 
 
 def _draw_boxes(

@@ -16,6 +16,7 @@ from typing import Any, Generic
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from PIL import Image
 
 from vireid.records import ImageRecord, Modality
 from vireid.training_data.augmentation import (
@@ -26,6 +27,7 @@ from vireid.training_data.augmentation import (
     recolour,
 )
 from vireid.training_data.batches import B, EpochOfBatches, ImageBatch, PairedBatch
+from vireid.training_data.bridging import Mask, bridge
 from vireid.training_data.packs import open_packed
 from vireid.training_data.sampling import (
     NumbersOfEach,
@@ -41,7 +43,7 @@ from vireid.training_data.sampling import (
     shuffled,
 )
 from vireid.training_data.settings import Data
-from vireid.types.arrays import Pictures
+from vireid.types.arrays import Pictures, Pixels
 from vireid.types.tensors import Identities, Images
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class PackedTrainingData:
         root: Path | None = None,
         descriptions: Callable[[], Mapping[int, Mapping[str, Any]]] | None = None,
         unseen: Callable[[], "PackedTrainingData"] | None = None,
+        mask: Callable[[ImageRecord], Mask | None] | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -84,6 +87,8 @@ class PackedTrainingData:
             descriptions: Returns how people look, by identity; None where the data set does not
                 tell.
             unseen: Makes the pictures of people who are not learnt from, when they are asked for.
+            mask: Returns where a picture shows its person, in a mask of any size; None where that
+                is not known.
             rank: Number of this process, 0 .. world - 1.
             world: Processes that share every batch.
 
@@ -110,6 +115,7 @@ class PackedTrainingData:
         self._data, self._augmentation, self._seed = data, augmentation, seed
         self._descriptions = descriptions
         self._make_unseen = unseen
+        self._mask = mask
         self._unseen: PackedTrainingData | None = None
         self._rank, self._world = rank, world
 
@@ -142,8 +148,12 @@ class PackedTrainingData:
             seen = self._changes(size, Modality.VISIBLE, chance(Stream.PAIRED_VISIBLE))
             felt = self._changes(size, Modality.INFRARED, chance(Stream.PAIRED_INFRARED))
             return PairedBatch(
-                self._images(drawn.visible, seen),
-                self._images(drawn.infrared, felt.placed_as(seen) if of_one_moment else felt),
+                self._images(drawn.visible, seen, Modality.VISIBLE),
+                self._images(
+                    drawn.infrared,
+                    felt.placed_as(seen) if of_one_moment else felt,
+                    Modality.INFRARED,
+                ),
                 self._identities(drawn.identities),
             )
 
@@ -169,7 +179,9 @@ class PackedTrainingData:
                 identities = np.array([identity_of[n] for n in drawn])
                 chance = generator(self._seed, changed, number, step)
                 changes = self._changes(len(drawn), modality, chance)
-                return ImageBatch(self._images(drawn, changes), self._identities(identities))
+                return ImageBatch(
+                    self._images(drawn, changes, modality), self._identities(identities)
+                )
 
             return Epoch(len(order), batch, self._data.workers)
 
@@ -231,16 +243,46 @@ class PackedTrainingData:
         size = (count, self._data.height, self._data.width)
         return draw_changes(self._augmentation, modality, size, rng)
 
-    def _images(self, drawn: Int[np.ndarray, " all"], all_changes: Changes) -> Images:
+    def _images(
+        self, drawn: Int[np.ndarray, " all"], all_changes: Changes, modality: Modality
+    ) -> Images:
         """Return this process's share of the pictures of a batch, changed."""
         mine = share(len(drawn), self._rank, self._world)
         changes = all_changes.of(mine)
         pictures = [self._pictures[n] for n in drawn[mine]]
+        if self._augmentation.bridges:
+            pictures = [
+                self._bridged(int(number), int(drawn[lender]), int(seed), modality)
+                for number, (seed, lender) in zip(drawn[mine], changes.bridging, strict=True)
+            ]
         if self._augmentation.colours == "pixels":
             return _as_images(_scaled(augment(pictures, changes)))
         scaled = _scaled(augment(pictures, changes.uncoloured()))
         recolour(scaled, changes)
         return _as_images(scaled)
+
+    def _bridged(self, number: int, lender: int, seed: int, modality: Modality) -> Pixels:
+        other = self._pictures[lender]
+        masks = None
+        if self._augmentation.backgrounds:
+            own, others = self._mask_of(number), self._mask_of(lender)
+            masks = None if own is None or others is None else (own, others)
+        return bridge(
+            self._pictures[number],
+            self._augmentation,
+            modality,
+            np.random.default_rng(seed),
+            other=other,
+            masks=masks,
+        )
+
+    def _mask_of(self, number: int) -> Mask | None:
+        """Return where a picture shows its person, in the size of the pictures."""
+        mask = self._mask(self.records[number]) if self._mask else None
+        if mask is None:
+            return None
+        size = self._data.width, self._data.height
+        return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
     def _identities(self, drawn: Int[np.ndarray, " all"]) -> Identities:
         mine = share(len(drawn), self._rank, self._world)

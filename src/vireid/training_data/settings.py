@@ -14,6 +14,9 @@ class Data:
     """Name of a file in `vireid/datasets`, e.g. `sysu_mm01` or `nightwalk`; or user code."""
     root: str | None = None
     """Folder of the data set. NightWalk mini comes with the package and needs none."""
+    also: tuple[str, ...] = ()
+    """Further data sets to learn from, each as `NAME:FOLDER`, such as `regdb:nightwalk_thermal`.
+    Their people are others than those of `dataset`."""
     trial: Count | None = None
     """Number of the split, of several published ones (RegDB: 1 to 10); by default 1."""
     learn_from: Literal["train and validation", "train"] = "train and validation"
