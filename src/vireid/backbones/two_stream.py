@@ -101,6 +101,33 @@ class TwoStreamCNN(nn.Module):
         maps: StackedMaps = self.shared(torch.cat(stems))
         return maps
 
+    def through(
+        self, stems: StackedMaps, layers: Sequence[int] = ()
+    ) -> list[Float[Tensor, "stacked _ _ _"]]:
+        """Return the maps that leave some shared layers, and behind them those of the last.
+
+        Args:
+            stems: Maps that leave the stems, as `stem` gives them.
+            layers: Numbers of the layers, from 1; none of them in the stems.
+        """
+        maps, found = stems, []
+        for number, layer in enumerate(self.shared, start=1):
+            maps = layer(maps)
+            if number in layers:
+                found.append(maps)
+        return [*found, maps]
+
+    def channels_of(self, layers: Sequence[int]) -> int:
+        """Return how many channels these layers and the last one have together."""
+        weight = next(self.parameters())
+        state = {module: module.training for module in self.modules()}
+        images = torch.zeros(1, 3, 64, 64, device=weight.device)
+        with torch.no_grad():
+            maps = self.eval().through(self.stem(images, Modality.VISIBLE), layers)
+        for module, training in state.items():
+            module.training = training
+        return sum(each.shape[1] for each in maps)
+
     def pooling(self, power: float, *, learn: bool = False) -> GeneralisedMean:
         """Return a generalised mean over these maps.
 

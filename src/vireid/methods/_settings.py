@@ -5,7 +5,7 @@ A method's `Config` inherits them and adds its own; `vireid list methods NAME` s
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from torch import optim
 
@@ -17,6 +17,7 @@ from vireid.types.ranges import (
     Factor,
     NotNegative,
     Positive,
+    Range,
     ShareBelowOne,
     Whole,
     check_ranges,
@@ -41,6 +42,23 @@ class TwoStreamSettings:
     """Stride of the trunk's last layer; 2 is faster and coarser."""
     pooling_power: Positive = 3.0
     """Power of the generalised mean over each feature map."""
+    parts: Count = 1
+    """Parts from head to foot that are pooled each for itself, and embedded one beside the other
+    (PCB, Sun et al., ECCV 2018; one classifier for all parts is vireid's own)."""
+    middle_layers: tuple[Literal[1, 2, 3], ...] = ()
+    """Layers that are pooled and embedded beside the last, such as [3]. vireid's own setting, as
+    the next four."""
+    frozen_layers: Annotated[int, Range(0, 4)] = 0
+    """First parts of the trunk that keep ImageNet's weights: 1 for the stems, 2 for layer 1
+    too, and so on."""
+    layer_lr_decay: Annotated[float, Range(0, 1, without_least=True)] = 1.0
+    """Factor of the learning rate from each layer to the one before it; below 1, early layers learn
+    slowly."""
+    frozen_statistics: bool = False
+    """Whether the trunk's batch normalisations keep ImageNet's means and deviations."""
+    pull: NotNegative = 0.0
+    """Weight of the cosine distance of pooled features from those of the trunk that training began
+    with. It takes one more forward pass."""
     people: Count = 8
     """Identities in a batch."""
     images_each: Count = 4
@@ -76,7 +94,7 @@ class TwoStreamSettings:
     def __post_init__(self) -> None:
         check_ranges(self)
         check_people(self)
-        check_settings(self, ["milestones"], is_rising, "rising")
+        check_settings(self, ["milestones", "middle_layers"], is_rising, "rising")
 
     def optimizer_of(self, groups: Iterable[tuple[list[Any], float]]) -> optim.Optimizer:
         """Return the optimizer of groups of parameters, each with its share of the learning rate.

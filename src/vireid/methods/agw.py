@@ -7,6 +7,7 @@ https://github.com/mangye16/Cross-Modal-Re-ID-baseline at e817a26.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from vireid.losses.identity import identity_loss
 from vireid.losses.metric_learning import NamedLoss, named_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.methods import _two_stream as two_stream
 from vireid.methods._settings import TwoStreamSettings
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
@@ -103,7 +105,8 @@ class AGW(Method):
             non_local=AGW_NON_LOCAL if config.non_local else (0, 0, 0, 0),
         )
         self.pool = self.trunk.pooling(config.pooling_power, learn=config.learn_pooling_power)
-        self.embedding_dim = self.trunk.channels
+        self.start = two_stream.start_of(self.trunk, config)
+        self.embedding_dim = two_stream.features_of(self.trunk, config)
         self.neck = batch_norm_neck(self.embedding_dim)
         self.classifier = identity_classifier(self.embedding_dim, num_identities)
         self._extra_loss: NamedLoss | None = None
@@ -121,12 +124,13 @@ class AGW(Method):
         stage = Stage(
             "both spectra",
             config.epochs,
-            (self,),
+            two_stream.learning(self, config),
             data.paired(config.people, config.images_each),
             self._losses,
             optimizer,
             # A checkpoint would hold the attributes of a bound method.
             LambdaLR(optimizer, lambda epoch: config.lr_factor(epoch, config.epochs)),
+            prepare=partial(two_stream.remember, self.start, self.trunk),
         )
         return [stage]
 
@@ -139,7 +143,9 @@ class AGW(Method):
         return {}
 
     def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
-        pooled = gather(self._pooled({m: batch.of(m) for m in Modality}))
+        two_stream.hold_statistics(self.trunk, self.config)
+        own = self._pooled({m: batch.of(m) for m in Modality})
+        pooled = gather(own)
         identities = gather(batch.identities_of_both)
         logits = self.classifier(self.neck(pooled))
         config = self.config
@@ -150,7 +156,16 @@ class AGW(Method):
             * weighted_triplet(pooled, identities, config.triplet_weights),
             **self.extra_losses(Outputs(pooled, logits, identities, batch, epoch)),
             **self._named_loss(pooled, identities),
+            **self._pull(own, batch),
         }
+
+    def _pull(self, own: Embeddings, batch: PairedBatch) -> Losses:
+        """Return what pulls features towards those of the trunk that training began with."""
+        if self.start is None:
+            return {}
+        with torch.no_grad():
+            started = self._pooled_by(self.start, {m: batch.of(m) for m in Modality})
+        return {"pull": two_stream.pull(own, started, self.config)}
 
     def _named_loss(self, pooled: Embeddings, identities: Identities) -> Losses:
         """Return the loss that `extra_loss` names, if it names one."""
@@ -160,10 +175,18 @@ class AGW(Method):
         return {str(self.config.extra_loss): weighted}
 
     def _pooled(self, images: Mapping[Modality, Images]) -> Float[Tensor, "stacked d"]:
-        features: Embeddings = self.pool(self.trunk(images))
-        return features
+        return self._pooled_by(self.trunk, images)
+
+    def _pooled_by(
+        self, trunk: TwoStreamCNN, images: Mapping[Modality, Images]
+    ) -> Float[Tensor, "stacked d"]:
+        stems = torch.cat([trunk.stem(pictures, m) for m, pictures in images.items()])
+        return two_stream.pooled(trunk, self.pool, stems, self.config)
 
     def _optimizer(self) -> optim.Optimizer:
         heads = [*self.neck.parameters(), *self.classifier.parameters()]
-        trunk = [*self.trunk.parameters(), *self.pool.parameters()]
-        return self.config.optimizer_of([(trunk, self.config.trunk_lr_factor), (heads, 1.0)])
+        pool = list(self.pool.parameters()), self.config.trunk_lr_factor
+        trunk = two_stream.trunk_groups(self.trunk, self.config)
+        if len(trunk) == 1:  # one group, as optimizers of former runs have
+            trunk, pool = [(trunk[0][0] + pool[0], trunk[0][1])], ([], 1.0)
+        return self.config.optimizer_of([*trunk, pool, (heads, 1.0)])

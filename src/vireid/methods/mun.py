@@ -30,6 +30,7 @@ from vireid.losses.modality_alignment import ModalityAlignment
 from vireid.losses.modality_confusion import modality_confusion
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Losses, Method, Stage, TrainingData
+from vireid.methods import _two_stream as two_stream
 from vireid.methods._distances import Rows, between, figures_of
 from vireid.methods._settings import TwoStreamSettings
 from vireid.records import Modality
@@ -152,7 +153,8 @@ class MUN(Method):
             more_stems=(AUXILIARY,) if self._makes_pictures else (),
         )
         self.pool = self.trunk.pooling(config.pooling_power)
-        self.embedding_dim = self.trunk.channels
+        self.start = two_stream.start_of(self.trunk, config)
+        self.embedding_dim = two_stream.features_of(self.trunk, config)
         self.neck = batch_norm_neck(self.embedding_dim)
         self.classifier = identity_classifier(self.embedding_dim, num_identities)
         outer = 3 if config.aux_level == "image" else self.trunk.stem_channels
@@ -170,7 +172,7 @@ class MUN(Method):
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
         """Return features after the neck, at length one; the auxiliary modality takes no part."""
-        return self._embedded(self.trunk({modality: images}))
+        return self._embedded(self.trunk.stem(images, modality))
 
     def auxiliary(self, visible: Images, infrared: Images) -> FeatureMaps:
         """Return the auxiliary image of each pair: a picture about in [0, 1], or maps."""
@@ -181,7 +183,7 @@ class MUN(Method):
 
     def embed_auxiliary(self, visible: Images, infrared: Images) -> Embeddings:
         """Return embeddings of the auxiliary images, for figures; they are not meant for search."""
-        return self._embedded(self.trunk.shared(self._auxiliary_after_stem(visible, infrared)))
+        return self._embedded(self._auxiliary_after_stem(visible, infrared))
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains everything."""
@@ -191,12 +193,13 @@ class MUN(Method):
         stage = Stage(
             "three modalities" if self.modalities == 3 else "both spectra",
             config.epochs,
-            (self,),
+            two_stream.learning(self, config),
             batches,
             self._losses,
             optimizer,
             # A checkpoint would hold the attributes of a bound method.
             LambdaLR(optimizer, lambda epoch: config.lr_factor(epoch, config.epochs)),
+            prepare=partial(two_stream.remember, self.start, self.trunk),
             measure=partial(self._measured, batches) if config.measured_batches else None,
             measures_every_epoch=True,
         )
@@ -210,7 +213,7 @@ class MUN(Method):
         for batch in islice(batches(0), self.config.measured_batches):
             placed = batch.to(device)
             stems, given = self._passed(placed.visible, placed.infrared)
-            embeddings = gather(self._embedded(self.trunk.shared(torch.cat(stems))))
+            embeddings = gather(self._embedded(torch.cat(stems)))
             identities = gather(placed.identities.repeat(self.modalities))
             rows.append(Rows(embeddings, identities, gather(self._modalities_of(placed))))
             gates.append(self._gate_figures(given))
@@ -229,7 +232,9 @@ class MUN(Method):
         return self.generator.gate_figures(*map(gather, given))
 
     def _losses(self, batch: PairedBatch, epoch: int) -> Losses:
-        embeddings = gather(self._pooled(batch))
+        two_stream.hold_statistics(self.trunk, self.config)
+        own = self._pooled(batch)
+        embeddings = gather(own)
         identities = gather(batch.identities.repeat(self.modalities))
         modalities = gather(self._modalities_of(batch))
         necked = self.neck(embeddings)
@@ -241,7 +246,17 @@ class MUN(Method):
             "identity": config.identity_weight * identity_loss(logits, identities, smoothing),
             "triplet": config.triplet_weight * self._triplet(embeddings, identities, modalities),
             **self._alignments(places, identities, modalities, epoch),
+            **self._pull(own, batch),
         }
+
+    def _pull(self, own: Embeddings, batch: PairedBatch) -> Losses:
+        """Return what pulls features of both spectra towards those that training began with."""
+        if self.start is None:
+            return {}
+        with torch.no_grad():
+            stems = torch.cat([self.start.stem(batch.of(m), m) for m in Modality])
+            started = two_stream.pooled(self.start, self.pool, stems, self.config)
+        return {"pull": two_stream.pull(own[: len(started)], started, self.config)}
 
     def _triplet(
         self, embeddings: Embeddings, identities: Identities, modalities: Modalities
@@ -285,8 +300,7 @@ class MUN(Method):
     def _pooled(self, batch: PairedBatch) -> Float[Tensor, "stacked d"]:
         """Return pooled features: visible, infrared and auxiliary, where there is one."""
         stems = self._stems(batch.visible, batch.infrared)
-        pooled: Embeddings = self.pool(self.trunk.shared(torch.cat(stems)))
-        return pooled
+        return two_stream.pooled(self.trunk, self.pool, torch.cat(stems), self.config)
 
     def _modalities_of(self, batch: PairedBatch) -> Modalities:
         """Return the modality of each row of `_pooled`."""
@@ -320,15 +334,17 @@ class MUN(Method):
             )
         return self._stems(visible, infrared)[2]
 
-    def _embedded(self, maps: FeatureMaps) -> Embeddings:
-        return F.normalize(self.neck(self.pool(maps)), dim=1)
+    def _embedded(self, stems: FeatureMaps) -> Embeddings:
+        """Return embeddings of what leaves the stems."""
+        pooled = two_stream.pooled(self.trunk, self.pool, stems, self.config)
+        return F.normalize(self.neck(pooled), dim=1)
 
     def _optimizer(self) -> optim.Optimizer:
         config = self.config
         made = [] if self.generator is None else list(self.generator.parameters())
         return config.optimizer_of(
             [
-                (list(self.trunk.parameters()), config.trunk_lr_factor),
+                *two_stream.trunk_groups(self.trunk, config),
                 ([*self.neck.parameters(), *self.classifier.parameters()], 1.0),
                 (made, config.generator_lr_factor),
             ]
