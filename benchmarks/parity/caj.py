@@ -218,6 +218,7 @@ def changes_of(drawn: list[Drawn]) -> Changes:
         channel=np.array([d.channel for d in drawn]),
         erased=np.array([d.erased for d in drawn]),
         jitter=np.ones((len(drawn), 2)),
+        bridging=np.zeros((len(drawn), 2), np.int64),
     )
 
 

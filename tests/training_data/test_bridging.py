@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from vireid.training_data.bridging import LEAST_RANGE, Bridging, before, bridge
 from vireid.types.arrays import Pixels
 
 H, W = 64, 32
-STRENGTHS = {
+STRENGTHS: dict[str, Any] = {
     "channel_mix": 1.0,
     "colour": 0.5,
     "gamma": 1.0,
@@ -48,11 +49,11 @@ def mask(top: int) -> np.ndarray:
 
 
 def changed(
-    modality: Modality = Modality.VISIBLE, seed: int = 1, grey: bool = False, **given: float
+    modality: Modality = Modality.VISIBLE, seed: int = 1, grey: bool = False, **given: Any
 ) -> Pixels:
     return bridge(
         picture(grey=grey),
-        Bridging(**given),  # type: ignore[arg-type]
+        Bridging(**given),
         modality,
         np.random.default_rng(seed),
         other=picture(5),

@@ -136,6 +136,7 @@ class Stripes(Method):
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which learns the projection, or the weights of the numbers."""
         config = self.config
+        batches: Callable[[int], EpochOfBatches[Any]]
         batches = data.paired(config.people, config.images_each)
         if self.projection is None:
             weights = _Weights(self.weight)
@@ -220,8 +221,8 @@ class _Kept(PairedBatch):
 
     def to(self, device: torch.device) -> "_Kept":
         """Return the batch on a device."""
-        parts = (self.visible, self.infrared, self.identities)
-        return _Kept(*(part.to(device, non_blocking=True) for part in parts), self.keep)
+        plain = PairedBatch(self.visible, self.infrared, self.identities).to(device)
+        return _Kept(plain.visible, plain.infrared, plain.identities, self.keep)
 
 
 class _Repeating:
@@ -242,7 +243,8 @@ class _Repeating:
     def made(self, epoch: int, steps: int) -> Iterator[_Kept]:
         """Yield the batches of a fresh epoch from a step on."""
         for step, batch in enumerate(self.batches(epoch).after(steps), start=steps):
-            yield _Kept(**vars(batch), keep=partial(self._keep, (epoch, step)))
+            keep = partial(self._keep, (epoch, step))
+            yield _Kept(batch.visible, batch.infrared, batch.identities, keep)
 
     def again(self, epoch: int, step: int) -> "_Averages | _Kept":
         """Return a batch of a fresh epoch once more."""
