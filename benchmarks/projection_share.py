@@ -39,7 +39,8 @@ class Shared:
         self.vectors, self.share = vectors, share
         self.name = f"share {share:g}"
         self.fingerprint = f"{embedder.fingerprint} {share:g}"
-        self.learnt_on, self.checkpoint = embedder.learnt_on, embedder.checkpoint
+        # That the validation people were left out is checked once, by `rendered`.
+        self.learnt_on, self.checkpoint = "other people", embedder.checkpoint
         self.embedder = embedder
         self.numbers = embedder.embedding_dim - _projection(embedder)
 
@@ -94,6 +95,7 @@ def rendered(run: Path, models: Sequence[Shared]) -> list[str]:
     """Return the rows of a table of validation people."""
     recipe = recipes.outline_of(folder_of(run) / "recipe.toml")
     assert recipe.data is not None
+    assert recipe.data.learn_from == "train", "the run has learnt from its validation people"
     dataset = datasets.read(str(recipe.data.dataset), recipe.data.root)
     protocol = named_protocols.choose(dataset)[0]
     lines = ["| share | R1 | mAP |", "|---|---|---|"]

@@ -49,8 +49,12 @@ def test_a_projection_stands_behind_the_averages() -> None:
         )
 
 
-def test_learning_a_projection_finds_people_and_leaves_the_network_alone() -> None:
-    method = stripes(projection=8, epochs=20, learning_rate=0.01, dropout=0.0)
+@pytest.mark.parametrize("hidden", [0, 16])
+def test_learning_a_projection_finds_people_and_leaves_the_network_alone(hidden: int) -> None:
+    method = stripes(projection=8, hidden=hidden, epochs=20, learning_rate=0.01, dropout=0.0)
+    assert method.projection is not None
+    layers = [m for m in method.projection.layer.modules() if isinstance(m, torch.nn.Linear)]
+    assert [layer.out_features for layer in layers] == ([hidden, 8] if hidden else [8])
     (stage,) = method.stages(ToyData())
     trunk = {name: value.clone() for name, value in method.trunk.state_dict().items()}
     stage.thaw(method)

@@ -73,6 +73,8 @@ class Stripes(Method):
         """Parts from left to right."""
         projection: Whole = 0
         """Numbers of a learnt projection of the averages, which stand beside them; 0 for none."""
+        hidden: Whole = 0
+        """Numbers of a hidden layer before the projection; 0 for none."""
         projection_share: Share = 0.5
         """Share of a similarity that the projection decides; the rest is that of the averages."""
         dropout: ShareBelowOne = 0.2
@@ -277,13 +279,15 @@ class _RepeatingEpoch:
 
 
 class _Projection(nn.Module):
-    """Projects averages to fewer numbers: normalised, through one layer, normalised again."""
+    """Projects averages to fewer numbers: normalised, through a layer or two, normalised again."""
 
     def __init__(self, numbers: int, config: Stripes.Config, num_identities: int) -> None:
         super().__init__()
         self.scale = nn.BatchNorm1d(numbers, affine=False)
         self.dropout = nn.Dropout(config.dropout)
-        self.layer = nn.Linear(numbers, config.projection, bias=False)
+        hidden = _hidden(numbers, config) if config.hidden else []
+        last = nn.Linear(config.hidden or numbers, config.projection, bias=False)
+        self.layer = nn.Sequential(*hidden, last) if hidden else last
         self.neck = batch_norm_neck(config.projection)
         self.classifier = identity_classifier(config.projection, num_identities)
 
@@ -295,3 +299,12 @@ class _Projection(nn.Module):
     def cosines(self, embeddings: Embeddings) -> Logits:
         """Return the cosine of each embedding with each identity's weights."""
         return F.linear(embeddings, F.normalize(self.classifier.weight, dim=1))
+
+
+def _hidden(numbers: int, config: Stripes.Config) -> list[nn.Module]:
+    return [
+        nn.Linear(numbers, config.hidden, bias=False),
+        nn.BatchNorm1d(config.hidden),
+        nn.ReLU(),
+        nn.Dropout(config.dropout),
+    ]
