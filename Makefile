@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python -m
+# Hundreds of processes are started by tests: what one of them compiled is read by the others.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup demo test lint format types docs pytest fuzz clean
 
