@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from vireid.models.opening import SHIPPED
 from vireid.recipes import recipe
 from vireid.records import Modality
 
-FACTS = runs.Details(dataset="toy", num_identities=PEOPLE, learnt_in="bfloat16")
+ORIGIN = recipe.Imported(format="agw", repository="https://a.org", file="best.t", sha256="0" * 64)
+FACTS = runs.Details(dataset="toy", num_identities=PEOPLE, learnt_in="bfloat16", imported=ORIGIN)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,12 @@ def test_its_card_says_the_precisions(run: Path, model: Path) -> None:
     for each in (run, model):
         card = Embedder.open(each).card
         assert (card.learnt_in, card.precision) == ("bfloat16", "float32")
+
+
+def test_it_says_where_weights_that_were_imported_come_from(run: Path, model: Path) -> None:
+    assert json.loads((model / "model.json").read_text())["imported"] == asdict(ORIGIN)
+    for each in (run, model):
+        assert Embedder.open(each).checkpoint == "imported from agw, chosen by its authors"
 
 
 def test_what_both_spectra_share_is_stored_once(run: Path, model: Path) -> None:
