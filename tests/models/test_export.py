@@ -18,7 +18,7 @@ from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData, small_se
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
-from vireid.models import export, runs
+from vireid.models import export, graphs, runs
 from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED
 from vireid.recipes import recipe
@@ -112,7 +112,7 @@ def test_what_both_spectra_share_is_stored_once(run: Path, model: Path) -> None:
     assert len(stems) == 2
     spans = sorted({*visible.values(), *infrared.values()})
     assert all(a + n <= b for (a, n), (b, _) in pairwise(spans))
-    padding = export.ALIGNMENT * len(spans)
+    padding = graphs.ALIGNMENT * len(spans)
     size = (model / "weights.bin").stat().st_size
     assert size <= sum(length for _, length in spans) + padding
     assert size < 1.1 * (run / "model.safetensors").stat().st_size
