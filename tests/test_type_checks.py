@@ -36,10 +36,10 @@ def similarity(queries: Queries, vectors: Vectors) -> Any:
 class Half:
     of: float
 
-    @checked
-    @property
-    def name(self) -> str:
+    def _name(self) -> str:
         return self.of  # type: ignore[return-value]
+
+    name = checked(property(_name))
 
     @checked
     @classmethod

@@ -77,9 +77,12 @@ def test_cut_outs_are_indexed_as_they_arrive(
     drop(person(1), incoming / "0.png")
     with watch(tmp_path, model, None, seconds=300) as (at_work, told):
         sleep, known = at_work._sleep, list[int]()
-        monkeypatch.setattr(
-            at_work, "_sleep", lambda wait: known.append(at_work.counts.pictures) or sleep(wait)
-        )
+
+        def counted_sleep(seconds: float) -> None:
+            known.append(at_work.counts.pictures)
+            sleep(seconds)
+
+        monkeypatch.setattr(at_work, "_sleep", counted_sleep)
         thread = threading.Thread(target=at_work.folder, args=(tmp_path / "in",))
         thread.start()
         try:
