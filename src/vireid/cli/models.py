@@ -197,7 +197,7 @@ def adapt(
 ) -> None:
     """Adapt MODEL to your own cameras, from PEOPLE whom `vireid cut --pair` has found.
 
-    MODEL is an exported model, `stripes` or `small`. It stays as it is but for what its numbers
+    MODEL is an exported or a shipped model. It stays as it is but for what its numbers
     count; how much is good is chosen by cross-validation over people. If nothing is clearly
     better than MODEL, nothing is written.
     """

@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--model",
-    help="Model to embed with: a run, an exported model, stripes, small, or original:RUN, the CLIP "
-    "that RUN began with.  [default: the gallery's; stripes for a new one]",
+    help="Model to embed with: a run, an exported model, stripes_learnt, stripes, small, or "
+    "original:RUN, the CLIP that RUN began with.  [default: the gallery's; stripes_learnt for a new "
+    "one]",
 )
 @click.option(
     "--modality",
@@ -363,7 +364,7 @@ def _write_sheets(found: "list[Answer]", path: Path, *, one: bool) -> None:
 )
 @click.argument("first", type=EXISTING_FILE)
 @click.argument("second", type=EXISTING_FILE)
-@click.option("--model", default="stripes", show_default=True, help="Model to embed with.")
+@click.option("--model", default="stripes_learnt", show_default=True, help="Model to embed with.")
 @click.option(
     "--modality",
     "modalities",

@@ -38,7 +38,7 @@ from vireid.search.tracklets import Tracklets, Weighing
 from vireid.types.arrays import Queries, Vectors
 from vireid.video.doubts import doubts_about
 
-DEFAULT_MODEL = "stripes"
+DEFAULT_MODEL = "stripes_learnt"
 """Model of a new gallery: the one that finds most people on photographs."""
 SCHEMA = 2
 """Version of the answer for programs. Later ones may add fields; a change of one counts as new."""
@@ -264,7 +264,8 @@ def index(
     Args:
         source: Folder or CSV file, see `vireid.datasets.folder`.
         out: Address of the gallery; it is made if it does not exist.
-        model: Name of a model; by default the one that filled the gallery, or `stripes`.
+        model: Name of a model; by default the one that filled the gallery, or
+            `stripes_learnt`.
         modality: Modality of all pictures.
         camera: Camera of all pictures.
         time_pattern: Pattern of the times in the names of files, see `datasets._times`; by default
@@ -633,7 +634,8 @@ def open_or_create(
 
     Args:
         path: Address of the gallery.
-        model: Name of a model; by default the one that filled the gallery, or `stripes`.
+        model: Name of a model; by default the one that filled the gallery, or
+            `stripes_learnt`.
         trust_code: See `Embedder.open`.
         spectra: Spectra that a new gallery's model has to embed.
         running: How to run the model.
