@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     help="Model to embed with: a run, an exported model, stripes_learnt, stripes, small, or "
-    "original:RUN, the CLIP that RUN began with.  [default: the gallery's; stripes_learnt for a new "
-    "one]",
+    "original:RUN, the CLIP that RUN began with.  [default: the gallery's; stripes_learnt for a "
+    "new one]",
 )
 @click.option(
     "--modality",
