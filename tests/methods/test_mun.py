@@ -489,9 +489,7 @@ def test_there_is_no_auxiliary_picture_without_a_generator() -> None:
 def test_embeddings_of_the_auxiliary_modality_are_those_of_training(level: Any) -> None:
     method = mun(aux_level=level).eval()
     pair = batch()
-    stacked = method._embedded(
-        method.trunk.shared(torch.cat(method._stems(pair.visible, pair.infrared)))
-    )
+    stacked = method._embedded(torch.cat(method._stems(pair.visible, pair.infrared)))
     found = method.embed_auxiliary(pair.visible, pair.infrared)
     torch.testing.assert_close(found, stacked[-len(found) :])
     torch.testing.assert_close(found.norm(dim=1), torch.ones(len(found)))
