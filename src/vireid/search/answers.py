@@ -26,7 +26,7 @@ from vireid.models.calibration import in_percent
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
-from vireid.records import ImageRecord, Modality, TextQuery
+from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery
 from vireid.search import indexing
 from vireid.search.chances import Calibrated, Chances
 from vireid.search.hits import Combination, Grouping, found, mean_of
@@ -437,8 +437,7 @@ class Searcher:
         vectors = np.concatenate(each)
         how: Any = {"centred": centred, "ranking": ranking}
         hits = self._hits(vectors, top, searched, combined, by, frames, **how)
-        if not hits and searched.min_similarity is None:
-            raise NoPictureError(self._why_nothing(searched))
+        self._refuse_nothing(hits, searched)
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
@@ -446,8 +445,71 @@ class Searcher:
         judged = Chances(hits)
         # Expansion, and means of frames, change what a similarity is worth.
         if not ranking.expanded and weighing in (None, "best"):
-            judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
+            how = {"centred": centred, "are_best": by is None and ranking == BY_SIMILARITY}
+            judged = self._judged(known, hits, vectors, searched, plain_ones[0], **how)
         return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
+
+    def search_each(
+        self,
+        vectors: Queries,
+        top: int = 10,
+        filters: Filters | None = None,
+        *,
+        modality: Modality | str | None = None,
+        query_modality: Modality | str,
+        centred: bool = False,
+    ) -> list[Answer]:
+        """Find several people, each by one vector; the gallery is read once for all of them.
+
+        Args:
+            vectors: Vector of each person, from pictures of one spectrum.
+            top: Largest number of hits of each.
+            filters: See `search`, also for the parameters below.
+            modality: Spectrum to search in.
+            query_modality: Spectrum of the pictures that the vectors were made of.
+            centred: Subtract the means of cameras.
+
+        Raises:
+            NoPictureError: There is no picture to search.
+            VireidError: Something is missing or does not fit; the message says what to do.
+        """
+        known = VectorQuery(Modality(query_modality))
+        searched = _searched(known, filters or Filters(), modality)
+        asked = self._centred(known, vectors) if centred else vectors
+        found = self.gallery.search(asked, top, searched, centred=centred)
+        return [
+            self._answer_of(known, tuple(hits), each[None], searched, plain[None], centred=centred)
+            for hits, each, plain in zip(found, asked, vectors, strict=True)
+        ]
+
+    def _answer_of(
+        self,
+        known: VectorQuery,
+        hits: tuple[Hit, ...],
+        vector: Queries,
+        searched: Filters,
+        uncentred: Queries,
+        *,
+        centred: bool,
+    ) -> Answer:
+        """Return the answer to one of several vectors."""
+        self._refuse_nothing(hits, searched)
+        about = ((known,), hits, vector, searched, uncentred)
+        judged = self._judged(*about, centred=centred, are_best=True)
+        return Answer(
+            (known,),
+            judged.hits,
+            self.gallery.address,
+            self.embedder.card,
+            searched,
+            centred=centred,
+            nobody=judged.nobody,
+            cautions=judged.cautions,
+        )
+
+    def _refuse_nothing(self, hits: Sequence[Hit], searched: Filters) -> None:
+        if not hits and searched.min_similarity is None:
+            raise NoPictureError(self._why_nothing(searched))
 
     def _hits(
         self,
@@ -491,6 +553,7 @@ class Searcher:
         uncentred: Vectors,
         *,
         centred: bool,
+        are_best: bool,
     ) -> Chances:
         """Return hits with their chances, which are known of single pictures only."""
         modality = None if isinstance(known[0], TextQuery) else known[0].modality
@@ -498,7 +561,7 @@ class Searcher:
         if self.calibrated is None or modality is None or len(known) > 1 or of_tracklets:
             return Chances(hits)
         about = (vectors, modality, filters, uncentred)
-        return self.calibrated.judge(hits, *about, centred=centred)
+        return self.calibrated.judge(hits, *about, centred=centred, are_best=are_best)
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
         """Return the vector of a query less the mean of its camera, or of its spectrum.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vireid.gallery import Filters, Gallery, Hit
-from vireid.models.calibration import BEST, Calibration
+from vireid.models.calibration import BEST, Calibration, Direction
 from vireid.models.embedder import Embedder
 from vireid.records import Modality
 from vireid.types.arrays import Queries, Vectors
@@ -55,6 +55,7 @@ class Calibrated:
         plain: Queries,
         *,
         centred: bool = False,
+        are_best: bool = False,
     ) -> Chances:
         """Return the chances of the hits of one picture.
 
@@ -65,21 +66,22 @@ class Calibrated:
             filters: Filters of the search.
             plain: Vector of the picture before it was centred.
             centred: Whether the search was centred.
+            are_best: Whether the hits are the most similar pictures, none left out.
         """
         searched = {m: self.gallery.count(m) for m in self._spectra(filters)}
         known = {m: self.calibration.of(modality, m, centred=centred) for m in searched}
-        judged = [
-            replace(hit, probability=of.curve.probability(hit.similarity, of.prior(size)))
-            if (of := known.get(hit.record.modality)) and (size := searched[hit.record.modality])
-            else hit
-            for hit in hits
-        ]
+        judged = tuple(hits)
+        for spectrum, of in known.items():
+            if of and searched[spectrum]:
+                judged = _with_chances(judged, spectrum, of, searched[spectrum])
         cautions = tuple(self._cautions(modality, filters, plain)) if any(known.values()) else ()
         nobody = None
         if len(searched) == 1 and (only := next(iter(known.values()))) and only.nobody:
-            best = self._best(vector, filters, centred=centred)
+            enough = are_best and len(hits) >= BEST and filters.min_similarity is None
+            best = [hit.similarity for hit in hits[:BEST]]
+            best = best if enough else self._best(vector, filters, centred=centred)
             nobody = only.nobody.probability(best, sum(searched.values()))
-        return Chances(tuple(judged), nobody, cautions)
+        return Chances(judged, nobody, cautions)
 
     def _best(self, vector: Queries, filters: Filters, *, centred: bool) -> list[float]:
         every = replace(filters, min_similarity=None)
@@ -111,3 +113,17 @@ class Calibrated:
         vectors: Vectors = page.read_vectors()
         some = np.linspace(0, len(vectors) - 1, min(LOOKED_AT, len(vectors))).astype(int)
         return likeness.dim == vectors.shape[1] and likeness.are_unlike(vectors[some])
+
+
+def _with_chances(
+    hits: tuple[Hit, ...], modality: Modality, of: Direction, searched: int
+) -> tuple[Hit, ...]:
+    """Return hits, those of one spectrum with their chances."""
+    similarities = [hit.similarity for hit in hits]
+    chances = of.curve.probabilities(similarities, of.prior(searched))
+    return tuple(
+        Hit(hit.rank, hit.similarity, hit.record, hit.frames, chance)
+        if hit.record.modality is modality
+        else hit
+        for hit, chance in zip(hits, chances, strict=True)
+    )

@@ -12,6 +12,7 @@ from fastapi import Request
 
 from vireid.errors import VireidError
 from vireid.service import logs, messages
+from vireid.service.answering import Answers
 from vireid.service.audit import Audit
 from vireid.service.database import Database
 from vireid.service.galleries import AllServed, Served
@@ -59,6 +60,7 @@ class Service:
         self.thumbnails = Thumbnails(settings.thumbnails_mb)
         kept = settings.folder / "galleries"
         self.galleries = AllServed(settings.galleries, kept, self.metrics.batches.observe)
+        self.answers = Answers()
         self._pool = ThreadPoolExecutor(processors() + 2, "vireid-work")
 
     async def work(self, do: Callable[..., T], *given: Any) -> T:
@@ -137,6 +139,7 @@ class Service:
     def close_files(self) -> None:
         """Close all files."""
         self._pool.shutdown()
+        self.answers.close()
         self.galleries.close()
         self.audit.close()
         self.database.close()

@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -50,6 +51,9 @@ MODALITIES = tuple(Modality)
 ROWS_TO_COPY = 8 * BLOCK
 MOST_FILTERS = 64
 """Number of filters whose rows are kept; those of 100,000 pictures take up to 0.8 MB each."""
+MOST_RECORDS = 2**14
+"""Number of records of hits that are kept, in some 10 MB: the pictures of a camera, or of a crowd,
+are hits of many queries."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class _Snapshot:
     """Rows by filter, filled as filters are asked for, the latest last."""
     centres: dict[Modality, Centres] = field(default_factory=dict)
     """Centres by spectrum, filled as they are asked for."""
+    records: dict[int, ImageRecord] = field(default_factory=dict)
+    """Records of hits by numbers that tell the row and the spectrum, filled as they are found."""
 
 
 class LocalStore:
@@ -86,6 +92,7 @@ class LocalStore:
         self._opened_with = self.model
         self._snapshot: _Snapshot | None = None
         self._names: dict[Named, tuple[int, list[str]]] = {}
+        self._counts: tuple[int, dict[Modality | None, int]] = (-1, {})
         self._lock = threading.RLock()
 
     @classmethod
@@ -139,7 +146,13 @@ class LocalStore:
     def count(self, modality: Modality | None = None) -> int:
         """Return how many pictures it holds, in all or of one spectrum."""
         with self._lock, self._catalogue.reading():
-            return self._catalogue.count(modality)
+            version = self._catalogue.version()
+            if self._counts[0] != version:
+                self._counts = version, {}
+            counts = self._counts[1]
+            if modality not in counts:
+                counts[modality] = self._catalogue.count(modality)
+            return counts[modality]
 
     def names(self, what: Named) -> list[str]:
         """Return the names of all cameras, or of all people who have one, sorted."""
@@ -444,7 +457,7 @@ class LocalStore:
                 self._best(snapshot, queries, top, m, others, centred=centred) for m in searched
             ]
             scores, numbers = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
-            return self._with_records(*ordered(scores, numbers, top))
+            return self._with_records(snapshot, *ordered(scores, numbers, top))
 
     def _best(
         self,
@@ -473,19 +486,32 @@ class LocalStore:
         return snapshot.rows[asked]
 
     def _with_records(
-        self, scores: Float[np.ndarray, "q k"], numbers: Int[np.ndarray, "q k"]
+        self,
+        snapshot: _Snapshot,
+        scores: Float[np.ndarray, "q k"],
+        numbers: Int[np.ndarray, "q k"],
     ) -> list[list[Scored]]:
-        records: dict[int, ImageRecord] = {}
-        for index, modality in enumerate(MODALITIES):
-            of_it = numbers[numbers % len(MODALITIES) == index] // len(MODALITIES)
-            found = self._catalogue.records(modality, np.unique(of_it).tolist())
-            if len(found) < len(np.unique(of_it)):
-                raise damaged(self._folder, f"{FILE} does not say what some vectors show")
-            records |= {row * len(MODALITIES) + index: record for row, record in found.items()}
+        wanted = set(numbers.ravel().tolist())
+        if len(snapshot.records) > MOST_RECORDS:
+            snapshot.records.clear()
+        missing = wanted - snapshot.records.keys()
+        snapshot.records.update(self._records(missing))
+        records = snapshot.records
         return [
             [(score, records[number]) for score, number in zip(*pair, strict=True)]
             for pair in zip(scores.tolist(), numbers.tolist(), strict=True)
         ]
+
+    def _records(self, numbers: AbstractSet[int]) -> dict[int, ImageRecord]:
+        """Return records by the numbers that tell their rows and spectra."""
+        records: dict[int, ImageRecord] = {}
+        for index, modality in enumerate(MODALITIES):
+            rows = [n // len(MODALITIES) for n in numbers if n % len(MODALITIES) == index]
+            found = self._catalogue.records(modality, rows)
+            if len(found) < len(rows):
+                raise damaged(self._folder, f"{FILE} does not say what some vectors show")
+            records |= {row * len(MODALITIES) + index: record for row, record in found.items()}
+        return records
 
     @contextmanager
     def _reading_vectors(self) -> Iterator[_Snapshot]:

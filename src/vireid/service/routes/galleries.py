@@ -8,10 +8,11 @@ from vireid.gallery.store import Place
 from vireid.records import Modality
 from vireid.service import messages
 from vireid.service.access import Caller, caller_of, needs
+from vireid.service.answering import MOST_TOP, Among, Question, words_of
 from vireid.service.galleries import Served
 from vireid.service.problems import Problem
 from vireid.service.routes import problems
-from vireid.service.searching import MOST_TOP, Among, Question, answered, words_of
+from vireid.service.searching import answered
 from vireid.service.service import Service, gallery_of, service_of
 from vireid.service.thumbnails import Look
 from vireid.service.timeline import timeline_of
@@ -103,19 +104,19 @@ async def search(
     uploads = await received(images, service.settings)
     with service.door.entered():
         answer = await answered(service, served, question, uploads)
-    service.searches.keep(answer.search, served.name, uploads, caller_of(request).name)
+    service.searches.keep(answer.id, served.name, uploads, caller_of(request).name)
     await service.audited(
         request,
         "search",
         gallery=served.name,
-        search=answer.search,
+        search=answer.id,
         images=[upload.hash for upload in uploads],
         pictures=list(pictures),
         text=text,
         filters=list(filter),
-        hits=len(answer.hits),
+        hits=answer.hits,
     )
-    return Response(answer.model_dump_json(), media_type="application/json")
+    return Response(answer.content, media_type="application/json")
 
 
 @router.get("/{gallery}/pictures", responses=problems(404))
@@ -214,7 +215,7 @@ def document(service: Service, served: Served, caller: Caller) -> messages.Galle
         days=held.days,
         tags=list(held.tags),
         sources=sorted(root.name for root in held.roots if root != served.uploads),
-        model=served.model(),
+        model=served.model(served.searcher),
         keep_days=held.keep_days,
         can_write=caller.may("write"),
         probability=served.has_probabilities,
