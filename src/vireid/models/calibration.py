@@ -198,6 +198,10 @@ class Likeness:
         rows = unpacked(self.basis, "float16", (self.axes + 1, self.dim)).astype(np.float64)
         return rows[0], rows[1:]
 
+    @cached_property
+    def _ladder(self) -> Float[np.ndarray, " s"]:
+        return np.array(self.distances, np.float64)
+
     def distance(self, vectors: Queries) -> Float[np.ndarray, " q"]:
         """Return how far pictures are from those of the calibration."""
         mean, basis = self._unpacked
@@ -211,7 +215,7 @@ class Likeness:
 
     def p_values(self, vectors: Queries) -> Float[np.ndarray, " q"]:
         """Return for each picture the share of the calibration's that are at least as far off."""
-        ranks = np.searchsorted(self.distances, self.distance(vectors))
+        ranks = np.searchsorted(self._ladder, self.distance(vectors))
         return np.asarray(1 - ranks / (len(self.distances) + 1))
 
     def are_unlike(self, vectors: Queries) -> bool:

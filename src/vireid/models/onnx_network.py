@@ -15,6 +15,9 @@ from vireid.records import Modality
 from vireid.types.arrays import Pictures, Vectors
 
 WEIGHTS = "weights.bin"
+AT_ONCE = 4
+"""Pictures that go through the network together: what layers hand on of more of them does not stay
+in the processor's cache. `stripes` takes nearly twice the time a picture with 32 as with 4."""
 EXPORTED = Text(
     refusal="{name} was exported, and an export holds nothing that reads text; say by --model "
     "which run it was exported from"
@@ -65,9 +68,13 @@ class OnnxNetwork:
         """
         if modality not in self._sessions:
             self._sessions[modality] = self._start(modality)
+        session = self._sessions[modality]
         with self._explained(modality):
-            (embeddings,) = self._sessions[modality].run(["embeddings"], {"pictures": pictures})
-        return np.asarray(embeddings)
+            parts = [
+                session.run(["embeddings"], {"pictures": pictures[start : start + AT_ONCE]})[0]
+                for start in range(0, max(1, len(pictures)), AT_ONCE)
+            ]
+        return np.concatenate(parts)
 
     def _start(self, modality: Modality) -> Any:
         # ONNX Runtime gets the very bytes that were checked. By itself it would also refuse weights

@@ -28,13 +28,13 @@ from vireid.models.embedder import Embedder
 from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery
 from vireid.search import indexing
-from vireid.search.chances import Calibrated, Chances
+from vireid.search.chances import Calibrated, Chances, Judged
 from vireid.search.hits import Combination, Grouping, found, mean_of
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
 from vireid.search.ranking import BY_SIMILARITY, Ranking
 from vireid.search.tracklets import Tracklets, Weighing
-from vireid.types.arrays import Queries, Vectors
+from vireid.types.arrays import Queries
 from vireid.video.doubts import doubts_about
 
 DEFAULT_MODEL = "stripes"
@@ -446,7 +446,8 @@ class Searcher:
         # Expansion, and means of frames, change what a similarity is worth.
         if not ranking.expanded and weighing in (None, "best"):
             how = {"centred": centred, "are_best": by is None and ranking == BY_SIMILARITY}
-            judged = self._judged(known, hits, vectors, searched, plain_ones[0], **how)
+            search = Judged(hits, vectors[:1], plain_ones[0])
+            (judged,) = self._judged(known, [search], searched, **how)
         return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
 
     def search_each(
@@ -477,35 +478,24 @@ class Searcher:
         searched = _searched(known, filters or Filters(), modality)
         asked = self._centred(known, vectors) if centred else vectors
         found = self.gallery.search(asked, top, searched, centred=centred)
-        return [
-            self._answer_of(known, tuple(hits), each[None], searched, plain[None], centred=centred)
+        self._refuse_nothing(found[0], searched)
+        searches = [
+            Judged(tuple(hits), each[None], plain[None])
             for hits, each, plain in zip(found, asked, vectors, strict=True)
         ]
-
-    def _answer_of(
-        self,
-        known: VectorQuery,
-        hits: tuple[Hit, ...],
-        vector: Queries,
-        searched: Filters,
-        uncentred: Queries,
-        *,
-        centred: bool,
-    ) -> Answer:
-        """Return the answer to one of several vectors."""
-        self._refuse_nothing(hits, searched)
-        about = ((known,), hits, vector, searched, uncentred)
-        judged = self._judged(*about, centred=centred, are_best=True)
-        return Answer(
-            (known,),
-            judged.hits,
-            self.gallery.address,
-            self.embedder.card,
-            searched,
-            centred=centred,
-            nobody=judged.nobody,
-            cautions=judged.cautions,
-        )
+        judged = self._judged([known], searches, searched, centred=centred, are_best=True)
+        about = (self.gallery.address, self.embedder.card, searched)
+        return [
+            Answer(
+                (known,),
+                chances.hits,
+                *about,
+                centred=centred,
+                nobody=chances.nobody,
+                cautions=chances.cautions,
+            )
+            for chances in judged
+        ]
 
     def _refuse_nothing(self, hits: Sequence[Hit], searched: Filters) -> None:
         if not hits and searched.min_similarity is None:
@@ -547,21 +537,19 @@ class Searcher:
     def _judged(
         self,
         known: Sequence[Query],
-        hits: tuple[Hit, ...],
-        vectors: Queries,
+        searches: Sequence[Judged],
         filters: Filters,
-        uncentred: Vectors,
         *,
         centred: bool,
         are_best: bool,
-    ) -> Chances:
+    ) -> list[Chances]:
         """Return hits with their chances, which are known of single pictures only."""
         modality = None if isinstance(known[0], TextQuery) else known[0].modality
-        of_tracklets = any(hit.frames for hit in hits)
+        of_tracklets = any(hit.frames for search in searches for hit in search.hits)
         if self.calibrated is None or modality is None or len(known) > 1 or of_tracklets:
-            return Chances(hits)
-        about = (vectors, modality, filters, uncentred)
-        return self.calibrated.judge(hits, *about, centred=centred, are_best=are_best)
+            return [Chances(search.hits) for search in searches]
+        how = {"centred": centred, "are_best": are_best}
+        return self.calibrated.judge(searches, modality, filters, **how)
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
         """Return the vector of a query less the mean of its camera, or of its spectrum.

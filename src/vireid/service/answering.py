@@ -22,8 +22,6 @@ from vireid.service.batching import Together
 from vireid.service.galleries import Contents, Served
 from vireid.types.arrays import Vector
 
-Among = Literal["other", "both", "visible", "infrared"]
-MOST_TOP = 1_000
 TOGETHER = 64
 """Largest number of searches that read a gallery together."""
 
@@ -35,7 +33,7 @@ class Question:
     pictures: tuple[str, ...] = ()
     text: str | None = None
     modality: Literal["auto", "visible", "infrared"] = "auto"
-    among: Among = "other"
+    among: messages.Among = "other"
     words: tuple[str, ...] = ()
     top: int = 20
     group: Literal["none", "person", "tracklet"] = "none"

@@ -2,12 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
+from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from vireid.service.keys import Scope
 
 Spectrum = Literal["visible", "infrared"]
+Among = Literal["other", "both", "visible", "infrared"]
 Label = Annotated[str, Field(max_length=200)]
+MOST_TOP = 1_000
+"""Largest number of hits."""
 
 
 class Message(BaseModel):
@@ -88,6 +92,41 @@ class HitDocument(Picture):
     probability: float | None = Field(
         description="Probability that it shows the person; null where nobody has calibrated it."
     )
+
+
+class SearchRequest(Message):
+    """Who is looked for, and where."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    images: list[UploadFile] = Field(
+        default=[], description="Pictures of one person that count together."
+    )
+    pictures: list[str] = Field(
+        default=[], max_length=100, description="Ids of pictures of the gallery."
+    )
+    text: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="A sentence in English, if the model reads text.",
+    )
+    modality: Literal["auto", "visible", "infrared"] = Field(
+        default="auto",
+        description="Spectrum of the pictures sent; `auto` guesses by their colours.",
+    )
+    among: Among = Field(
+        default="other", description="Spectrum to search in; `other` than the first picture's."
+    )
+    filter: list[str] = Field(default=[], max_length=50, description="Words such as `camera:gate`.")
+    top: int = Field(default=20, ge=1, le=MOST_TOP)
+    group: Literal["none", "person", "tracklet"] = Field(
+        default="none", description="Show only the best of each."
+    )
+    several: Literal["mean", "best"] = Field(
+        default="mean", description="What counts of several pictures."
+    )
+    min_similarity: float | None = Field(default=None, ge=-1, le=1)
+    centre: bool = Field(default=False, description="Subtract what all pictures of a camera share.")
 
 
 class QueryDocument(Message):

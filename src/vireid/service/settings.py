@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -97,7 +98,7 @@ class Settings:
         Literal["text", "json"], _said("Form of the lines of the log, on standard error.")
     ] = "text"
 
-    @property
+    @cached_property
     def needs_keys(self) -> bool:
         """Whether nobody gets in without a key."""
         return self.keys == "required" or not is_loopback(self.host)

@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import UploadFile
 
 from vireid.models.embedder import Embedder
-from vireid.pictures import picture_in, resize
+from vireid.pictures import picture_in, resize, resized_in
 from vireid.records import ImageRecord, Modality
 from vireid.service.galleries import Served
 from vireid.service.problems import Problem
@@ -89,10 +89,11 @@ def decoded(upload: Upload, embedder: Embedder, modality: Modality | None = None
         PictureError: It is no picture that can be used.
     """
     size = embedder.height, embedder.width
+    if modality is not None:
+        pixels = resized_in(upload.content, upload.where, *size)
+        return Decoded(pixels, modality, guessed=False)
     picture = picture_in(upload.content, upload.where, size)
     pixels = resize(picture, *size)
-    if modality is not None:
-        return Decoded(pixels, modality, guessed=False)
     is_grey = colourfulness(np.asarray(picture)) < (GREY + COLOURED) / 2
     return Decoded(pixels, Modality.INFRARED if is_grey else Modality.VISIBLE, guessed=True)
 
