@@ -1,9 +1,11 @@
 """Uploads: pictures that came with a request, read in bounds; addresses are never fetched."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,9 @@ SUFFIXES = {
     b"MM\0*": ".tif",
 }
 
+LARGE = 2**17
+"""Bytes of a file from which its hash is found in a thread."""
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -36,9 +41,9 @@ class Upload:
     """Place in the request, such as `images[0]`; names that clients give are not used."""
     content: bytes
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """Hash of the bytes, as galleries have it."""
+        """Hash of the bytes, as galleries have it; found once."""
         return hashlib.blake2b(self.content, digest_size=16).hexdigest()
 
 
@@ -63,7 +68,10 @@ async def received(files: Sequence[UploadFile], settings: Settings) -> list[Uplo
         if len(content) > settings.most_bytes:
             most = settings.most_bytes / 2**20
             raise Problem(413, f"images[{number}] has more than {most:.0f} MiB; send a smaller one")
-        uploads.append(Upload(f"images[{number}]", content))
+        upload = Upload(f"images[{number}]", content)
+        if len(content) > LARGE:  # nobody else shall wait while it is read
+            await asyncio.to_thread(getattr, upload, "hash")
+        uploads.append(upload)
     return uploads
 
 
