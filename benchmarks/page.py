@@ -28,11 +28,11 @@ Size, first hits after a drop, and a scroll of 1,000 hits in Debian's Chromium.
 
     python -m benchmarks.page --write
 
-A site of 1,044 rendered pictures is indexed with `small` and served; the browser runs at the same machine, without a
-GPU. A drop is a near-infrared picture that the service has not seen; time runs until the first hit's picture is painted.
-The scroll goes 120 pixels each frame, 7,200 a second: first through hits whose pictures load meanwhile, then again.
-Processor time is that of the page's main thread, which does not grow with what else the machine does as much as the
-times do.
+A site of 1,044 rendered pictures is indexed with `small` and served; the browser runs at the same
+machine, without a GPU. A drop is a near-infrared picture that the service has not seen; time runs
+until the first hit's picture is painted. The scroll goes 120 pixels each frame, 7,200 a second:
+first through hits whose pictures load meanwhile, then again. Processor time is that of the page's
+main thread, which does not grow with what else the machine does as much as the times do.
 """
 REPEATS = 15
 STEP = 120

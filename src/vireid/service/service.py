@@ -46,8 +46,15 @@ class Service:
         self.settings = settings
         self.state: Literal["starting", "ready", "stopping"] = "starting"
         self.metrics = Metrics()
-        self.database = Database(settings.folder)
-        self.database.hold()
+        kept = settings.folder / "galleries"
+        # First: a gallery that cannot be opened leaves no folder behind.
+        self.galleries = AllServed(settings.galleries, kept, self.metrics.batches.observe)
+        try:
+            self.database = Database(settings.folder)
+            self.database.hold()
+        except BaseException:
+            self.galleries.close()
+            raise
         self.keys = Keys(self.database)
         self.sessions = Sessions(settings.session_hours)
         self.audit = Audit(settings.folder, self.database)
@@ -58,8 +65,6 @@ class Service:
         self.jobs = Jobs(self.database, self.metrics, self._job_ended, self.places)
         self._tasks: list[asyncio.Task[None]] = []
         self.thumbnails = Thumbnails(settings.thumbnails_mb)
-        kept = settings.folder / "galleries"
-        self.galleries = AllServed(settings.galleries, kept, self.metrics.batches.observe)
         self.answers = Answers()
         self._pool = ThreadPoolExecutor(processors() + 2, "vireid-work")
 

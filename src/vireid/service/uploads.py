@@ -15,6 +15,7 @@ from vireid.models.embedder import Embedder
 from vireid.pictures import picture_in, resize, resized_in
 from vireid.records import ImageRecord, Modality
 from vireid.service.galleries import Served
+from vireid.service.keys import Key
 from vireid.service.problems import Problem
 from vireid.service.settings import Settings
 from vireid.types.arrays import Pixels
@@ -54,20 +55,30 @@ def suffix_of(content: bytes) -> str:
     return next((suffix for begin, suffix in SUFFIXES.items() if content.startswith(begin)), ".img")
 
 
-async def received(files: Sequence[UploadFile], settings: Settings) -> list[Upload]:
+async def received(
+    files: Sequence[UploadFile], settings: Settings, key: Key | None
+) -> list[Upload]:
     """Read the files of a request.
+
+    Args:
+        files: The files.
+        settings: Settings, which limit them.
+        key: Key of who sends them, which may limit them further.
 
     Raises:
         Problem: There are too many, or one is too large.
     """
     if len(files) > settings.most_pictures:
         raise Problem(413, f"{len(files)} pictures; send at most {settings.most_pictures} at once")
+    most = settings.most_bytes
+    if key and key.limits.most_bytes:
+        most = min(most, key.limits.most_bytes)
     uploads = []
     for number, file in enumerate(files):
-        content = await file.read(settings.most_bytes + 1)
-        if len(content) > settings.most_bytes:
-            most = settings.most_bytes / 2**20
-            raise Problem(413, f"images[{number}] has more than {most:.0f} MiB; send a smaller one")
+        content = await file.read(most + 1)
+        if len(content) > most:
+            shown = f"{most / 1e6:.3g} MB"
+            raise Problem(413, f"images[{number}] has more than {shown}; send a smaller one")
         upload = Upload(f"images[{number}]", content)
         if len(content) > LARGE:  # nobody else shall wait while it is read
             await asyncio.to_thread(getattr, upload, "hash")

@@ -41,7 +41,7 @@ async def add(
     service, served = service_of(request), gallery_of(request, gallery)
     spectrum = None if modality == "auto" else Modality(modality)
     said = adding.Said(spectrum, camera or None, time, person, frozenset(filter(None, tags)))
-    uploads = await received(images, service.settings)
+    uploads = await received(images, service.settings, caller_of(request).key)
     with service.door.entered():
         done = await adding.added(service, served, said, uploads)
     await service.audited(

@@ -58,7 +58,7 @@ async def search(request: Request, gallery: Name) -> Response:
     """Find a person by pictures, by pictures of the gallery, or by a sentence."""
     service, served = service_of(request), gallery_of(request, gallery)
     async with form_of(request, messages.SearchRequest, service.settings) as form:
-        uploads = await received(form.images, service.settings)
+        uploads = await received(form.images, service.settings, caller_of(request).key)
     question = Question(
         pictures=tuple(form.pictures),
         text=form.text,

@@ -42,7 +42,7 @@ async def upload(
 ) -> messages.Uploaded:
     """Send pictures that a job then indexes."""
     service, served = service_of(request), gallery_of(request, gallery)
-    uploads = await received(images, service.settings)
+    uploads = await received(images, service.settings, caller_of(request).key)
     with service.door.entered():
         return await service.work(_kept, served, uploads)
 
