@@ -348,6 +348,25 @@ class Gallery:
         """
         self._store.adopt(other)
 
+    def become(self, other: Path) -> None:
+        """Become a copy of another gallery, all at once, while others search in this one.
+
+        Args:
+            other: Folder of a gallery that nobody writes to, such as one that was restored.
+
+        Raises:
+            GalleryError: It was filled by another model, another process is writing, or the disk is
+                full. Nothing has changed then.
+        """
+        with Gallery.open(other) as source:
+            mine, theirs = self.model, source.model
+        if (mine.fingerprint, mine.precision) != (theirs.fingerprint, theirs.precision):
+            raise GalleryError(
+                f"{other.name} was filled by model {theirs.name} ({theirs.fingerprint}), "
+                f"{self.address} by {mine.name} ({mine.fingerprint}); make another gallery of it"
+            )
+        self._store.become(other)
+
     def migrate(self) -> None:
         """Bring the gallery into today's format, as its next change would.
 

@@ -221,6 +221,13 @@ class Store(Protocol):
             GalleryError: It does not hold exactly the same pictures.
         """
 
+    def become(self, other: Path) -> None:
+        """Become a copy of another gallery of the same model, at once.
+
+        Args:
+            other: Folder of a gallery that nobody writes to.
+        """
+
     def backup(self, archive: Path) -> int:
         """Copy everything, as of one moment, into a file; return the number of pictures in it."""
 

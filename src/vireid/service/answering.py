@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -49,6 +50,8 @@ class Query:
     vector: Vector
     modality: Modality
     guessed: bool
+    path: Path
+    """Place of its file; of one that was sent, where it is kept once a hit is judged."""
     entry: Entry | None = None
 
 
@@ -198,11 +201,13 @@ def _document(
         }
         for query in search.queries
     ] or [{"modality": None, "guessed": False, "picture": None, "text": question.text}]
+    asked_with = search.queries[0].path if search.queries else None
     hits = [
         {
             "rank": hit.rank,
             "similarity": round(hit.similarity, 6),
             "probability": rounded(hit.probability),
+            "same": contents.judged.get((asked_with, hit.record.key)) if asked_with else None,
             **served.about(hit.record, contents),
         }
         for hit in (answer.hits if answer else ())

@@ -14,7 +14,16 @@ from vireid.errors import VireidError
 from vireid.service import problems
 from vireid.service.guard import Guard
 from vireid.service.messages import ProblemDocument
-from vireid.service.routes import changes, forms, galleries, jobs, operations, page, sessions
+from vireid.service.routes import (
+    backups,
+    changes,
+    forms,
+    galleries,
+    jobs,
+    operations,
+    page,
+    sessions,
+)
 from vireid.service.service import Service, hosts_of
 
 TEXT = """Search for a person among the pictures of visible and infrared cameras.
@@ -47,7 +56,7 @@ def create(service: Service) -> FastAPI:
         telemetry={"tracing": False},
     )
     app.state.service = service
-    for module in (operations, sessions, galleries, changes, jobs, page):
+    for module in (operations, sessions, galleries, changes, backups, jobs, page):
         app.include_router(module.router)
     app.mount("/page", page.files)
     app.add_exception_handler(problems.Problem, problems.of_problem)

@@ -38,6 +38,9 @@ class Contents:
     days: dict[str, int]
     tags: tuple[str, ...]
     keep_days: float | None
+    judged: dict[tuple[Path, Key], bool]
+    """Whether a picture that was searched with, and a hit, show the same person, where somebody has
+    said so."""
     documents: dict[Key, tuple[ImageRecord, dict[str, Any]]] = field(default_factory=dict)
     """Records of pictures and their documents, filled as they are asked for."""
 
@@ -112,6 +115,7 @@ class Served:
                 gallery.tally("day"),
                 tuple(gallery.tally("tag")),
                 None if gallery.keep is None else gallery.keep.total_seconds() / 86_400,
+                {(each.query, each.hit): each.same for each in gallery.judgements()},
             )
             with self._lock:
                 self._contents = kept

@@ -92,6 +92,10 @@ class HitDocument(Picture):
     probability: float | None = Field(
         description="Probability that it shows the person; null where nobody has calibrated it."
     )
+    same: bool | None = Field(
+        description="What was said of it for the first picture that was searched with: the same "
+        "person, or another; null where nobody has judged it."
+    )
 
 
 class SearchRequest(Message):
@@ -238,6 +242,12 @@ class Restored(Message):
     """Pictures that are back."""
 
     restored: int
+
+
+class RestoredBackup(Message):
+    """A gallery that has become what a backup held."""
+
+    pictures: int = Field(description="Number of its pictures.", examples=[2460])
 
 
 class JudgementRequest(Message):

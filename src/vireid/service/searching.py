@@ -9,7 +9,7 @@ from vireid.service.answering import Answered, Query, Question, Search, answer
 from vireid.service.galleries import Served
 from vireid.service.problems import Problem
 from vireid.service.service import Service
-from vireid.service.uploads import Upload, decoded
+from vireid.service.uploads import Upload, decoded, kept_at
 
 
 async def answered(
@@ -43,12 +43,17 @@ async def _by_upload(
     reading = (service.work(decoded, each, batcher.embedder, said) for each in uploads)
     pictures = await asyncio.gather(*reading)
     vectors = await asyncio.gather(*(batcher.put((p.pixels, p.modality)) for p in pictures))
-    pairs = zip(vectors, pictures, strict=True)
-    return [Query(vector, picture.modality, picture.guessed) for vector, picture in pairs]
+    return [
+        Query(vector, picture.modality, picture.guessed, kept_at(upload, served))
+        for vector, picture, upload in zip(vectors, pictures, uploads, strict=True)
+    ]
 
 
 def _by_picture(served: Served, question: Question) -> list[Query]:
     entries = served.entries(question.pictures)
     vectors = served.searcher.gallery.vectors_of([entry.record for entry in entries])
     pairs = zip(vectors, entries, strict=True)
-    return [Query(vector, entry.record.modality, False, entry) for vector, entry in pairs]
+    return [
+        Query(vector, entry.record.modality, False, entry.record.path, entry)
+        for vector, entry in pairs
+    ]

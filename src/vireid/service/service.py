@@ -23,6 +23,7 @@ from vireid.service.latest_searches import Searches
 from vireid.service.limits import Door, Rates
 from vireid.service.metrics import Metrics
 from vireid.service.removals import Removals
+from vireid.service.restoring import remove_leftovers
 from vireid.service.sessions import Sessions
 from vireid.service.settings import Settings, is_loopback
 from vireid.service.thumbnails import Thumbnails
@@ -112,6 +113,7 @@ class Service:
         self.state = "ready"
 
     def _warm_up(self) -> None:
+        remove_leftovers(self.settings.folder)
         self.galleries.warm_up()
         for served in self.galleries:
             sweep(served, self.removals.files(served))

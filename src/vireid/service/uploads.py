@@ -55,6 +55,11 @@ def suffix_of(content: bytes) -> str:
     return next((suffix for begin, suffix in SUFFIXES.items() if content.startswith(begin)), ".img")
 
 
+def kept_at(upload: Upload, served: Served) -> Path:
+    """Return where a picture that was searched with is kept once somebody judges a hit of it."""
+    return served.uploads / "queries" / f"{upload.hash}{suffix_of(upload.content)}"
+
+
 async def received(
     files: Sequence[UploadFile], settings: Settings, key: Key | None
 ) -> list[Upload]:

@@ -259,6 +259,19 @@ def test_confirm_and_reject(opened: Opened, picture: Path) -> None:
     assert_accessible(page)
 
 
+def test_what_was_said_of_hits_is_there_after_a_reload(opened: Opened) -> None:
+    page = opened("?gallery=site&filter=person:Goran+camera:bridge")
+    cards(page).first.locator(".shot").focus()
+    page.keyboard.press("s")
+    expect(cards(page).first.locator(".rank")).to_have_text("1")
+    cards(page).first.locator(".shot").focus()
+    page.keyboard.press("n")
+    expect(cards(page).first).to_have_class(re.compile(r"\bother\b"))
+    page.reload()
+    expect(cards(page).first).to_have_class(re.compile(r"\bother\b"))
+    expect(cards(page).nth(1)).not_to_have_class(re.compile(r"\bother\b"))
+
+
 def test_remove_and_undo(opened: Opened) -> None:
     page = opened("?gallery=site&filter=person:Goran+camera:bridge")
     expect(cards(page).first).to_be_visible()

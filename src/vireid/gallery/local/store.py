@@ -318,18 +318,32 @@ class LocalStore:
 
     def adopt(self, other: Path) -> None:
         """Take over the vectors and the model of another gallery of the same pictures, at once."""
+        with self._taking_over(other) as source:
+            self._adopt(source)
+        with self._lock:
+            self._catalogue.read_model()
+            self._opened_with = self.model
+        self._remove_old_files()
+
+    def become(self, other: Path) -> None:
+        """Become a copy of another gallery of the same model, at once; this one's address stays."""
+        with self._taking_over(other) as source:
+            self._copy_vectors_of(source)
+            placed = ((m, row, e) for m in Modality for row, e in source._catalogue.all_of(m))
+            self._catalogue.replace_all(placed, self.model, source._catalogue.storage)
+            self._catalogue.replace_notes(source._catalogue.all_notes())
+        self._remove_old_files()
+
+    @contextmanager
+    def _taking_over(self, other: Path) -> "Iterator[LocalStore]":
+        """Change this gallery by another one that nobody writes to, whole or not at all."""
         source = LocalStore(other, patience=1)
         try:
             source.compact()
             with self._writing():
-                self._adopt(source)
+                yield source
         finally:
             source.close()
-        with self._lock:
-            self._snapshot = None
-            self._catalogue.read_model()
-            self._opened_with = self.model
-        self._remove_old_files()
 
     def _adopt(self, source: "LocalStore") -> None:
         mine = {e.record.key: e for m in Modality for _, e in self._catalogue.all_of(m)}
@@ -341,13 +355,16 @@ class LocalStore:
                 f"{self._folder} and {source._folder} hold different pictures: {only} are in one "
                 "alone; do it again"
             )
+        self._copy_vectors_of(source)
+        now = ((m, row, mine[entry.record.key]) for m, row, entry in placed)
+        self._catalogue.replace_all(now, source.model, source._catalogue.storage)
+
+    def _copy_vectors_of(self, source: "LocalStore") -> None:
         for modality, held in self._catalogue.committed().items():
             other = source._catalogue.committed()[modality]
             new = replace(other, file=_next_file(held.file, source._catalogue.storage))
             self._copy_vectors(source._folder / other.file, new.file)
             self._catalogue.commit(modality, new)
-        now = ((m, row, mine[entry.record.key]) for m, row, entry in placed)
-        self._catalogue.replace_all(now, source.model, source._catalogue.storage)
 
     def _copy_vectors(self, path: Path, name: str) -> None:
         shutil.copyfile(path, self._folder / name)

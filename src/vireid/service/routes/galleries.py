@@ -10,6 +10,7 @@ from vireid.service import messages
 from vireid.service.access import Caller, caller_of, needs
 from vireid.service.answering import Question, words_of
 from vireid.service.galleries import Served
+from vireid.service.latest_searches import Latest
 from vireid.service.problems import Problem
 from vireid.service.routes import problems
 from vireid.service.routes.forms import described, form_of
@@ -73,7 +74,9 @@ async def search(request: Request, gallery: Name) -> Response:
     )
     with service.door.entered():
         answer = await answered(service, served, question, uploads)
-    service.searches.keep(answer.id, served.name, uploads, caller_of(request).name)
+    sent, named = (next(iter(each), None) for each in (uploads, form.pictures))
+    who = caller_of(request).name
+    service.searches.keep(answer.id, Latest(served.name, who, sent, named))
     await service.audited(
         request,
         "search",
