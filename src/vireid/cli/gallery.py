@@ -17,6 +17,7 @@ from vireid.cli.options import (
     EXISTING_FILE,
     TO_WRITE,
     TRUST_CODE,
+    OnGallery,
     age_of,
     examples,
 )
@@ -40,14 +41,20 @@ FILTERs are words such as
 """
 
 
+class _OfGallery(click.Group):
+    command_class = OnGallery
+
+
 @click.group(
+    cls=_OfGallery,
     epilog=examples(
         "vireid gallery info site.gallery",
         "vireid gallery list site.gallery camera:gate after:2026-11-01",
         "vireid gallery remove site.gallery person:anna",
         "vireid gallery label site.gallery gate/1.jpg --person anna",
         "vireid gallery backup site.gallery site.zip",
-    )
+        "vireid gallery list --gallery http://127.0.0.1:8750/site person:anna",
+    ),
 )
 def gallery() -> None:
     """Look after a gallery: see what it holds, remove, label, check, back up."""

@@ -15,6 +15,7 @@ from vireid.cli.options import (
     MODALITIES,
     TO_WRITE,
     TRUST_CODE,
+    OnGallery,
     age_of,
     examples,
 )
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 @click.argument("source", type=EXISTING)
 @click.option(
     "--out",
+    "--gallery",
+    "out",
     required=True,
     help="Gallery to create or to add to: a folder, or the address of one that a service holds.",
 )
@@ -195,12 +198,14 @@ def _cut_out(
 
 
 @click.command(
+    cls=OnGallery,
     epilog=examples(
         "vireid search site.gallery night.jpg --query-modality infrared --top 5",
         "vireid search site.gallery infrared/night.jpg camera:gate after:2026-11-24",
         "vireid search site.gallery infrared/a.jpg infrared/b.jpg --combine best --sheet hits.png",
         "vireid search site.gallery infrared/unknown --by person --sheet sheets   a folder",
         'vireid search site.gallery --text "a person with a backpack"    if its model reads text',
+        "vireid search --gallery http://127.0.0.1:8750/site night.jpg --query-modality infrared",
     ),
 )
 @click.argument("gallery", type=GALLERY)

@@ -76,6 +76,7 @@ class Stripes(Method):
         )
         with torch.no_grad():
             maps = self.trunk.eval()(torch.zeros(1, 3, 64, 64))
+        self.grid = config.rows, config.columns
         self.embedding_dim = config.rows * config.columns * sum(m.shape[1] for m in maps)
         self.weight = nn.Parameter(torch.ones(self.embedding_dim))
 

@@ -63,6 +63,7 @@ class Embedder:
         text: Text | None = None,
         checkpoint: str = "last epoch",
         calibration: Calibration | None = None,
+        grid: tuple[int, int] | None = None,
     ) -> None:
         self.card = card
         self.learnt_on = learnt_on
@@ -72,6 +73,9 @@ class Embedder:
         """How the weights were chosen: runs and exported models hold those of the last epoch."""
         self.calibration = calibration
         """What its similarities are worth; None where nobody has found out."""
+        self.grid = grid
+        """Rows and columns of parts of the picture, if number i of an embedding stands for part i
+        modulo rows x columns; None where no number stands for a part."""
         self._network = network
         self._text = text or Text()
         self.reads_text = self._text.embed is not None
@@ -113,6 +117,7 @@ class Embedder:
             opened.text,
             opened.checkpoint,
             opened.calibration,
+            opened.grid,
         )
 
     def check(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:

@@ -104,6 +104,7 @@ class Answered:
     id: str
     hits: int
     content: bytes
+    queries: Sequence[Query]
 
 
 class Answers(Together[Search, Answered]):
@@ -173,7 +174,8 @@ def _told(
     document = _document(search, answer and _without_own(answer, search), searcher, contents)
     document["took_ms"] = round((time.perf_counter() - search.begin) * 1000, 2)
     checked = messages.SearchAnswer.model_validate(document)
-    return Answered(checked.search, len(checked.hits), checked.model_dump_json().encode())
+    content = checked.model_dump_json().encode()
+    return Answered(checked.search, len(checked.hits), content, search.queries)
 
 
 def _without_own(answer: Answer, search: Search) -> Answer:

@@ -1,29 +1,37 @@
-"""Searches: the pictures of the latest ones, in case somebody says of a hit who it shows."""
+"""Searches: the latest ones, in case somebody says of a hit who it shows, or asks why."""
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from vireid.service.answering import Query
 from vireid.service.uploads import Upload
 
 MOST = 10_000
 """Largest number of searches that are remembered."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Latest:
-    """The first picture of a search: one that was sent, or else one of the gallery."""
+    """A search, as far as hits of it are judged and compared."""
 
     gallery: str
     who: str
     upload: Upload | None
+    """First picture that was sent."""
     picture: str | None
-    """Id of the picture of the gallery."""
+    """Id of the first picture of the gallery."""
+    queries: Sequence[Query] = ()
+    several: Literal["mean", "best"] = "mean"
+    centred: bool = False
 
     @property
     def size(self) -> int:
-        """Bytes of the picture that was sent."""
-        return len(self.upload.content) if self.upload else 0
+        """Bytes of what is kept."""
+        sent = len(self.upload.content) if self.upload else 0
+        return sent + sum(query.vector.nbytes for query in self.queries)
 
 
 class Searches:

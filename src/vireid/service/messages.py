@@ -172,6 +172,28 @@ class SearchAnswer(Message):
     took_ms: float
 
 
+class ComparisonRequest(Message):
+    """A hit of a search."""
+
+    search: str = Field(max_length=100, description="Id of the search.")
+    picture: str = Field(max_length=8192, description="Id of the hit.")
+
+
+class Comparison(Message):
+    """Where on two pictures a similarity comes from."""
+
+    similarity: float | None = Field(default=None, examples=[0.71])
+    shares: list[list[float]] | None = Field(
+        default=None,
+        description="What each part of the picture adds to the similarity, in rows from head to "
+        "foot; they add up to it, and some may be below zero. Null where that is not known.",
+        examples=[
+            [[0.05, 0.06], [0.09, 0.1], [0.07, 0.08], [0.04, 0.05], [0.05, 0.04], [0.04, 0.04]]
+        ],
+    )
+    reason: str | None = Field(default=None, description="Why there are no shares.")
+
+
 class Pictures(Message):
     """Some pictures of a gallery."""
 

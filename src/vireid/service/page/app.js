@@ -43,7 +43,7 @@ const can = {
 };
 
 const deeds = {
-  open: (item) => compare(grid, item, { gallery, deeds, can }),
+  open: (item) => compare(grid, item, { gallery, deeds, can, search: answer?.search }),
   similar: (item) =>
     change({
       ...nothing(),

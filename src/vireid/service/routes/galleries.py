@@ -9,9 +9,10 @@ from vireid.records import Modality
 from vireid.service import messages
 from vireid.service.access import Caller, caller_of, needs
 from vireid.service.answering import Question, words_of
+from vireid.service.comparing import compared
 from vireid.service.galleries import Served
 from vireid.service.latest_searches import Latest
-from vireid.service.problems import Problem
+from vireid.service.problems import Problem, not_found
 from vireid.service.routes import problems
 from vireid.service.routes.forms import described, form_of
 from vireid.service.searching import answered
@@ -76,7 +77,8 @@ async def search(request: Request, gallery: Name) -> Response:
         answer = await answered(service, served, question, uploads)
     sent, named = (next(iter(each), None) for each in (uploads, form.pictures))
     who = caller_of(request).name
-    service.searches.keep(answer.id, Latest(served.name, who, sent, named))
+    how = (answer.queries, form.several, form.centre)
+    service.searches.keep(answer.id, Latest(served.name, who, sent, named, *how))
     await service.audited(
         request,
         "search",
@@ -89,6 +91,18 @@ async def search(request: Request, gallery: Name) -> Response:
         hits=answer.hits,
     )
     return Response(answer.content, media_type="application/json")
+
+
+@router.post("/{gallery}/comparisons", responses=problems(404))
+async def compare(
+    request: Request, gallery: Name, wanted: messages.ComparisonRequest
+) -> messages.Comparison:
+    """Say how much of the similarity of a hit comes from each part of the picture."""
+    service, served = service_of(request), gallery_of(request, gallery)
+    search = service.searches.get(wanted.search, served.name, caller_of(request).name)
+    if search is None:
+        raise not_found("such search any more; search again")
+    return await service.work(compared, served, search, wanted.picture)
 
 
 @router.get("/{gallery}/pictures", responses=problems(404))
