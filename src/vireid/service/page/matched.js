@@ -3,7 +3,9 @@
 import { h } from "./dom.js";
 
 const PARTS = ["head", "shoulders", "waist", "hips", "knees", "feet"];
-const DIM = 0.72;
+const DIM = 0.75;
+/** Parts of the largest share that the least may lack before the dimming is at its strongest. */
+const LACK = 0.5;
 
 /** Dim the parts of a stage's picture that made it less alike; the brightest made it most. */
 export async function light(stage, shares) {
@@ -13,9 +15,11 @@ export async function light(stage, shares) {
   const { width, height } = sizeOf(picture);
   const cells = h("canvas", { width: shares[0].length, height: shares.length });
   const most = Math.max(...shares.flat(), 1e-9);
+  const least = Math.max(0, Math.min(...shares.flat()));
+  const range = Math.max(most - least, LACK * most);
   const pixels = new ImageData(cells.width, cells.height);
   shares.flat().forEach((share, at) => {
-    pixels.data[4 * at + 3] = Math.round(255 * DIM * (1 - Math.max(0, share) / most));
+    pixels.data[4 * at + 3] = Math.round((255 * DIM * (most - Math.max(0, share))) / range);
   });
   cells.getContext("2d").putImageData(pixels, 0, 0);
   const shade = h("canvas", { class: "shares", width, height, "aria-hidden": "true" });
@@ -41,7 +45,7 @@ export function inWords({ similarity, shares, reason }) {
     "p",
     { class: "matched", role: "status" },
     h("b", {}, "Brighter parts made the two more alike. "),
-    `Of the similarity ${similarity.toFixed(2)}, in bands from top to bottom: `,
+    `Of the similarity ${similarity.toFixed(2)}, band by band, the most first: `,
     rows.map(([name, row]) => `${name} ${of(row)}`).join(", "),
     sides || "",
     ". It says which parts of the pictures the model found alike, not that they show one person.",
