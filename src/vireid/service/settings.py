@@ -62,7 +62,10 @@ class Settings:
         list[str], _said("Addresses of reverse proxies that may say who asks (X-Forwarded-For).")
     ] = field(default_factory=list)
     requests_per_minute: Annotated[
-        int, _said("Requests of one key that has no rate of its own, or of one address.", ge=1, le=10**6)
+        int,
+        _said(
+            "Requests of one key that has no rate of its own, or of one address.", ge=1, le=10**6
+        ),
     ] = 1200
     most_bytes: Annotated[int, _said("Bytes of one picture that is sent.", ge=2**10, le=2**29)] = (
         20 * 2**20

@@ -1,7 +1,7 @@
 """Routes of backups: copy a gallery, and have it become what a copy holds."""
 
 from contextlib import ExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Request, UploadFile
 from fastapi.responses import FileResponse
@@ -17,7 +17,9 @@ ZIP = "application/zip"
 router = APIRouter(
     prefix="/api/v1/galleries", tags=["backups"], dependencies=[Depends(needs("admin"))]
 )
-_FILE = {200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}}
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.get("/{gallery}/backup", response_class=FileResponse, responses=problems(404) | _FILE)

@@ -20,8 +20,8 @@ FIELD = 65_536
 """Largest size in bytes of a part of a form that is no file."""
 
 
-def limits(settings: Settings) -> dict[str, int]:
-    """Return how much a form may hold."""
+def limits(settings: Settings) -> Any:
+    """Return how much a form may hold, by the names that Starlette and FastAPI have for it."""
     return {
         "max_files": settings.most_pictures,
         "max_fields": MOST_FIELDS,

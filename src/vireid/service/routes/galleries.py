@@ -75,7 +75,7 @@ async def search(request: Request, gallery: Name) -> Response:
     )
     with service.door.entered():
         answer = await answered(service, served, question, uploads)
-    sent, named = (next(iter(each), None) for each in (uploads, form.pictures))
+    sent, named = next(iter(uploads), None), next(iter(form.pictures), None)
     who = caller_of(request).name
     how = (answer.queries, form.several, form.centre)
     service.searches.keep(answer.id, Latest(served.name, who, sent, named, *how))
