@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from vireid.models.embedder import BATCH, Embedder
+from vireid.models.embedder import Embedder
 from vireid.records import Modality
 from vireid.types.arrays import Pixels, Vector
 
@@ -115,7 +115,7 @@ class Batcher(Together[tuple[Pixels, Modality], Vector]):
             told: Called with the number of pictures of each batch.
         """
         self.embedder, self._told = embedder, told
-        super().__init__(self._embedded, lambda each: each[1], BATCH, "vireid-batches")
+        super().__init__(self._embedded, lambda each: each[1], embedder.batch, "vireid-batches")
 
     def _embedded(self, pictures: list[tuple[Pixels, Modality]]) -> Sequence[Vector]:
         """Return the unit vectors of pictures of one spectrum."""
