@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 from tests.onnx_model import write_model
-from tests.service.conftest import Serving
+from tests.service.conftest import Serving, service_of
 
 from vireid import Embedder, Modality
+from vireid.models.occlusion import places_alike
+from vireid.pictures import pixels_of
 from vireid.search import answers
 from vireid.service.comparing import shares_of
 
+WHO = "someone at 127.0.0.1"
 SITE = "/api/v1/galleries/parts"
 
 
@@ -41,24 +45,49 @@ def test_the_shares_of_parts_add_up_to_the_similarity(
             for hit in told["hits"][:3]:
                 wanted = {"search": told["search"], "picture": hit["id"]}
                 found = client.post(f"{SITE}/comparisons", json=wanted).json()
-                assert np.shape(found["shares"]) == (4, 2)
-                assert np.sum(found["shares"]) == pytest.approx(hit["similarity"], abs=1e-4)
+                assert (found["how"], np.shape(found["hit"])) == ("parts", (4, 2))
+                assert found["query"] == found["hit"]
+                assert np.sum(found["hit"]) == pytest.approx(hit["similarity"], abs=1e-4)
                 assert found["similarity"] == pytest.approx(hit["similarity"], abs=1e-4)
                 assert found["reason"] is None
 
 
-def test_what_cannot_be_told_has_a_reason(serving: Serving, gallery: Path) -> None:
+def test_other_models_are_asked_with_each_place_covered(serving: Serving, site: Path) -> None:
     with serving() as client:
+        served = service_of(client).galleries["site"]
         base = "/api/v1/galleries/site"
         first = client.get(f"{base}/pictures").json()["pictures"][0]["id"]
-        told = client.post(f"{base}/search", data={"pictures": first}).json()
-        wanted = {"search": told["search"], "picture": told["hits"][0]["id"]}
-        found = client.post(f"{base}/comparisons", json=wanted).json()
-        assert (found["shares"], "does not tell where" in found["reason"]) == (None, True)
-        late = client.post(f"{base}/comparisons", json=wanted | {"search": "gone"})
-        assert (late.status_code, "search again" in late.json()["detail"]) == (404, True)
-        other = client.post(f"{base}/comparisons", json=wanted | {"picture": "gone"})
-        assert other.status_code == 404
+        path = sorted((site / "cam3").rglob("*.jpg"))[0]
+        searches = (
+            {"data": {"pictures": first, "among": "both"}},
+            {"files": {"images": path.read_bytes()}, "data": {"modality": "infrared"}},
+        )
+        for asked in searches:
+            told = client.post(f"{base}/search", **asked).json()  # type: ignore[arg-type]
+            hit = told["hits"][-1]
+            wanted = {"search": told["search"], "picture": hit["id"]}
+            found = client.post(f"{base}/comparisons", json=wanted).json()
+            assert (found["how"], found["reason"]) == ("covered", None)
+            search = service_of(client).searches.get(told["search"], "site", WHO)
+            assert search is not None
+            record = served.entry(hit["id"]).record
+            model = served.searcher.embedder
+            pixels = pixels_of(record, model.height, model.width)
+            expected = places_alike(model, pixels, record.modality, search.queries[0].vector)
+            assert np.allclose(found["hit"], expected, atol=1e-5)
+            assert np.shape(found["query"]) == np.shape(expected)
+            assert found["query"] != found["hit"]
+
+
+def test_what_is_not_there_is_not_compared(client: TestClient) -> None:
+    base = "/api/v1/galleries/site"
+    first = client.get(f"{base}/pictures").json()["pictures"][0]["id"]
+    told = client.post(f"{base}/search", data={"pictures": first}).json()
+    wanted = {"search": told["search"], "picture": told["hits"][0]["id"]}
+    late = client.post(f"{base}/comparisons", json=wanted | {"search": "gone"})
+    assert (late.status_code, "search again" in late.json()["detail"]) == (404, True)
+    other = client.post(f"{base}/comparisons", json=wanted | {"picture": "gone"})
+    assert other.status_code == 404
 
 
 def test_stripes_tells_which_part_of_a_picture_was_changed() -> None:

@@ -179,19 +179,30 @@ class ComparisonRequest(Message):
     picture: str = Field(max_length=8192, description="Id of the hit.")
 
 
-class Comparison(Message):
-    """Where on two pictures a similarity comes from."""
+Map = list[list[float]]
 
-    similarity: float | None = Field(default=None, examples=[0.71])
-    shares: list[list[float]] | None = Field(
+
+class Comparison(Message):
+    """Where a hit and the first picture that was searched with are alike, in rows from the top."""
+
+    how: Literal["parts", "covered"] | None = Field(
         default=None,
-        description="What each part of the picture adds to the similarity, in rows from head to "
-        "foot; they add up to it, and some may be below zero. Null where that is not known.",
-        examples=[
-            [[0.05, 0.06], [0.09, 0.1], [0.07, 0.08], [0.04, 0.05], [0.05, 0.04], [0.04, 0.04]]
-        ],
+        description="`parts`: what each part adds to the similarity, all of it in all. `covered`: "
+        "what the similarity loses when each place is covered, for models whose numbers do not "
+        "stand for parts.",
     )
-    reason: str | None = Field(default=None, description="Why there are no shares.")
+    similarity: float | None = Field(default=None, examples=[0.71])
+    query: Map | None = Field(
+        default=None,
+        description="Places of the first picture that was searched with; some may be below zero.",
+        examples=[[[0.15, 0.16], [0.19, 0.2], [-0.01, 0.02]]],
+    )
+    hit: Map | None = Field(
+        default=None,
+        description="Places of the hit.",
+        examples=[[[0.15, 0.16], [0.19, 0.2], [-0.01, 0.02]]],
+    )
+    reason: str | None = Field(default=None, description="Why there is nothing of this.")
 
 
 class Pictures(Message):

@@ -260,13 +260,12 @@ def test_side_by_side_shows_what_matched(opened: Opened) -> None:
     expect(dialog.locator(".shares, .matched")).to_have_count(0)
 
 
-def test_a_model_that_does_not_tell_where_says_so(opened: Opened) -> None:
+def test_other_models_show_what_counts_by_covering_it(opened: Opened) -> None:
     dialog = side_by_side(opened(), "site")
     dialog.get_by_role("button", name="What matched").click()
-    expect(dialog.locator(".matched")).to_have_text(
-        "The model small does not tell where on a picture it looks."
-    )
-    expect(dialog.locator(".shares")).to_have_count(0)
+    expect(dialog.locator(".matched")).to_contain_text("With a brighter place covered")
+    expect(dialog.locator(".matched")).to_contain_text(re.compile(r"middle third \d+ %"))
+    expect(dialog.locator(".stage .shares")).to_have_count(2)
 
 
 def test_names_are_text_and_tags_are_kept(opened: Opened, picture: Path) -> None:

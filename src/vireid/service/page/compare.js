@@ -20,10 +20,12 @@ export function compare(grid, item, { gallery, deeds, can, search }) {
     if (!lit || !now.rank) return fill(place);
     const told = await api
       .comparison(gallery.name, search, now.id)
-      .catch((error) => ({ shares: null, reason: error.message }));
+      .catch((error) => ({ how: null, reason: error.message }));
     if (shown !== now || !lit || !dialog.open) return;
     fill(place, inWords(told));
-    dialog.querySelectorAll(".pair .stage").forEach((stage) => light(stage, told.shares));
+    const [query, hit] = dialog.querySelectorAll(".pair .stage");
+    light(query, told.query);
+    light(hit, told.hit);
   }
 
   const toggle = () => {

@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 
 const PARTS = ["head", "shoulders", "waist", "hips", "knees", "feet"];
+const THIRDS = ["upper third", "middle third", "lower third"];
 const DIM = 0.75;
 /** Parts of the largest share that the least may lack before the dimming is at its strongest. */
 const LACK = 0.5;
@@ -29,27 +30,44 @@ export async function light(stage, shares) {
   stage.append(shade);
 }
 
-/** The same in words, for everybody: parts by what they add, the most first. */
-export function inWords({ similarity, shares, reason }) {
-  if (!shares) return h("p", { class: "matched", role: "status" }, reason);
-  const sum = shares.flat().reduce((all, each) => all + Math.max(0, each), 0) || 1;
-  const of = (some) =>
-    `${Math.round((100 * some.reduce((all, each) => all + Math.max(0, each), 0)) / sum)} %`;
-  const rows = shares
-    .map((row, at) => [PARTS.length === shares.length ? PARTS[at] : `part ${at + 1}`, row])
-    .sort(([, one], [, other]) => total(other) - total(one));
-  const sides =
-    shares[0].length === 2 &&
-    `; left half ${of(shares.map(([left]) => left))}, right half ${of(shares.map(([, right]) => right))}`;
+/** The same in words, for everybody: bands by what they count, the most first. */
+export function inWords({ how, similarity, query, hit, reason }) {
+  if (!how) return h("p", { class: "matched", role: "status" }, reason);
+  const told =
+    how === "parts"
+      ? [
+          h("b", {}, "Brighter parts made the two more alike. "),
+          `Of the similarity ${similarity.toFixed(2)}, band by band, the most first: ${bands(hit)}. `,
+        ]
+      : [
+          h("b", {}, "With a brighter place covered, the two would be less alike. "),
+          `What counts in the query, band by band, the most first: ${bands(query)}. `,
+          `In the hit: ${bands(hit)}. `,
+        ];
   return h(
     "p",
     { class: "matched", role: "status" },
-    h("b", {}, "Brighter parts made the two more alike. "),
-    `Of the similarity ${similarity.toFixed(2)}, band by band, the most first: `,
-    rows.map(([name, row]) => `${name} ${of(row)}`).join(", "),
-    sides || "",
-    ". It says which parts of the pictures the model found alike, not that they show one person.",
+    told,
+    "This is what the model found alike; it does not say that both show one person.",
   );
+}
+
+/** "head 20 %, feet 18 %": the share of each band of a picture. */
+function bands(places) {
+  const names = places.length === PARTS.length ? PARTS : THIRDS;
+  const sums = names.map(() => 0);
+  places.forEach((row, at) => {
+    sums[Math.floor((at * names.length) / places.length)] += row.reduce(
+      (all, each) => all + Math.max(0, each),
+      0,
+    );
+  });
+  const whole = sums.reduce((all, each) => all + each, 0) || 1;
+  return names
+    .map((name, at) => [name, Math.round((100 * sums[at]) / whole)])
+    .sort(([, one], [, other]) => other - one)
+    .map(([name, share]) => `${name} ${share} %`)
+    .join(", ");
 }
 
 const sizeOf = (picture) => ({
@@ -66,5 +84,3 @@ async function ready(stage) {
   }
   return null;
 }
-
-const total = (row) => row.reduce((all, each) => all + each, 0);

@@ -97,12 +97,13 @@ async def search(request: Request, gallery: Name) -> Response:
 async def compare(
     request: Request, gallery: Name, wanted: messages.ComparisonRequest
 ) -> messages.Comparison:
-    """Say how much of the similarity of a hit comes from each part of the picture."""
+    """Say where a hit and the first picture that was searched with are alike."""
     service, served = service_of(request), gallery_of(request, gallery)
     search = service.searches.get(wanted.search, served.name, caller_of(request).name)
     if search is None:
         raise not_found("such search any more; search again")
-    return await service.work(compared, served, search, wanted.picture)
+    with service.door.entered():
+        return await service.work(compared, served, search, wanted.picture)
 
 
 @router.get("/{gallery}/pictures", responses=problems(404))
