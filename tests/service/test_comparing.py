@@ -63,7 +63,7 @@ def test_other_models_are_asked_with_each_place_covered(serving: Serving, site: 
             {"files": {"images": path.read_bytes()}, "data": {"modality": "infrared"}},
         )
         for asked in searches:
-            told = client.post(f"{base}/search", **asked).json()  # type: ignore[arg-type]
+            told = client.post(f"{base}/search", **asked).json()
             hit = told["hits"][-1]
             wanted = {"search": told["search"], "picture": hit["id"]}
             found = client.post(f"{base}/comparisons", json=wanted).json()
