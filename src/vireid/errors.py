@@ -20,6 +20,7 @@ EXTRA_OF_MODULE = {
     "prometheus_client": "serve",
     "pyarrow": "parquet",
     "pydantic": "serve",
+    "pymilvus": "milvus",
     "pytorch_metric_learning": "metric-learning",
     "python_multipart": "serve",
     "safetensors": "train",

@@ -2,6 +2,7 @@
 
 A store of another kind joins by one more case of the fixture `address`: it makes an empty store of
 the card `TOY`, and hands on what `open_store` finds it by, from this process and from others.
+Those on Milvus run where a server is: `make test-milvus`.
 """
 
 import multiprocessing
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.milvus import on_milvus
 
-from vireid.gallery.addresses import Address, create_store, open_store
+from vireid.gallery.addresses import create_store, open_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.store import (
+    Address,
     Counted,
     Entry,
     GalleryError,
@@ -39,17 +42,22 @@ EXACT: dict[Storage, float] = {"float32": 1e-6, "float16": 2e-3}
 """By how much similarities may be off."""
 
 
-@pytest.fixture(params=["local float32", "local float16"])
+@pytest.fixture(params=["local float32", "local float16", "milvus float32"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def address(kind: str, tmp_path: Path) -> Address:
+def address(kind: str, tmp_path: Path) -> Iterator[Address]:
     """Where an empty store is."""
     storage: Storage = "float16" if kind.endswith("float16") else "float32"
+    if kind.startswith("milvus"):
+        with on_milvus() as place:
+            create_store(place, TOY, storage)
+            yield place
+        return
     create_store(tmp_path / "a.gallery", TOY, storage)
-    return tmp_path / "a.gallery"
+    yield tmp_path / "a.gallery"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from jaxtyping import Float, Int
 from vireid.files.atomic import new_folder, scratch_folder, whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.archive import damaged_archive, pack, unpack
-from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained
+from vireid.gallery.local.catalogue import COMMITS, FILE, Catalogue, Committed, damaged, explained
 from vireid.gallery.local.centres import Centres, centres_of
 from vireid.gallery.local.similarities import Rows, best, ordered
 from vireid.gallery.local.vectors import (
@@ -40,13 +41,16 @@ from vireid.gallery.store import (
     Page,
     Place,
     Scored,
+    Size,
     Storage,
+    Store,
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
 from vireid.types.arrays import Queries, Vectors
 
 MODALITIES = tuple(Modality)
+BESIDE = "reindex"
 ROWS_TO_COPY = 8 * BLOCK
 MOST_FILTERS = 64
 """Number of filters whose rows are kept; those of 100,000 pictures take up to 0.8 MB each."""
@@ -116,6 +120,16 @@ class LocalStore:
         return str(self._folder)
 
     @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self._folder.name
+
+    @property
+    def beside(self) -> Path:
+        """Folder within, in which another model's vectors are gathered."""
+        return self._folder / BESIDE
+
+    @property
     def model(self) -> ModelCard:
         """Card of the model whose embeddings it holds."""
         return self._catalogue.model
@@ -130,6 +144,29 @@ class LocalStore:
         with self._lock:
             self._snapshot = None
             self._catalogue.close()
+
+    def delete(self) -> None:
+        """Delete the files of the gallery, and the folder if nothing else is in it.
+
+        Raises:
+            GalleryError: Another process is writing.
+        """
+        with self._writing():  # nobody else writes now
+            pass
+        self.close()
+        with explained(self._folder):
+            for path in sorted(self._folder.iterdir()):
+                if FILE_NAME.fullmatch(path.name) or path.name.startswith((FILE, COMMITS)):
+                    path.unlink(missing_ok=True)
+            shutil.rmtree(self.beside, ignore_errors=True)
+            with suppress(OSError):
+                self._folder.rmdir()
+
+    def size(self) -> Size:
+        """Return how many bytes its files take, and when one was last changed."""
+        stats = [path.stat() for path in self._folder.rglob("*") if path.is_file()]
+        changed = max(stat.st_mtime for stat in stats)
+        return Size(sum(stat.st_size for stat in stats), datetime.fromtimestamp(changed, UTC))
 
     def version(self) -> int:
         """Return a number that is different after every change, whoever made it."""
@@ -303,15 +340,13 @@ class LocalStore:
                 wrong += [f"{held.file}: {changed(block, held.rows)}" for block in blocks]
         return wrong
 
-    def adopt(self, other: Path) -> None:
+    def adopt(self, other: Store) -> None:
         """Take over the vectors and the model of another gallery of the same pictures, at once."""
-        source = LocalStore(other, patience=1)
-        try:
-            source.compact()
-            with self._writing():
-                self._adopt(source)
-        finally:
-            source.close()
+        if not isinstance(other, LocalStore):
+            raise GalleryError(f"{other.address} is no folder; move it into one first")
+        other.compact()
+        with self._writing():
+            self._adopt(other)
         with self._lock:
             self._snapshot = None
             self._catalogue.read_model()
