@@ -174,7 +174,11 @@ class MilvusServer:
 
 PARTS = ["rootCoord", "proxy", "queryCoord", "queryNode", "indexCoord", "indexNode", "dataCoord"]
 PARTS += ["dataNode"]
-QUICK = {"queryCoord.checkInterval": 100, "queryCoord.distPullInterval": 100}
+QUICK = {
+    "queryCoord.checkInterval": 100,
+    "queryCoord.distPullInterval": 100,
+    "common.session.ttl": 5,
+}
 """Settings by which a server looks more often at what is to be made ready."""
 
 

@@ -10,6 +10,8 @@ from scripts.milvus_server import ADDRESS
 
 from vireid.gallery.addresses import exists, open_store
 
+HAS_SERVER = bool(os.environ.get(ADDRESS))
+
 
 def server_address() -> str:
     """Return host and port of the server of these tests; without one the test is skipped."""

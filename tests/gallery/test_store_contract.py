@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.milvus import on_milvus
+from tests.milvus import HAS_SERVER, on_milvus, server_address
 
 from vireid.gallery.addresses import create_store, open_store
 from vireid.gallery.filters import Filters
@@ -42,7 +42,10 @@ EXACT: dict[Storage, float] = {"float32": 1e-6, "float16": 2e-3}
 """By how much similarities may be off."""
 
 
-@pytest.fixture(params=["local float32", "local float16", "milvus float32"])
+KINDS = ["local float32", "local float16", *(["milvus float32"] if HAS_SERVER else [])]
+
+
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -70,6 +73,11 @@ def store(address: Address) -> Iterator[Store]:
 @pytest.fixture
 def tolerance(kind: str) -> float:
     return EXACT["float16" if kind.endswith("float16") else "float32"]
+
+
+def test_all_of_this_holds_on_milvus_too() -> None:
+    assert server_address()
+    assert any(kind.startswith("milvus") for kind in KINDS)
 
 
 def unit(count: int, seed: int = 0) -> np.ndarray:

@@ -4,6 +4,7 @@ An address is the path of a folder, or `milvus://host:port/name` for a gallery o
 Other addresses such as `scheme://host/name` are refused.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,12 @@ def parsed(address: Address) -> Path | MilvusAddress:
             "milvus://HOST:PORT/NAME"
         )
     return Path(address)
+
+
+def absolute(address: Address) -> str:
+    """Return the text of an address that means the same from any folder; links keep their names."""
+    place = parsed(address)
+    return str(place) if isinstance(place, MilvusAddress) else os.path.abspath(place)  # noqa: PTH100
 
 
 def exists(address: Address) -> bool:

@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from vireid.gallery.notes import KINDS
+from vireid.gallery.notes import KINDS, SETTING
 from vireid.gallery.store import Page, Store
 from vireid.progress import counted
+
+MARK = (SETTING, "moving")
+"""Note of a gallery that another one is being moved to; it is nobody's else."""
 
 
 def copy_all(source: Store, target: Store, doing: str) -> int:
@@ -31,7 +34,10 @@ def missing_notes(source: Store, target: Store) -> dict[tuple[str, str], Any]:
     """Return the changes that give a gallery the notes of another one."""
     changes: dict[tuple[str, str], Any] = {}
     for kind in KINDS:
-        theirs, mine = source.notes(kind), target.notes(kind)
+        theirs, mine = dict(source.notes(kind)), dict(target.notes(kind))
+        if kind == MARK[0]:
+            for notes in (theirs, mine):
+                notes.pop(MARK[1], None)
         changes |= {(kind, key): None for key in mine.keys() - theirs.keys()}
         changes |= {(kind, key): v for key, v in theirs.items() if mine.get(key) != v}
     return changes

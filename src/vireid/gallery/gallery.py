@@ -35,6 +35,7 @@ from vireid.gallery.store import (
     Counted,
     Entry,
     GalleryError,
+    IndexKind,
     Named,
     Page,
     Place,
@@ -375,6 +376,21 @@ class Gallery:
             GalleryError: Another process is writing, or the server does not answer.
         """
         self._store.delete()
+
+    def set_index(self, kind: IndexKind, effort: int = 128) -> None:
+        """Say how vectors are searched: exactly (`flat`), or faster and with misses.
+
+        Nobody can search while a server builds an index. Measure what it misses on queries of your
+        own: see `vireid.search.approximate`.
+
+        Args:
+            kind: `flat`, or on a Milvus server `hnsw` (a graph) or `ivf` (cells).
+            effort: How many candidates (hnsw) or cells (ivf) a search looks at.
+
+        Raises:
+            GalleryError: The gallery is in a folder, which is always searched exactly.
+        """
+        self._store.set_index(kind, effort)
 
     def size(self) -> Size:
         """Return how many bytes it takes, and when it was changed."""

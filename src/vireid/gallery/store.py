@@ -30,6 +30,7 @@ Scored = tuple[float, ImageRecord]
 """A similarity, and the picture that has it."""
 
 
+IndexKind = Literal["flat", "hnsw", "ivf"]
 Named = Literal["camera", "person"]
 Counted = Literal["modality", "camera", "person", "identity", "day", "source", "tag"]
 
@@ -254,6 +255,17 @@ class Store(Protocol):
 
     def damage(self) -> list[str]:
         """Read and compare everything, and return one line for each thing that is wrong."""
+
+    def set_index(self, kind: IndexKind, effort: int) -> None:
+        """Say how vectors are searched: exactly (`flat`), or faster and with misses.
+
+        Args:
+            kind: Kind of index.
+            effort: How many candidates a search looks at; more is slower and misses less.
+
+        Raises:
+            GalleryError: It is always searched exactly.
+        """
 
     def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
         """Return the mean vector of each camera's pictures, and under None that of all."""

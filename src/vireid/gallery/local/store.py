@@ -36,6 +36,7 @@ from vireid.gallery.store import (
     Counted,
     Entry,
     GalleryError,
+    IndexKind,
     Named,
     NoteChanges,
     Page,
@@ -455,6 +456,14 @@ class LocalStore:
     def _file(self, held: Committed) -> VectorFile:
         path = self._folder / held.file
         return VectorFile(path, self.model.embedding_dim, self._catalogue.storage)
+
+    def set_index(self, kind: IndexKind, effort: int) -> None:  # noqa: ARG002
+        """Refuse anything but exact search."""
+        if kind != "flat":
+            raise GalleryError(
+                f"{self._folder} is in a folder, which is always searched exactly; move it to a "
+                "Milvus server first: vireid gallery move"
+            )
 
     def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
         """Return the mean vector of each camera's pictures, and under None that of all."""

@@ -16,6 +16,8 @@ DEFAULT = "_default"
 """The partition that every collection has; facts are there."""
 LOADING = 120.0
 """Seconds for a collection to be ready to be searched."""
+BUILDING = 24 * 3600.0
+"""Seconds for an index to be built."""
 NUMBERS = ("key", "camera", "person", "identity", "tracklet", "source", "content", "moment", "sum")
 
 
@@ -72,6 +74,17 @@ def build_index(server: Server, collection: str, kind: str, numbers: dict[str, i
     params = MilvusClient.prepare_index_params()
     params.add_index("vector", index_type=kind, metric_type="IP", params=numbers)
     server.call("create_index", collection, params, sync=False)
+
+
+def change_index(server: Server, collection: str, kind: str, numbers: dict[str, int]) -> None:
+    """Give a collection another index; nobody can search in it meanwhile."""
+    server.call("flush", collection)  # what is still being filled has no index
+    server.call("release_collection", collection)
+    server.call("drop_index", collection, "vector")
+    params = MilvusClient.prepare_index_params()
+    params.add_index("vector", index_type=kind, metric_type="IP", params=numbers)
+    server.ask(lambda client: client.create_index(collection, params, timeout=BUILDING))
+    load(server, (collection,))
 
 
 def load(server: Server, names: Iterable[str]) -> None:

@@ -44,6 +44,7 @@ OWN_FAULTS = (
     range(1600, 1800),
 )
 """Codes of errors that stay when the same is asked again."""
+NO_ACCESS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 ROWS_AT_ONCE = 4_000
 """Rows of one answer."""
 BYTES_AT_ONCE = 2**24
@@ -119,12 +120,11 @@ class Server:
         """Close the connection."""
         self.client.close()
 
-    def ask(self, question: Callable[[MilvusClient], T], patience: float = RESTARTING) -> T:
+    def ask(self, question: Callable[[MilvusClient], T]) -> T:
         """Ask, and ask again while the server is away or not ready.
 
         Args:
             question: What to do; it may be done twice.
-            patience: Seconds after which it is given up.
 
         Raises:
             MissingCollectionError: A collection is not there.
@@ -141,7 +141,7 @@ class Server:
                 if is_about_access(error):
                     raise self._refused(error) from error
                 lasting = any(code in codes for codes in OWN_FAULTS if isinstance(code, int))
-                limit = min(patience, UNSURE) if code == UNKNOWN else patience
+                limit = UNSURE if code == UNKNOWN else RESTARTING
                 if lasting or time.monotonic() - started > limit:
                     raise self._given_up(error, time.monotonic() - started) from error
                 time.sleep(pause)
@@ -249,10 +249,18 @@ def _upsert(collection: str, partition: str, rows: list[Row], client: MilvusClie
 
 def is_about_access(error: Exception) -> bool:
     """Whether a server has refused user, password or token."""
-    words = _words(error).lower()
-    return "auth" in words or "permission" in words or "privilege" in words
+    each: BaseException | None = error
+    seen: list[BaseException] = []
+    while each is not None and each not in seen:  # pymilvus has errors that are their own cause
+        code = each.code() if isinstance(each, grpc.RpcError) else None
+        words = _words(each).lower()
+        if code in NO_ACCESS or "auth check failure" in words or "permission deny" in words:
+            return True
+        seen.append(each)
+        each = each.__cause__
+    return False
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     message = getattr(error, "message", None) or str(error)
     return " ".join(str(message).split())[:200]

@@ -66,6 +66,7 @@ from vireid.gallery.store import (
     Counted,
     Entry,
     GalleryError,
+    IndexKind,
     Named,
     NoteChanges,
     Page,
@@ -93,6 +94,12 @@ MOST_HIDDEN = 256
 """Ranges of rows that are hidden before they are deleted."""
 MOST_CENTRED = 200_000
 """Pictures of a spectrum up to which they are read for a centred search."""
+INDICES: dict[IndexKind, tuple[str, dict[str, int], str]] = {
+    "flat": ("FLAT", {}, ""),
+    "hnsw": ("HNSW", {"M": 16, "efConstruction": 200}, "ef"),
+    "ivf": ("IVF_FLAT", {"nlist": 1024}, "nprobe"),
+}
+"""Name of each kind of index, by what numbers it is built, and by which one it is searched."""
 TRIES = 25
 """How often a question is asked again when what it was about was deleted meanwhile."""
 
@@ -722,6 +729,23 @@ class MilvusStore:
         for name in (view.pictures, view.facts):
             self._server.call("flush", name)
             self._server.call("compact", name)
+
+    def set_index(self, kind: IndexKind, effort: int) -> None:
+        """Say how vectors are searched; nobody can search while an index is built."""
+        name, built, searched = INDICES[kind]
+        with self._lock:
+            turn = self._states.begin(self._patience)
+            try:
+                change = _Change(turn, self._view(turn.state))
+                document = change.view.document
+                asked = {searched: effort} if searched else {}
+                if name != document.index:
+                    collections.change_index(self._server, change.view.pictures, name, built)
+                self._finish(change, msgspec.structs.replace(document, index=name, search=asked))
+            except BaseException:
+                with suppress(GalleryError):
+                    turn.end(None)
+                raise
 
     def _sweep(self) -> None:
         """Delete the rows that are hidden."""
