@@ -109,7 +109,7 @@ class MilvusServer:
         config = folder / "configs/milvus.yaml"
         own = f"etcd:\n  config:\n    path: {etcd}\n"
         config.write_text(config.read_text().replace("etcd:\n", own, 1))
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process, and wait until it answers.
@@ -125,7 +125,7 @@ class MilvusServer:
             "LD_LIBRARY_PATH": libraries,
         }
         with (self.folder / "logs/milvus.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [self._unpacked / "bin/milvus", "run", "standalone"],
                 cwd=self.folder,
                 env={**os.environ, **said},
@@ -135,7 +135,7 @@ class MilvusServer:
             )
         until = time.monotonic() + STARTING
         while not self._is_well():
-            if self._process.poll() is not None or time.monotonic() > until:
+            if self.process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"the Milvus server does not start; see {self.folder}/logs")
             time.sleep(0.1)
 
@@ -149,11 +149,11 @@ class MilvusServer:
 
     def kill(self) -> None:
         """End the process at once, as `kill -9` does."""
-        if self._process is not None:
+        if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+                self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
 
     def __enter__(self) -> "MilvusServer":
         try:

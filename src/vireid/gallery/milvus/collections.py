@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pymilvus import DataType, MilvusClient
 
 from vireid.gallery.milvus.rows import MOST_LETTERS, MOST_WORDS
-from vireid.gallery.milvus.server import MissingCollectionError, Server
+from vireid.gallery.milvus.server import MissingError, Server
 from vireid.gallery.store import GalleryError
 from vireid.records import Modality
 
@@ -114,7 +114,7 @@ def drop(server: Server, names: Iterable[str]) -> None:
     for name in names:
         try:
             server.call("drop_collection", name)
-        except MissingCollectionError:
+        except MissingError:
             continue
 
 

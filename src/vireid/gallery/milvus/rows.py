@@ -12,6 +12,8 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -58,6 +60,12 @@ def number_of_key(key: Key) -> int:
     return number_of("key", f"{path}\0{box or ''}")
 
 
+@lru_cache(4096)
+def folder_numbers(folder: Path) -> tuple[int, ...]:
+    """Return the numbers of a folder and of all folders that it lies in."""
+    return tuple(number_of("below", each) for each in (folder, *folder.parents))
+
+
 def picture_row(entry: Entry, vector: Vector) -> Row:
     """Return the row of a picture, all but its id.
 
@@ -70,7 +78,7 @@ def picture_row(entry: Entry, vector: Vector) -> Row:
             f"{record.path}: an identity is too large a number to be kept; correct it"
         )
     words = [number_of("tag", tag) for tag in sorted(record.tags)]
-    words += [number_of("below", folder) for folder in record.path.parents]
+    words += folder_numbers(record.path.parent)
     text = msgspec.json.encode(document_of(entry)).decode()
     if len(text.encode()) > MOST_LETTERS - 16 or len(words) > MOST_WORDS:
         raise GalleryError(

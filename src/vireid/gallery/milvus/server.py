@@ -34,8 +34,8 @@ UNKNOWN = 65535
 """Code of an error that the server has no code for."""
 UNSURE = 5.0
 """Seconds for which a request is sent again after such an error."""
-NOT_FOUND = 100
-"""Code of a collection that is not there."""
+NOT_FOUND = (100, 1600)
+"""Codes of a collection and of an alias that are not there."""
 OWN_FAULTS = (
     range(100, 101),
     range(700, 900),
@@ -127,7 +127,7 @@ class Server:
             question: What to do; it may be done twice.
 
         Raises:
-            MissingCollectionError: A collection is not there.
+            MissingError: A collection or an alias is not there.
             GalleryError: It was given up, or the server refuses.
         """
         started, pause = time.monotonic(), 0.05
@@ -136,8 +136,8 @@ class Server:
                 return question(self.client)
             except (MilvusException, grpc.RpcError, OSError) as error:
                 code = getattr(error, "code", UNKNOWN)
-                if code == NOT_FOUND:
-                    raise MissingCollectionError(f"{self.address}: {_words(error)}") from error
+                if code in NOT_FOUND:
+                    raise MissingError(f"{self.address}: {_words(error)}") from error
                 if is_about_access(error):
                     raise self._refused(error) from error
                 lasting = any(code in codes for codes in OWN_FAULTS if isinstance(code, int))
@@ -231,8 +231,8 @@ class Server:
         return sorted(found, key=lambda row: row["id"])
 
 
-class MissingCollectionError(GalleryError):
-    """A collection is not there, or no longer."""
+class MissingError(GalleryError):
+    """A collection or an alias is not there, or no longer."""
 
 
 def _upsert(collection: str, partition: str, rows: list[Row], client: MilvusClient) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pymilvus import MilvusException
 
-from vireid.gallery.milvus.server import MissingCollectionError, Server
+from vireid.gallery.milvus.server import MissingError, Server
 from vireid.gallery.store import GalleryError
 
 FREE = "free"
@@ -37,7 +37,7 @@ class State:
     last: int
     """Number of the last change that was begun; those between the two came to nothing."""
     swept: int
-    """Number of the last change since which rows that counted may have been deleted."""
+    """Number of a change: rows that it has hidden may have been deleted since."""
     timestamp: int
     """Timestamp of the server up to which everything that counts was written."""
     holder: str
@@ -84,10 +84,12 @@ class States:
             GalleryError: There is something else of that name.
         """
         try:
-            found = self._server.call("describe_collection", self._prefix)
-        except MissingCollectionError:
-            return None
-        state = State.from_name(found["collection_name"], self._prefix)
+            found = self._server.call("describe_alias", self._prefix)["collection_name"]
+        except MissingError:
+            if not self._server.call("has_collection", self._prefix):
+                return None
+            found = self._prefix
+        state = State.from_name(found, self._prefix)
         if state is None:
             raise GalleryError(
                 f"{self._server.address}: the server's collection {self._prefix} was not made by "

@@ -8,6 +8,7 @@ see `state` for how a change begins to count.
 
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -56,7 +57,7 @@ from vireid.gallery.milvus.rows import (
     one_of,
     picture_row,
 )
-from vireid.gallery.milvus.server import MissingCollectionError, Server
+from vireid.gallery.milvus.server import MissingError, Server
 from vireid.gallery.milvus.state import FREE, State, States, Turn, token
 from vireid.gallery.notes import KINDS
 from vireid.gallery.store import (
@@ -100,6 +101,8 @@ INDICES: dict[IndexKind, tuple[str, dict[str, int], str]] = {
     "ivf": ("IVF_FLAT", {"nlist": 1024}, "nprobe"),
 }
 """Name of each kind of index, by what numbers it is built, and by which one it is searched."""
+GRACE = 0.5
+"""Seconds before hidden rows are deleted: an answer that took less has missed none of them."""
 TRIES = 25
 """How often a question is asked again when what it was about was deleted meanwhile."""
 
@@ -215,7 +218,7 @@ class MilvusStore:
 
     def delete(self) -> None:
         """Delete the gallery with everything in it, from the server."""
-        with suppress(MissingCollectionError):
+        with suppress(MissingError):
             self._server.call("drop_alias", self._prefix)
         collections.drop(self._server, collections.all_of(self._server, self._prefix))
 
@@ -282,7 +285,7 @@ class MilvusStore:
             facts = collections.facts_name(self._prefix, now.generation)
             try:
                 document = read_document(self._server, facts, now)
-            except MissingCollectionError:
+            except MissingError:
                 document = None
             if document is not None:
                 pictures = collections.pictures_name(self._prefix, now.generation)
@@ -305,16 +308,15 @@ class MilvusStore:
     def _read(self, ask: Callable[[View], T]) -> T:
         """Answer as of one change: again, if rows of it were deleted while they were read."""
         for _ in range(TRIES):
+            started = time.monotonic()
             view = self._view()
             try:
                 answer = ask(view)
-            except MissingCollectionError:
+            except MissingError:
                 if self._now().generation == view.state.generation:
                     raise
                 continue
-            now = self._now()
-            is_same = now.generation == view.state.generation
-            if is_same and now.swept <= view.state.version:
+            if time.monotonic() - started < GRACE or self._now().swept <= view.state.version:
                 return answer
         raise GalleryError(f"{self._address} is being changed all the time; ask again later")
 
@@ -753,8 +755,9 @@ class MilvusStore:
         try:
             change = _Change(turn, self._view(turn.state))
             document = change.view.document
-            # Who reads as of an earlier change finds out that rows may be missing.
-            turn.say(lambda state: replace(state, swept=turn.number))
+            # Who reads as of an earlier change finds out that rows may be missing, or has finished.
+            turn.say(lambda state: replace(state, swept=state.version))
+            time.sleep(GRACE)
             lost = self._lost(change)
             for which, name in (("pictures", change.view.pictures), ("facts", change.view.facts)):
                 self._server.delete(name, list(ids_in(document.gone[which])))
@@ -782,7 +785,7 @@ class MilvusStore:
                     self._server, self._prefix, generation, other.model.embedding_dim
                 )
                 written = self._adopt(old, other, turn.number, names)
-                turn.end(turn.number, generation=generation, timestamp=written, swept=turn.number)
+                turn.end(turn.number, generation=generation, timestamp=written)
             except BaseException:
                 with suppress(GalleryError):
                     turn.end(None)
