@@ -36,7 +36,7 @@ pytest: setup   ## the tests alone; one file: make pytest ONLY=tests/test_recipe
 
 test-milvus: setup  ## galleries on a Milvus server, which it installs, starts and ends
 	@$(RUN) scripts.milvus_server -- $(RUN) pytest tests/gallery/test_store_contract.py \
-		tests/gallery/test_milvus.py -k "milvus" $(ONLY)
+		tests/gallery/test_milvus.py tests/service/test_on_milvus.py -k "milvus" $(ONLY)
 
 fuzz: setup     ## parsers on random bytes, what fails is kept: make fuzz MINUTES=10
 	$(RUN) tests.fuzz --minutes $(or $(MINUTES),5)

@@ -89,8 +89,8 @@ def measure(server: MilvusServer, count: int, dim: int, rounds: int) -> Measured
         ]
         for times, turn in turns if start // BATCH % 2 else reversed(turns):
             times.append(timed(turn))
-        memory.append((2 * (start + n), resident(server)))
     settle(client, store)
+    memory.append((2 * count, resident(server)))
     queries = unit(random, rounds, dim)
     everything = (Filters(), ["visible", "infrared"], "")
     one = (Filters(VISIBLE), ["visible"], "")

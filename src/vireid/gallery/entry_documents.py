@@ -1,15 +1,15 @@
 """Documents of a gallery's pictures: what is known of one, in values that JSON can hold."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from vireid.gallery.store import Entry, Stamp
 from vireid.records import Box, ImageRecord, Modality
 
 
-@dataclass(frozen=True)
-class EntryDocument:
+class EntryDocument(msgspec.Struct, frozen=True):
     """What a gallery knows of one picture."""
 
     path: str
@@ -55,7 +55,18 @@ def entry_of(document: EntryDocument) -> Entry:
     Raises:
         ValueError: A time or a box is none.
     """
-    record = ImageRecord(
+    stamp = Stamp(*document.stamp) if document.stamp else None
+    source = Path(document.source) if document.source else None
+    return Entry(record_of(document), stamp, document.content, source, document.by_hand)
+
+
+def record_of(document: EntryDocument) -> ImageRecord:
+    """Return the record of a document.
+
+    Raises:
+        ValueError: A time or a box is none.
+    """
+    return ImageRecord(
         path=Path(document.path),
         modality=document.modality,
         identity=document.identity,
@@ -66,6 +77,3 @@ def entry_of(document: EntryDocument) -> Entry:
         tags=frozenset(document.tags),
         person=document.person,
     )
-    stamp = Stamp(*document.stamp) if document.stamp else None
-    source = Path(document.source) if document.source else None
-    return Entry(record, stamp, document.content, source, document.by_hand)

@@ -11,19 +11,19 @@ in a filter is then no text that a server would have to parse.
 import base64
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from vireid.errors import VireidError
-from vireid.gallery.entry_documents import EntryDocument, document_of, entry_of
+from vireid.gallery.entry_documents import EntryDocument, document_of, entry_of, record_of
 from vireid.gallery.filters import Filters
 from vireid.gallery.store import Counted, Entry, GalleryError
-from vireid.records import Key, moment
+from vireid.records import ImageRecord, Key, moment
 from vireid.types.arrays import Vector
 
 BITS = 24
@@ -39,6 +39,7 @@ ROW_BYTES = 2_000
 """About how many bytes a row takes beside its vector."""
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 def first_id(change: int) -> int:
@@ -102,6 +103,7 @@ def picture_row(entry: Entry, vector: Vector) -> Row:
     }
 
 
+DECODER = msgspec.json.Decoder(EntryDocument)
 SHOWN = ("entry",)
 """Fields from which `entry_from` makes an entry."""
 
@@ -112,8 +114,21 @@ def entry_from(row: Row, address: object) -> Entry:
     Raises:
         GalleryError: It is not what was written.
     """
+    return _made(entry_of, row, address)
+
+
+def record_from(row: Row, address: object) -> ImageRecord:
+    """Return the record of a row, in half the time of its entry.
+
+    Raises:
+        GalleryError: It is not what was written.
+    """
+    return _made(record_of, row, address)
+
+
+def _made(make: Callable[[EntryDocument], T], row: Row, address: object) -> T:
     try:
-        return entry_of(msgspec.json.decode(row["entry"], type=EntryDocument))
+        return make(DECODER.decode(row["entry"]))
     except (KeyError, ValueError, msgspec.MsgspecError, VireidError) as error:
         raise GalleryError(
             f"{address} is damaged (picture {row.get('id')} is unreadable); restore a backup, or "

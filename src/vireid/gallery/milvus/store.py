@@ -56,6 +56,7 @@ from vireid.gallery.milvus.rows import (
     number_of_key,
     one_of,
     picture_row,
+    record_from,
 )
 from vireid.gallery.milvus.server import MissingError, Server
 from vireid.gallery.milvus.state import FREE, State, States, Turn, token
@@ -504,8 +505,7 @@ class MilvusStore:
     def _scored(self, hits: Iterable[Any]) -> list[Scored]:
         ordered = sorted(hits, key=lambda hit: (-hit["distance"], hit["id"]))
         return [
-            (float(hit["distance"]), entry_from(hit["entity"], self._address).record)
-            for hit in ordered
+            (float(hit["distance"]), record_from(hit["entity"], self._address)) for hit in ordered
         ]
 
     def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
@@ -552,7 +552,7 @@ class MilvusStore:
         chosen = [sorted(each, key=lambda hit: (-hit[0], hit[1]))[:top] for each in found]
         wanted = {id_ for each in chosen for _, id_ in each}
         records = {
-            row["id"]: entry_from(row, self._address).record for row in self._by(view, "id", wanted)
+            row["id"]: record_from(row, self._address) for row in self._by(view, "id", wanted)
         }
         return [[(score, records[id_]) for score, id_ in each] for each in chosen]
 
