@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--note", default="", help="what else has to be told, for the results")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS}")
     asked = parser.parse_args()
     with running() as server:
@@ -77,15 +79,16 @@ def measure(server: MilvusServer, count: int, dim: int, rounds: int) -> Measured
     client = MilvusClient(f"http://{server.address}", timeout=60)
     create_directly(client, dim)
     random = np.random.default_rng(0)
-    ours_in, direct_in = [], []
+    ours_in: list[float] = []
+    direct_in: list[float] = []
     memory = [(0, resident(server))]
     for start in range(0, count, BATCH):
         n = min(BATCH, count - start)
         vectors = unit(random, n, dim)
         entries = [entry(i) for i in range(start, start + n)]
         turns = [
-            (ours_in, lambda v=vectors, e=entries: store.add(v, e)),
-            (direct_in, lambda v=vectors, s=start: insert_directly(client, v, s)),
+            (ours_in, partial(store.add, vectors, entries)),
+            (direct_in, partial(insert_directly, client, vectors, start)),
         ]
         for times, turn in turns if start // BATCH % 2 else reversed(turns):
             times.append(timed(turn))
@@ -103,8 +106,8 @@ def measure(server: MilvusServer, count: int, dim: int, rounds: int) -> Measured
     }.items():
         searches[name] = alternate(
             queries,
-            lambda q, f=filters: store.search(q[None], TOP, f),
-            lambda q, p=partitions, c=condition: search_directly(client, q, p, c),
+            partial(search_ours, store, filters),
+            partial(search_directly, client, partitions, condition),
         )
     same = agreement(client, store, queries[:20])
     update = updates(store, random, dim)
@@ -176,8 +179,12 @@ def insert_directly(client: MilvusClient, vectors: np.ndarray, start: int) -> No
         client.insert("direct", rows, partition_name=modality.value)
 
 
+def search_ours(store: Store, filters: Filters, query: np.ndarray) -> list[Any]:
+    return store.search(query[None], TOP, filters)[0]
+
+
 def search_directly(
-    client: MilvusClient, query: np.ndarray, partitions: Sequence[str], condition: str
+    client: MilvusClient, partitions: Sequence[str], condition: str, query: np.ndarray
 ) -> list[Any]:
     found = client.search(
         "direct",
@@ -200,7 +207,7 @@ def alternate(
     for number, query in enumerate(queries):
         turns = [(times[0], ours), (times[1], direct)]
         for kept, turn in turns if number % 2 else reversed(turns):
-            kept.append(timed(lambda t=turn, q=query: t(q)))
+            kept.append(timed(turn, query))
     return times
 
 
@@ -210,7 +217,7 @@ def agreement(client: MilvusClient, store: Store, queries: np.ndarray) -> float:
     for query in queries:
         (ours,) = store.search(query[None], TOP, Filters())
         paths = {str(record.path) for _, record in ours}
-        direct = search_directly(client, query, ["visible", "infrared"], "")
+        direct = search_directly(client, ["visible", "infrared"], "", query)
         same += len(paths & {hit["path"] for _, hit in direct})
     return same / (TOP * len(queries))
 
@@ -222,11 +229,11 @@ def updates(
     seen, add_one, relabel, remove = [], [], [], []
     for number in range(10**8, 10**8 + 12):
         new, vector = entry(number), unit(random, 1, dim)
-        add_one.append(timed(lambda e=new, v=vector: store.add(v, [e])))
-        seen.append(timed(lambda v=vector: store.search(v, 1, Filters())))
+        add_one.append(timed(store.add, vector, [new]))
+        seen.append(timed(store.search, vector, 1, Filters()))
         key = new.record.key
-        relabel.append(timed(lambda k=key, e=new: store.change({k: e})))
-        remove.append(timed(lambda k=key: store.remove([k])))
+        relabel.append(timed(store.change, {key: new}))
+        remove.append(timed(store.remove, [key]))
     return seen, add_one, relabel, remove
 
 
@@ -236,15 +243,16 @@ def settle(client: MilvusClient, store: Store) -> None:
     store.compact()
     query, before = np.ones((1, store.model.embedding_dim), np.float32), 0.0
     for _ in range(60):
-        now = timed(lambda: (store.search(query, 1, Filters()), time.sleep(1)))
+        time.sleep(1)
+        now = timed(store.search, query, 1, Filters())
         if abs(now - before) < 0.02:
             return
         before = now
 
 
-def timed(turn: Callable[[], Any]) -> float:
+def timed(turn: Callable[..., Any], *given: Any) -> float:
     started = time.perf_counter()
-    turn()
+    turn(*given)
     return time.perf_counter() - started
 
 
@@ -267,7 +275,8 @@ def report(found: Measured, asked: argparse.Namespace) -> str:
         f"{asked.pictures:,} pictures of {asked.dim} numbers, half of them visible, index FLAT;",
         f"one standalone server, Milvus {VERSION}, on the same machine;",
         f"pymilvus {pymilvus.__version__}, {platform.machine()}, {os.cpu_count()} processors, load "
-        f"average {found.load:.1f} (others were at work: read the ratios).",
+        f"average {found.load:.1f}. Where that is above",
+        f"the processors, others were at work, and the ratios count. {asked.note}".strip(),
         "Made by `python -m benchmarks.milvus --write`.",
         "",
         f"## Adding {BATCH:,} pictures at once",

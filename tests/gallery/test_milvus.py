@@ -161,7 +161,7 @@ def die_before_the_commit(place: str) -> None:
     def die(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    state.Turn.end = die  # type: ignore[assignment,method-assign]
+    state.Turn.end = die  # type: ignore[method-assign]
     open_store(place, 5).add(unit(20, seed=8), entries(20, start=100))
 
 
