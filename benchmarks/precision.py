@@ -19,7 +19,6 @@ import json
 import os
 import statistics
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,11 +26,11 @@ import torch
 import _steps
 from _steps import DEVICE, GPU, Found
 from vireid import methods
+from vireid import recipes as shipped
 from vireid.method import Stage
 from vireid.recipes import recipe
 
 RESULTS = _steps.results("precision")
-RECIPES = Path(__file__).parent.parent / "recipes"
 IDENTITIES = 395
 NARROW, WIDE = "ResNet-10 of half the width", "ResNet-50"
 SIZES: dict[str, tuple[str, int, int]] = {
@@ -49,7 +48,7 @@ ABOUT_BFLOAT16 = ("avx512_f", "avx512_bf16", "amx_bf16", "avx10_2")
 
 
 def read(size: str) -> recipe.Recipe:
-    return recipe.read(RECIPES / f"{SIZES[size][0]}.toml")
+    return recipe.read(shipped.find(SIZES[size][0]))
 
 
 def build(size: str) -> Stage[Any]:

@@ -5,15 +5,9 @@ import os
 # Several workers share the processors; what a test starts in a process of its own does so too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from jaxtyping import install_import_hook
+from tests import type_checks
 
-# jaxtyping wants an expression. An int is a good float here, as for every type checker; and
-# methods are decorated one by one, where beartype cannot know what Self is.
-install_import_hook(
-    "vireid",
-    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True, hint_overrides="
-    "beartype.FrozenDict({__import__('typing').Self: object})))",
-)
+type_checks.install()
 
 import signal  # noqa: E402
 import sys  # noqa: E402

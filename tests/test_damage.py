@@ -28,6 +28,7 @@ from vireid.files import documents, user_code
 from vireid.learning import checkpoints, history, initial_weights
 from vireid.learning.checkpoints import Position
 from vireid.models import card, opening, runs
+from vireid.models.engines import AS_USUAL
 from vireid.models.onnx_network import OnnxNetwork
 from vireid.recipes import recipe as recipes
 from vireid.records import ImageRecord
@@ -323,7 +324,7 @@ def test_each_of_many_flipped_bits_in_an_exported_model_is_noticed(tmp_path: Pat
     embedder = Embedder.open(model)
     for _ in flipped(model / "infrared.onnx", 1):
         with pytest.raises(VireidError, match=r"infrared\.onnx is not the file that was exported"):
-            Embedder(embedder.card, OnnxNetwork(model, card.read_exported(model), 1))
+            Embedder(embedder.card, OnnxNetwork(model, card.read_exported(model), AS_USUAL))
 
 
 def test_weights_to_begin_with_are_checked_too(copied: Path, tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def trained(place: Path) -> dict[str, Path]:
 def ten(place: Path) -> Path:
     """Ten runs of RegDB."""
     folder = place / "regdb-runs"
-    done("train", recipe_for("regdb", place), "--out", folder, "--trials", "1-10")
+    tracked = ("--track", "tensorboard")
+    done("train", recipe_for("regdb", place), "--out", folder, "--trials", "1-10", *tracked)
     return folder
 
 
@@ -90,6 +91,10 @@ def ten(place: Path) -> Path:
 def ten_scored(ten: Path) -> list[dict[str, Any]]:
     """What the folder of the ten runs scores."""
     return scored(ten)
+
+
+def test_a_tracker_is_told_of_every_split(ten: Path) -> None:
+    assert len(list(ten.glob("trial-*/vireid/*tfevents*"))) == 10
 
 
 @pytest.mark.parametrize(

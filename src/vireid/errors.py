@@ -17,6 +17,7 @@ EXTRA_OF_MODULE = {
     "onnx": "export",
     "onnxscript": "export",
     "open_clip": "train",
+    "openvino": "openvino",
     "prometheus_client": "serve",
     "pyarrow": "parquet",
     "pydantic": "serve",

@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 from io import BufferedReader, BytesIO
 from itertools import chain, product
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
@@ -50,6 +50,19 @@ try:
 except ImportError:
     decode_jpeg = None
 
+
+@runtime_checkable
+class TensorLike(Protocol):
+    """A tensor of torch, which is not imported for it."""
+
+    def detach(self) -> Any:
+        """Return the tensor without its history."""
+
+
+Picture = Image.Image | Path | str | bytes | np.ndarray | TensorLike
+"""A file by its path or its bytes, a PIL image, an array (uint8 of rows, columns and red, green,
+blue; or grey of rows and columns, which may have more bits), or such a tensor of torch (3, rows,
+columns)."""
 Size = tuple[int, int]
 """Columns and rows, as Pillow has it."""
 
@@ -216,6 +229,43 @@ def picture_in(content: bytes, name: str, enough_for: tuple[int, int] | None = N
         raise PictureError(name, "it is empty")
     _check_content(content, path)
     return _decoded(path, content, enough_for, None)
+
+
+def in_memory(
+    picture: Image.Image | bytes | np.ndarray | TensorLike,
+    enough_for: tuple[int, int] | None = None,
+    *,
+    bgr: bool = False,
+) -> Image.Image:
+    """Return a picture that lies in no file as Pillow has it.
+
+    Args:
+        picture: See `Picture`.
+        enough_for: Height and width that the picture will be resized to, see `read_picture`.
+        bgr: The channels of an array are blue, green, red, as OpenCV has them.
+
+    Raises:
+        PictureError: It is of another shape or type; or what `read_picture` raises for bytes.
+    """
+    if isinstance(picture, Image.Image):
+        return picture
+    if isinstance(picture, bytes):
+        return picture_in(picture, "picture in memory", enough_for)
+    array = picture if isinstance(picture, np.ndarray) else _of_tensor(picture)
+    if bgr and array.ndim == 3:
+        array = array[:, :, ::-1]
+    try:
+        return Image.fromarray(np.ascontiguousarray(array))
+    except (TypeError, ValueError) as error:
+        what = f"an array of {array.dtype} in the shape {array.shape} is no picture"
+        way_out = "give uint8 of rows, columns and 3 colours"
+        raise PictureError("picture in memory", what, way_out) from error
+
+
+def _of_tensor(tensor: TensorLike) -> np.ndarray:
+    """Return a tensor of channels, rows and columns as an array of rows, columns and channels."""
+    array: np.ndarray = tensor.detach().cpu().numpy()
+    return np.moveaxis(array, 0, -1) if array.ndim == 3 else array
 
 
 def _decoded(

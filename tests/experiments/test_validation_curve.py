@@ -28,7 +28,7 @@ def recipe(folder: Path, root: Path) -> Path:
 
 def test_a_run_is_looked_at_while_it_learns(run: Run, root: Path, tmp_path: Path) -> None:
     asked = ("train", recipe(tmp_path, root), "--validate")
-    looked = ("--validate-every", 2, "--track", "tensorboard")
+    looked = ("validate_every=2", "--track", "tensorboard")
     status, _, errors = run(*asked, *looked, "--out", tmp_path / "seen")
     assert status == 0, errors
     assert "validation people after" in errors

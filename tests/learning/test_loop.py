@@ -178,17 +178,16 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(
 
 @pytest.mark.parametrize("name", [*methods.available(), *documents.METHODS])
 def test_every_method_resumes_exactly(name: str, precision: Precision, tmp_path: Path) -> None:
-    method = documents.find_method(name, tmp_path)
+    method, folder = documents.find_method(name, tmp_path), tmp_path / "stopped"
     fit(small(method), ToyData(), tmp_path / "unbroken", precision=precision)
-    # In the middle of an epoch, and between two.
-    for step in (STEPS + 1, STEPS - 1):
-        folder = tmp_path / str(step)
+    # Between two epochs, and a step later in the middle of one.
+    for step in (STEPS - 1, 0):
         data = ToyData(ask_to_stop_before(step, signal.SIGTERM))
         with pytest.raises(Interrupted):
-            fit(small(method), data, folder, precision=precision)
-        fit(small(method), ToyData(), folder, precision=precision, resume=True)
-        assert_same(saved(tmp_path / "unbroken"), saved(folder))
-        assert losses(tmp_path / "unbroken") == losses(folder)
+            fit(small(method), data, folder, precision=precision, resume=step == 0)
+    fit(small(method), ToyData(), folder, precision=precision, resume=True)
+    assert_same(saved(tmp_path / "unbroken"), saved(folder))
+    assert losses(tmp_path / "unbroken") == losses(folder)
 
 
 def test_another_seed_is_another_run(unbroken: Path, precision: Precision, tmp_path: Path) -> None:

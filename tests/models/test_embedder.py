@@ -5,16 +5,18 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from jaxtyping import TypeCheckError
 from PIL import Image
 from tests.onnx_model import DIM, HEIGHT, WIDTH, person, write_model
 
 from vireid.errors import VireidError
 from vireid.models.card import ModelError
-from vireid.models.embedder import Embedder, Picture
-from vireid.pictures import PictureError
+from vireid.models.embedder import Embedder
+from vireid.pictures import Picture, PictureError
 from vireid.progress import Step, told_to
 from vireid.records import Box, ImageRecord, Modality
 
@@ -55,6 +57,38 @@ def test_a_picture_gives_the_same_unit_vector_from_file_and_from_memory(
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(vectors[:2], vectors[[2, 2]], atol=1e-6)
     assert vectors[2] @ vectors[3] < 0.99
+
+
+def test_a_picture_is_the_same_however_it_is_given(embedder: Embedder, tmp_path: Path) -> None:
+    import torch
+
+    person(3).save(tmp_path / "a.png")
+    array = np.asarray(person(3))
+    ways: list[Picture] = [
+        tmp_path / "a.png",
+        (tmp_path / "a.png").read_bytes(),
+        array,
+        torch.from_numpy(np.moveaxis(array, -1, 0).copy()),
+    ]
+    vectors = embedder.embed(ways, Modality.VISIBLE)
+    np.testing.assert_allclose(vectors, vectors[[0]].repeat(4, 0), atol=1e-6)
+    turned = embedder.embed([array[:, :, ::-1]], Modality.VISIBLE, bgr=True)
+    np.testing.assert_allclose(turned, vectors[:1], atol=1e-6)
+    assert np.abs(embedder.embed([array[:, :, ::-1]], Modality.VISIBLE) - turned).max() > 0.01
+    grey = array[:, :, 0]
+    flat = embedder.embed([grey, np.stack([grey] * 3, axis=2)], Modality.INFRARED)
+    np.testing.assert_allclose(flat[0], flat[1], atol=1e-6)
+    # Many at once, as one array.
+    assert embedder.embed(np.stack([array, array]), Modality.VISIBLE).shape == (2, DIM)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((20, 10, 3)), np.zeros((3, 20, 10), np.uint8), b"", b"no picture", 3]
+)
+def test_what_is_no_picture_is_told(embedder: Embedder, wrong: Any) -> None:
+    with pytest.raises((PictureError, TypeCheckError)) as told:
+        embedder.embed([wrong], Modality.VISIBLE)
+    assert isinstance(wrong, int) or "picture in memory" in str(told.value)
 
 
 def test_no_pictures_give_no_vectors(embedder: Embedder) -> None:

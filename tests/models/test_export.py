@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData, small_se
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
-from vireid.models import export, runs
+from vireid.models import export, graphs, runs
 from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED
 from vireid.recipes import recipe
 from vireid.records import Modality
 
-FACTS = runs.Details(dataset="toy", num_identities=PEOPLE, learnt_in="bfloat16")
+ORIGIN = recipe.Imported(format="agw", repository="https://a.org", file="best.t", sha256="0" * 64)
+FACTS = runs.Details(dataset="toy", num_identities=PEOPLE, learnt_in="bfloat16", imported=ORIGIN)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,12 @@ def test_its_card_says_the_precisions(run: Path, model: Path) -> None:
         assert (card.learnt_in, card.precision) == ("bfloat16", "float32")
 
 
+def test_it_says_where_weights_that_were_imported_come_from(run: Path, model: Path) -> None:
+    assert json.loads((model / "model.json").read_text())["imported"] == asdict(ORIGIN)
+    for each in (run, model):
+        assert Embedder.open(each).checkpoint == "imported from agw, chosen by its authors"
+
+
 def test_what_both_spectra_share_is_stored_once(run: Path, model: Path) -> None:
     visible, infrared = (external(model / f"{m}.onnx") for m in Modality)
     shared = {name for name in visible if "shared" in name}
@@ -104,7 +112,7 @@ def test_what_both_spectra_share_is_stored_once(run: Path, model: Path) -> None:
     assert len(stems) == 2
     spans = sorted({*visible.values(), *infrared.values()})
     assert all(a + n <= b for (a, n), (b, _) in pairwise(spans))
-    padding = export.ALIGNMENT * len(spans)
+    padding = graphs.ALIGNMENT * len(spans)
     size = (model / "weights.bin").stat().st_size
     assert size <= sum(length for _, length in spans) + padding
     assert size < 1.1 * (run / "model.safetensors").stat().st_size

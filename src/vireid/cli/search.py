@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
 
@@ -21,6 +21,7 @@ from vireid.cli.options import (
 )
 from vireid.cli.remote import GALLERY
 from vireid.errors import VireidError
+from vireid.types.running import BATCH, Engine
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,6 +88,19 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Remove the pictures that are gone even if that is more than half of SOURCE.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(get_args(Engine)),
+    help="What computes the model's networks.  [default: what its card or VIREID_ENGINE names]",
+)
+@click.option("--threads", type=click.IntRange(1), help="Of the model.  [default: one a core]")
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=BATCH,
+    show_default=True,
+    help="Pictures that go through the model together.",
+)
 @TRUST_CODE
 @click.option("--strict", is_flag=True, help="Exit with an error if any picture was skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
@@ -99,6 +113,9 @@ def index(
     time_pattern: str | None,
     keep: str | None,
     prune: bool,
+    engine: Engine | None,
+    threads: int | None,
+    batch: int,
     trust_code: bool,
     strict: bool,
     as_json: bool,
@@ -117,11 +134,12 @@ def index(
     """
     from vireid.client import is_address
     from vireid.datasets._times import TimePattern
+    from vireid.models.engines import Running
     from vireid.records import Modality
     from vireid.search import answers
 
     if is_address(out):
-        if model or time_pattern or keep or prune or any(cutting.values()):
+        if model or engine or threads or time_pattern or keep or prune or any(cutting.values()):
             raise VireidError("the service has a model and times of its own; leave the options out")
         _send(source, out, modality, camera, strict=strict, as_json=as_json)
         return
@@ -143,6 +161,7 @@ def index(
         time_pattern=time_pattern,
         keep=... if keep is None else age_of(keep),
         prune=prune,
+        running=Running(engine, threads, batch),
         trust_code=trust_code,
     )
     if as_json:

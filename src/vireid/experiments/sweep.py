@@ -33,6 +33,7 @@ from vireid import datasets
 from vireid import recipes as shipped
 from vireid.console import plain, printable, remark
 from vireid.errors import Interrupted, VireidError
+from vireid.experiments import validation
 from vireid.files import documents
 from vireid.files.atomic import write_whole
 from vireid.learning.learn import learn
@@ -243,7 +244,7 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
     if begun and runs.read_details(folder).finished:
         runs.check_same(folder, recipe)
     else:
-        learn(recipe, folder, resume=begun)
+        learn(recipe, folder, resume=begun, after_epoch=validation.curve(recipe, folder))
     wanted = named_protocols.choose(data, protocol)[0]
     group: Group = "validation" if validate else "test"
     known = _known_result(folder, f"{data.name} {group}: {wanted.title}")

@@ -28,17 +28,22 @@ from vireid.scoring import METRICS, evaluation, named_protocols
 log = logging.getLogger(__name__)
 
 
-def every(epochs: int, recipe: Recipe, folder: Path) -> AfterEpoch:
+def curve(recipe: Recipe, folder: Path) -> AfterEpoch | None:
     """Return a function that scores a method on validation people after every so many epochs.
 
     Args:
-        epochs: Number of epochs from one score to the next; the last of a stage is scored too.
-        recipe: Recipe of the run, which leaves the validation people out.
+        recipe: Recipe of the run, which says how often; the last epoch of a stage is scored too.
         folder: Folder of the run.
+
+    Returns:
+        None where the recipe asks for no curve.
 
     Raises:
         VireidError: The run learns from the validation people, or there are none.
     """
+    epochs = recipe.validate_every
+    if epochs is None:
+        return None
     if recipe.data.learn_from != "train":
         raise VireidError(
             "the run would learn from the validation people too, so they cannot judge it; leave "
@@ -46,7 +51,7 @@ def every(epochs: int, recipe: Recipe, folder: Path) -> AfterEpoch:
         )
     dataset = datasets.read(recipe.data.dataset, recipe.data.root, recipe.data.trial)
     if not dataset.validation:
-        raise VireidError(f"{dataset.label} has no validation people; leave --validate-every out")
+        raise VireidError(f"{dataset.label} has no validation people; leave validate_every out")
     protocol = named_protocols.choose(dataset)[0]
     people = len({record.identity for record in dataset.train})
 

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -106,7 +106,13 @@ def opened(recipe: Recipe) -> tuple[Recipe, Dataset, PackedTrainingData]:
 
 
 def learn_trials(
-    recipe: Recipe, folder: Path, trials: Sequence[int], *, resume: bool = False
+    recipe: Recipe,
+    folder: Path,
+    trials: Sequence[int],
+    *,
+    resume: bool = False,
+    curve: Callable[[Recipe, Path], AfterEpoch | None] | None = None,
+    trackers: Sequence[str] = (),
 ) -> None:
     """Train one run for every split of a data set, in folders `trial-<number>`.
 
@@ -115,6 +121,8 @@ def learn_trials(
         folder: Folder of these run folders.
         trials: Numbers of splits.
         resume: Leave runs that have finished, go on with one that was broken off, begin the rest.
+        curve: Returns for each recipe and folder what looks at a run after each epoch.
+        trackers: Names of trackers; see `loop.fit`.
 
     Raises:
         VireidError: What `learn` raises.
@@ -125,7 +133,9 @@ def learn_trials(
     begun = {trial for trial in trials if resume and (folders[trial] / "run.json").exists()}
     this_process().wait_for_everyone()
     for trial in trials:
-        learn(_of_trial(recipe, trial), folders[trial], resume=trial in begun)
+        wanted, place = _of_trial(recipe, trial), folders[trial]
+        look = curve(wanted, place) if curve else None
+        learn(wanted, place, resume=trial in begun, after_epoch=look, trackers=trackers)
 
 
 def folder_for(name: str, *, resume: bool) -> Path:

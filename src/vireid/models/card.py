@@ -14,6 +14,7 @@ from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.documents import Count
 from vireid.recipes.recipe import Imported, outline_of
+from vireid.types.running import Engine, Precision
 
 CARD = "model.json"
 FORMAT = 1
@@ -73,6 +74,21 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parity:
+    """A model in another precision, or by another engine, beside the same in float32."""
+
+    people: str
+    """People on whose pictures both were compared, in words; never test people."""
+    largest_difference: float
+    """Largest difference of a number of an embedding, whose length is one."""
+    r1: tuple[float, float]
+    """Rank 1 of the model in float32, and of this one, as fractions: each picture searched among
+    all of the other spectrum, the mean of both directions."""
+    mean_ap: tuple[float, float]
+    """mAP of both."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exported:
     """The content of `model.json`: what an exported model says of itself."""
 
@@ -87,7 +103,12 @@ class Exported:
     embedding_dim: Dim
     reads_text: bool = False
     """Whether the run that it was exported from embeds sentences."""
-    precision: str
+    precision: Precision
+    """Number format in which the network computes."""
+    engine: Engine = "auto"
+    """Engine that it is run by unless another is asked for; see `models.engines`."""
+    parity: Parity | None = None
+    """How far it is from the model in float32 that it was made from."""
     fingerprint: str
     dataset: str | None = None
     num_identities: Count | None = None

@@ -1,39 +1,37 @@
 """The Embedder: a trained method with its picture size and fingerprint; pictures in, vectors out.
 
-There are three kinds of models: the one that is shipped (`small`), a folder written by `vireid
-export` (ONNX Runtime, no torch) and a run folder (torch). All give the same vectors for the same
-pictures, up to rounding. Runs of methods that read text also embed sentences.
+There are three kinds of models: those that are shipped (`small`, `stripes`), a folder written by
+`vireid export` (no torch; see `models.engines`) and a run folder (torch). All give the same vectors
+for the same pictures, up to rounding. Runs of methods that read text also embed sentences.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
 
 from vireid.errors import VireidError
 from vireid.models import trusted
 from vireid.models.calibration import Calibration
 from vireid.models.card import ModelCard, ModelError, Training
+from vireid.models.engines import AS_USUAL, Running
 from vireid.models.network import Network, Text
 from vireid.models.opening import open_model
-from vireid.pictures import PictureError, pixels_of, read_resized, resize
+from vireid.pictures import Picture, PictureError, in_memory, pixels_of, read_resized, resize
 from vireid.progress import counted
 from vireid.records import ImageRecord, Modality
 from vireid.threads import processors
 from vireid.types.arrays import Pictures, Pixels, Vectors
+from vireid.types.running import Engine
 
-Picture = Image.Image | Path | str
 T = TypeVar("T")
-
-BATCH = 32
-"""Number of pictures that go through the network together."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,7 @@ class Embedder:
         text: Text | None = None,
         checkpoint: str = "last epoch",
         calibration: Calibration | None = None,
+        batch: int = AS_USUAL.batch,
     ) -> None:
         self.card = card
         self.learnt_on = learnt_on
@@ -72,6 +71,8 @@ class Embedder:
         """How the weights were chosen: runs and exported models hold those of the last epoch."""
         self.calibration = calibration
         """What its similarities are worth; None where nobody has found out."""
+        self.batch = batch
+        """Number of pictures that go through the network together."""
         self._network = network
         self._text = text or Text()
         self.reads_text = self._text.embed is not None
@@ -88,7 +89,13 @@ class Embedder:
 
     @classmethod
     def open(
-        cls, model: str | Path = "small", threads: int | None = None, *, trust_code: bool = False
+        cls,
+        model: str | Path = "small",
+        threads: int | None = None,
+        *,
+        engine: Engine | None = None,
+        batch: int = AS_USUAL.batch,
+        trust_code: bool = False,
     ) -> "Embedder":
         """Open a model.
 
@@ -96,14 +103,18 @@ class Embedder:
             model: Name of a shipped model, a folder written by `vireid export`, or a run; or
                 `original:` and a run of clip4vi_reid, for the CLIP that it began with.
             threads: Number of threads of the network; by default one for each processor.
+            engine: What computes the network: `cpu`, `cuda`, `tensorrt`, `coreml` or `openvino`;
+                by default what the model's card, or else the variable `VIREID_ENGINE`, names.
+            batch: Number of pictures that go through the network together.
             trust_code: Run the code of a run's method if that is not vireid's. Say so only of runs
                 whose code you have read, or whose author you trust.
 
         Raises:
             ModelError: There is no such model, it is damaged, or of another version's format.
-            VireidError: It needs code that is not vireid's, and `trust_code` is not given.
+            VireidError: It needs code that is not vireid's, and `trust_code` is not given; or the
+                engine is not there.
         """
-        opened = open_model(model, threads, trust_code=trust_code)
+        opened = open_model(model, Running(engine, threads, batch), trust_code=trust_code)
         trusted.remember(opened.card.source)
         return cls(
             opened.card,
@@ -113,6 +124,7 @@ class Embedder:
             opened.text,
             opened.checkpoint,
             opened.calibration,
+            batch,
         )
 
     def check(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
@@ -128,12 +140,15 @@ class Embedder:
         for modality in modalities:
             self._through(noise, modality)
 
-    def embed(self, pictures: Sequence[Picture], modality: Modality | str) -> Vectors:
-        """Embed pictures of one spectrum, given as files or as PIL images.
+    def embed(
+        self, pictures: Sequence[Picture] | Pictures, modality: Modality | str, *, bgr: bool = False
+    ) -> Vectors:
+        """Embed pictures of one spectrum, however they are given.
 
         Args:
-            pictures: Pictures of any sizes.
+            pictures: Pictures of any sizes, see `pictures.Picture`; or one array of them.
             modality: Modality of all of them; `visible` or `infrared`.
+            bgr: Channels of arrays are blue, green, red, as OpenCV has them.
 
         Returns:
             Row i is the unit vector of picture i.
@@ -147,7 +162,7 @@ class Embedder:
             raise TypeError("embed takes a list of pictures; put the one into a list")
         batches = (
             self._through(np.stack([_sound(pixels) for _, pixels in batch]), spectrum)
-            for batch in self._read_ahead(pictures, self._pixels)
+            for batch in self._read_ahead(pictures, partial(self._pixels, bgr=bgr))
         )
         return self._joined(list(batches))
 
@@ -250,7 +265,7 @@ class Embedder:
         pool = ThreadPoolExecutor(processors(), "vireid-decode")
         try:
             while True:
-                while len(ahead) < 3 and (batch := list(islice(remaining, BATCH))):
+                while len(ahead) < 3 and (batch := list(islice(remaining, self.batch))):
                     ahead.append([(i, pool.submit(_read, read, i)) for i in batch])
                 if not ahead:
                     return
@@ -258,10 +273,12 @@ class Embedder:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _pixels(self, picture: Picture) -> Pixels:
-        if isinstance(picture, Image.Image):
-            return resize(picture, self.height, self.width)
-        return read_resized(picture, self.height, self.width)
+    def _pixels(self, picture: Picture, *, bgr: bool) -> Pixels:
+        if isinstance(picture, Path | str):
+            return read_resized(picture, self.height, self.width)
+        return resize(
+            in_memory(picture, (self.height, self.width), bgr=bgr), self.height, self.width
+        )
 
     def _pixels_of(self, record: ImageRecord) -> Pixels:
         return pixels_of(record, self.height, self.width)

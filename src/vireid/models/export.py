@@ -11,12 +11,10 @@ recipe.toml, ...      files of the run that tell how the model was learnt
 
 import copy
 import dataclasses
-import hashlib
 import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -30,22 +28,17 @@ from vireid import __version__
 from vireid.errors import VireidError
 from vireid.files import documents, user_code
 from vireid.files.atomic import new_folder, writing_to
+from vireid.files.checksums import sha256_of
 from vireid.method import Method, ReadsText
-from vireid.models import runs
+from vireid.models import graphs, runs
 from vireid.models.calibration import FILE as CALIBRATION
 from vireid.models.card import CARD, Exported, caveat_of
-from vireid.models.onnx_network import WEIGHTS
 from vireid.models.runs import Details
 from vireid.recipes.recipe import Recipe
 from vireid.records import Modality
 from vireid.types.tensors import images_of
 
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
-ALIGNMENT = 64
-"""Bytes to whose multiples tensors are aligned in the file of weights, to be used where they
-lie."""
-INLINE = 1024
-"""Bytes below which a tensor stays in the graph, as do the shapes needed to load the graph."""
 TOLERANCE = 1e-5
 """Largest difference allowed between a number of an embedding in torch and in ONNX Runtime."""
 
@@ -87,10 +80,11 @@ def export(
         for file in (*KEPT_FROM_RUN, *user_code.kept_files(run)):
             if (run / file).exists():
                 shutil.copyfile(run / file, folder / file)
-        write_graphs(method, recipe.data.height, recipe.data.width, folder)
+        learnt = runs.read_details(run).learnt
+        write_graphs(method, recipe.data.height, recipe.data.width, folder, learnt)
         weights = _needed_to_embed(method, recipe.data.height, recipe.data.width)
         (folder / "model.safetensors").write_bytes(save(weights))
-        files = {path.name: _sum(path) for path in sorted(folder.iterdir())}
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         exported = _described(method, recipe, runs.read_details(run), out.name, files)
         said = dataclasses.replace(exported, caveat=caveat or exported.caveat, licence=licence)
         documents.write_json(folder / CARD, said)
@@ -121,7 +115,9 @@ def _described(
     )
 
 
-def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
+def write_graphs(
+    method: Method, height: int, width: int, folder: Path, fingerprint: str = "unknown"
+) -> None:
     """Write `visible.onnx`, `infrared.onnx` and `weights.bin`, and compare them with torch.
 
     Raises:
@@ -129,12 +125,9 @@ def write_graphs(method: Method, height: int, width: int, folder: Path) -> None:
     """
     method = copy.deepcopy(method).cpu()
     shape = (height, width, 3)
-    with (folder / WEIGHTS).open("wb") as file:
-        weights = _Weights(file)
-        for modality in Modality:
-            graph = _graph(_EmbedPictures(method, modality), shape)
-            weights.take_from(graph)
-            onnx.save_model(graph, folder / f"{modality}.onnx")
+    made = {modality: _graph(_EmbedPictures(method, modality), shape) for modality in Modality}
+    told = {m: graphs.contract(m, height, width, fingerprint, "float32") for m in Modality}
+    graphs.write(made, folder, told)
     for modality in Modality:
         _check(_EmbedPictures(method, modality), shape, folder / f"{modality}.onnx")
 
@@ -223,33 +216,6 @@ def _without_remarks(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-class _Weights:
-    """A file of tensors in which none is stored twice."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._places: dict[bytes, int] = {}
-
-    def take_from(self, graph: onnx.ModelProto) -> None:
-        """Move the tensors of a graph to the file and leave in it where they are."""
-        for tensor in graph.graph.initializer:
-            content = onnx.numpy_helper.to_array(tensor).tobytes()
-            if len(content) < INLINE:
-                continue
-            offset = self._place(content)
-            tensor.raw_data = content
-            onnx.external_data_helper.set_external_data(tensor, WEIGHTS, offset, len(content))
-            tensor.ClearField("raw_data")
-
-    def _place(self, content: bytes) -> int:
-        digest = hashlib.sha256(content).digest()
-        if digest not in self._places:
-            self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT))
-            self._places[digest] = self._file.tell()
-            self._file.write(content)
-        return self._places[digest]
-
-
 def _check(network: nn.Module, shape: tuple[int, int, int], graph: Path) -> None:
     """Compare the graph with torch on noise, in a batch of another size than the exporter saw."""
     pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
@@ -263,8 +229,3 @@ def _check(network: nn.Module, shape: tuple[int, int, int], graph: Path) -> None
             f"{graph.name} computes something else than torch (numbers differ by up to "
             f"{difference:.1e}); please report this with your versions of torch and onnxruntime"
         )
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

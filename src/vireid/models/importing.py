@@ -5,7 +5,6 @@ It is scored, indexed with, exported and trained on from like any other; `run.js
 `imported` where it comes from.
 """
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from vireid.files import torch_files
 from vireid.files.atomic import new_folder, writing_to
+from vireid.files.checksums import sha256_of
 from vireid.files.torch_files import UnreadableError
 from vireid.method import Method
 from vireid.models import imports, runs
@@ -101,7 +101,7 @@ def import_checkpoint(
         format=name,
         repository=form.ADDRESS,
         file=path.name,
-        sha256=_sum(path),
+        sha256=sha256_of(path),
         reads_text=translation.reads_text,
         visible_only=translation.visible_only,
     )
@@ -224,8 +224,3 @@ def _filled(translation: Translation, recipe: Recipe, path: Path) -> Method:
         )
     method.load_state_dict(translation.weights, strict=False)
     return method.eval()
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,15 +1,15 @@
-"""Exported models: checked against their card and run by ONNX Runtime, without torch."""
+"""Exported models: checked against their card and run by an engine, without torch."""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from vireid.errors import VireidError
 from vireid.files.untrusted import open_plain, what_is_wrong
+from vireid.models import engines
 from vireid.models.card import CARD, Exported, ModelCard, ModelError
+from vireid.models.engines import Run, Running
 from vireid.models.network import Text
 from vireid.records import Modality
 from vireid.types.arrays import Pictures, Vectors
@@ -22,7 +22,7 @@ EXPORTED = Text(
 
 
 def open_exported(
-    folder: Path, exported: Exported, source: str, threads: int
+    folder: Path, exported: Exported, source: str, running: Running
 ) -> tuple[ModelCard, "OnnxNetwork", Text]:
     """Open a folder that `vireid export` has written.
 
@@ -30,27 +30,29 @@ def open_exported(
         folder: Holds `model.json`, a graph for each spectrum, and `weights.bin`.
         exported: The content of `model.json`.
         source: Name that the model was opened by, for its card.
-        threads: Number of threads of ONNX Runtime.
+        running: How to run it.
 
     Raises:
         ModelError: A file is not the exported one.
     """
-    network = OnnxNetwork(folder, exported, threads)
+    network = OnnxNetwork(folder, exported, running)
     text = EXPORTED if exported.reads_text else Text()
     return exported.card(source), network, text
 
 
 class OnnxNetwork:
-    """Runs one ONNX Runtime session for each spectrum, started when it is first needed."""
+    """Runs one network for each spectrum, started when it is first needed."""
 
-    def __init__(self, folder: Path, exported: Exported, threads: int) -> None:
+    def __init__(self, folder: Path, exported: Exported, running: Running) -> None:
         """Check the files of an exported model.
 
         Raises:
             ModelError: One is missing, or is not the exported one.
+            VireidError: There is no such engine.
         """
-        self._folder, self._exported, self._threads = folder, exported, threads
-        self._sessions: dict[Modality, Any] = {}
+        self._folder, self._exported, self._threads = folder, exported, running.threads
+        self._engine = engines.chosen(running, exported.engine)
+        self._started: dict[Modality, Run] = {}
         listed = (n for n in exported.files if n.endswith(".bin") and n == Path(n).name)
         self._weights = sorted({WEIGHTS, *listed})
         names = (*map(_graph_of, Modality), *self._weights)
@@ -61,32 +63,20 @@ class OnnxNetwork:
         """Embed pictures of one spectrum.
 
         Raises:
-            ModelError: A file has changed since, or ONNX Runtime cannot run it.
+            ModelError: A file has changed since, or the engine cannot run it.
         """
-        if modality not in self._sessions:
-            self._sessions[modality] = self._start(modality)
+        if modality not in self._started:
+            self._started[modality] = self._start(modality)
         with self._explained(modality):
-            (embeddings,) = self._sessions[modality].run(["embeddings"], {"pictures": pictures})
-        return np.asarray(embeddings)
+            return self._started[modality](pictures)
 
-    def _start(self, modality: Modality) -> Any:
-        # ONNX Runtime gets the very bytes that were checked. By itself it would also refuse weights
-        # behind a link, which is how git-annex, DVC and caches keep them.
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        # Its threads would wait for one another by turning round and round: where others want the
-        # processors too, a picture then takes twice the processor time.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    def _start(self, modality: Modality) -> Run:
         names = (_graph_of(modality), *self._weights)
         graph, *weights = (self._read.pop(name, b"") or self._content(name) for name in names)
+        files = dict(zip(self._weights, weights, strict=True))
+        about = self._engine, self._exported.precision, self._threads
         with self._explained(modality):
-            options.add_external_initializers_from_files_in_memory(
-                self._weights, weights, list(map(len, weights))
-            )
-            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            return engines.start(graph, files, *about)
 
     def _content(self, name: str) -> bytes:
         """Return a file's content, which is that of the exported file."""
@@ -110,10 +100,13 @@ class OnnxNetwork:
     def _explained(self, modality: Modality) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # ONNX Runtime's errors have no common base
+        except (VireidError, ModuleNotFoundError):
+            raise
+        except Exception as error:  # those of ONNX Runtime and OpenVINO have no common base
             reason = " ".join(str(error).split())[:300]
+            by = "OpenVINO" if self._engine == "openvino" else "ONNX Runtime"
             raise ModelError(
-                f"{self._folder / _graph_of(modality)} cannot be run by ONNX Runtime ({reason}); "
+                f"{self._folder / _graph_of(modality)} cannot be run by {by} ({reason}); "
                 "export it again, with this version of vireid"
             ) from error
 

@@ -22,8 +22,8 @@ from vireid.models.card import (
     read_exported,
     training_of,
 )
+from vireid.models.engines import AS_USUAL, Running
 from vireid.models.network import Network, Text
-from vireid.threads import processors
 
 SHIPPED = Path(__file__).parent
 """Folder of the models that come with vireid: those folders beside this module that hold a card."""
@@ -75,13 +75,13 @@ def folder_of(name: str | Path) -> Path:
 
 
 def open_model(
-    name: str | Path, threads: int | None = None, *, trust_code: bool = False
+    name: str | Path, running: Running = AS_USUAL, *, trust_code: bool = False
 ) -> OpenModel:
     """Open a model, whatever kind it is.
 
     Args:
         name: See `Embedder.open`.
-        threads: Number of threads of the network; by default one for each processor.
+        running: How to run it.
         trust_code: Run the code of a run's method if that is not vireid's.
 
     Raises:
@@ -96,11 +96,16 @@ def open_model(
     source = str(name) if is_shipped(name) else str(folder.absolute())
     if os.path.lexists(folder / CARD):  # a link that leads nowhere is told when it is read
         exported = read_exported(folder)
-        opened = onnx_network.open_exported(folder, exported, source, threads or processors())
+        opened = onnx_network.open_exported(folder, exported, source, running)
         training = training_of(folder, exported.num_identities)
         about = learnt_on(folder), training, chosen(exported.imported)
         return OpenModel(*opened, *about, calibration.read(folder / FILE, exported.fingerprint))
     if os.path.lexists(folder / "run.json"):
+        if running.engine not in (None, "auto"):
+            raise ModelError(
+                f"{folder} is a run, which torch computes; the engine {running.engine} takes what "
+                f"`vireid export {folder} --out FOLDER` writes"
+            )
         return _open_run(folder, source, trust_code)
     raise ModelError(
         f"there is no model {str(name)!r}; give a run folder, a folder written by "

@@ -231,7 +231,7 @@ def _check_same_code(folder: Path, recipe: Recipe) -> None:
 
 OF_THE_DATA = ("dataset", "trial", "data", "num_identities", "pictures")
 """Details in which a run may not change between its parts."""
-HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard")
+HARMLESS = ("data.root", "data.workers", "save_minutes", "tensorboard", "validate_every")
 """Settings that may change between parts of a run: what is learnt does not depend on them."""
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from vireid.errors import VireidError
 from vireid.files.atomic import write_whole
 from vireid.files.cache import cache_folder
+from vireid.files.locks import locked
 from vireid.models.opening import is_shipped
 
 FILE = "known_models.txt"
@@ -24,10 +25,12 @@ def remember(source: str) -> None:
     """
     if is_known(source) or "\n" in source:
         return
-    known = [*_known(), source][-MOST:]
-    content = "".join(f"{each}\n" for each in known).encode("utf-8", "surrogateescape")
     with suppress(VireidError):
-        write_whole(cache_folder() / FILE, content)
+        path = cache_folder() / FILE
+        with locked(path.with_suffix(".lock")):  # so that none of two that write at once is lost
+            known = [*(each for each in _known() if each != source), source][-MOST:]
+            lines = "".join(f"{each}\n" for each in known)
+            write_whole(path, lines.encode("utf-8", "surrogateescape"))
 
 
 def is_known(source: str) -> bool:

@@ -25,7 +25,7 @@ from vireid.files import documents, user_code
 from vireid.records import is_number
 from vireid.training_data.augmentation import Augmentation
 from vireid.training_data.settings import Data as Data
-from vireid.types.ranges import NotNegative, Seed, check_ranges
+from vireid.types.ranges import Count, NotNegative, Seed, check_ranges
 
 IN_WORDS: Mapping[Any, str] = {
     bool: "true or false",
@@ -70,6 +70,9 @@ class Recipe:
     """Minutes between two checkpoints within an epoch; there is one after each epoch too."""
     tensorboard: bool = False
     """Write losses for TensorBoard too: `pip install 'vireid[tensorboard]'`."""
+    validate_every: Count | None = None
+    """Epochs from one score on the validation people to the next, who have to be left out
+    (`data.learn_from = "train"`); a curve to look at, nothing is chosen by it."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Settings of the augmentation."""
     settings: Any = None

@@ -5,10 +5,11 @@ mesh with a skeleton. Its 13,380 surface vertices spend most of their detail on 
 toes; one vertex for every two-centimetre cell keeps the silhouette and makes a picture three times
 cheaper.
 
-Reading anny's sources takes a minute or more and a gigabyte of disk. That is done once: what bodies
+Reading anny's sources takes seconds and a gigabyte of disk. That is done once: what bodies
 need is then kept in vireid's cache, and neither anny nor torch is imported any more.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -192,7 +193,7 @@ def _build(file: Path) -> Content:
 
 def _from_anny(folder: Path) -> Content:
     """Return what bodies need from anny, and a proof that it gives the same bodies."""
-    _tell(0, "opening it, which takes some minutes")
+    _tell(0, "opening it")
     model = _anny(folder)
     _tell(1, "thinning them out")
     kept, triangles = _thin_out(model)
@@ -211,7 +212,7 @@ def _check_room(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < BUILDING_BYTES:
         raise VireidError(
-            f"reading bodies from anny needs {BUILDING_BYTES / 1e9:.1f} GB for some minutes in "
+            f"reading bodies from anny needs {BUILDING_BYTES / 1e9:.1f} GB for a moment in "
             f"{folder}, where {free / 1e9:.1f} GB are free; {CACHE_WAY_OUT}"
         )
 
@@ -227,10 +228,12 @@ def _anny(folder: Path) -> Any:
     except RuntimeError as error:
         what = "this user has no home folder, which anny asks for"
         raise VireidError(f"{what}; set HOME to a folder that can be written to") from error
+    from anny.models import full_model
     from anny.paths import get_anny_cache_path, set_anny_cache_path
 
-    before = get_anny_cache_path()
+    before, anny_reads = get_anny_cache_path(), full_model.load_blend_shape
     set_anny_cache_path(folder)
+    full_model.load_blend_shape = _blend_shape
     try:
         return anny.Anny(
             rig="makehuman",
@@ -242,6 +245,21 @@ def _anny(folder: Path) -> Any:
         ).float()
     finally:
         set_anny_cache_path(before)
+        full_model.load_blend_shape = anny_reads
+
+
+def _blend_shape(filename: str, vertices_count: int, world_transformation: Any, dtype: Any) -> Any:
+    """Return what anny's function of that use returns, from a file that is read at once.
+
+    anny makes a tensor of each of seven million lines, which takes minutes.
+    """
+    import torch
+
+    with gzip.open(filename, "rt") as file:
+        lines = np.fromstring(file.read(), sep=" ").reshape(-1, 4)
+    changes = np.zeros((vertices_count, 3))
+    changes[lines[:, 0].astype(np.int64)] = lines[:, 1:]
+    return world_transformation.apply(torch.as_tensor(changes, dtype=dtype))
 
 
 def _thinned(model: Any, kept: NDArray[np.int64]) -> Content:

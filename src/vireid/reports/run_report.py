@@ -1,8 +1,9 @@
 """A report of runs as one HTML file, which asks nothing of any server.
 
 For each run: how it learnt, its scores, its CMC, how alike pictures of one and of two people are,
-where embeddings lie, the queries that it answers best, as usual and worst, and whether its chances
-come true. For several runs also their table with the differences that are settled.
+where embeddings lie, the queries that it answers best, as usual and worst, with the places that
+made a query and its first hit similar, and whether its chances come true. For several runs also
+their table with the differences that are settled.
 """
 
 import base64
@@ -24,7 +25,9 @@ from vireid.gallery import Hit
 from vireid.learning import history
 from vireid.learning.history import LOSSES, MEASURES
 from vireid.models.embedder import Embedder
+from vireid.models.occlusion import Places, places_alike
 from vireid.models.opening import folder_of
+from vireid.pictures import pixels_of
 from vireid.records import ImageRecord, Modality
 from vireid.reports import contact_sheet, learning_curves, measures_view, reliability_view
 from vireid.reports.plots import as_png
@@ -33,7 +36,7 @@ from vireid.scoring import evaluation, named_protocols, reliability, results
 from vireid.scoring.calibration import Search
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.protocols import Trial
-from vireid.types.arrays import Vectors
+from vireid.types.arrays import Pixels, Vectors
 
 SHOWN_RANKS = 20
 SHOWN_HITS = 8
@@ -97,6 +100,10 @@ class Look:
         title = f"{dataset.label}, {protocol.title}, first trial"
         about = (records, vectors, trial, shown, ranking, title)
         return cls(Path(model).absolute().name, model, embedder, dataset, *about)
+
+    def best_first(self) -> Int[np.ndarray, " v"]:
+        """Return the places of the valid queries, those that are answered best first."""
+        return np.argsort(-self.ranking.average_precisions, kind="stable")
 
     def query(self, place: int) -> tuple[ImageRecord, tuple[Hit, ...]]:
         """Return a valid query and its best hits."""
@@ -186,6 +193,11 @@ def _of_run(look: Look) -> Iterator[str]:
         "spectrum: two clouds mean that the spectrum counts more than the person.",
     )
     yield from _queries(look)
+    yield _figure(
+        _what_matched(look),
+        "What made a query and its first hit similar: red places are those without which the "
+        "similarity falls, the redder the more. Each place was covered in turn.",
+    )
     yield from _how_sure(look)
 
 
@@ -283,7 +295,7 @@ def _in_two(vectors: Vectors) -> Float[np.ndarray, "n 2"]:
 
 
 def _queries(look: Look) -> Iterator[str]:
-    order: Int[np.ndarray, " v"] = np.argsort(-look.ranking.average_precisions, kind="stable")
+    order = look.best_first()
     middle = len(order) // 2
     yield "<h3>Queries</h3>"
     for name, place in (
@@ -298,6 +310,43 @@ def _queries(look: Look) -> Iterator[str]:
         precision = look.ranking.average_precisions[place]
         title = f"{name}: average precision {100 * precision:.0f} %"
         yield _picture(contact_sheet.compose(query, hits, title), title)
+
+
+def _what_matched(look: Look) -> bytes:
+    """Draw the best, the typical and the worst query beside their first hits."""
+    order = look.best_first()
+    shown = {"best": order[0], "typical": order[len(order) // 2], "worst": order[-1]}
+
+    def draw(figure: Any) -> None:
+        pairs = figure.subplots(1, 2 * len(shown))
+        for number, (name, place) in enumerate(shown.items()):
+            query, (hit, *_) = look.query(int(place))
+            right = "right" if hit.record.identity == query.identity else "wrong"
+            both = (query, hit.record)
+            pictures = [pixels_of(r, look.embedder.height, look.embedder.width) for r in both]
+            vectors = [
+                look.embedder.embed_pixels(pixels[None], record.modality)[0]
+                for pixels, record in zip(pictures, both, strict=True)
+            ]
+            for side, title in enumerate((name, f"first hit, {right}")):
+                about = pictures[side], both[side].modality, vectors[1 - side]
+                places = places_alike(look.embedder, *about)
+                _draw_places(pairs[2 * number + side], pictures[side], places, title)
+
+    return as_png(draw, 10, 3.6)
+
+
+def _draw_places(axes: Any, pixels: Pixels, places: Places, title: str) -> None:
+    height, width = pixels.shape[:2]
+    strength = np.clip(places / max(float(places.max()), 1e-9), 0, 1).astype(np.float32)
+    smooth = np.asarray(
+        Image.fromarray(strength).resize((width, height), Image.Resampling.BILINEAR)
+    )
+    axes.imshow(pixels.mean(axis=2), cmap="gray")
+    axes.imshow(np.ones_like(smooth), cmap="Reds_r", vmin=1, vmax=2, alpha=0.7 * smooth)
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.title.set_size(10)
 
 
 def _how_sure(look: Look) -> Iterator[str]:

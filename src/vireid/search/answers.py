@@ -26,6 +26,7 @@ from vireid.models import trusted
 from vireid.models.calibration import in_percent
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
+from vireid.models.engines import AS_USUAL, Running
 from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery
 from vireid.search import indexing
@@ -256,6 +257,7 @@ def index(
     time_pattern: str | None = None,
     keep: timedelta | EllipsisType | None = ...,
     prune: bool = False,
+    running: Running = AS_USUAL,
     trust_code: bool = False,
 ) -> IndexReport:
     """Bring a gallery up to date with the pictures of a folder or CSV file.
@@ -272,6 +274,7 @@ def index(
         keep: Age at which this and later calls remove pictures; None for never, by default as it
             was.
         prune: Remove what is gone even if that is more than half of the source.
+        running: How to run the model.
         trust_code: See `Embedder.open`.
 
     Raises:
@@ -279,7 +282,7 @@ def index(
     """
     found = folder.find(source, modality, camera)
     spectra = {record.modality for record in found.records}
-    embedder, gallery = open_or_create(out, model, trust_code, spectra)
+    embedder, gallery = open_or_create(out, model, trust_code, spectra, running)
     with gallery:
         try:
             if not isinstance(keep, EllipsisType):
@@ -625,6 +628,7 @@ def open_or_create(
     model: str | None = None,
     trust_code: bool = False,
     spectra: AbstractSet[Modality] = frozenset(Modality),
+    running: Running = AS_USUAL,
 ) -> tuple[Embedder, Gallery]:
     """Open a gallery and its model, or make one.
 
@@ -633,12 +637,13 @@ def open_or_create(
         model: Name of a model; by default the one that filled the gallery, or `stripes`.
         trust_code: See `Embedder.open`.
         spectra: Spectra that a new gallery's model has to embed.
+        running: How to run the model.
 
     Raises:
         VireidError: The gallery is another model's, or the disk is full.
     """
     if not exists(path):
-        embedder = Embedder.open(model or DEFAULT_MODEL, trust_code=trust_code)
+        embedder = _opened(model or DEFAULT_MODEL, running, trust_code)
         # No empty gallery is left behind by a model that cannot embed.
         embedder.check(spectra)
         try:
@@ -647,10 +652,17 @@ def open_or_create(
             if not exists(path):
                 raise  # otherwise another process was faster: what it made is opened
     gallery = Gallery.open(path)
-    return _embedder_of(gallery, model, trust_code), gallery
+    return _embedder_of(gallery, model, trust_code, running), gallery
 
 
-def _embedder_of(gallery: Gallery, model: str | None, trust_code: bool) -> Embedder:
+def _opened(model: str, running: Running, trust_code: bool) -> Embedder:
+    engine, threads, batch = running.engine, running.threads, running.batch
+    return Embedder.open(model, threads, engine=engine, batch=batch, trust_code=trust_code)
+
+
+def _embedder_of(
+    gallery: Gallery, model: str | None, trust_code: bool, running: Running = AS_USUAL
+) -> Embedder:
     """Return the model that was asked for, or else the one that filled the gallery."""
     source = gallery.model.source
     if not model and not trusted.is_known(source):
@@ -659,7 +671,7 @@ def _embedder_of(gallery: Gallery, model: str | None, trust_code: bool) -> Embed
             f"if you trust it, say --model {source}"
         )
     try:
-        return Embedder.open(model or source, trust_code=trust_code)
+        return _opened(model or source, running, trust_code)
     except ModelError as error:
         if model:
             raise

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from PIL import Image
 
 from vireid.datasets import folder
 from vireid.errors import VireidError
 from vireid.models.embedder import Embedder
-from vireid.pictures import PictureError, PictureQuery
+from vireid.pictures import Picture, PictureQuery, in_memory
 from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery
 
 Query = ImageRecord | TextQuery | PictureQuery | VectorQuery
-Asked = Path | str | Image.Image | Shaped[np.ndarray, "..."] | ImageRecord | TextQuery
-"""Things that one can search by. An array is a picture (rows, columns, and colours if it has them),
-or a vector if it has one dimension or is one row of floats, as `Embedder.embed` gives it."""
+Asked = Picture | ImageRecord | TextQuery
+"""Things that one can search by. An array is a picture, or a vector if it has one dimension or is
+one row of floats, as `Embedder.embed` gives it."""
 
 
 def understood(
@@ -42,11 +41,11 @@ def understood(
         return replace(asked, modality=Modality(modality or asked.modality), identity=known)
     if isinstance(asked, np.ndarray) and _is_vector(asked):
         return VectorQuery(Modality(modality) if modality else None, identity)
-    if isinstance(asked, Image.Image | np.ndarray):
-        if modality is None:
-            raise VireidError("a picture in memory does not say its spectrum; give query_modality")
-        return PictureQuery(_picture(asked), Modality(modality), identity)
-    return _filed(Path(asked), modality, identity)
+    if isinstance(asked, Path | str):
+        return _filed(Path(asked), modality, identity)
+    if modality is None:
+        raise VireidError("a picture in memory does not say its spectrum; give query_modality")
+    return PictureQuery(in_memory(asked), Modality(modality), identity)
 
 
 def embedded(query: Query, asked: Asked, embedder: Embedder) -> Float[np.ndarray, "1 d"]:
@@ -74,17 +73,6 @@ def embedded(query: Query, asked: Asked, embedder: Embedder) -> Float[np.ndarray
 def _is_vector(array: Shaped[np.ndarray, "..."]) -> bool:
     one_row = array.ndim == 2 and len(array) == 1 and np.issubdtype(array.dtype, np.floating)
     return array.ndim == 1 or one_row
-
-
-def _picture(given: Image.Image | Shaped[np.ndarray, "..."]) -> Image.Image:
-    if isinstance(given, Image.Image):
-        return given
-    try:
-        return Image.fromarray(given)
-    except (TypeError, ValueError) as error:
-        what = f"an array of {given.dtype} in the shape {given.shape} is no picture"
-        way_out = "give uint8 of rows, columns and 3 colours"
-        raise PictureError("picture in memory", what, way_out) from error
 
 
 def _filed(path: Path, modality: Modality | str | None, identity: int | None) -> ImageRecord:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vireid.models.embedder import BATCH, Embedder
+from vireid.models.embedder import Embedder
 from vireid.records import Modality
 from vireid.types.arrays import Pixels, Vector
 
@@ -58,7 +58,7 @@ class Batcher:
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             batch, is_over = [first], False
-            while len(batch) < BATCH:
+            while len(batch) < self.embedder.batch:
                 try:
                     following = self._queue.get_nowait()
                 except queue.Empty:
