@@ -11,6 +11,7 @@ EXTRA_OF_MODULE = {
     "embreex": "render",
     "fastapi": "serve",
     "filelock": "train",
+    "grpc": "milvus",
     "httpx2": "client",
     "imagecodecs": "train",
     "matplotlib": "report",
