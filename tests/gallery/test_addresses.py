@@ -1,6 +1,7 @@
 """Addresses of galleries, and access to servers; without a server."""
 
 import re
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -139,6 +140,14 @@ def test_names_in_filters_never_reach_a_server_as_text() -> None:
         )
 
 
+def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    for name in ("store", "server", "state", "collections", "documents"):
+        monkeypatch.delitem(sys.modules, f"vireid.gallery.milvus.{name}", raising=False)
+    with pytest.raises(VireidError, match=re.escape("pip install 'vireid[milvus]'")):
+        Gallery.open("milvus://127.0.0.1:9/site")
+
+
 def test_folder_is_always_searched_exactly(tmp_path: Path) -> None:
     with Gallery.create(tmp_path / "a.gallery", TOY) as gallery:
         gallery.set_index("flat")
@@ -169,6 +178,11 @@ def test_folder_moves_into_another_with_its_storage_changed(tmp_path: Path) -> N
         gallery._store.note({("source", "/site"): {}})
     with pytest.raises(GalleryError, match="is where it is already"):
         move(tmp_path / "a", str(tmp_path / "a"))
+    with Gallery.create(tmp_path / "c", TOY) as other:
+        other.put(unit(1), entries(1))
+    with pytest.raises(GalleryError, match="is there already"):
+        move(tmp_path / "a", tmp_path / "c")
+    Gallery.create(tmp_path / "b", TOY, "float16").close()
     done = move(tmp_path / "a", tmp_path / "b", storage="float16")
     assert (done.pictures, (tmp_path / "a").exists()) == (40, False)
     with Gallery.open(tmp_path / "b") as gallery:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vireid.gallery.addresses import create_store, exists, open_store, parsed
 from vireid.gallery.copying import MARK, copy_all, missing_notes
 from vireid.gallery.milvus.address import MilvusAddress
-from vireid.gallery.notes import SETTING
+from vireid.gallery.notes import KINDS, SETTING
 from vireid.gallery.store import Address, GalleryError, Page, Storage, Store
 from vireid.progress import counted
 
@@ -42,7 +42,8 @@ def move(
 
     Args:
         source: Address of the gallery.
-        target: Address where nothing is yet, or what an interrupted call has left.
+        target: Address where nothing is yet, or an empty gallery, or what an interrupted call has
+            left.
         keep: Whether the source stays for good.
         storage: Number format of the target's vectors; by default that of the source, and float32
             on a server.
@@ -82,6 +83,10 @@ def _begun(source: Store, target: Address, storage: Storage | None) -> Store:
         return new
     begun = open_store(target, PATIENCE)
     comes_from = begun.notes(SETTING).get(MARK[1]) or [None]
+    is_empty = not begun.count() and not any(map(begun.notes, KINDS))
+    if is_empty and begun.model == source.model:  # stopped before it was marked
+        begun.note({MARK: [source.address, COPYING]})
+        return begun
     if comes_from[0] != source.address or begun.model != source.model:
         begun.close()
         raise GalleryError(f"{target} is there already; give an address where nothing is")
