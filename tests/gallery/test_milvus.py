@@ -136,6 +136,22 @@ def test_what_was_changed_is_deleted_after_some_changes(
     assert len(store._view().document.gone["pictures"]) <= 4  # type: ignore[attr-defined]
 
 
+def test_changes_that_come_to_nothing_do_not_pile_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vireid.gallery.milvus.store.MOST_HIDDEN", 4)
+    monkeypatch.setattr("vireid.gallery.milvus.store.MOST_LATE", 2)
+    store.add(unit(30), entries(30))
+    known = store.entries_of([person(0).key, person(2).key])
+    two_as_one = {key: replace(e, record=person(99)) for key, e in known.items()}
+    for i in range(8):
+        with pytest.raises(GalleryError, match="would be two pictures"):
+            store.change(two_as_one)
+        store.add(unit(1, seed=i), entries(1, start=i))
+    assert len(store._view().document.lost) <= 4  # type: ignore[attr-defined]
+    assert (store.count(), store.damage()) == (30, [])
+
+
 def test_change_that_came_to_nothing_leaves_nothing(
     store: Store, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,8 @@ PAGE = 1_000
 """Pictures of a page."""
 MOST_HIDDEN = 256
 """Ranges of rows that are hidden before they are deleted."""
+MOST_LATE = 64
+"""Ranges of changes that came to nothing which stay hidden after a sweep has deleted their rows."""
 MOST_CENTRED = 200_000
 """Pictures of a spectrum up to which they are read for a centred search."""
 INDICES: dict[IndexKind, tuple[str, dict[str, int], str]] = {
@@ -579,8 +581,9 @@ class MilvusStore:
         gone = {
             which: joined(before.gone[which], ranges_of(ids)) for which, ids in change.gone.items()
         }
-        self._finish(change, msgspec.structs.replace(before, gone=gone, lost=self._lost(change)))
-        if max(len(ranges) for ranges in gone.values()) > MOST_HIDDEN:
+        lost = self._lost(change)
+        self._finish(change, msgspec.structs.replace(before, gone=gone, lost=lost))
+        if max(map(len, (*gone.values(), lost))) > MOST_HIDDEN:
             with suppress(GalleryError):  # the change counts already; the next one sweeps
                 self._sweep()
 
@@ -764,7 +767,8 @@ class MilvusStore:
                 for first, last in lost:
                     self._server.delete_between(name, first, last)
             empty: dict[str, list[Range]] = {"pictures": [], "facts": []}
-            self._finish(change, msgspec.structs.replace(document, gone=empty, lost=lost))
+            late = lost[-MOST_LATE:]  # rows of these may still be on their way
+            self._finish(change, msgspec.structs.replace(document, gone=empty, lost=late))
         except BaseException:
             with suppress(GalleryError):
                 turn.end(None)
