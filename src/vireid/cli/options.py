@@ -26,6 +26,26 @@ class _PathToWrite(click.Path):
 
 
 TO_WRITE = _PathToWrite(path_type=Path)
+
+
+class _Gallery(click.Path):
+    """The folder of a gallery, or `milvus://HOST:PORT/NAME` for one on a server."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        """Return a path, or an address."""
+        if "://" in str(value):
+            from vireid.gallery.addresses import parsed
+
+            return parsed(value)
+        if not value:
+            self.fail("it is empty; name a folder or an address", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+A_GALLERY = _Gallery(exists=True, path_type=Path)
+A_GALLERY_TO_WRITE = _Gallery(path_type=Path)
 TRUST_CODE = click.option(
     "--trust-code",
     is_flag=True,

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, age_of, examples
+from vireid.cli.options import A_GALLERY, EXISTING, EXISTING_FILE, TO_WRITE, age_of, examples
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
+    from vireid.gallery.store import Address
     from vireid.service.database import Database
     from vireid.service.keys import Keys, Scope
 
@@ -27,10 +28,11 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Answer for programs
         "vireid serve site.gallery                     then open the address that it prints",
         "vireid serve north.gallery south.gallery --sources /data/photos",
         "vireid keys add reception --scope read        keys are needed unless bound to loopback",
+        "vireid serve milvus://127.0.0.1:19530/site    a gallery on a Milvus server",
         "vireid serve --settings service.toml --host 0.0.0.0",
     ),
 )
-@click.argument("galleries", type=EXISTING, nargs=-1, metavar="[GALLERY]...")
+@click.argument("galleries", type=A_GALLERY, nargs=-1, metavar="[GALLERY]...")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port.  [default: 8750]")
 @SETTINGS
@@ -40,7 +42,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Answer for programs
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text]")
 def serve(
-    galleries: tuple[Path, ...],
+    galleries: "tuple[Address, ...]",
     host: str | None,
     port: int | None,
     file: Path | None,

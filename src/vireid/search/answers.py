@@ -19,8 +19,9 @@ from vireid.datasets._times import TimePattern
 from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import Interrupted, VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
-from vireid.gallery.addresses import Address, exists
+from vireid.gallery.addresses import exists
 from vireid.gallery.notes import Source
+from vireid.gallery.store import Address
 from vireid.models import trusted
 from vireid.models.calibration import in_percent
 from vireid.models.card import ModelCard, ModelError

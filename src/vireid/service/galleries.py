@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from vireid.errors import suggestion
 from vireid.gallery import Filters, Gallery
-from vireid.gallery.store import Entry, Place
+from vireid.gallery.addresses import parsed
+from vireid.gallery.store import Address, Entry, Place
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality
 from vireid.search.answers import Searcher
@@ -48,7 +49,7 @@ class Contents:
 class Served:
     """One gallery under its name. Threads may share it."""
 
-    def __init__(self, name: str, path: Path, batchers: "Batchers", uploads: Path) -> None:
+    def __init__(self, name: str, path: Address, batchers: "Batchers", uploads: Path) -> None:
         """Open a gallery and its model.
 
         Raises:
@@ -284,7 +285,7 @@ class AllServed:
         """
         self.batchers = Batchers(told)
         self._of = {
-            name: Served(name, Path(path), self.batchers, kept / name / "uploads")
+            name: Served(name, parsed(path), self.batchers, kept / name / "uploads")
             for name, path in sorted(galleries.items())
         }
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from fastapi import Request
 
 from vireid.errors import VireidError
+from vireid.gallery.addresses import absolute
 from vireid.service import logs, messages
 from vireid.service.answering import Answers
 from vireid.service.audit import Audit
@@ -89,13 +90,13 @@ class Service:
 
     def places(self) -> Places:
         """Return what clients call the folders of this machine."""
-        named = [(self.settings.folder, "data")]
+        named: list[tuple[object, str]] = [(self.settings.folder, "data")]
         named += [(folder, folder.name) for folder in folders_below(self.settings.sources)]
         for served in self.galleries:
             contents = served.contents
             named += [(root, root.name) for root in contents.roots]
-            address = Path(served.searcher.gallery.address)
-            named += [(address, served.name), (address.absolute(), served.name)]
+            address = served.searcher.gallery.address
+            named += [(address, served.name), (absolute(address), served.name)]
         return Places(named)
 
     def count_pictures(self) -> None:

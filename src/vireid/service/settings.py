@@ -22,6 +22,8 @@ import msgspec
 from vireid.console import shortened
 from vireid.errors import VireidError, suggestion
 from vireid.files.documents import read_toml, typed
+from vireid.gallery.addresses import parsed
+from vireid.gallery.store import Address
 
 PREFIX = "VIREID_"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -36,9 +38,9 @@ def _said(text: str, **bounds: Any) -> msgspec.Meta:
 class Settings:
     """Everything that can be set; the description in a field's type says what it is for."""
 
-    galleries: Annotated[dict[str, str], _said("Folders of the galleries by their names.")] = field(
-        default_factory=dict
-    )
+    galleries: Annotated[
+        dict[str, str], _said("Folders or addresses of the galleries by their names.")
+    ] = field(default_factory=dict)
     host: Annotated[str, _said("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, _said("Port to listen on; 0 for any free one.", ge=0, le=65535)] = 8750
     data: Annotated[str, _said("Folder for keys, audit log, jobs and uploads.")] = "vireid-service"
@@ -145,8 +147,8 @@ class Settings:
                     f"{shortened(name)!r} is no name of a gallery; take letters, digits, . _ -"
                 )
 
-    def with_galleries(self, paths: Iterable[Path]) -> "Settings":
-        """Return settings that serve galleries under the names of their folders, too.
+    def with_galleries(self, paths: Iterable[Address]) -> "Settings":
+        """Return settings that serve galleries under names of their own, too.
 
         Raises:
             VireidError: Two have the same name.
@@ -161,13 +163,16 @@ class Settings:
         return replace(self, galleries=galleries)
 
 
-def name_of(path: Path) -> str:
-    """Return the name under which a gallery is served: that of its folder.
+def name_of(address: Address) -> str:
+    """Return the name under which a gallery is served: that of its folder, or on its server.
 
     >>> name_of(Path("/data/north gate.gallery"))
     'north-gate'
     """
-    stem = Path(os.path.abspath(path)).name.removesuffix(".gallery")  # noqa: PTH100
+    place = parsed(address)
+    if not isinstance(place, Path):
+        return place.name
+    stem = Path(os.path.abspath(place)).name.removesuffix(".gallery")  # noqa: PTH100
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "gallery"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from jaxtyping import Float, Int
 from vireid.files.atomic import new_folder, scratch_folder, whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.archive import damaged_archive, pack, unpack
-from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained
+from vireid.gallery.local.catalogue import COMMITS, FILE, Catalogue, Committed, damaged, explained
 from vireid.gallery.local.centres import Centres, centres_of
 from vireid.gallery.local.similarities import Rows, best, ordered
 from vireid.gallery.local.vectors import (
@@ -36,18 +37,22 @@ from vireid.gallery.store import (
     Counted,
     Entry,
     GalleryError,
+    IndexKind,
     Named,
     NoteChanges,
     Page,
     Place,
     Scored,
+    Size,
     Storage,
+    Store,
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
 from vireid.types.arrays import Queries, Vectors
 
 MODALITIES = tuple(Modality)
+BESIDE = "reindex"
 ROWS_TO_COPY = 8 * BLOCK
 MOST_FILTERS = 64
 """Number of filters whose rows are kept; those of 100,000 pictures take up to 0.8 MB each."""
@@ -123,6 +128,16 @@ class LocalStore:
         return str(self._folder)
 
     @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self._folder.name
+
+    @property
+    def beside(self) -> Path:
+        """Folder within, in which another model's vectors are gathered."""
+        return self._folder / BESIDE
+
+    @property
     def model(self) -> ModelCard:
         """Card of the model whose embeddings it holds."""
         return self._catalogue.model
@@ -137,6 +152,29 @@ class LocalStore:
         with self._lock:
             self._snapshot = None
             self._catalogue.close()
+
+    def delete(self) -> None:
+        """Delete the files of the gallery, and the folder if nothing else is in it.
+
+        Raises:
+            GalleryError: Another process is writing.
+        """
+        with self._writing():  # nobody else writes now
+            pass
+        self.close()
+        with explained(self._folder):
+            for path in sorted(self._folder.iterdir()):
+                if FILE_NAME.fullmatch(path.name) or path.name.startswith((FILE, COMMITS)):
+                    path.unlink(missing_ok=True)
+            shutil.rmtree(self.beside, ignore_errors=True)
+            with suppress(OSError):
+                self._folder.rmdir()
+
+    def size(self) -> Size:
+        """Return how many bytes its files take, and when one was last changed."""
+        stats = [path.stat() for path in self._folder.rglob("*") if path.is_file()]
+        changed = max(stat.st_mtime for stat in stats)
+        return Size(sum(stat.st_size for stat in stats), datetime.fromtimestamp(changed, UTC))
 
     def version(self) -> int:
         """Return a number that is different after every change, whoever made it."""
@@ -316,34 +354,34 @@ class LocalStore:
                 wrong += [f"{held.file}: {changed(block, held.rows)}" for block in blocks]
         return wrong
 
-    def adopt(self, other: Path) -> None:
+    def adopt(self, other: Store) -> None:
         """Take over the vectors and the model of another gallery of the same pictures, at once."""
-        with self._taking_over(other) as source:
-            self._adopt(source)
+        if not isinstance(other, LocalStore):
+            raise GalleryError(f"{other.address} is no folder; move it into one first")
+        other.compact()
+        with self._writing():
+            self._adopt(other)
         with self._lock:
+            self._snapshot = None
             self._catalogue.read_model()
             self._opened_with = self.model
         self._remove_old_files()
 
     def become(self, other: Path) -> None:
         """Become a copy of another gallery of the same model, at once; this one's address stays."""
-        with self._taking_over(other) as source:
-            self._copy_vectors_of(source)
-            placed = ((m, row, e) for m in Modality for row, e in source._catalogue.all_of(m))
-            self._catalogue.replace_all(placed, self.model, source._catalogue.storage)
-            self._catalogue.replace_notes(source._catalogue.all_notes())
-        self._remove_old_files()
-
-    @contextmanager
-    def _taking_over(self, other: Path) -> "Iterator[LocalStore]":
-        """Change this gallery by another one that nobody writes to, whole or not at all."""
         source = LocalStore(other, patience=1)
         try:
             source.compact()
             with self._writing():
-                yield source
+                self._copy_vectors_of(source)
+                placed = ((m, row, e) for m in Modality for row, e in source._catalogue.all_of(m))
+                self._catalogue.replace_all(placed, self.model, source._catalogue.storage)
+                self._catalogue.replace_notes(source._catalogue.all_notes())
         finally:
             source.close()
+        with self._lock:
+            self._snapshot = None
+        self._remove_old_files()
 
     def _adopt(self, source: "LocalStore") -> None:
         mine = {e.record.key: e for m in Modality for _, e in self._catalogue.all_of(m)}
@@ -450,6 +488,14 @@ class LocalStore:
     def _file(self, held: Committed) -> VectorFile:
         path = self._folder / held.file
         return VectorFile(path, self.model.embedding_dim, self._catalogue.storage)
+
+    def set_index(self, kind: IndexKind, effort: int) -> None:  # noqa: ARG002
+        """Refuse anything but exact search."""
+        if kind != "flat":
+            raise GalleryError(
+                f"{self._folder} is in a folder, which is always searched exactly; move it to a "
+                "Milvus server first: vireid gallery move"
+            )
 
     def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
         """Return the mean vector of each camera's pictures, and under None that of all."""

@@ -12,6 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from vireid.console import shortened
 from vireid.files.atomic import write_whole
+from vireid.gallery.addresses import absolute
 from vireid.pictures import PictureError
 from vireid.records import Modality
 from vireid.service import messages
@@ -78,7 +79,7 @@ async def begin(request: Request, wanted: messages.JobRequest) -> messages.Job:
         allowed = [source]
     modality = Modality(wanted.modality) if wanted.modality else None
     work = Work(
-        os.path.abspath(served.path),  # noqa: PTH100  links keep their names
+        absolute(served.path),
         str(source),
         [str(each.resolve()) for each in allowed],
         modality,
