@@ -8,10 +8,10 @@ RUN := .venv/bin/python -m
 # Hundreds of processes are started by tests: what one of them compiled is read by the others.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test lint format types docs pytest fuzz clean
+.PHONY: help setup demo test lint format types docs pytest test-milvus fuzz clean
 
 help:           ## what can be made
-	@grep -E '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 16
 
 setup:          ## .venv with everything, vireid itself editable
 	@$(PYTHON) scripts/make_venv.py
@@ -35,6 +35,10 @@ types: setup    ## mypy, strict
 
 pytest: setup   ## the tests alone; one file: make pytest ONLY=tests/test_recipe.py
 	$(RUN) pytest --numprocesses 2 --dist worksteal $(ONLY)
+
+test-milvus: setup  ## galleries on a Milvus server, which it installs, starts and ends
+	@$(RUN) scripts.milvus_server -- $(RUN) pytest tests/gallery/test_store_contract.py \
+		tests/gallery/test_milvus.py tests/service/test_on_milvus.py -k "milvus" $(ONLY)
 
 fuzz: setup     ## parsers on random bytes, what fails is kept: make fuzz MINUTES=10
 	$(RUN) tests.fuzz --minutes $(or $(MINUTES),5)

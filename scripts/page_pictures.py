@@ -47,6 +47,18 @@ def side_by_side(page: Page) -> None:
     page.wait_for_selector("#compare[open]")
 
 
+def matched(page: Page) -> None:
+    """Compare the hit of another camera with a query, part by part."""
+    ask("gallery=striped&filter=person:Dana+modality:infrared")(page)
+    page.wait_for_selector(".card img")
+    first = page.locator(".card[data-id]").first.get_attribute("data-id")
+    ask(f"gallery=striped&picture={first}&among=both&centre=1")(page)
+    page.wait_for_selector(".rank")
+    page.locator(".card .shot").nth(1).click()
+    page.get_by_role("button", name="What matched").click()
+    page.wait_for_selector(".shares")
+
+
 def judge(page: Page) -> None:
     """Search, confirm and reject hits, select some, and remove one."""
     search(page)
@@ -95,6 +107,7 @@ STATES: dict[str, Callable[[Page], object]] = {
     "people": lambda page: pick(page, "People"),
     "tracklets": lambda page: pick(page, "Tracklets"),
     "compare": side_by_side,
+    "matched": matched,
     "judged": judge,
     "naming": name,
     "suggestions": suggest,
@@ -159,11 +172,14 @@ def main() -> None:
         else:
             site(at)
             crowd(at)
+            (at / "parts").mkdir()
+            striped = site(at / "parts", people=9, model="stripes", name="striped")
+            striped.rename(at / "striped.gallery")
         Gallery.create(at / "empty.gallery", Gallery.open(at / "crowd.gallery").model).close()
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        galleries = [at / f"{name}.gallery" for name in ("site", "crowd", "empty")]
+        galleries = [at / f"{name}.gallery" for name in ("site", "crowd", "empty", "striped")]
         states = asked.only.split(",")
         with serving(galleries, at / "data") as address:
             for state in states:
@@ -189,6 +205,7 @@ LOOKS = (("light", DESKTOP, False), ("dark", DESKTOP, True), ("phone", PHONE, Fa
 DOCUMENTS = {
     "page_hits.webp": ("hits", DESKTOP, False),
     "page_compare.webp": ("compare", DESKTOP, True),
+    "page_matched.webp": ("matched", DESKTOP, False),
     "page_phone.webp": ("people", PHONE, False),
 }
 

@@ -41,7 +41,7 @@ COLUMNS = ["path", "modality", "camera", "identity", "time", "tracklet", "tags"]
 BOX = ["left", "top", "right", "bottom"]
 
 
-def site(folder: Path, people: int = 50) -> Path:
+def site(folder: Path, people: int = 50, model: str = "small", name: str = "site") -> Path:
     """Index the first test people of NightWalk mini; return the gallery.
 
     The first eight have names, the first three the tag `staff`. Two pictures of the gate are boxes
@@ -62,8 +62,8 @@ def site(folder: Path, people: int = 50) -> Path:
         table = csv.DictWriter(file, [*COLUMNS, *BOX])
         table.writeheader()
         table.writerows(rows)
-    answers.index(listed, folder / "site.gallery", "small")
-    return folder / "site.gallery"
+    answers.index(listed, folder / f"{name}.gallery", model)
+    return folder / f"{name}.gallery"
 
 
 def _rows(

@@ -21,6 +21,7 @@ import httpx2
 import msgspec
 
 from vireid.errors import VireidError
+from vireid.files.atomic import write_whole
 
 API = "/api/v1"
 KEY = "VIREID_KEY"
@@ -67,6 +68,8 @@ class RemoteHit(Picture):
     rank: int = 0
     similarity: float = 0.0
     probability: float | None = None
+    same: bool | None = None
+    """Whether somebody has said that it shows the person searched for; None where nobody has."""
 
 
 @dataclass(frozen=True)
@@ -332,6 +335,33 @@ class RemoteGallery:
         """
         return self._answer("GET", self._at("pictures", picture.id, look)).content
 
+    def backup(self, archive: Path | str) -> None:
+        """Copy the gallery, as of one moment, into an archive; it takes a key of the scope admin.
+
+        Args:
+            archive: File to write, a ZIP archive; a file that is there is replaced.
+
+        Raises:
+            ServiceError: The service refuses.
+            VireidError: The file cannot be written.
+        """
+        answer = self._answer("GET", self._at("backup"), timeout=None)
+        write_whole(Path(archive), answer.content)
+
+    def restore(self, archive: Path | str) -> int:
+        """Have the gallery become what `backup` has copied; it takes a key of the scope admin.
+
+        Returns:
+            The number of its pictures.
+
+        Raises:
+            ServiceError: The service refuses; the gallery is as it was.
+            VireidError: The file cannot be read.
+        """
+        with _opened(Path(archive)) as file:
+            given: Any = {"files": {"archive": ("backup.zip", file)}, "timeout": None}
+            return int(self._ask("POST", self._at("restore"), **given)["pictures"])
+
     def _at(self, *parts: str) -> str:
         return "/".join((f"{API}/galleries/{self.name}", *parts))
 
@@ -340,11 +370,7 @@ class RemoteGallery:
         with ExitStack() as stack:
             opened: list[tuple[str, tuple[str, IO[bytes]]]] = []
             for number, file in enumerate(files):
-                try:
-                    content = stack.enter_context(file.open("rb"))
-                except OSError as error:
-                    raise VireidError(f"{file}: {error.strerror}; check the path") from error
-                opened.append(("images", (str(number), content)))
+                opened.append(("images", (str(number), stack.enter_context(_opened(file)))))
             return self._ask("POST", path, data=said, files=opened or None)
 
     def _ask(self, method: str, path: str, **given: Any) -> dict[str, Any]:
@@ -366,6 +392,13 @@ class RemoteGallery:
             why = f"{answer.status_code} {answer.reason_phrase}"
         hint = f" (the key is taken from {KEY})" if answer.status_code == 401 else ""
         raise ServiceError(f"{self.address}: {why}{hint}", answer.status_code)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise VireidError(f"{path}: {error.strerror}; check the path") from error
 
 
 def _quoted(word: str) -> str:

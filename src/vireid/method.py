@@ -85,6 +85,9 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[Any]]
     """Frozen dataclass of settings, with a docstring under each field."""
     embedding_dim: int
+    grid: tuple[int, int] | None = None
+    """Rows and columns of parts of the picture, if each number of an embedding stands for one:
+    number i for part i modulo rows x columns, row by row."""
 
     @abstractmethod
     def __init__(self, config: Any, num_identities: int) -> None:

@@ -183,7 +183,19 @@ def read_resized(path: Path | str, height: int, width: int, box: Box | None = No
         PictureError: What `read_picture` raises.
     """
     path = Path(path)
-    content = _content(path)
+    return _resized(path, _content(path), height, width, box)
+
+
+def resized_in(content: bytes, name: str, height: int, width: int) -> Pixels:
+    """Bring a picture that came as bytes to a size; see `picture_in` and `read_resized`.
+
+    Raises:
+        PictureError: What `read_picture` raises.
+    """
+    return _resized(*_named_content(content, name), height, width)
+
+
+def _resized(path: Path, content: bytes, height: int, width: int, box: Box | None = None) -> Pixels:
     if _fitted_fast and not box and (plain := _decoded_as_it_is(content, height, width)):
         return _fitted_fast(*plain, height, width)
     return _fitted(_decoded(path, content, (height, width), box), height, width)
@@ -224,11 +236,16 @@ def picture_in(content: bytes, name: str, enough_for: tuple[int, int] | None = N
     Raises:
         PictureError: What `read_picture` raises.
     """
+    return _decoded(*_named_content(content, name), enough_for, None)
+
+
+def _named_content(content: bytes, name: str) -> tuple[Path, bytes]:
+    """Return the name of a picture that came as bytes, in place of a path, and these."""
     path = Path(name)
     if not content:
         raise PictureError(name, "it is empty")
     _check_content(content, path)
-    return _decoded(path, content, enough_for, None)
+    return path, content
 
 
 def in_memory(

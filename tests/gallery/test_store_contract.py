@@ -2,6 +2,7 @@
 
 A store of another kind joins by one more case of the fixture `address`: it makes an empty store of
 the card `TOY`, and hands on what `open_store` finds it by, from this process and from others.
+Those on Milvus run where a server is: `make test-milvus`.
 """
 
 import multiprocessing
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.milvus import HAS_SERVER, on_milvus, server_address
 
-from vireid.gallery.addresses import Address, create_store, open_store
+from vireid.gallery.addresses import create_store, open_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.store import (
+    Address,
     Counted,
     Entry,
     GalleryError,
@@ -39,17 +42,25 @@ EXACT: dict[Storage, float] = {"float32": 1e-6, "float16": 2e-3}
 """By how much similarities may be off."""
 
 
-@pytest.fixture(params=["local float32", "local float16"])
+KINDS = ["local float32", "local float16", *(["milvus float32"] if HAS_SERVER else [])]
+
+
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def address(kind: str, tmp_path: Path) -> Address:
+def address(kind: str, tmp_path: Path) -> Iterator[Address]:
     """Where an empty store is."""
     storage: Storage = "float16" if kind.endswith("float16") else "float32"
+    if kind.startswith("milvus"):
+        with on_milvus() as place:
+            create_store(place, TOY, storage)
+            yield place
+        return
     create_store(tmp_path / "a.gallery", TOY, storage)
-    return tmp_path / "a.gallery"
+    yield tmp_path / "a.gallery"
 
 
 @pytest.fixture
@@ -62,6 +73,11 @@ def store(address: Address) -> Iterator[Store]:
 @pytest.fixture
 def tolerance(kind: str) -> float:
     return EXACT["float16" if kind.endswith("float16") else "float32"]
+
+
+def test_all_of_this_holds_on_milvus_too() -> None:
+    assert server_address()
+    assert any(kind.startswith("milvus") for kind in KINDS)
 
 
 def unit(count: int, seed: int = 0) -> np.ndarray:

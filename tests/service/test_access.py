@@ -6,20 +6,27 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
 from tests.service.conftest import Serving, service_of
 
+from vireid.errors import VireidError
 from vireid.service import keys
-from vireid.service.keys import Scope
+from vireid.service.database import Database
+from vireid.service.keys import Keys, Limits, Scope
 from vireid.service.limits import Rates
 
 OPEN = {("GET", "/health"), ("GET", "/ready"), ("GET", "/api/v1/session"), ("GET", "/")}
 OPEN |= {("POST", "/api/v1/session"), ("DELETE", "/api/v1/session")}
 """Routes that nobody needs a key for; they tell nothing of any picture."""
 WRITING = {"POST", "PATCH", "DELETE", "PUT"}
+READING = ("/search", "/comparisons")
+"""Ends of addresses that are posted to and change nothing."""
+WHOLE = ("/backup", "/restore")
+"""Ends of addresses of whole galleries, for the scope admin alone."""
 
 
 @pytest.fixture
@@ -87,14 +94,16 @@ def test_a_key_to_read_changes_nothing(guarded: TestClient) -> None:
     changing = [
         (method, path)
         for method, path in routes(guarded)
-        if method in WRITING and (method, path) not in OPEN and not path.endswith("/search")
+        if method in WRITING and (method, path) not in OPEN and not path.endswith(READING + WHOLE)
     ]
     assert len(changing) == 9
     for method, path in changing:
         assert guarded.request(method, path, headers=reader).status_code == 403, path
         assert guarded.request(method, path, headers=writer).status_code != 403, path
     for method, path in routes(guarded):
-        if (method, path) not in changing:
+        if path.endswith(WHOLE):
+            assert guarded.request(method, path, headers=writer).status_code == 403, path
+        elif (method, path) not in changing:
             assert guarded.request(method, path, headers=reader).status_code != 403, path
     asked = {"gallery": "site", "source": "photos"}
     assert guarded.post("/api/v1/jobs", json=asked, headers=writer).status_code == 403
@@ -219,6 +228,54 @@ def test_who_asks_too_often_waits(serving: Serving) -> None:
         tries = [client.get("/api/v1/galleries").status_code for _ in range(3)]
         assert tries[1:] == [429, 429]
         assert client.get("/health").status_code == 200
+
+
+def test_a_key_has_limits_of_its_own(serving: Serving, site: Path) -> None:
+    content = next(site.rglob("*.jpg")).read_bytes()
+    assert len(content) > 1024
+    with serving(keys="required", requests_per_minute=6) as client:
+        keys = service_of(client).keys
+        _, fast = keys.add("fast", "read", limits=Limits.from_words("2/second", None))
+        _, small = keys.add("small", "write", limits=Limits.from_words("600/minute", "1KiB"))
+        asked = [
+            client.get("/api/v1/galleries", headers={"Authorization": f"Bearer {fast}"})
+            for _ in range(21)
+        ]
+        assert {each.status_code for each in asked[:20]} == {200}
+        assert (asked[20].status_code, asked[20].headers["retry-after"]) == (429, "1")
+        for path in ("search", "pictures", "uploads"):
+            sent = client.post(
+                f"/api/v1/galleries/site/{path}",
+                files={"images": content},
+                headers={"Authorization": f"Bearer {small}"},
+            )
+            assert sent.status_code == 413, path
+            assert "0.00102 MB" in sent.json()["detail"]
+
+
+@pytest.mark.parametrize("rate", ["0/minute", "60", "60/week", "-1/minute", "x/minute", "1e3/hour"])
+def test_what_is_no_rate_is_refused(rate: str) -> None:
+    with pytest.raises(VireidError, match="no rate; write"):
+        Limits.from_words(rate, None)
+
+
+@pytest.mark.parametrize("size", ["5", "MB", "0MB", "1kB", "9GB", "600MiB", "5mb", "1.5MB"])
+def test_what_is_no_size_is_refused(size: str) -> None:
+    with pytest.raises(VireidError, match="no size of a picture; write"):
+        Limits.from_words(None, size)
+
+
+def test_keys_of_the_first_format_have_no_limits_of_their_own(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    made, text = Keys(database).add("old", "read")
+    with database.changing() as db:
+        for column in ("per_minute", "most_bytes"):
+            db.execute(f"ALTER TABLE keys DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    database.close()
+    database = Database(tmp_path)
+    assert Keys(database).check(text) == made
+    database.close()
 
 
 def test_a_rate_is_kept_over_time(monkeypatch: pytest.MonkeyPatch) -> None:

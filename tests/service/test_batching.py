@@ -1,12 +1,12 @@
-"""Pictures that come at the same time go through the model together."""
+"""What comes while a thread works is done together next."""
 
+import asyncio
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.onnx_model import person
-from tests.waiting import wait_for
 
 from vireid.models.card import ModelError
 from vireid.models.embedder import Embedder
@@ -34,30 +34,42 @@ def test_those_that_wait_go_together_and_get_their_own_vectors(
 
     monkeypatch.setattr(model, "embed_pixels", held)
     sizes: list[int] = []
-    batcher = Batcher(model, sizes.append)
-    first = batcher.embed(pixels[0], Modality.VISIBLE)
-    wait_for(inside.is_set)
-    others = [batcher.embed(pixels[i], tuple(Modality)[i % 2]) for i in range(1, 9)]
-    go_on.set()
-    for i, future in enumerate([first, *others]):
-        assert np.allclose(future.result(), expected[i], atol=1e-5)
-    batcher.close()
+
+    async def ask() -> None:
+        batcher = Batcher(model, sizes.append)
+        first = batcher.put((pixels[0], Modality.VISIBLE))
+        await asyncio.to_thread(inside.wait)
+        others = [batcher.put((pixels[i], tuple(Modality)[i % 2])) for i in range(1, 9)]
+        gone = batcher.put((pixels[0], Modality.VISIBLE))
+        gone.cancel()
+        go_on.set()
+        vectors = await asyncio.gather(first, *others)
+        assert np.allclose(vectors, expected, atol=1e-5)
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(ask())
     assert sizes == [1, 4, 4]
 
 
 def test_an_error_reaches_those_who_asked_and_others_go_on(
     model: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batcher, embed = Batcher(model), model.embed_pixels
-    wrong = ModelError("it gives broken vectors")
+    embed = model.embed_pixels
     pixels = resize(person(0), model.height, model.width)
 
-    def failing(*given: object) -> object:
-        raise wrong
+    def failing(pictures: object, modality: Modality) -> object:
+        if modality is Modality.VISIBLE:
+            raise ModelError("it gives broken vectors")
+        return embed(pictures, modality)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model, "embed_pixels", failing)
-    with pytest.raises(ModelError):
-        batcher.embed(pixels, Modality.VISIBLE).result()
-    monkeypatch.setattr(model, "embed_pixels", embed)
-    assert batcher.embed(pixels, Modality.VISIBLE).result().shape == (16,)
-    batcher.close()
+
+    async def ask() -> None:
+        batcher = Batcher(model)
+        wrong, right = (batcher.put((pixels, each)) for each in Modality)
+        with pytest.raises(ModelError):
+            await wrong
+        assert (await right).shape == (16,)
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(ask())

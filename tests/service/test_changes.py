@@ -134,6 +134,29 @@ def test_hits_of_a_search_are_judged_and_its_picture_is_kept_then(
     assert client.post(f"{BASE}/judgements", json=unknown).status_code == 404
 
 
+def test_what_was_said_of_hits_is_told_for_the_same_picture(client: TestClient, site: Path) -> None:
+    file = (site / "cam1" / "0001" / "0001.jpg").read_bytes()
+
+    def by_upload() -> dict[str, Any]:
+        sent = {"files": [("images", ("q.jpg", file))], "data": {"among": "both"}}
+        return dict(client.post(f"{BASE}/search", **sent).json())  # type: ignore[arg-type]
+
+    def by_picture(id_: str) -> dict[str, Any]:
+        asked = {"pictures": id_, "among": "both"}
+        return dict(client.post(f"{BASE}/search", data=asked).json())
+
+    first, *_, last = by_upload()["hits"]
+    for search, same in ((by_upload(), True), (by_picture(first["id"]), False)):
+        assert {hit["same"] for hit in search["hits"]} == {None}
+        said = {"query": search["search"], "picture": last["id"], "same": same}
+        assert client.post(f"{BASE}/judgements", json=said).status_code == 201
+    for search, same in ((by_upload(), True), (by_picture(first["id"]), False)):
+        told = {hit["id"]: hit["same"] for hit in search["hits"]}
+        assert told.pop(last["id"]) is same
+        assert set(told.values()) == {None}
+    assert {hit["same"] for hit in by_picture(last["id"])["hits"]} == {None}
+
+
 def test_files_that_never_got_into_the_gallery_are_swept(serving: Serving, tmp_path: Path) -> None:
     with serving() as client:
         (id_,) = add(client, picture())["ids"]

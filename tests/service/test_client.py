@@ -102,3 +102,21 @@ def test_commands_take_the_address_of_a_service(
         assert run("gallery", *wrong)[0] == 1
     assert run("search", address, site)[0] == 1
     assert run("search", address, query, "--sheet", "x.png")[0] == 1
+
+
+def test_the_gallery_may_be_named_by_an_option(
+    live: Live, gallery: Path, site: Path, run: Run
+) -> None:
+    picture = str(next((site / "cam3").rglob("*.jpg")))
+    with live() as address:
+        for named in (str(gallery), f"{address}/site"):
+            option = ("--gallery", named)
+            listed = run("gallery", "list", *option, "--json")
+            assert listed == run("gallery", "list", named, "--json")
+            words = (picture, "camera:cam1", "--query-modality", "infrared", "--json")
+            found, expected = (run("search", *each, *words) for each in (option, (named,)))
+            assert found[0] == 0, found
+            hits = [json.loads(text)["hits"] for _, text, _ in (found, expected)]
+            assert hits[0] == hits[1]
+    status, _, told = run("gallery", "info", "--gallery", "a", "--gallery", "b")
+    assert (status, "Give one gallery" in told) == (2, True)

@@ -1,12 +1,16 @@
 """The command calibrate."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
+from vireid.cli.options import A_GALLERY, EXISTING, TO_WRITE, TRUST_CODE, examples
 from vireid.errors import VireidError
+
+if TYPE_CHECKING:
+    from vireid.gallery.store import Address
 
 
 @click.command(
@@ -19,10 +23,10 @@ from vireid.errors import VireidError
 @click.argument("model", required=False)
 @click.option("--data", help="Data set with validation people.  [default: the one of MODEL]")
 @click.option("--root", type=EXISTING, help="Where that data set lies.")
-@click.option("--gallery", type=EXISTING, help="Keep it in this gallery, not beside MODEL.")
+@click.option("--gallery", type=A_GALLERY, help="Keep it in this gallery, not beside MODEL.")
 @click.option(
     "--judgements",
-    type=EXISTING,
+    type=A_GALLERY,
     metavar="GALLERY",
     help="Learn from the confirmed and rejected hits of GALLERY, and keep it there.",
 )
@@ -33,8 +37,8 @@ def calibrate(
     model: str | None,
     data: str | None,
     root: Path | None,
-    gallery: Path | None,
-    judgements: Path | None,
+    gallery: "Address | None",
+    judgements: "Address | None",
     out: Path | None,
     trust_code: bool,
     as_json: bool,

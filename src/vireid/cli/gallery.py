@@ -13,10 +13,14 @@ import click
 from vireid import console
 from vireid.cli import remote
 from vireid.cli.options import (
+    A_GALLERY,
+    A_GALLERY_TO_WRITE,
     EXISTING,
     EXISTING_FILE,
+    MODALITIES,
     TO_WRITE,
     TRUST_CODE,
+    OnGallery,
     age_of,
     examples,
 )
@@ -25,9 +29,9 @@ from vireid.errors import VireidError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vireid.gallery.store import Entry
+    from vireid.gallery.store import Address, Entry, IndexKind, Storage
 
-GALLERY = click.argument("gallery", type=EXISTING)
+GALLERY = click.argument("gallery", type=A_GALLERY)
 ANY_GALLERY = click.argument("gallery", type=remote.GALLERY)
 FILTERS = click.argument("filters", nargs=-1, metavar="[FILTER]...")
 JSON = click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
@@ -40,23 +44,30 @@ FILTERs are words such as
 """
 
 
+class _OfGallery(click.Group):
+    command_class = OnGallery
+
+
 @click.group(
+    cls=_OfGallery,
     epilog=examples(
         "vireid gallery info site.gallery",
         "vireid gallery list site.gallery camera:gate after:2026-11-01",
         "vireid gallery remove site.gallery person:anna",
         "vireid gallery label site.gallery gate/1.jpg --person anna",
         "vireid gallery backup site.gallery site.zip",
-    )
+        "vireid gallery move site.gallery milvus://127.0.0.1:19530/site",
+        "vireid gallery list --gallery http://127.0.0.1:8750/site person:anna",
+    ),
 )
 def gallery() -> None:
-    """Look after a gallery: see what it holds, remove, label, check, back up."""
+    """Look after a gallery: see what it holds, remove, label, check, back up, move."""
 
 
 @gallery.command()
 @GALLERY
 @JSON
-def info(gallery: Path, as_json: bool) -> None:
+def info(gallery: "Address", as_json: bool) -> None:
     """Say what GALLERY holds: pictures, sources, cameras, people, days."""
     from vireid.gallery import Gallery
     from vireid.gallery.summary import Summary
@@ -74,7 +85,7 @@ def info(gallery: Path, as_json: bool) -> None:
 @FILTERS
 @click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="Pictures.")
 @JSON
-def list_(gallery: Path | str, filters: tuple[str, ...], top: int, as_json: bool) -> None:
+def list_(gallery: "Address", filters: tuple[str, ...], top: int, as_json: bool) -> None:
     """List the pictures of GALLERY."""
     from vireid.gallery import Filters, Gallery
 
@@ -132,7 +143,7 @@ def _table(entries: "list[Entry]") -> "Table":
 )
 @JSON
 def remove(
-    gallery: Path | str,
+    gallery: "Address",
     filters: tuple[str, ...],
     everything: bool,
     yes: bool,
@@ -206,7 +217,7 @@ def _confirm(question: str) -> None:
 @gallery.command()
 @GALLERY
 @JSON
-def readmit(gallery: Path, as_json: bool) -> None:
+def readmit(gallery: "Address", as_json: bool) -> None:
     """Let what was removed from GALLERY in again."""
     from vireid.gallery import Gallery
 
@@ -235,7 +246,7 @@ def readmit(gallery: Path, as_json: bool) -> None:
 )
 @JSON
 def label(
-    gallery: Path | str,
+    gallery: "Address",
     pictures: tuple[Path, ...],
     person: str | None,
     tags: tuple[str, ...],
@@ -297,7 +308,7 @@ def label(
 @GALLERY
 @click.option("--files/--no-files", default=True, help="Look at the files of the pictures too.")
 @JSON
-def check(gallery: Path, files: bool, as_json: bool) -> None:
+def check(gallery: "Address", files: bool, as_json: bool) -> None:
     """Look for damage in GALLERY, and for lost pictures.
 
     Everything is compared with its checksum, and the file of every picture is looked at.
@@ -323,29 +334,27 @@ def check(gallery: Path, files: bool, as_json: bool) -> None:
 @gallery.command()
 @GALLERY
 @JSON
-def compact(gallery: Path, as_json: bool) -> None:
+def compact(gallery: "Address", as_json: bool) -> None:
     """Take what was removed or replaced out of all files."""
     from vireid.gallery import Gallery
 
-    before = _size(gallery)
     with Gallery.open(gallery) as opened:
+        before = opened.size().bytes
         opened.compact()
-    after = _size(gallery)
+        after = opened.size().bytes
     if as_json:
         console.answer({"bytes_before": before, "bytes": after})
+    elif before is None or after is None:
+        console.say(f"{gallery}: the server was asked to; it does not say how many bytes it takes")
     else:
         console.say(f"{gallery}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now")
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 @gallery.command()
 @GALLERY
 @click.argument("archive", type=TO_WRITE)
 @JSON
-def backup(gallery: Path, archive: Path, as_json: bool) -> None:
+def backup(gallery: "Address", archive: Path, as_json: bool) -> None:
     """Copy GALLERY, even while in use, into ARCHIVE (ZIP)."""
     from vireid.gallery import Gallery
 
@@ -359,9 +368,9 @@ def backup(gallery: Path, archive: Path, as_json: bool) -> None:
 
 @gallery.command()
 @click.argument("archive", type=EXISTING_FILE)
-@click.argument("gallery", type=TO_WRITE)
+@click.argument("gallery", type=A_GALLERY_TO_WRITE)
 @JSON
-def restore(archive: Path, gallery: Path, as_json: bool) -> None:
+def restore(archive: Path, gallery: "Address", as_json: bool) -> None:
     """Make GALLERY, which must not exist yet, of ARCHIVE."""
     from vireid.gallery import Gallery
 
@@ -375,13 +384,106 @@ def restore(archive: Path, gallery: Path, as_json: bool) -> None:
 
 @gallery.command()
 @GALLERY
+@click.option(
+    "--kind",
+    type=click.Choice(["flat", "hnsw", "ivf"]),
+    required=True,
+    help="flat: exact. hnsw: a graph. ivf: cells.",
+)
+@click.option(
+    "--queries",
+    type=EXISTING,
+    required=True,
+    help="Folder of pictures such as GALLERY is searched with, by which it is measured.",
+)
+@click.option(
+    "--effort",
+    type=click.IntRange(1, 32_768),
+    default=128,
+    show_default=True,
+    help="Candidates (hnsw) or cells (ivf) that a search looks at.",
+)
+@click.option(
+    "--least",
+    type=click.FloatRange(0, 1),
+    default=0.95,
+    show_default=True,
+    help="Share of the ten best hits that has to be found; else the index stays exact.",
+)
+@click.option("--query-modality", type=MODALITIES, help="Spectrum of the queries.")
+@JSON
+def index(
+    gallery: "Address",
+    kind: "IndexKind",
+    queries: Path,
+    effort: int,
+    least: float,
+    query_modality: str | None,
+    as_json: bool,
+) -> None:
+    """Choose how GALLERY on a server is searched, and measure what that misses.
+
+    Search is exact unless you choose otherwise here. An approximate index is kept only if it finds
+    enough of what exact search finds for your queries. Nobody can search while it is built.
+    """
+    from vireid.records import Modality
+    from vireid.search.approximate import choose_index
+
+    spectrum = Modality(query_modality) if query_modality else None
+    chosen = choose_index(
+        gallery, kind, queries, effort=effort, least=least, query_modality=spectrum
+    )
+    if as_json:
+        console.answer(asdict(chosen))
+    else:
+        console.say(f"{gallery}: {chosen.in_words()}")
+    if not chosen.kept:
+        raise VireidError(
+            f"{gallery} stays exact, as {kind} found {chosen.recall[10]:.1%} of the ten best hits; "
+            "give more --effort, or less as --least"
+        )
+
+
+@gallery.command()
+@GALLERY
+@click.argument("target", type=A_GALLERY_TO_WRITE)
+@click.option("--keep", is_flag=True, help="Leave GALLERY where it is, too.")
+@click.option(
+    "--storage",
+    type=click.Choice(["float32", "float16"]),
+    help="Number format of the vectors in TARGET.  [default: as in GALLERY; float32 on a server]",
+)
+@JSON
+def move(
+    gallery: "Address", target: "Address", keep: bool, storage: "Storage | None", as_json: bool
+) -> None:
+    """Move GALLERY to TARGET: into a folder, or to a server.
+
+    Pictures, labels, notes, model and vectors are read back and compared; only then GALLERY goes.
+    An interrupted command goes on where it stopped. A server is written milvus://HOST:PORT/NAME.
+    """
+    from vireid.gallery.moving import move as moved
+
+    done = moved(gallery, target, keep=keep, storage=storage)
+    if as_json:
+        console.answer(asdict(done))
+    else:
+        left = "stays" if keep else "is gone"
+        console.say(
+            f"{target}: {done.pictures:,} pictures, all equal to those of {gallery}, which {left} "
+            f"(vectors {done.vectors})"
+        )
+
+
+@gallery.command()
+@GALLERY
 @click.argument("table", type=TO_WRITE)
 @FILTERS
 @click.option("--vectors/--no-vectors", default=None, help="[default: not in CSV files]")
 @click.option("--judgements", is_flag=True, help="Write what was said of hits instead (CSV).")
 @JSON
 def export(
-    gallery: Path,
+    gallery: "Address",
     table: Path,
     filters: tuple[str, ...],
     vectors: bool | None,
@@ -414,7 +516,7 @@ def export(
 @click.option("--prune", is_flag=True, help="Remove pictures that can no longer be read.")
 @TRUST_CODE
 @JSON
-def reindex(gallery: Path, model: str, prune: bool, trust_code: bool, as_json: bool) -> None:
+def reindex(gallery: "Address", model: str, prune: bool, trust_code: bool, as_json: bool) -> None:
     """Embed all pictures of GALLERY by another model.
 
     Until all are embedded it answers by its old model, then by the new one. An interrupted command
@@ -437,7 +539,7 @@ def reindex(gallery: Path, model: str, prune: bool, trust_code: bool, as_json: b
 @gallery.command()
 @GALLERY
 @JSON
-def migrate(gallery: Path, as_json: bool) -> None:
+def migrate(gallery: "Address", as_json: bool) -> None:
     """Bring a GALLERY of an earlier version up to date."""
     from vireid.gallery import Gallery
 
@@ -454,7 +556,7 @@ def migrate(gallery: Path, as_json: bool) -> None:
 @GALLERY
 @click.argument("age", required=False)
 @JSON
-def keep(gallery: Path, age: str | None, as_json: bool) -> None:
+def keep(gallery: "Address", age: str | None, as_json: bool) -> None:
     """Keep pictures for AGE: 30d, 12w or forever.
 
     `vireid index` removes older ones, and adds none that is older. A picture's time counts, or else

@@ -26,6 +26,26 @@ class _PathToWrite(click.Path):
 
 
 TO_WRITE = _PathToWrite(path_type=Path)
+
+
+class _Gallery(click.Path):
+    """The folder of a gallery, or `milvus://HOST:PORT/NAME` for one on a server."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        """Return a path, or an address."""
+        if "://" in str(value):
+            from vireid.gallery.addresses import parsed
+
+            return parsed(value)
+        if not value:
+            self.fail("it is empty; name a folder or an address", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+A_GALLERY = _Gallery(exists=True, path_type=Path)
+A_GALLERY_TO_WRITE = _Gallery(path_type=Path)
 TRUST_CODE = click.option(
     "--trust-code",
     is_flag=True,
@@ -54,6 +74,49 @@ def recipe_file(context: click.Context, parameter: click.Parameter, name: str) -
 def examples(*lines: str) -> str:
     r"""Return the end of a command's help; `\b` keeps click from rewrapping the lines."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class OnGallery(click.Command):
+    """A command on a gallery, which is its first argument or `--gallery`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, also `--gallery`."""
+        found = super().get_params(ctx)
+        return [*found[:-1], NAMED_GALLERY, found[-1]] if self._is_on_gallery() else found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; a gallery that is named becomes the first of them."""
+        return super().parse_args(ctx, _gallery_first(ctx, args) if self._is_on_gallery() else args)
+
+    def _is_on_gallery(self) -> bool:
+        arguments = [each for each in self.params if isinstance(each, click.Argument)]
+        return bool(arguments) and arguments[0].name == "gallery"
+
+
+NAMED_GALLERY = click.Option(
+    ["--gallery"],
+    expose_value=False,
+    metavar="GALLERY",
+    help="The same as GALLERY as the first argument.",
+)
+
+
+def _gallery_first(context: click.Context, arguments: list[str]) -> list[str]:
+    """Return arguments in which `--gallery GALLERY` has become the first one."""
+    rest, named = list[str](), list[str]()
+    told = iter(arguments)
+    for word in told:
+        if word == "--":
+            rest += [word, *told]
+        elif word == "--gallery":
+            named += [next(told, "")]
+        elif word.startswith("--gallery="):
+            named += [word.partition("=")[2]]
+        else:
+            rest.append(word)
+    if len(named) > 1 or "" in named:
+        raise click.UsageError("Give one gallery after --gallery.", context)
+    return [*named, *rest]
 
 
 def age_of(text: str) -> timedelta | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vireid import console
+from vireid.cli.options import A_GALLERY
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
@@ -17,19 +18,21 @@ if TYPE_CHECKING:
     from vireid.records import ImageRecord
 
 
-class _Gallery(click.Path):
-    """The folder of a gallery, or the address of one that a service holds."""
+class _AnyGallery(click.ParamType[Any]):
+    """The address of a gallery: a folder, on a server, or one that a service holds."""
+
+    name = "path"
 
     def convert(
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> Any:
-        """Return a path, or an address as text."""
+        """Return a path or an address; that of a service as text."""
         from vireid.client import is_address
 
-        return value if is_address(value) else super().convert(value, parameter, context)
+        return value if is_address(value) else A_GALLERY.convert(value, parameter, context)
 
 
-GALLERY = _Gallery(exists=True, path_type=Path)
+GALLERY = _AnyGallery()
 
 
 def search(

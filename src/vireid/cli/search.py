@@ -10,11 +10,13 @@ from vireid import console
 from vireid.cli import remote
 from vireid.cli.detector import CARD
 from vireid.cli.options import (
+    A_GALLERY_TO_WRITE,
     EXISTING,
     EXISTING_FILE,
     MODALITIES,
     TO_WRITE,
     TRUST_CODE,
+    OnGallery,
     age_of,
     examples,
 )
@@ -25,6 +27,7 @@ from vireid.types.running import BATCH, Engine
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vireid.gallery.store import Address
     from vireid.search.answers import Answer
 
 
@@ -33,14 +36,18 @@ if TYPE_CHECKING:
         "vireid index photos --out site.gallery --modality visible --camera gate",
         "vireid index people.csv --out site.gallery   columns: path,modality,camera,identity",
         "vireid index photos --out http://127.0.0.1:8750/site     send them to a service",
+        "vireid index photos --out milvus://127.0.0.1:19530/site  into a gallery on a server",
         "vireid index visible/gate.mp4 --detector yolox_tiny --rate 10 --out site.gallery",
     ),
 )
 @click.argument("source", type=EXISTING)
 @click.option(
     "--out",
+    "--gallery",
+    "out",
     required=True,
-    help="Gallery to create or to add to: a folder, or the address of one that a service holds.",
+    help="Gallery to create or to add to: a folder, milvus://HOST:PORT/NAME, or the address of one "
+    "that a service holds.",
 )
 @click.option(
     "--model",
@@ -140,18 +147,18 @@ def index(
             raise VireidError("the service has a model and times of its own; leave the options out")
         _send(source, out, modality, camera, strict=strict, as_json=as_json)
         return
-    folder = TO_WRITE.convert(out, None, None)
+    place = A_GALLERY_TO_WRITE.convert(out, None, None)
     if time_pattern is not None:
         TimePattern(time_pattern)  # what is wrong with it is told before a model is opened
     if cutting["detector"] is not None:
-        source = _cut_out(source, folder, modality, camera, cutting)
+        source = _cut_out(source, place, modality, camera, cutting)
         modality = camera = None  # the list of crops says them
     elif modality == "auto" or any(cutting.values()):
         raise click.UsageError("auto, --card, --rate, --start and --crops belong to --detector.")
     spectrum = Modality(modality) if modality else None
     report = answers.index(
         source,
-        folder,
+        place,
         model,
         spectrum,
         camera,
@@ -193,7 +200,7 @@ def _send(
 
 
 def _cut_out(
-    source: Path, out: Path, modality: str | None, camera: str | None, asked: dict[str, Any]
+    source: Path, out: "Address", modality: str | None, camera: str | None, asked: dict[str, Any]
 ) -> Path:
     """Cut the people of a video out, and return their list."""
     from vireid.cli.cutting import time_of
@@ -201,7 +208,9 @@ def _cut_out(
     from vireid.video.detector import Detector
     from vireid.video.frames import Sampling, open_sources
 
-    crops = asked["crops"] or out.with_suffix(".crops")
+    if not asked["crops"] and not isinstance(out, Path):
+        raise click.UsageError("The gallery is on a server; say by --crops where crops go.")
+    crops = asked["crops"] or Path(str(out)).with_suffix(".crops")
     opened = open_sources(str(source), start=time_of(asked["start"]))
     detector = Detector.open(asked["detector"], asked["card"])
     names = source_labels.names_of(opened, cut_list.names_in(crops))
@@ -215,12 +224,14 @@ def _cut_out(
 
 
 @click.command(
+    cls=OnGallery,
     epilog=examples(
         "vireid search site.gallery night.jpg --query-modality infrared --top 5",
         "vireid search site.gallery infrared/night.jpg camera:gate after:2026-11-24",
         "vireid search site.gallery infrared/a.jpg infrared/b.jpg --combine best --sheet hits.png",
         "vireid search site.gallery infrared/unknown --by person --sheet sheets   a folder",
         'vireid search site.gallery --text "a person with a backpack"    if its model reads text',
+        "vireid search --gallery http://127.0.0.1:8750/site night.jpg --query-modality infrared",
     ),
 )
 @click.argument("gallery", type=GALLERY)
@@ -286,7 +297,7 @@ def _cut_out(
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 @click.option("--sheet", type=TO_WRITE, help="Contact sheet (PNG) to write; a folder for many.")
 def search(
-    gallery: Path | str,
+    gallery: "Address",
     pictures: tuple[str, ...],
     min_similarity: float | None,
     expand: int,
@@ -299,7 +310,8 @@ def search(
 
     Several PICTURES are of one person and count together. Of a folder, each picture is a question
     of its own. The spectrum of PICTURE is taken from the names of folders it lies in, or from the
-    option. GALLERY is a folder, or the address of one that a service holds: http://HOST:PORT/NAME.
+    option. GALLERY is a folder, on a server (milvus://HOST:PORT/NAME), or the address of one that a
+    service holds: http://HOST:PORT/NAME.
     FILTERs are words such as camera:gate, after:2026-11-01, before:, on:, person:anna,
     tag:backpack, tracklet:, in:FOLDER, source:FOLDER.
     """

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, age_of, examples
+from vireid.cli.options import A_GALLERY, EXISTING, EXISTING_FILE, TO_WRITE, age_of, examples
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
+    from vireid.gallery.store import Address
     from vireid.service.database import Database
     from vireid.service.keys import Keys, Scope
 
@@ -27,10 +28,11 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Answer for programs
         "vireid serve site.gallery                     then open the address that it prints",
         "vireid serve north.gallery south.gallery --sources /data/photos",
         "vireid keys add reception --scope read        keys are needed unless bound to loopback",
+        "vireid serve milvus://127.0.0.1:19530/site    a gallery on a Milvus server",
         "vireid serve --settings service.toml --host 0.0.0.0",
     ),
 )
-@click.argument("galleries", type=EXISTING, nargs=-1, metavar="[GALLERY]...")
+@click.argument("galleries", type=A_GALLERY, nargs=-1, metavar="[GALLERY]...")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port.  [default: 8750]")
 @SETTINGS
@@ -40,7 +42,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Answer for programs
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text]")
 def serve(
-    galleries: tuple[Path, ...],
+    galleries: "tuple[Address, ...]",
     host: str | None,
     port: int | None,
     file: Path | None,
@@ -83,6 +85,7 @@ def serve(
 @click.group(
     epilog=examples(
         "vireid keys add reception --scope read --expires 90d",
+        "vireid keys add kiosk --rate 60/minute --max-upload 5MB",
         "vireid keys list",
         "vireid keys revoke reception",
     )
@@ -91,13 +94,13 @@ def keys() -> None:
     """Make, list and revoke the keys of a service, also while it runs."""
 
 
-def _opened(data: Path | None, file: Path | None) -> "tuple[Database, Keys]":
+def _opened(data: Path | None, file: Path | None, *, make: bool = False) -> "tuple[Database, Keys]":
     from vireid.service.database import Database
     from vireid.service.keys import Keys
     from vireid.service.settings import Settings
 
     settings = Settings.read(file, data=None if data is None else str(data))
-    database = Database(settings.folder)
+    database = Database(settings.folder, make=make)
     return database, Keys(database)
 
 
@@ -112,6 +115,16 @@ def _opened(data: Path | None, file: Path | None) -> "tuple[Database, Keys]":
     "service's machine.",
 )
 @click.option("--expires", help="Age at which it expires: 90d, 12w or forever.  [default: forever]")
+@click.option(
+    "--rate",
+    help="Requests that it may make: 60/minute, 2/second or 500/hour.  [default: "
+    "requests_per_minute of the settings]",
+)
+@click.option(
+    "--max-upload",
+    help="Size of one picture that it may send: 500kB, 5MB or 20MiB.  [default, and most: "
+    "most_bytes of the settings]",
+)
 @DATA
 @SETTINGS
 @JSON
@@ -119,15 +132,21 @@ def add(
     name: str,
     scope: str,
     expires: str | None,
+    rate: str | None,
+    max_upload: str | None,
     data: Path | None,
     file: Path | None,
     as_json: bool,
 ) -> None:
     """Make a key called NAME and show it, this once; the service keeps only a hash of it."""
+    from vireid.service.keys import Limits, check_name
+
+    check_name(name)
     lasts = None if expires is None else age_of(expires)
-    database, known = _opened(data, file)
+    limits = Limits.from_words(rate, max_upload)
+    database, known = _opened(data, file, make=True)
     try:
-        key, text = known.add(name, cast("Scope", scope), lasts)
+        key, text = known.add(name, cast("Scope", scope), lasts, limits)
     finally:
         database.close()
     if as_json:
@@ -145,19 +164,23 @@ def add(
 def list_(data: Path | None, file: Path | None, as_json: bool) -> None:
     """List all keys: what they may do, and whether they are valid."""
     database, known = _opened(data, file)
-    found = [key.as_dict() for key in known.all()]
+    known_keys = known.all()
     database.close()
     if as_json:
-        console.answer(found)
+        console.answer([key.as_dict() for key in known_keys])
         return
     from rich.table import Table
 
     table = Table()
-    for heading in ("name", "scope", "state", "created", "expires"):
+    headings = ("name", "scope", "state", "created", "expires")
+    for heading in (*headings, "requests a minute", "MB a picture"):
         table.add_column(heading)
-    for key in found:
-        cells = (key[name] or "" for name in ("name", "scope", "state", "created", "expires"))
-        table.add_row(*(console.plain(str(cell)) for cell in cells))
+    for key in known_keys:
+        told = key.as_dict()
+        rate, most = key.limits.per_minute, key.limits.most_bytes
+        limits = ("" if rate is None else f"{rate:g}", "" if most is None else f"{most / 1e6:.3g}")
+        cells = (*(str(told[heading] or "") for heading in headings), *limits)
+        table.add_row(*map(console.plain, cells))
     console.show(table)
 
 

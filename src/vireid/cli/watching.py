@@ -9,10 +9,18 @@ import click
 
 from vireid import console
 from vireid.cli.detector import CARD, TILES, tiles_of
-from vireid.cli.options import MIN_HEIGHT, TO_WRITE, TRUST_CODE, age_of, examples
+from vireid.cli.options import (
+    A_GALLERY_TO_WRITE,
+    MIN_HEIGHT,
+    TO_WRITE,
+    TRUST_CODE,
+    age_of,
+    examples,
+)
 from vireid.errors import Interrupted, VireidError
 
 if TYPE_CHECKING:
+    from vireid.gallery.store import Address
     from vireid.search.watching import Watch
     from vireid.video.detector import Detector
     from vireid.video.people import Wishes
@@ -26,7 +34,9 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("source")
-@click.option("--gallery", type=TO_WRITE, required=True, help="Gallery to create or to add to.")
+@click.option(
+    "--gallery", type=A_GALLERY_TO_WRITE, required=True, help="Gallery to create or to add to."
+)
 @click.option("--out", type=TO_WRITE, help="Folder for crops; needed with --detector.")
 @click.option("--detector", help="What finds people: an ONNX file, or a detector's name.")
 @CARD
@@ -51,7 +61,7 @@ if TYPE_CHECKING:
 @click.option("--keep", help="Age from which pictures and crops are removed: 30d, 12w, forever.")
 @click.option("--seconds", type=click.FloatRange(0), help="End after so many seconds.")
 @TRUST_CODE
-def watch(source: str, gallery: Path, **asked: Any) -> None:
+def watch(source: str, gallery: "Address", **asked: Any) -> None:
     """Put the people before a camera into a gallery as they come, until Ctrl-C.
 
     SOURCE is an address (rtsp://…) or a folder in which pictures arrive. With --detector they are
@@ -77,7 +87,7 @@ def watch(source: str, gallery: Path, **asked: Any) -> None:
     console.say(_told(started))
 
 
-def _started(source: str, gallery: Path, asked: dict[str, Any]) -> "Watch":
+def _started(source: str, gallery: "Address", asked: dict[str, Any]) -> "Watch":
     from vireid.search import answers
     from vireid.search.watching import Watch
     from vireid.video.detector import Detector

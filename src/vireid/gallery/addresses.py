@@ -1,24 +1,58 @@
 """Addresses: the names of galleries, and the stores that they mean.
 
-An address is the path of a folder. Addresses such as `scheme://host/name` are reserved for stores
-on servers; there are none yet.
+An address is the path of a folder, or `milvus://host:port/name` for a gallery on a Milvus server.
+Other addresses such as `scheme://host/name` are refused.
 """
 
+import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vireid.errors import MissingExtraError
 from vireid.gallery.local.store import LocalStore
-from vireid.gallery.store import GalleryError, Storage, Store
+from vireid.gallery.milvus.address import SCHEME, MilvusAddress
+from vireid.gallery.store import Address, GalleryError, Storage, Store
 from vireid.models.card import ModelCard
 
-Address = Path | str
+if TYPE_CHECKING:
+    from vireid.gallery.milvus.store import MilvusStore
 
-SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+
+
+def parsed(address: Address) -> Path | MilvusAddress:
+    """Return what an address means.
+
+    Raises:
+        VireidError: It is an address of another scheme, or none of a Milvus server.
+    """
+    if isinstance(address, MilvusAddress):
+        return address
+    if isinstance(address, str) and (scheme := URL.match(address)):
+        if scheme[1].lower() == SCHEME:
+            return MilvusAddress.parse(address)
+        raise GalleryError(
+            f"{address}: there are no galleries at {scheme[1]}://; give a folder, or "
+            "milvus://HOST:PORT/NAME"
+        )
+    return Path(address)
+
+
+def absolute(address: Address) -> str:
+    """Return the text of an address that means the same from any folder; links keep their names."""
+    place = parsed(address)
+    return str(place) if isinstance(place, MilvusAddress) else os.path.abspath(place)  # noqa: PTH100
 
 
 def exists(address: Address) -> bool:
-    """Whether something is at an address, which need not be a gallery."""
-    return _folder(address).exists()
+    """Whether something is at an address, which need not be a gallery.
+
+    Raises:
+        GalleryError: Its server does not answer.
+    """
+    place = parsed(address)
+    return _milvus().exists(place) if isinstance(place, MilvusAddress) else place.exists()
 
 
 def open_store(address: Address, patience: float) -> Store:
@@ -29,9 +63,12 @@ def open_store(address: Address, patience: float) -> Store:
         patience: Seconds to wait for another process that is writing.
 
     Raises:
-        GalleryError: No gallery is there, or it is damaged.
+        GalleryError: No gallery is there, it is damaged, or its server does not answer.
     """
-    return LocalStore(_folder(address), patience)
+    place = parsed(address)
+    if isinstance(place, MilvusAddress):
+        return _milvus()(place, patience)
+    return LocalStore(place, patience)
 
 
 def create_store(address: Address, model: ModelCard, storage: Storage) -> None:
@@ -43,9 +80,13 @@ def create_store(address: Address, model: ModelCard, storage: Storage) -> None:
         storage: Number format of its vectors.
 
     Raises:
-        GalleryError: Something is there already, or the disk is full.
+        GalleryError: Something is there already, the disk is full, or the server does not answer.
     """
-    LocalStore.create(_folder(address), model, storage)
+    place = parsed(address)
+    if isinstance(place, MilvusAddress):
+        _milvus().create(place, model, storage)
+    else:
+        LocalStore.create(place, model, storage)
 
 
 def restore_store(archive: Path, address: Address) -> None:
@@ -59,10 +100,19 @@ def restore_store(archive: Path, address: Address) -> None:
         GalleryError: Something is there already, the archive is damaged or none of a gallery, or
             the disk is full.
     """
-    LocalStore.restore(archive, _folder(address))
+    place = parsed(address)
+    if isinstance(place, MilvusAddress):
+        _milvus().restore(archive, place)
+    else:
+        LocalStore.restore(archive, place)
 
 
-def _folder(address: Address) -> Path:
-    if isinstance(address, str) and (scheme := SCHEME.match(address)):
-        raise GalleryError(f"{address}: there are no galleries at {scheme[1]}://; give a folder")
-    return Path(address)
+def _milvus() -> "type[MilvusStore]":
+    """Return the store of galleries on Milvus, whose packages are not always installed."""
+    try:
+        from vireid.gallery.milvus.store import MilvusStore
+    except ModuleNotFoundError as error:
+        if error.name in {"pymilvus", "grpc"}:
+            raise MissingExtraError("pymilvus", "milvus") from error
+        raise
+    return MilvusStore

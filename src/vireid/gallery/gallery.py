@@ -14,7 +14,7 @@ from jaxtyping import Float
 from vireid.console import shortened
 from vireid.errors import suggestion
 from vireid.files import documents
-from vireid.gallery.addresses import Address, create_store, open_store, restore_store
+from vireid.gallery.addresses import create_store, open_store, parsed, restore_store
 from vireid.gallery.filters import Filters
 from vireid.gallery.notes import (
     JUDGEMENT,
@@ -31,12 +31,15 @@ from vireid.gallery.notes import (
     source_note,
 )
 from vireid.gallery.store import (
+    Address,
     Counted,
     Entry,
     GalleryError,
+    IndexKind,
     Named,
     Page,
     Place,
+    Size,
     Stamp,
     Storage,
     Store,
@@ -78,9 +81,20 @@ class Gallery:
         """Take a store that is open already; see `open` and `create`."""
         self._store = store
         self.address = store.address
-        self.path = Path(store.address)
-        """Folder of the gallery, if it is in one."""
+        self.name = store.name
         self._spelt: dict[Named, dict[str, str]] = {"camera": {}, "person": {}}
+
+    @property
+    def path(self) -> Path:
+        """Folder of the gallery.
+
+        Raises:
+            GalleryError: It is on a server.
+        """
+        place = parsed(self.address)
+        if not isinstance(place, Path):
+            raise GalleryError(f"{self.address} is in no folder; move it into one")
+        return place
 
     @property
     def model(self) -> ModelCard:
@@ -104,7 +118,8 @@ class Gallery:
         """Make an empty gallery for the embeddings of one model.
 
         Args:
-            path: Folder that does not exist yet. It appears once the gallery is complete.
+            path: Folder that does not exist yet, or `milvus://host:port/name` where no gallery is.
+                It appears once the gallery is complete.
             model: Card of the model whose embeddings it will hold.
             storage: `float16` takes half the disk and memory; similarities change by about 1e-4.
 
@@ -124,7 +139,7 @@ class Gallery:
         """Open a gallery to search in it or to add to it.
 
         Args:
-            path: Folder of the gallery.
+            path: Folder of the gallery, or `milvus://host:port/name`.
             model: Card of the model that you will embed with; refused unless its embeddings are
                 inside.
             patience: Seconds to wait for another process that is writing.
@@ -147,7 +162,8 @@ class Gallery:
 
         Args:
             archive: File that `backup` has written.
-            path: Folder that does not exist yet. It appears once the gallery is complete.
+            path: Folder that does not exist yet, or `milvus://host:port/name` where no gallery is.
+                It appears once the gallery is complete.
 
         Raises:
             GalleryError: Something is there already, the archive is damaged or none of a gallery,
@@ -337,16 +353,67 @@ class Gallery:
         """
         self._store.compact(from_share)
 
-    def adopt(self, other: Path) -> None:
+    @property
+    def beside(self) -> Address:
+        """Address of a gallery that belongs to this one, in which to gather new vectors."""
+        return self._store.beside
+
+    def adopt(self, other: "Gallery") -> None:
         """Take over vectors and model of another gallery of the same pictures, all at once.
 
         Args:
-            other: Folder of a gallery that nobody writes to.
+            other: The gallery `beside` this one, that nobody writes to.
 
         Raises:
             GalleryError: It does not hold exactly the same pictures, or the disk is full.
         """
-        self._store.adopt(other)
+        self._store.adopt(other._store)
+
+    def delete(self) -> None:
+        """Delete the gallery with everything in it; files of pictures stay.
+
+        Raises:
+            GalleryError: Another process is writing, or the server does not answer.
+        """
+        self._store.delete()
+
+    def set_index(self, kind: IndexKind, effort: int = 128) -> None:
+        """Say how vectors are searched: exactly (`flat`), or faster and with misses.
+
+        Nobody can search while a server builds an index. Measure what it misses on queries of your
+        own: see `vireid.search.approximate`.
+
+        Args:
+            kind: `flat`, or on a Milvus server `hnsw` (a graph) or `ivf` (cells).
+            effort: How many candidates (hnsw) or cells (ivf) a search looks at.
+
+        Raises:
+            GalleryError: The gallery is in a folder, which is always searched exactly.
+        """
+        self._store.set_index(kind, effort)
+
+    def size(self) -> Size:
+        """Return how many bytes it takes, and when it was changed."""
+        return self._store.size()
+
+    def become(self, other: Path) -> None:
+        """Become a copy of another gallery, all at once, while others search in this one.
+
+        Args:
+            other: Folder of a gallery that nobody writes to, such as one that was restored.
+
+        Raises:
+            GalleryError: It was filled by another model, another process is writing, or the disk is
+                full. Nothing has changed then.
+        """
+        with Gallery.open(other) as source:
+            mine, theirs = self.model, source.model
+        if (mine.fingerprint, mine.precision) != (theirs.fingerprint, theirs.precision):
+            raise GalleryError(
+                f"{other.name} was filled by model {theirs.name} ({theirs.fingerprint}), "
+                f"{self.address} by {mine.name} ({mine.fingerprint}); make another gallery of it"
+            )
+        self._store.become(other)
 
     def migrate(self) -> None:
         """Bring the gallery into today's format, as its next change would.

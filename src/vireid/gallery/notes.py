@@ -16,6 +16,7 @@ from vireid.records import Box, Key, Modality
 
 SOURCE, REMOVED, JUDGEMENT, SETTING = "source", "removed", "judgement", "setting"
 """Kinds of notes."""
+KINDS = (SOURCE, REMOVED, JUDGEMENT, SETTING)
 Place = tuple[str, str]
 """Kind and key of a note."""
 

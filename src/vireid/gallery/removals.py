@@ -11,10 +11,11 @@ from pathlib import Path
 
 from vireid.files.documents import read_json, write_json
 from vireid.files.packed_arrays import packed, unpacked
+from vireid.gallery.entry_documents import EntryDocument, document_of, entry_of
 from vireid.gallery.gallery import Gallery
 from vireid.gallery.notes import Judgement, content_key, judged, judgement_note
-from vireid.gallery.store import Entry, GalleryError, Stamp
-from vireid.records import Box, ImageRecord, Modality
+from vireid.gallery.store import Entry, GalleryError
+from vireid.records import Box
 from vireid.types.arrays import Vectors
 
 WAY_OUT = "these pictures cannot be brought back; index their folder again"
@@ -65,23 +66,6 @@ def undo(gallery: Gallery, removed: Removed) -> int:
 
 
 @dataclass(frozen=True)
-class _Picture:
-    path: str
-    modality: Modality
-    box: str
-    identity: int | None
-    person: str | None
-    camera: str | None
-    tracklet: str | None
-    time: str | None
-    tags: list[str]
-    stamp: tuple[int, int] | None
-    content: str | None
-    source: str | None
-    by_hand: bool
-
-
-@dataclass(frozen=True)
 class _Said:
     query: str
     path: str
@@ -95,7 +79,7 @@ class _Kept:
     format: int
     numbers: int
     """Numbers of a vector."""
-    pictures: list[_Picture]
+    pictures: list[EntryDocument]
     vectors: str
     """All vectors, packed as float32."""
     judgements: list[_Said]
@@ -110,7 +94,7 @@ def write(removed: Removed, path: Path) -> None:
     kept = _Kept(
         format=1,
         numbers=removed.vectors.shape[1],
-        pictures=[_picture(entry) for entry in removed.entries],
+        pictures=[document_of(entry) for entry in removed.entries],
         vectors=packed(removed.vectors, "float32"),
         judgements=[
             _Said(str(j.query), str(j.hit[0]), str(j.hit[1] or ""), j.same, j.time.isoformat())
@@ -140,43 +124,7 @@ def read(path: Path) -> Removed:
         )
         for said in kept.judgements
     )
-    return Removed(tuple(map(_entry, kept.pictures)), vectors, tuple(judgements))
-
-
-def _picture(entry: Entry) -> _Picture:
-    record = entry.record
-    return _Picture(
-        path=str(record.path),
-        modality=record.modality,
-        box=str(record.box or ""),
-        identity=record.identity,
-        person=record.person,
-        camera=record.camera,
-        tracklet=record.tracklet,
-        time=record.time.isoformat() if record.time else None,
-        tags=sorted(record.tags),
-        stamp=entry.stamp and (entry.stamp.size, entry.stamp.mtime_ns),
-        content=entry.content,
-        source=str(entry.source) if entry.source else None,
-        by_hand=entry.by_hand,
-    )
-
-
-def _entry(picture: _Picture) -> Entry:
-    record = ImageRecord(
-        path=Path(picture.path),
-        modality=picture.modality,
-        identity=picture.identity,
-        camera=picture.camera,
-        tracklet=picture.tracklet,
-        time=datetime.fromisoformat(picture.time) if picture.time else None,
-        box=_box(picture.box),
-        tags=frozenset(picture.tags),
-        person=picture.person,
-    )
-    stamp = Stamp(*picture.stamp) if picture.stamp else None
-    source = Path(picture.source) if picture.source else None
-    return Entry(record, stamp, picture.content, source, picture.by_hand)
+    return Removed(tuple(map(entry_of, kept.pictures)), vectors, tuple(judgements))
 
 
 def _box(text: str) -> Box | None:

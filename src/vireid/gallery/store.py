@@ -7,15 +7,19 @@ import hashlib
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from vireid.errors import VireidError
 from vireid.gallery.filters import Filters
+from vireid.gallery.milvus.address import MilvusAddress
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
 from vireid.types.arrays import Queries, Vector, Vectors
 
+Address = Path | str | MilvusAddress
+"""Where a gallery is: a folder, or on a server; a text is read by `addresses.parsed`."""
 Storage = Literal["float32", "float16"]
 """The number format in which vectors are kept."""
 NO_FILTERS = Filters()
@@ -26,6 +30,7 @@ Scored = tuple[float, ImageRecord]
 """A similarity, and the picture that has it."""
 
 
+IndexKind = Literal["flat", "hnsw", "ivf"]
 Named = Literal["camera", "person"]
 Counted = Literal["modality", "camera", "person", "identity", "day", "source", "tag"]
 
@@ -108,6 +113,16 @@ class Centre:
     mean: Vector
 
 
+@dataclass(frozen=True)
+class Size:
+    """How large a gallery is, and how old."""
+
+    bytes: int | None
+    """Bytes that it takes; None where whoever keeps it does not say."""
+    changed: datetime
+    """Time of the last change."""
+
+
 @runtime_checkable
 class Store(Protocol):
     """Keeps one gallery.
@@ -129,8 +144,22 @@ class Store(Protocol):
     def storage(self) -> Storage:
         """Number format in which the vectors are kept."""
 
+    @property
+    def name(self) -> str:
+        """Name of the gallery, the last part of its address."""
+
+    @property
+    def beside(self) -> "Address":
+        """Address of a gallery that belongs to this one, in which to gather new vectors."""
+
     def close(self) -> None:
         """Close files and connections."""
+
+    def delete(self) -> None:
+        """Delete the gallery with everything in it; what others have put beside it stays."""
+
+    def size(self) -> Size:
+        """Return how large it is, and when it was changed."""
 
     def version(self) -> int:
         """Return a number that is different after every change, whoever made it."""
@@ -209,16 +238,23 @@ class Store(Protocol):
             from_share: Share of a spectrum's vectors up to which what no longer counts may stay.
         """
 
-    def adopt(self, other: Path) -> None:
+    def adopt(self, other: "Store") -> None:
         """Take over the vectors and the model of another gallery of the same pictures, at once.
 
         What is known of the pictures stays as it is here.
 
         Args:
-            other: Folder of a gallery that nobody writes to.
+            other: A gallery `beside` this one, that nobody writes to.
 
         Raises:
             GalleryError: It does not hold exactly the same pictures.
+        """
+
+    def become(self, other: Path) -> None:
+        """Become a copy of another gallery of the same model, at once.
+
+        Args:
+            other: Folder of a gallery that nobody writes to.
         """
 
     def backup(self, archive: Path) -> int:
@@ -226,6 +262,17 @@ class Store(Protocol):
 
     def damage(self) -> list[str]:
         """Read and compare everything, and return one line for each thing that is wrong."""
+
+    def set_index(self, kind: IndexKind, effort: int) -> None:
+        """Say how vectors are searched: exactly (`flat`), or faster and with misses.
+
+        Args:
+            kind: Kind of index.
+            effort: How many candidates a search looks at; more is slower and misses less.
+
+        Raises:
+            GalleryError: It is always searched exactly.
+        """
 
     def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
         """Return the mean vector of each camera's pictures, and under None that of all."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ class Summary:
     """Folders and lists that were indexed, with the number of their pictures."""
     counts: dict[Counted, dict[str, int]]
     """Number of pictures by camera, person, identity and day."""
-    bytes: int
-    """Size on disk."""
+    bytes: int | None
+    """Size on disk; None where a server keeps it."""
     changed: datetime
     """Time of the last change."""
     keep: timedelta | None
@@ -41,18 +41,17 @@ class Summary:
 
     @classmethod
     def of(cls, gallery: Gallery) -> "Summary":
-        """Sum up an open gallery in a folder."""
+        """Sum up an open gallery."""
         by_source = gallery.tally("source")
-        files = [path for path in gallery.path.rglob("*") if path.is_file()]
-        stats = [file.stat() for file in files]
+        size = gallery.size()
         return cls(
             gallery=gallery.address,
             model=gallery.model,
             pictures={modality: gallery.count(modality) for modality in Modality},
             sources=tuple((s, by_source.get(str(s.path), 0)) for s in gallery.sources()),
             counts={what: gallery.tally(what) for what in COUNTED},
-            bytes=sum(stat.st_size for stat in stats),
-            changed=datetime.fromtimestamp(max(stat.st_mtime for stat in stats), UTC),
+            bytes=size.bytes,
+            changed=size.changed,
             keep=gallery.keep,
             judgements=len(gallery.judgements()),
             removed=len(gallery.removed()),
@@ -86,7 +85,8 @@ class Summary:
         """Yield the summary for people."""
         held = ", ".join(f"{count:,} {modality}" for modality, count in self.pictures.items())
         yield f"{self.gallery}: {held} pictures, embedded by model {self.model.name}"
-        yield f"  {self.bytes / 1e6:,.1f} MB on disk, last change {self.changed:%Y-%m-%d %H:%M} UTC"
+        place = "on a server" if self.bytes is None else f"{self.bytes / 1e6:,.1f} MB on disk"
+        yield f"  {place}, last change {self.changed:%Y-%m-%d %H:%M} UTC"
         for source, count in self.sources:
             absent = "" if source.path.exists() else "   (not there now)"
             yield f"  source {source.path}: {count:,} pictures{absent}"

@@ -122,8 +122,10 @@ class Stripes(Method):
         self.embedding_dim = numbers + config.projection
         self.weight = nn.Parameter(torch.ones(numbers))
         self.projection: _Projection | None = None
-        if config.projection:
+        if config.projection:  # its numbers stand for no part of the picture
             self.projection = _Projection(numbers, config, num_identities)
+        else:
+            self.grid = config.rows, config.columns
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:  # noqa: ARG002  one network
         """Return weighted averages, and their projection where there is one, at length one."""

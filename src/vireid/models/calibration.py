@@ -24,6 +24,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -83,13 +84,23 @@ class Curve:
         if np.any(np.diff(self.similarities) <= 0) or np.any(np.diff(self.log_ratios) < 0):
             raise ValueError("a curve falls")
 
+    @cached_property
+    def _points(self) -> Float[np.ndarray, "2 p"]:
+        return np.array([self.similarities, self.log_ratios], np.float64)
+
     def log_ratio(self, similarity: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """Return ln LR(s) of similarities."""
-        return np.asarray(np.interp(similarity, self.similarities, self.log_ratios))
+        return np.asarray(np.interp(similarity, *self._points))
 
     def probability(self, similarity: float, prior: float) -> float:
         """Return the chance that a pair of this similarity shows one person."""
-        return _posterior(float(self.log_ratio(np.array(similarity))), prior)
+        (found,) = self.probabilities([similarity], prior)
+        return found
+
+    def probabilities(self, similarities: Sequence[float], prior: float) -> list[float]:
+        """Return the chances that pairs of these similarities show one person."""
+        ratios = self.log_ratio(np.array(similarities, np.float64))
+        return [_posterior(ratio, prior) for ratio in ratios.tolist()]
 
     def interval(self, similarity: float, prior: float) -> tuple[float, float]:
         """Return the 95 % interval of that chance, which says how few people it rests on."""
@@ -181,11 +192,20 @@ class Likeness:
         if len(self.scales) != self.axes + 2 or min(self.scales) <= 0:
             raise ValueError("the scales of a likeness do not fit its axes")
 
+    @cached_property
+    def _unpacked(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "a d"]]:
+        """Mean vector, and directions."""
+        rows = unpacked(self.basis, "float16", (self.axes + 1, self.dim)).astype(np.float64)
+        return rows[0], rows[1:]
+
+    @cached_property
+    def _ladder(self) -> Float[np.ndarray, " s"]:
+        return np.array(self.distances, np.float64)
+
     def distance(self, vectors: Queries) -> Float[np.ndarray, " q"]:
         """Return how far pictures are from those of the calibration."""
-        mean, *axes = unpacked(self.basis, "float16", (self.axes + 1, self.dim)).astype(np.float64)
+        mean, basis = self._unpacked
         off = vectors - mean
-        basis = np.array(axes).reshape(self.axes, self.dim)
         along = off @ basis.T
         left = np.sqrt(np.maximum((off**2).sum(axis=1) - (along**2).sum(axis=1), 0))
         *scales, usual, spread = self.scales
@@ -195,7 +215,7 @@ class Likeness:
 
     def p_values(self, vectors: Queries) -> Float[np.ndarray, " q"]:
         """Return for each picture the share of the calibration's that are at least as far off."""
-        ranks = np.searchsorted(self.distances, self.distance(vectors))
+        ranks = np.searchsorted(self._ladder, self.distance(vectors))
         return np.asarray(1 - ranks / (len(self.distances) + 1))
 
     def are_unlike(self, vectors: Queries) -> bool:

@@ -101,6 +101,8 @@ class Exported:
     height: Side
     width: Side
     embedding_dim: Dim
+    grid: tuple[Side, Side] | None = None
+    """Parts of the picture that the numbers of an embedding stand for, see `Method.grid`."""
     reads_text: bool = False
     """Whether the run that it was exported from embeds sentences."""
     precision: Precision
@@ -122,6 +124,11 @@ class Exported:
     name: str
     files: Mapping[str, str]
     """SHA-256 of the other files of the folder, by name."""
+
+    def __post_init__(self) -> None:
+        """Refuse a grid that does not fit the embedding."""
+        if self.grid and self.embedding_dim % (self.grid[0] * self.grid[1]):
+            raise ValueError("the grid does not fit the length of an embedding")
 
     def card(self, source: str) -> ModelCard:
         """Return the card, for a model that was opened by a name."""

@@ -61,6 +61,7 @@ class Embedder:
         text: Text | None = None,
         checkpoint: str = "last epoch",
         calibration: Calibration | None = None,
+        grid: tuple[int, int] | None = None,
         batch: int = AS_USUAL.batch,
     ) -> None:
         self.card = card
@@ -71,6 +72,9 @@ class Embedder:
         """How the weights were chosen: runs and exported models hold those of the last epoch."""
         self.calibration = calibration
         """What its similarities are worth; None where nobody has found out."""
+        self.grid = grid
+        """Rows and columns of parts of the picture, if number i of an embedding stands for part i
+        modulo rows x columns; None where no number stands for a part."""
         self.batch = batch
         """Number of pictures that go through the network together."""
         self._network = network
@@ -124,6 +128,7 @@ class Embedder:
             opened.text,
             opened.checkpoint,
             opened.calibration,
+            opened.grid,
             batch,
         )
 

@@ -102,6 +102,7 @@ def _described(
         height=recipe.data.height,
         width=recipe.data.width,
         embedding_dim=method.embedding_dim,
+        grid=method.grid,
         reads_text=isinstance(method, ReadsText),
         precision="float32",
         fingerprint=details.learnt,

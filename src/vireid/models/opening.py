@@ -49,6 +49,8 @@ class OpenModel:
     """How the weights were chosen: runs and exported models hold those of the last epoch."""
     calibration: Calibration | None = None
     """What its similarities are worth; None where nobody has found out."""
+    grid: tuple[int, int] | None = None
+    """Parts of the picture that the numbers of an embedding stand for, see `Method.grid`."""
 
 
 def shipped() -> list[str]:
@@ -99,7 +101,8 @@ def open_model(
         opened = onnx_network.open_exported(folder, exported, source, running)
         training = training_of(folder, exported.num_identities)
         about = learnt_on(folder), training, chosen(exported.imported)
-        return OpenModel(*opened, *about, calibration.read(folder / FILE, exported.fingerprint))
+        known = calibration.read(folder / FILE, exported.fingerprint)
+        return OpenModel(*opened, *about, known, exported.grid)
     if os.path.lexists(folder / "run.json"):
         if running.engine not in (None, "auto"):
             raise ModelError(

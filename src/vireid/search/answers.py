@@ -19,23 +19,24 @@ from vireid.datasets._times import TimePattern
 from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import Interrupted, VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
-from vireid.gallery.addresses import Address, exists
+from vireid.gallery.addresses import exists
 from vireid.gallery.notes import Source
+from vireid.gallery.store import Address
 from vireid.models import trusted
 from vireid.models.calibration import in_percent
 from vireid.models.card import ModelCard, ModelError
 from vireid.models.embedder import Embedder
 from vireid.models.engines import AS_USUAL, Running
 from vireid.pictures import PictureQuery
-from vireid.records import ImageRecord, Modality, TextQuery
+from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery
 from vireid.search import indexing
-from vireid.search.chances import Calibrated, Chances
+from vireid.search.chances import Calibrated, Chances, Judged
 from vireid.search.hits import Combination, Grouping, found, mean_of
 from vireid.search.indexing import Indexed
 from vireid.search.queries import Asked, Query, embedded, understood
 from vireid.search.ranking import BY_SIMILARITY, Ranking
 from vireid.search.tracklets import Tracklets, Weighing
-from vireid.types.arrays import Queries, Vectors
+from vireid.types.arrays import Queries
 from vireid.video.doubts import doubts_about
 
 DEFAULT_MODEL = "stripes_learnt"
@@ -441,8 +442,7 @@ class Searcher:
         vectors = np.concatenate(each)
         how: Any = {"centred": centred, "ranking": ranking}
         hits = self._hits(vectors, top, searched, combined, by, frames, **how)
-        if not hits and searched.min_similarity is None:
-            raise NoPictureError(self._why_nothing(searched))
+        self._refuse_nothing(hits, searched)
         is_text = isinstance(known[0], TextQuery)
         caveat = self.embedder.text_caveat if is_text else None
         about = (self.gallery.address, self.embedder.card, searched, caveat, combined, by, centred)
@@ -450,8 +450,61 @@ class Searcher:
         judged = Chances(hits)
         # Expansion, and means of frames, change what a similarity is worth.
         if not ranking.expanded and weighing in (None, "best"):
-            judged = self._judged(known, hits, vectors, searched, plain_ones[0], centred=centred)
+            how = {"centred": centred, "are_best": by is None and ranking == BY_SIMILARITY}
+            search = Judged(hits, vectors[:1], plain_ones[0])
+            (judged,) = self._judged(known, [search], searched, **how)
         return Answer(known, judged.hits, *about, weighing, judged.nobody, judged.cautions, ranking)
+
+    def search_each(
+        self,
+        vectors: Queries,
+        top: int = 10,
+        filters: Filters | None = None,
+        *,
+        modality: Modality | str | None = None,
+        query_modality: Modality | str,
+        centred: bool = False,
+    ) -> list[Answer]:
+        """Find several people, each by one vector; the gallery is read once for all of them.
+
+        Args:
+            vectors: Vector of each person, from pictures of one spectrum.
+            top: Largest number of hits of each.
+            filters: See `search`, also for the parameters below.
+            modality: Spectrum to search in.
+            query_modality: Spectrum of the pictures that the vectors were made of.
+            centred: Subtract the means of cameras.
+
+        Raises:
+            NoPictureError: There is no picture to search.
+            VireidError: Something is missing or does not fit; the message says what to do.
+        """
+        known = VectorQuery(Modality(query_modality))
+        searched = _searched(known, filters or Filters(), modality)
+        asked = self._centred(known, vectors) if centred else vectors
+        found = self.gallery.search(asked, top, searched, centred=centred)
+        self._refuse_nothing(found[0], searched)
+        searches = [
+            Judged(tuple(hits), each[None], plain[None])
+            for hits, each, plain in zip(found, asked, vectors, strict=True)
+        ]
+        judged = self._judged([known], searches, searched, centred=centred, are_best=True)
+        about = (self.gallery.address, self.embedder.card, searched)
+        return [
+            Answer(
+                (known,),
+                chances.hits,
+                *about,
+                centred=centred,
+                nobody=chances.nobody,
+                cautions=chances.cautions,
+            )
+            for chances in judged
+        ]
+
+    def _refuse_nothing(self, hits: Sequence[Hit], searched: Filters) -> None:
+        if not hits and searched.min_similarity is None:
+            raise NoPictureError(self._why_nothing(searched))
 
     def _hits(
         self,
@@ -489,20 +542,19 @@ class Searcher:
     def _judged(
         self,
         known: Sequence[Query],
-        hits: tuple[Hit, ...],
-        vectors: Queries,
+        searches: Sequence[Judged],
         filters: Filters,
-        uncentred: Vectors,
         *,
         centred: bool,
-    ) -> Chances:
+        are_best: bool,
+    ) -> list[Chances]:
         """Return hits with their chances, which are known of single pictures only."""
         modality = None if isinstance(known[0], TextQuery) else known[0].modality
-        of_tracklets = any(hit.frames for hit in hits)
+        of_tracklets = any(hit.frames for search in searches for hit in search.hits)
         if self.calibrated is None or modality is None or len(known) > 1 or of_tracklets:
-            return Chances(hits)
-        about = (vectors, modality, filters, uncentred)
-        return self.calibrated.judge(hits, *about, centred=centred)
+            return [Chances(search.hits) for search in searches]
+        how = {"centred": centred, "are_best": are_best}
+        return self.calibrated.judge(searches, modality, filters, **how)
 
     def _centred(self, query: Query, vector: Queries) -> Queries:
         """Return the vector of a query less the mean of its camera, or of its spectrum.

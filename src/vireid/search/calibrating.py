@@ -10,7 +10,7 @@ from rich.table import Table
 from vireid.console import plain
 from vireid.files import documents
 from vireid.gallery import Gallery
-from vireid.gallery.addresses import Address
+from vireid.gallery.store import Address
 from vireid.models.calibration import (
     FILE,
     Calibration,

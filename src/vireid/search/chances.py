@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from vireid.gallery import Filters, Gallery, Hit
-from vireid.models.calibration import BEST, Calibration
+from vireid.models.calibration import BEST, Calibration, Direction
 from vireid.models.embedder import Embedder
 from vireid.records import Modality
 from vireid.types.arrays import Queries, Vectors
@@ -25,6 +26,17 @@ class Chances:
     """Chance that no picture searched shows the person, at even chances before."""
     cautions: tuple[str, ...] = ()
     """Reasons not to rely on these chances."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A search by one picture."""
+
+    hits: tuple[Hit, ...]
+    vector: Float[np.ndarray, "1 d"]
+    """Vector that was searched with."""
+    plain: Float[np.ndarray, "1 d"]
+    """Vector of the picture before it was centred."""
 
 
 @dataclass(frozen=True)
@@ -48,43 +60,49 @@ class Calibrated:
 
     def judge(
         self,
-        hits: Sequence[Hit],
-        vector: Queries,
+        searches: Sequence[Judged],
         modality: Modality,
         filters: Filters,
-        plain: Queries,
         *,
         centred: bool = False,
-    ) -> Chances:
-        """Return the chances of the hits of one picture.
+        are_best: bool = False,
+    ) -> list[Chances]:
+        """Return the chances of the hits of searches, each by one picture.
 
         Args:
-            hits: Hits in any number.
-            vector: Vector that was searched with.
-            modality: Spectrum of the picture.
-            filters: Filters of the search.
-            plain: Vector of the picture before it was centred.
-            centred: Whether the search was centred.
+            searches: Searches with their hits.
+            modality: Spectrum of the pictures that were searched with.
+            filters: Filters of the searches.
+            centred: Whether the searches were centred.
+            are_best: Whether the hits are the most similar pictures, none left out.
         """
         searched = {m: self.gallery.count(m) for m in self._spectra(filters)}
         known = {m: self.calibration.of(modality, m, centred=centred) for m in searched}
-        judged = [
-            replace(hit, probability=of.curve.probability(hit.similarity, of.prior(size)))
-            if (of := known.get(hit.record.modality)) and (size := searched[hit.record.modality])
-            else hit
-            for hit in hits
-        ]
-        cautions = tuple(self._cautions(modality, filters, plain)) if any(known.values()) else ()
-        nobody = None
-        if len(searched) == 1 and (only := next(iter(known.values()))) and only.nobody:
-            best = self._best(vector, filters, centred=centred)
-            nobody = only.nobody.probability(best, sum(searched.values()))
-        return Chances(tuple(judged), nobody, cautions)
+        only = next(iter(known.values())) if len(searched) == 1 else None
+        found = []
+        for each in searches:
+            hits = each.hits
+            for spectrum, of in known.items():
+                if of and searched[spectrum]:
+                    hits = _with_chances(hits, spectrum, of, searched[spectrum])
+            nobody = None
+            if only and only.nobody:
+                best = self._best(each, filters, centred=centred, are_best=are_best)
+                nobody = only.nobody.probability(best, sum(searched.values()))
+            is_known = any(known.values())
+            cautions = self._cautions(modality, filters, each.plain) if is_known else ()
+            found.append(Chances(hits, nobody, tuple(cautions)))
+        return found
 
-    def _best(self, vector: Queries, filters: Filters, *, centred: bool) -> list[float]:
-        every = replace(filters, min_similarity=None)
-        (hits,) = self.gallery.search(vector, BEST, every, centred=centred)
-        return [hit.similarity for hit in hits]
+    def _best(
+        self, search: Judged, filters: Filters, *, centred: bool, are_best: bool
+    ) -> list[float]:
+        """Return the highest similarities, as many as count, whatever is shown."""
+        hits: Sequence[Hit] = search.hits
+        if not are_best or len(hits) < BEST or filters.min_similarity is not None:
+            every = replace(filters, min_similarity=None)
+            (hits,) = self.gallery.search(search.vector, BEST, every, centred=centred)
+        return [hit.similarity for hit in hits[:BEST]]
 
     def _spectra(self, filters: Filters) -> tuple[Modality, ...]:
         return (filters.modality,) if filters.modality else tuple(Modality)
@@ -111,3 +129,17 @@ class Calibrated:
         vectors: Vectors = page.read_vectors()
         some = np.linspace(0, len(vectors) - 1, min(LOOKED_AT, len(vectors))).astype(int)
         return likeness.dim == vectors.shape[1] and likeness.are_unlike(vectors[some])
+
+
+def _with_chances(
+    hits: tuple[Hit, ...], modality: Modality, of: Direction, searched: int
+) -> tuple[Hit, ...]:
+    """Return hits, those of one spectrum with their chances."""
+    similarities = [hit.similarity for hit in hits]
+    chances = of.curve.probabilities(similarities, of.prior(searched))
+    return tuple(
+        Hit(hit.rank, hit.similarity, hit.record, hit.frames, chance)
+        if hit.record.modality is modality
+        else hit
+        for hit, chance in zip(hits, chances, strict=True)
+    )

@@ -41,7 +41,7 @@ def calibrate_by_judgements(gallery: Gallery, embedder: Embedder) -> Calibration
         name = direction(modality, record.modality)
         hits.setdefault(name, []).append((float(asked @ vector), each.same, str(each.query)))
     same = sum(each.same for each in judgements)
-    words = f"{same} confirmed and {len(judgements) - same} rejected hits of {gallery.path.name}"
+    words = f"{same} confirmed and {len(judgements) - same} rejected hits of {gallery.name}"
     return from_judgements(hits, embedder.fingerprint, words, embedder.calibration)
 
 

@@ -1,17 +1,13 @@
 """Reindexing: the pictures of a gallery embedded anew by another model."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from vireid.gallery import Gallery, GalleryError
-from vireid.gallery.store import Storage
+from vireid.gallery.addresses import exists
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError
 from vireid.search import indexing
-
-BESIDE = "reindex"
-"""Folder in a gallery where the new vectors are gathered."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ def reindex(gallery: Gallery, embedder: Embedder, *, prune: bool = False) -> Rei
     same call goes on where it stopped.
 
     Args:
-        gallery: Gallery in a folder.
+        gallery: Gallery, beside which the new vectors are gathered.
         embedder: The new model.
         prune: Remove pictures whose files can no longer be read.
 
@@ -38,8 +34,7 @@ def reindex(gallery: Gallery, embedder: Embedder, *, prune: bool = False) -> Rei
         GalleryError: A picture cannot be read and `prune` is not set, another process is writing,
             or the disk is full. The gallery is as it was.
     """
-    beside = gallery.path / BESIDE
-    with _begun(beside, embedder, gallery.storage) as new:
+    with _begun(gallery, embedder) as new:
         records = [entry.record for entry in gallery.entries()]
         here = {record.key for record in records}
         new.remove([e.record for e in new.entries() if e.record.key not in here])
@@ -52,21 +47,21 @@ def reindex(gallery: Gallery, embedder: Embedder, *, prune: bool = False) -> Rei
             )
         bad = {Path(error.path) for error in done.skipped}
         count = len(new)
-    gallery.remove([record for record in records if record.path in bad])
-    gallery.adopt(beside)
-    shutil.rmtree(beside)
+        gallery.remove([record for record in records if record.path in bad])
+        gallery.adopt(new)
+        new.delete()
     return Reindexed(count, done.skipped)
 
 
-def _begun(beside: Path, embedder: Embedder, storage: Storage) -> Gallery:
+def _begun(gallery: Gallery, embedder: Embedder) -> Gallery:
     """Return the gallery of new vectors: the one that was begun, if it is this model's."""
-    if beside.exists():
-        begun = Gallery.open(beside)
+    if exists(gallery.beside):
+        begun = Gallery.open(gallery.beside)
         try:
             begun.check(embedder)
         except GalleryError:
+            begun.delete()
             begun.close()
-            shutil.rmtree(beside)
         else:
             return begun
-    return Gallery.create(beside, embedder, storage)
+    return Gallery.create(gallery.beside, embedder, gallery.storage)

@@ -66,7 +66,8 @@ def who_asks(request: Request) -> Caller:
     service = service_of(request)
     key, by_cookie = _key_of(request, service)
     address = request.client.host if request.client else "local"
-    wait = service.rates.take(key.id if key else address)
+    take = service.rates.take
+    wait = take(key.id, key.limits.per_minute) if key else take(address)
     if wait:
         refuse(request, "rate")
         raise too_often(wait)

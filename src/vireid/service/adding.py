@@ -57,8 +57,8 @@ async def added(service: Service, served: Served, said: Said, uploads: Sequence[
                 why = error.reason
         skipped.append(Refused(where=upload.where, reason=why))
     spectra = [picture.modality for _, picture in sound]
-    futures = [batcher.embed(picture.pixels, picture.modality) for _, picture in sound]
-    vectors = await asyncio.gather(*map(asyncio.wrap_future, futures))
+    futures = [batcher.put((picture.pixels, picture.modality)) for _, picture in sound]
+    vectors = await asyncio.gather(*futures)
     kept = [upload for upload, _ in sound]
     ids = await service.work(_put, served, said, kept, spectra, vectors) if kept else []
     return Added(ids=ids, skipped=skipped)

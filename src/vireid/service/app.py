@@ -14,14 +14,21 @@ from vireid.errors import VireidError
 from vireid.service import problems
 from vireid.service.guard import Guard
 from vireid.service.messages import ProblemDocument
-from vireid.service.routes import changes, galleries, jobs, operations, page, sessions
+from vireid.service.routes import (
+    backups,
+    changes,
+    forms,
+    galleries,
+    jobs,
+    operations,
+    page,
+    sessions,
+)
 from vireid.service.service import Service, hosts_of
 
 TEXT = """Search for a person among the pictures of visible and infrared cameras.
 
 A hit is the most similar picture, not an identification. Errors are problem details (RFC 9457)."""
-FIELD = 65_536
-"""Largest size in bytes of a part of a form that is no file."""
 
 
 def create(service: Service) -> FastAPI:
@@ -45,15 +52,11 @@ def create(service: Service) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         max_body_size=settings.most_bytes * settings.most_pictures + 2**20,
-        form_limits={
-            "max_files": settings.most_pictures,
-            "max_fields": 300,
-            "max_part_size": FIELD,
-        },
+        form_limits=forms.limits(settings),
         telemetry={"tracing": False},
     )
     app.state.service = service
-    for module in (operations, sessions, galleries, changes, jobs, page):
+    for module in (operations, sessions, galleries, changes, backups, jobs, page):
         app.include_router(module.router)
     app.mount("/page", page.files)
     app.add_exception_handler(problems.Problem, problems.of_problem)

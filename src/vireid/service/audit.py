@@ -125,7 +125,7 @@ def check(folder: Path) -> Checked:
     Raises:
         VireidError: There is no service in the folder.
     """
-    database = Database(folder)
+    database = Database(folder, make=False)
     heads = database.rows("SELECT lines, hash FROM heads WHERE log = ?", FILE)
     database.close()
     last, count, wrong, at_head = FIRST, 0, list[str](), ""

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 
 from vireid.errors import VireidError
@@ -14,7 +15,7 @@ from vireid.files.atomic import writing_to
 from vireid.files.locks import locked
 
 FILE, LOCK = "service.sqlite", "service.lock"
-FORMAT = 1
+FORMAT = 2
 SCHEMA = (
     """CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -23,7 +24,9 @@ SCHEMA = (
         scopes TEXT NOT NULL,
         created TEXT NOT NULL,
         expires TEXT,
-        revoked TEXT
+        revoked TEXT,
+        per_minute REAL,
+        most_bytes INTEGER
     )""",
     """CREATE TABLE jobs (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -44,20 +47,29 @@ SCHEMA = (
         until TEXT NOT NULL
     )""",
     "CREATE TABLE heads (log TEXT PRIMARY KEY, lines INTEGER NOT NULL, hash TEXT NOT NULL)",
-    f"PRAGMA user_version = {FORMAT}",
 )
+LATER = {
+    1: (
+        "ALTER TABLE keys ADD COLUMN per_minute REAL",
+        "ALTER TABLE keys ADD COLUMN most_bytes INTEGER",
+    ),
+}
+"""Statements that turn each earlier format into the next."""
 
 
 class Database:
     """One connection, which threads share in turn."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, make: bool = True) -> None:
         """Open the file in a folder, or make it; only its owner may read it.
 
         Raises:
-            VireidError: It cannot be made, or is none of this version.
+            VireidError: It is not there and shall not be made, or cannot be, or is of a later
+                version.
         """
         self.path = folder / FILE
+        if not make and not self.path.exists():
+            raise VireidError(f"{folder} is no folder of a service; say by --data which is")
         self._lock = threading.RLock()
         self._held = ExitStack()
         with writing_to(folder):
@@ -83,9 +95,10 @@ class Database:
                 raise VireidError(
                     f"{self.path} was written by a later version of vireid; use that version"
                 )
-            if found == 0:
-                for statement in SCHEMA:
-                    db.execute(statement)
+            steps = [SCHEMA] if found == 0 else [LATER[each] for each in range(found, FORMAT)]
+            for statement in chain(*steps):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {FORMAT}")
 
     def hold(self) -> None:
         """Keep other services away from this folder, as long as this process lives.

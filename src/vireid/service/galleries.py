@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vireid.errors import suggestion
 from vireid.gallery import Filters, Gallery
-from vireid.gallery.store import Entry, Place
+from vireid.gallery.addresses import parsed
+from vireid.gallery.store import Address, Entry, Place
 from vireid.models.embedder import Embedder
-from vireid.records import ImageRecord, Modality
+from vireid.records import ImageRecord, Key, Modality
 from vireid.search.answers import Searcher
 from vireid.service import messages, picture_ids
 from vireid.service.batching import Batcher
@@ -19,8 +20,8 @@ from vireid.service.problems import Problem, not_found
 T = TypeVar("T")
 Roots = tuple[Path, ...]
 API = "/api/v1"
-MOST_NAMED = 2_000
-"""Largest number of cameras, people, days or tags in a gallery's document."""
+MOST_DOCUMENTS = 2**14
+"""Number of documents of pictures that are kept, in some 20 MB."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,17 @@ class Contents:
     days: dict[str, int]
     tags: tuple[str, ...]
     keep_days: float | None
+    judged: dict[tuple[Path, Key], bool]
+    """Whether a picture that was searched with, and a hit, show the same person, where somebody has
+    said so."""
+    documents: dict[Key, tuple[ImageRecord, dict[str, Any]]] = field(default_factory=dict)
+    """Records of pictures and their documents, filled as they are asked for."""
 
 
 class Served:
     """One gallery under its name. Threads may share it."""
 
-    def __init__(self, name: str, path: Path, batchers: "Batchers", uploads: Path) -> None:
+    def __init__(self, name: str, path: Address, batchers: "Batchers", uploads: Path) -> None:
         """Open a gallery and its model.
 
         Raises:
@@ -65,6 +71,10 @@ class Served:
 
         It reads the catalogue: not to be asked for in the thread of the event loop.
         """
+        return self._now()[0]
+
+    def _now(self) -> tuple[Searcher, int]:
+        """Return the gallery and its model, and which version of the gallery is the latest."""
         with self._lock:
             version = self._searcher.gallery.version
             if version != self._checked and self._is_of_another_model():
@@ -72,7 +82,7 @@ class Served:
                 self._searcher = Searcher.open(self.path)
                 self.batcher = self._batchers.of(self._searcher.embedder)
             self._checked = version
-            return self._searcher
+            return self._searcher, version
 
     def _is_of_another_model(self) -> bool:
         with Gallery.open(self.path) as now:
@@ -90,8 +100,8 @@ class Served:
     @property
     def contents(self) -> Contents:
         """What the gallery holds, counted once for each change."""
-        gallery = self.searcher.gallery
-        version = gallery.version
+        searcher, version = self._now()
+        gallery = searcher.gallery
         with self._lock:
             kept = self._contents
         if kept is None or kept.version != version:
@@ -106,6 +116,7 @@ class Served:
                 gallery.tally("day"),
                 tuple(gallery.tally("tag")),
                 None if gallery.keep is None else gallery.keep.total_seconds() / 86_400,
+                {(each.query, each.hit): each.same for each in gallery.judgements()},
             )
             with self._lock:
                 self._contents = kept
@@ -113,7 +124,7 @@ class Served:
 
     def once_a_change(self, key: object, count: Callable[[], T]) -> T:
         """Return what was counted, counted anew after each change of the gallery."""
-        version = self.searcher.gallery.version
+        _, version = self._now()
         with self._lock:
             before = self._tallies.get(key)
         if before and before[0] == version:
@@ -157,15 +168,24 @@ class Served:
 
     def picture(self, record: ImageRecord) -> messages.Picture:
         """Return the document of a picture."""
-        return messages.Picture(**self.about(record, self.contents.roots))
+        return messages.Picture(**self.about(record, self.contents))
 
-    def about(self, record: ImageRecord, roots: Roots) -> dict[str, Any]:
+    def about(self, record: ImageRecord, contents: Contents) -> dict[str, Any]:
         """Return the members of a picture's document.
 
         Args:
             record: Picture of this gallery.
-            roots: `contents.roots`, asked for once for many pictures.
+            contents: `contents`, asked for once for many pictures.
         """
+        documents = contents.documents
+        known = documents.get(record.key)
+        if known is None or known[0] is not record:  # somebody may have labelled it meanwhile
+            if len(documents) >= MOST_DOCUMENTS:
+                documents.clear()
+            documents[record.key] = known = record, self._about(record, contents.roots)
+        return known[1]
+
+    def _about(self, record: ImageRecord, roots: Roots) -> dict[str, Any]:
         id_ = picture_ids.id_of(record, roots)
         base = f"{API}/galleries/{self.name}/pictures/{id_}"
         return {
@@ -183,15 +203,15 @@ class Served:
             "frame": f"{base}/frame" if record.box else None,
         }
 
-    def model(self) -> messages.Model:
-        """Return the document of the gallery's model."""
-        card = self.searcher.gallery.model
+    def model(self, searcher: Searcher) -> messages.Model:
+        """Return the document of the model of `searcher`."""
+        card = searcher.gallery.model
         return messages.Model(
             name=card.name,
             fingerprint=card.fingerprint,
             precision=card.precision,
             caveat=card.caveat,
-            text=self.searcher.embedder.reads_text,
+            text=searcher.embedder.reads_text,
         )
 
     def filters(self, words: Iterable[str]) -> Filters:
@@ -214,9 +234,8 @@ class Served:
             raise Problem(422, f"{word!r}: there is no source {first!r}; {hint}")
         return f"{name}:{roots[first].joinpath(*rest)}"
 
-    def shown_filters(self, filters: dict[str, object]) -> dict[str, object]:
+    def shown_filters(self, filters: dict[str, object], roots: Roots) -> dict[str, object]:
         """Return filters for programs without the folders of this machine."""
-        roots = self.contents.roots
         shown = dict(filters)
         for name in ("source", "below"):
             if name in shown:
@@ -266,7 +285,7 @@ class AllServed:
         """
         self.batchers = Batchers(told)
         self._of = {
-            name: Served(name, Path(path), self.batchers, kept / name / "uploads")
+            name: Served(name, parsed(path), self.batchers, kept / name / "uploads")
             for name, path in sorted(galleries.items())
         }
 

@@ -1,15 +1,14 @@
 """Places: the folders of this machine, which are not told to clients."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 
 class Places:
     """Names for folders, by which texts for clients call them."""
 
-    def __init__(self, named: Iterable[tuple[Path, str]]) -> None:
-        """Take folders with their names; those that lie deeper come first."""
+    def __init__(self, named: Iterable[tuple[object, str]]) -> None:
+        """Take folders and addresses with their names; those that lie deeper come first."""
         pairs = {str(path): name for path, name in named}
         self._named = sorted(pairs.items(), key=lambda pair: -len(pair[0]))
 

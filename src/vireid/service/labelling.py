@@ -9,7 +9,7 @@ from vireid.gallery.notes import Judgement
 from vireid.service import messages
 from vireid.service.galleries import Served
 from vireid.service.service import Service
-from vireid.service.uploads import suffix_of
+from vireid.service.uploads import kept_at
 
 
 def labelled(served: Served, id_: str, labels: messages.Labels) -> messages.Picture:
@@ -44,12 +44,13 @@ def judged(service: Service, served: Served, judgement: messages.JudgementReques
     """
     hit = served.entry(judgement.picture)
     gallery = served.searcher.gallery
-    upload = service.searches.get(judgement.query, served.name, who)
-    if upload is None:
-        query = served.entry(judgement.query).record.path
-    else:
-        query = served.uploads / "queries" / f"{upload.hash}{suffix_of(upload.content)}"
+    search = service.searches.get(judgement.query, served.name, who)
+    if search and search.upload:
+        query = kept_at(search.upload, served)
         if not query.exists():
-            write_whole(query, upload.content)
+            write_whole(query, search.upload.content)
+    else:
+        picture = search.picture if search and search.picture else judgement.query
+        query = served.entry(picture).record.path
     gallery.judge(Judgement(query, hit.record.key, judgement.same, datetime.now(UTC)))
     return len(gallery.judgements())

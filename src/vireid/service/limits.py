@@ -19,23 +19,28 @@ BURST = 10.0
 class Rates:
     """Counts the requests of every caller (a token bucket for each)."""
 
-    def __init__(self, per_minute: int) -> None:
-        self._per_second = per_minute / 60
-        self._most = max(1.0, self._per_second * BURST)
+    def __init__(self, per_minute: float) -> None:
+        self._per_minute = per_minute
         self._lock = threading.Lock()
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, caller: str) -> float:
-        """Count a request; return 0, or the seconds after which the caller may come again."""
-        now = time.monotonic()
+    def take(self, caller: str, per_minute: float | None = None) -> float:
+        """Count a request; return 0, or the seconds after which the caller may come again.
+
+        Args:
+            caller: Who asks.
+            per_minute: Requests a minute; None for what everybody may.
+        """
+        per_second = (per_minute or self._per_minute) / 60
+        most, now = max(1.0, per_second * BURST), time.monotonic()
         with self._lock:
-            left, then = self._left.pop(caller, (self._most, now))
-            left = min(self._most, left + (now - then) * self._per_second)
+            left, then = self._left.pop(caller, (most, now))
+            left = min(most, left + (now - then) * per_second)
             allowed = left >= 1
             self._left[caller] = (left - 1 if allowed else left), now
             if len(self._left) > MOST_KNOWN:
                 self._left.popitem(last=False)
-        return 0.0 if allowed else (1 - left) / self._per_second
+        return 0.0 if allowed else (1 - left) / per_second
 
 
 class Door:

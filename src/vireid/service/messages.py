@@ -2,12 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
+from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from vireid.service.keys import Scope
 
 Spectrum = Literal["visible", "infrared"]
+Among = Literal["other", "both", "visible", "infrared"]
 Label = Annotated[str, Field(max_length=200)]
+MOST_TOP = 1_000
+"""Largest number of hits."""
 
 
 class Message(BaseModel):
@@ -88,6 +92,45 @@ class HitDocument(Picture):
     probability: float | None = Field(
         description="Probability that it shows the person; null where nobody has calibrated it."
     )
+    same: bool | None = Field(
+        description="What was said of it for the first picture that was searched with: the same "
+        "person, or another; null where nobody has judged it."
+    )
+
+
+class SearchRequest(Message):
+    """Who is looked for, and where."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    images: list[UploadFile] = Field(
+        default=[], description="Pictures of one person that count together."
+    )
+    pictures: list[str] = Field(
+        default=[], max_length=100, description="Ids of pictures of the gallery."
+    )
+    text: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="A sentence in English, if the model reads text.",
+    )
+    modality: Literal["auto", "visible", "infrared"] = Field(
+        default="auto",
+        description="Spectrum of the pictures sent; `auto` guesses by their colours.",
+    )
+    among: Among = Field(
+        default="other", description="Spectrum to search in; `other` than the first picture's."
+    )
+    filter: list[str] = Field(default=[], max_length=50, description="Words such as `camera:gate`.")
+    top: int = Field(default=20, ge=1, le=MOST_TOP)
+    group: Literal["none", "person", "tracklet"] = Field(
+        default="none", description="Show only the best of each."
+    )
+    several: Literal["mean", "best"] = Field(
+        default="mean", description="What counts of several pictures."
+    )
+    min_similarity: float | None = Field(default=None, ge=-1, le=1)
+    centre: bool = Field(default=False, description="Subtract what all pictures of a camera share.")
 
 
 class QueryDocument(Message):
@@ -127,6 +170,39 @@ class SearchAnswer(Message):
     model: Model
     caveats: list[str]
     took_ms: float
+
+
+class ComparisonRequest(Message):
+    """A hit of a search."""
+
+    search: str = Field(max_length=100, description="Id of the search.")
+    picture: str = Field(max_length=8192, description="Id of the hit.")
+
+
+Map = list[list[float]]
+
+
+class Comparison(Message):
+    """Where a hit and the first picture that was searched with are alike, in rows from the top."""
+
+    how: Literal["parts", "covered"] | None = Field(
+        default=None,
+        description="`parts`: what each part adds to the similarity, all of it in all. `covered`: "
+        "what the similarity loses when each place is covered, for models whose numbers do not "
+        "stand for parts.",
+    )
+    similarity: float | None = Field(default=None, examples=[0.71])
+    query: Map | None = Field(
+        default=None,
+        description="Places of the first picture that was searched with; some may be below zero.",
+        examples=[[[0.15, 0.16], [0.19, 0.2], [-0.01, 0.02]]],
+    )
+    hit: Map | None = Field(
+        default=None,
+        description="Places of the hit.",
+        examples=[[[0.15, 0.16], [0.19, 0.2], [-0.01, 0.02]]],
+    )
+    reason: str | None = Field(default=None, description="Why there is nothing of this.")
 
 
 class Pictures(Message):
@@ -199,6 +275,12 @@ class Restored(Message):
     """Pictures that are back."""
 
     restored: int
+
+
+class RestoredBackup(Message):
+    """A gallery that has become what a backup held."""
+
+    pictures: int = Field(description="Number of its pictures.", examples=[2460])
 
 
 class JudgementRequest(Message):

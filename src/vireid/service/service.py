@@ -11,7 +11,9 @@ from typing import Any, Literal, TypeVar
 from fastapi import Request
 
 from vireid.errors import VireidError
+from vireid.gallery.addresses import absolute
 from vireid.service import logs, messages
+from vireid.service.answering import Answers
 from vireid.service.audit import Audit
 from vireid.service.database import Database
 from vireid.service.galleries import AllServed, Served
@@ -22,6 +24,7 @@ from vireid.service.latest_searches import Searches
 from vireid.service.limits import Door, Rates
 from vireid.service.metrics import Metrics
 from vireid.service.removals import Removals
+from vireid.service.restoring import remove_leftovers
 from vireid.service.sessions import Sessions
 from vireid.service.settings import Settings, is_loopback
 from vireid.service.thumbnails import Thumbnails
@@ -45,8 +48,15 @@ class Service:
         self.settings = settings
         self.state: Literal["starting", "ready", "stopping"] = "starting"
         self.metrics = Metrics()
-        self.database = Database(settings.folder)
-        self.database.hold()
+        kept = settings.folder / "galleries"
+        # First: a gallery that cannot be opened leaves no folder behind.
+        self.galleries = AllServed(settings.galleries, kept, self.metrics.batches.observe)
+        try:
+            self.database = Database(settings.folder)
+            self.database.hold()
+        except BaseException:
+            self.galleries.close()
+            raise
         self.keys = Keys(self.database)
         self.sessions = Sessions(settings.session_hours)
         self.audit = Audit(settings.folder, self.database)
@@ -57,8 +67,7 @@ class Service:
         self.jobs = Jobs(self.database, self.metrics, self._job_ended, self.places)
         self._tasks: list[asyncio.Task[None]] = []
         self.thumbnails = Thumbnails(settings.thumbnails_mb)
-        kept = settings.folder / "galleries"
-        self.galleries = AllServed(settings.galleries, kept, self.metrics.batches.observe)
+        self.answers = Answers()
         self._pool = ThreadPoolExecutor(processors() + 2, "vireid-work")
 
     async def work(self, do: Callable[..., T], *given: Any) -> T:
@@ -81,13 +90,13 @@ class Service:
 
     def places(self) -> Places:
         """Return what clients call the folders of this machine."""
-        named = [(self.settings.folder, "data")]
+        named: list[tuple[object, str]] = [(self.settings.folder, "data")]
         named += [(folder, folder.name) for folder in folders_below(self.settings.sources)]
         for served in self.galleries:
             contents = served.contents
             named += [(root, root.name) for root in contents.roots]
-            address = Path(served.searcher.gallery.address)
-            named += [(address, served.name), (address.absolute(), served.name)]
+            address = served.searcher.gallery.address
+            named += [(address, served.name), (absolute(address), served.name)]
         return Places(named)
 
     def count_pictures(self) -> None:
@@ -105,6 +114,7 @@ class Service:
         self.state = "ready"
 
     def _warm_up(self) -> None:
+        remove_leftovers(self.settings.folder)
         self.galleries.warm_up()
         for served in self.galleries:
             sweep(served, self.removals.files(served))
@@ -137,6 +147,7 @@ class Service:
     def close_files(self) -> None:
         """Close all files."""
         self._pool.shutdown()
+        self.answers.close()
         self.galleries.close()
         self.audit.close()
         self.database.close()

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -21,6 +22,8 @@ import msgspec
 from vireid.console import shortened
 from vireid.errors import VireidError, suggestion
 from vireid.files.documents import read_toml, typed
+from vireid.gallery.addresses import parsed
+from vireid.gallery.store import Address
 
 PREFIX = "VIREID_"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -35,9 +38,9 @@ def _said(text: str, **bounds: Any) -> msgspec.Meta:
 class Settings:
     """Everything that can be set; the description in a field's type says what it is for."""
 
-    galleries: Annotated[dict[str, str], _said("Folders of the galleries by their names.")] = field(
-        default_factory=dict
-    )
+    galleries: Annotated[
+        dict[str, str], _said("Folders or addresses of the galleries by their names.")
+    ] = field(default_factory=dict)
     host: Annotated[str, _said("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, _said("Port to listen on; 0 for any free one.", ge=0, le=65535)] = 8750
     data: Annotated[str, _said("Folder for keys, audit log, jobs and uploads.")] = "vireid-service"
@@ -61,7 +64,10 @@ class Settings:
         list[str], _said("Addresses of reverse proxies that may say who asks (X-Forwarded-For).")
     ] = field(default_factory=list)
     requests_per_minute: Annotated[
-        int, _said("Requests of one key, or of one address without a key.", ge=1, le=10**6)
+        int,
+        _said(
+            "Requests of one key that has no rate of its own, or of one address.", ge=1, le=10**6
+        ),
     ] = 1200
     most_bytes: Annotated[int, _said("Bytes of one picture that is sent.", ge=2**10, le=2**29)] = (
         20 * 2**20
@@ -97,7 +103,7 @@ class Settings:
         Literal["text", "json"], _said("Form of the lines of the log, on standard error.")
     ] = "text"
 
-    @property
+    @cached_property
     def needs_keys(self) -> bool:
         """Whether nobody gets in without a key."""
         return self.keys == "required" or not is_loopback(self.host)
@@ -141,8 +147,8 @@ class Settings:
                     f"{shortened(name)!r} is no name of a gallery; take letters, digits, . _ -"
                 )
 
-    def with_galleries(self, paths: Iterable[Path]) -> "Settings":
-        """Return settings that serve galleries under the names of their folders, too.
+    def with_galleries(self, paths: Iterable[Address]) -> "Settings":
+        """Return settings that serve galleries under names of their own, too.
 
         Raises:
             VireidError: Two have the same name.
@@ -157,13 +163,16 @@ class Settings:
         return replace(self, galleries=galleries)
 
 
-def name_of(path: Path) -> str:
-    """Return the name under which a gallery is served: that of its folder.
+def name_of(address: Address) -> str:
+    """Return the name under which a gallery is served: that of its folder, or on its server.
 
     >>> name_of(Path("/data/north gate.gallery"))
     'north-gate'
     """
-    stem = Path(os.path.abspath(path)).name.removesuffix(".gallery")  # noqa: PTH100
+    place = parsed(address)
+    if not isinstance(place, Path):
+        return place.name
+    stem = Path(os.path.abspath(place)).name.removesuffix(".gallery")  # noqa: PTH100
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "gallery"
 
 

@@ -1,18 +1,21 @@
 """Uploads: pictures that came with a request, read in bounds; addresses are never fetched."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from fastapi import UploadFile
 
 from vireid.models.embedder import Embedder
-from vireid.pictures import picture_in, resize
+from vireid.pictures import picture_in, resize, resized_in
 from vireid.records import ImageRecord, Modality
 from vireid.service.galleries import Served
+from vireid.service.keys import Key
 from vireid.service.problems import Problem
 from vireid.service.settings import Settings
 from vireid.types.arrays import Pixels
@@ -27,6 +30,9 @@ SUFFIXES = {
     b"MM\0*": ".tif",
 }
 
+LARGE = 2**17
+"""Bytes of a file from which its hash is found in a thread."""
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -36,9 +42,9 @@ class Upload:
     """Place in the request, such as `images[0]`; names that clients give are not used."""
     content: bytes
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """Hash of the bytes, as galleries have it."""
+        """Hash of the bytes, as galleries have it; found once."""
         return hashlib.blake2b(self.content, digest_size=16).hexdigest()
 
 
@@ -49,21 +55,39 @@ def suffix_of(content: bytes) -> str:
     return next((suffix for begin, suffix in SUFFIXES.items() if content.startswith(begin)), ".img")
 
 
-async def received(files: Sequence[UploadFile], settings: Settings) -> list[Upload]:
+def kept_at(upload: Upload, served: Served) -> Path:
+    """Return where a picture that was searched with is kept once somebody judges a hit of it."""
+    return served.uploads / "queries" / f"{upload.hash}{suffix_of(upload.content)}"
+
+
+async def received(
+    files: Sequence[UploadFile], settings: Settings, key: Key | None
+) -> list[Upload]:
     """Read the files of a request.
+
+    Args:
+        files: The files.
+        settings: Settings, which limit them.
+        key: Key of who sends them, which may limit them further.
 
     Raises:
         Problem: There are too many, or one is too large.
     """
     if len(files) > settings.most_pictures:
         raise Problem(413, f"{len(files)} pictures; send at most {settings.most_pictures} at once")
+    most = settings.most_bytes
+    if key and key.limits.most_bytes:
+        most = min(most, key.limits.most_bytes)
     uploads = []
     for number, file in enumerate(files):
-        content = await file.read(settings.most_bytes + 1)
-        if len(content) > settings.most_bytes:
-            most = settings.most_bytes / 2**20
-            raise Problem(413, f"images[{number}] has more than {most:.0f} MiB; send a smaller one")
-        uploads.append(Upload(f"images[{number}]", content))
+        content = await file.read(most + 1)
+        if len(content) > most:
+            shown = f"{most / 1e6:.3g} MB"
+            raise Problem(413, f"images[{number}] has more than {shown}; send a smaller one")
+        upload = Upload(f"images[{number}]", content)
+        if len(content) > LARGE:  # nobody else shall wait while it is read
+            await asyncio.to_thread(getattr, upload, "hash")
+        uploads.append(upload)
     return uploads
 
 
@@ -89,10 +113,11 @@ def decoded(upload: Upload, embedder: Embedder, modality: Modality | None = None
         PictureError: It is no picture that can be used.
     """
     size = embedder.height, embedder.width
+    if modality is not None:
+        pixels = resized_in(upload.content, upload.where, *size)
+        return Decoded(pixels, modality, guessed=False)
     picture = picture_in(upload.content, upload.where, size)
     pixels = resize(picture, *size)
-    if modality is not None:
-        return Decoded(pixels, modality, guessed=False)
     is_grey = colourfulness(np.asarray(picture)) < (GREY + COLOURED) / 2
     return Decoded(pixels, Modality.INFRARED if is_grey else Modality.VISIBLE, guessed=True)
 

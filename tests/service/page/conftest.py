@@ -35,11 +35,17 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
-    """The service with a small gallery and a large one; nobody gets in without a key."""
+    """The service with a small gallery, a large one, and one whose model tells where it looks.
+
+    Nobody gets in without a key.
+    """
     folder = tmp_path_factory.mktemp("page")
     data = folder / "data"
     keys: dict[Scope, str] = {scope: key(data, scope) for scope in ("read", "write")}
-    galleries = [site(folder, people=9), crowd(folder)]
+    parts = folder / "striped"
+    parts.mkdir()
+    striped = site(parts, people=2, model="stripes", name="striped")
+    galleries = [site(folder, people=9), crowd(folder), striped]
     with serving(galleries, data, keys=True) as address:
         yield Served(address, keys)
 

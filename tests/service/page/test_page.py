@@ -223,6 +223,51 @@ def test_frames_and_tracklets(opened: Opened) -> None:
     )
 
 
+def side_by_side(page: Page, gallery: str) -> Locator:
+    """Search with the first picture of a gallery, and open the first hit; return the dialog."""
+    page.goto(page.url.partition("?")[0] + f"?gallery={gallery}")
+    shown = cards(page).first.get_attribute("data-id")
+    page.goto(page.url.partition("?")[0] + f"?gallery={gallery}&picture={shown}&among=both")
+    cards(page).first.locator(".rank").wait_for()
+    cards(page).first.locator(".shot").click()
+    return page.get_by_role("dialog")
+
+
+def test_side_by_side_shows_what_matched(opened: Opened) -> None:
+    page = opened()
+    dialog = side_by_side(page, "striped")
+    matched = dialog.get_by_role("button", name="What matched")
+    expect(matched).to_have_attribute("aria-pressed", "false")
+    matched.click()
+    expect(dialog.locator(".stage .shares")).to_have_count(2)
+    expect(dialog.locator(".matched")).to_contain_text("Brighter parts made the two more alike")
+    expect(dialog.locator(".matched")).to_contain_text(re.compile(r"shoulders \d+ %"))
+    expect(matched).to_be_focused()
+    shade = dialog.locator(".shares").last
+    darkest, lightest = shade.evaluate(
+        """(shade) => {
+            const told = shade.getContext("2d").getImageData(0, 0, shade.width, shade.height).data;
+            const alphas = told.filter((_, at) => at % 4 === 3);
+            return [Math.max(...alphas), Math.min(...alphas)];
+        }"""
+    )
+    assert darkest > 60 > 20 > lightest
+    assert_accessible(page)
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_role("heading")).to_contain_text("Hit 2")
+    expect(dialog.locator(".stage .shares")).to_have_count(2)
+    matched.click()
+    expect(dialog.locator(".shares, .matched")).to_have_count(0)
+
+
+def test_other_models_show_what_counts_by_covering_it(opened: Opened) -> None:
+    dialog = side_by_side(opened(), "site")
+    dialog.get_by_role("button", name="What matched").click()
+    expect(dialog.locator(".matched")).to_contain_text("With a brighter place covered")
+    expect(dialog.locator(".matched")).to_contain_text(re.compile(r"middle third \d+ %"))
+    expect(dialog.locator(".stage .shares")).to_have_count(2)
+
+
 def test_names_are_text_and_tags_are_kept(opened: Opened, picture: Path) -> None:
     page = opened("?gallery=site&filter=person:Hana")
     cards(page).last.locator(".shot").focus()
@@ -257,6 +302,19 @@ def test_confirm_and_reject(opened: Opened, picture: Path) -> None:
         "aria-label", re.compile("another person")
     )
     assert_accessible(page)
+
+
+def test_what_was_said_of_hits_is_there_after_a_reload(opened: Opened) -> None:
+    page = opened("?gallery=site&filter=person:Goran+camera:bridge")
+    shown = cards(page).first.get_attribute("data-id")
+    page.goto(page.url.partition("?")[0] + f"?gallery=site&picture={shown}&among=both")
+    expect(cards(page).first.locator(".rank")).to_have_text("1")
+    cards(page).first.locator(".shot").focus()
+    page.keyboard.press("n")
+    expect(cards(page).first).to_have_class(re.compile(r"\bother\b"))
+    page.reload()
+    expect(cards(page).first).to_have_class(re.compile(r"\bother\b"))
+    expect(cards(page).nth(1)).not_to_have_class(re.compile(r"\bother\b"))
 
 
 def test_remove_and_undo(opened: Opened) -> None:

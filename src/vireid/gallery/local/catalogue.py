@@ -446,6 +446,15 @@ class Catalogue:
         except msgspec.DecodeError as error:
             raise damaged(self.gallery, f"a note in {FILE} is unreadable") from error
 
+    def all_notes(self) -> list[tuple[str, str, str]]:
+        """Return kind, key and value of all notes, as they are stored."""
+        return self._db.execute("SELECT kind, key, value FROM notes").fetchall()
+
+    def replace_notes(self, notes: Iterable[tuple[str, str, str]]) -> None:
+        """Keep these notes, as they are stored, and no others."""
+        self._db.execute("DELETE FROM notes")
+        self._db.executemany("INSERT INTO notes VALUES (?, ?, ?)", notes)
+
     def note(self, changes: NoteChanges) -> None:
         """Write notes, and take away those whose value is None."""
         for place, value in changes.items():

@@ -26,6 +26,12 @@ SAMPLED = 16
 FEW_QUERIES = 4
 """Number of queries up to which SimSIMD, which reads the vectors once, is faster than a product of
 matrices, which is made for many (benchmarks/gallery_search.py)."""
+WORTH_A_THREAD = 2**24
+"""Number of products for which a thread more pays. Threads of OpenMP and BLAS wait for one another
+by turning round and round: with less to do, a busy machine takes ten times as long with two as with
+one."""
+OF_ONE_THREAD = 2**18
+"""Number of products that OpenBLAS leaves to one thread."""
 
 if simsimd:
     # This kernel adds up in half precision, at ten times the error; no other one does.
@@ -129,16 +135,22 @@ def _scores(
 
 
 def _products(stored: Vectors, queries: Queries) -> Float[np.ndarray, "q n"]:
+    each = max(1, len(queries) * stored.shape[1])
+    work = each * len(stored)
     if simsimd and 0 < len(queries) <= FEW_QUERIES and len(stored):
         asked = np.ascontiguousarray(queries, stored.dtype)
-        found: Any = simsimd.cdist(asked, stored, "dot", threads=processors())
+        threads = min(processors(), 1 + work // WORTH_A_THREAD)
+        found: Any = simsimd.cdist(asked, stored, "dot", threads=threads)
         return np.asarray(found, np.float32).reshape(len(queries), len(stored))
-    if stored.dtype == np.float32:
+    is_little = work <= 4 * WORTH_A_THREAD
+    if stored.dtype == np.float32 and not is_little:
         return np.asarray(queries @ stored.T)
     products = np.empty((len(queries), len(stored)), np.float32)
-    for start in range(0, len(stored), HALF_ROWS):
-        part = slice(start, start + HALF_ROWS)
-        products[:, part] = queries @ _widened(stored[part]).T
+    step = max(1, OF_ONE_THREAD // each) if is_little else HALF_ROWS
+    for start in range(0, len(stored), step):
+        rows = stored[start : start + step]
+        wide = rows if rows.dtype == np.float32 else _widened(rows)
+        products[:, start : start + step] = queries @ wide.T
     return products
 
 

@@ -4,8 +4,10 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from jaxtyping import Float, Int
 from vireid.files.atomic import new_folder, scratch_folder, whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.local.archive import damaged_archive, pack, unpack
-from vireid.gallery.local.catalogue import FILE, Catalogue, Committed, damaged, explained
+from vireid.gallery.local.catalogue import COMMITS, FILE, Catalogue, Committed, damaged, explained
 from vireid.gallery.local.centres import Centres, centres_of
 from vireid.gallery.local.similarities import Rows, best, ordered
 from vireid.gallery.local.vectors import (
@@ -35,21 +37,28 @@ from vireid.gallery.store import (
     Counted,
     Entry,
     GalleryError,
+    IndexKind,
     Named,
     NoteChanges,
     Page,
     Place,
     Scored,
+    Size,
     Storage,
+    Store,
 )
 from vireid.models.card import ModelCard
 from vireid.records import ImageRecord, Key, Modality
 from vireid.types.arrays import Queries, Vectors
 
 MODALITIES = tuple(Modality)
+BESIDE = "reindex"
 ROWS_TO_COPY = 8 * BLOCK
 MOST_FILTERS = 64
 """Number of filters whose rows are kept; those of 100,000 pictures take up to 0.8 MB each."""
+MOST_RECORDS = 2**14
+"""Number of records of hits that are kept, in some 10 MB: the pictures of a camera, or of a crowd,
+are hits of many queries."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,8 @@ class _Snapshot:
     """Rows by filter, filled as filters are asked for, the latest last."""
     centres: dict[Modality, Centres] = field(default_factory=dict)
     """Centres by spectrum, filled as they are asked for."""
+    records: dict[int, ImageRecord] = field(default_factory=dict)
+    """Records of hits by numbers that tell the row and the spectrum, filled as they are found."""
 
 
 class LocalStore:
@@ -86,6 +97,7 @@ class LocalStore:
         self._opened_with = self.model
         self._snapshot: _Snapshot | None = None
         self._names: dict[Named, tuple[int, list[str]]] = {}
+        self._counts: tuple[int, dict[Modality | None, int]] = (-1, {})
         self._lock = threading.RLock()
 
     @classmethod
@@ -116,6 +128,16 @@ class LocalStore:
         return str(self._folder)
 
     @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self._folder.name
+
+    @property
+    def beside(self) -> Path:
+        """Folder within, in which another model's vectors are gathered."""
+        return self._folder / BESIDE
+
+    @property
     def model(self) -> ModelCard:
         """Card of the model whose embeddings it holds."""
         return self._catalogue.model
@@ -131,6 +153,29 @@ class LocalStore:
             self._snapshot = None
             self._catalogue.close()
 
+    def delete(self) -> None:
+        """Delete the files of the gallery, and the folder if nothing else is in it.
+
+        Raises:
+            GalleryError: Another process is writing.
+        """
+        with self._writing():  # nobody else writes now
+            pass
+        self.close()
+        with explained(self._folder):
+            for path in sorted(self._folder.iterdir()):
+                if FILE_NAME.fullmatch(path.name) or path.name.startswith((FILE, COMMITS)):
+                    path.unlink(missing_ok=True)
+            shutil.rmtree(self.beside, ignore_errors=True)
+            with suppress(OSError):
+                self._folder.rmdir()
+
+    def size(self) -> Size:
+        """Return how many bytes its files take, and when one was last changed."""
+        stats = [path.stat() for path in self._folder.rglob("*") if path.is_file()]
+        changed = max(stat.st_mtime for stat in stats)
+        return Size(sum(stat.st_size for stat in stats), datetime.fromtimestamp(changed, UTC))
+
     def version(self) -> int:
         """Return a number that is different after every change, whoever made it."""
         with self._lock, self._catalogue.reading():
@@ -139,7 +184,13 @@ class LocalStore:
     def count(self, modality: Modality | None = None) -> int:
         """Return how many pictures it holds, in all or of one spectrum."""
         with self._lock, self._catalogue.reading():
-            return self._catalogue.count(modality)
+            version = self._catalogue.version()
+            if self._counts[0] != version:
+                self._counts = version, {}
+            counts = self._counts[1]
+            if modality not in counts:
+                counts[modality] = self._catalogue.count(modality)
+            return counts[modality]
 
     def names(self, what: Named) -> list[str]:
         """Return the names of all cameras, or of all people who have one, sorted."""
@@ -303,19 +354,33 @@ class LocalStore:
                 wrong += [f"{held.file}: {changed(block, held.rows)}" for block in blocks]
         return wrong
 
-    def adopt(self, other: Path) -> None:
+    def adopt(self, other: Store) -> None:
         """Take over the vectors and the model of another gallery of the same pictures, at once."""
-        source = LocalStore(other, patience=1)
-        try:
-            source.compact()
-            with self._writing():
-                self._adopt(source)
-        finally:
-            source.close()
+        if not isinstance(other, LocalStore):
+            raise GalleryError(f"{other.address} is no folder; move it into one first")
+        other.compact()
+        with self._writing():
+            self._adopt(other)
         with self._lock:
             self._snapshot = None
             self._catalogue.read_model()
             self._opened_with = self.model
+        self._remove_old_files()
+
+    def become(self, other: Path) -> None:
+        """Become a copy of another gallery of the same model, at once; this one's address stays."""
+        source = LocalStore(other, patience=1)
+        try:
+            source.compact()
+            with self._writing():
+                self._copy_vectors_of(source)
+                placed = ((m, row, e) for m in Modality for row, e in source._catalogue.all_of(m))
+                self._catalogue.replace_all(placed, self.model, source._catalogue.storage)
+                self._catalogue.replace_notes(source._catalogue.all_notes())
+        finally:
+            source.close()
+        with self._lock:
+            self._snapshot = None
         self._remove_old_files()
 
     def _adopt(self, source: "LocalStore") -> None:
@@ -328,13 +393,16 @@ class LocalStore:
                 f"{self._folder} and {source._folder} hold different pictures: {only} are in one "
                 "alone; do it again"
             )
+        self._copy_vectors_of(source)
+        now = ((m, row, mine[entry.record.key]) for m, row, entry in placed)
+        self._catalogue.replace_all(now, source.model, source._catalogue.storage)
+
+    def _copy_vectors_of(self, source: "LocalStore") -> None:
         for modality, held in self._catalogue.committed().items():
             other = source._catalogue.committed()[modality]
             new = replace(other, file=_next_file(held.file, source._catalogue.storage))
             self._copy_vectors(source._folder / other.file, new.file)
             self._catalogue.commit(modality, new)
-        now = ((m, row, mine[entry.record.key]) for m, row, entry in placed)
-        self._catalogue.replace_all(now, source.model, source._catalogue.storage)
 
     def _copy_vectors(self, path: Path, name: str) -> None:
         shutil.copyfile(path, self._folder / name)
@@ -421,6 +489,14 @@ class LocalStore:
         path = self._folder / held.file
         return VectorFile(path, self.model.embedding_dim, self._catalogue.storage)
 
+    def set_index(self, kind: IndexKind, effort: int) -> None:  # noqa: ARG002
+        """Refuse anything but exact search."""
+        if kind != "flat":
+            raise GalleryError(
+                f"{self._folder} is in a folder, which is always searched exactly; move it to a "
+                "Milvus server first: vireid gallery move"
+            )
+
     def centres(self, modality: Modality) -> Mapping[str | None, Centre]:
         """Return the mean vector of each camera's pictures, and under None that of all."""
         with self._lock, self._reading_vectors() as snapshot:
@@ -444,7 +520,7 @@ class LocalStore:
                 self._best(snapshot, queries, top, m, others, centred=centred) for m in searched
             ]
             scores, numbers = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
-            return self._with_records(*ordered(scores, numbers, top))
+            return self._with_records(snapshot, *ordered(scores, numbers, top))
 
     def _best(
         self,
@@ -473,19 +549,32 @@ class LocalStore:
         return snapshot.rows[asked]
 
     def _with_records(
-        self, scores: Float[np.ndarray, "q k"], numbers: Int[np.ndarray, "q k"]
+        self,
+        snapshot: _Snapshot,
+        scores: Float[np.ndarray, "q k"],
+        numbers: Int[np.ndarray, "q k"],
     ) -> list[list[Scored]]:
-        records: dict[int, ImageRecord] = {}
-        for index, modality in enumerate(MODALITIES):
-            of_it = numbers[numbers % len(MODALITIES) == index] // len(MODALITIES)
-            found = self._catalogue.records(modality, np.unique(of_it).tolist())
-            if len(found) < len(np.unique(of_it)):
-                raise damaged(self._folder, f"{FILE} does not say what some vectors show")
-            records |= {row * len(MODALITIES) + index: record for row, record in found.items()}
+        wanted = set(numbers.ravel().tolist())
+        if len(snapshot.records) > MOST_RECORDS:
+            snapshot.records.clear()
+        missing = wanted - snapshot.records.keys()
+        snapshot.records.update(self._records(missing))
+        records = snapshot.records
         return [
             [(score, records[number]) for score, number in zip(*pair, strict=True)]
             for pair in zip(scores.tolist(), numbers.tolist(), strict=True)
         ]
+
+    def _records(self, numbers: AbstractSet[int]) -> dict[int, ImageRecord]:
+        """Return records by the numbers that tell their rows and spectra."""
+        records: dict[int, ImageRecord] = {}
+        for index, modality in enumerate(MODALITIES):
+            rows = [n // len(MODALITIES) for n in numbers if n % len(MODALITIES) == index]
+            found = self._catalogue.records(modality, rows)
+            if len(found) < len(rows):
+                raise damaged(self._folder, f"{FILE} does not say what some vectors show")
+            records |= {row * len(MODALITIES) + index: record for row, record in found.items()}
+        return records
 
     @contextmanager
     def _reading_vectors(self) -> Iterator[_Snapshot]:

@@ -88,6 +88,8 @@ export const timeline = async (name, filters, signal) =>
 export const label = (name, id, changes) => ask("PATCH", picture(name, id), { json: changes });
 export const judge = (name, query, id, same) =>
   ask("POST", of(name, "/judgements"), { json: { query, picture: id, same } });
+export const comparison = (name, search, id) =>
+  ask("POST", of(name, "/comparisons"), { json: { search, picture: id } });
 export const remove = (name, ids) =>
   ask("POST", of(name, "/removals"), { json: { ids, expect: ids.length } });
 export const undo = (name, removal) =>

@@ -43,7 +43,7 @@ const can = {
 };
 
 const deeds = {
-  open: (item) => compare(grid, item, { gallery, deeds, can }),
+  open: (item) => compare(grid, item, { gallery, deeds, can, search: answer?.search }),
   similar: (item) =>
     change({
       ...nothing(),
@@ -245,6 +245,7 @@ async function showSearch(signal) {
   if (signal.aborted) return;
   const before = answer;
   answer = { ...found, asked: shownFor };
+  for (const { id, same } of found.hits) if (same !== null) judged.set(id, same);
   showCaveats(found.caveats);
   const again =
     before?.asked === shownFor && before.group === found.group && grid?.element.isConnected;

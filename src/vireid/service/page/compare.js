@@ -1,15 +1,37 @@
 // Side by side: the query, a hit, and what can be said of it.
 
+import * as api from "./api.js";
 import { $, button, count, fill, h, icon, when, whom } from "./dom.js";
 import { isChance, shownLikeness, tracklet } from "./grid.js";
+import { inWords, light } from "./matched.js";
 import { state } from "./state.js";
 import { upload } from "./uploads.js";
 import { drawn, image, sized } from "./viewing.js";
 
-/** Open the dialog at a picture of a grid; `deeds` as in the grid. */
-export function compare(grid, item, { gallery, deeds, can }) {
+/** Open the dialog at a picture of a grid; `deeds` as in the grid, `search` is the id of the search. */
+export function compare(grid, item, { gallery, deeds, can, search }) {
   const dialog = $("compare");
   let now = item;
+  let lit = false;
+
+  async function shine() {
+    const shown = now;
+    const place = dialog.querySelector(".matched-place");
+    if (!lit || !now.rank) return fill(place);
+    const told = await api
+      .comparison(gallery.name, search, now.id)
+      .catch((error) => ({ how: null, reason: error.message }));
+    if (shown !== now || !lit || !dialog.open) return;
+    fill(place, inWords(told));
+    const [query, hit] = dialog.querySelectorAll(".pair .stage");
+    light(query, told.query);
+    light(hit, told.hit);
+  }
+
+  const toggle = () => {
+    lit = !lit;
+    draw();
+  };
 
   const step = (by) => {
     const at = grid.items.findIndex((each) => each.id === now.id) + by;
@@ -78,6 +100,7 @@ export function compare(grid, item, { gallery, deeds, can }) {
           ),
         ),
       ),
+      h("div", { class: "matched-place" }),
       now.tracklet && strip(gallery, now),
       h(
         "div",
@@ -93,6 +116,12 @@ export function compare(grid, item, { gallery, deeds, can }) {
             class: "no",
             "aria-pressed": String(same === false),
             "data-role": "no",
+          }),
+        now.rank &&
+          search &&
+          button("light", "What matched", toggle, {
+            "aria-pressed": String(lit),
+            "data-role": "light",
           }),
         button(
           "similar",
@@ -117,6 +146,7 @@ export function compare(grid, item, { gallery, deeds, can }) {
       ),
       facts(now),
     );
+    shine();
     if (focused)
       (
         dialog.querySelector(`[data-role="${focused}"]:not(:disabled)`) ??

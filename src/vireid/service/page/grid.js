@@ -5,7 +5,7 @@ import { button, h, icon, when, whom } from "./dom.js";
 import { image, sized } from "./viewing.js";
 
 const FIRST = 48;
-const LATER = 120;
+const LATER = 60;
 const FRAMES = 24;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 

@@ -9,10 +9,10 @@ from vireid.gallery.store import Entry
 from vireid.records import Modality
 from vireid.service import adding, labelling, messages
 from vireid.service.access import caller_of, needs
+from vireid.service.answering import words_of
 from vireid.service.problems import Problem
 from vireid.service.routes import problems
 from vireid.service.routes.galleries import Id, Name
-from vireid.service.searching import words_of
 from vireid.service.service import gallery_of, service_of
 from vireid.service.uploads import received
 
@@ -41,7 +41,7 @@ async def add(
     service, served = service_of(request), gallery_of(request, gallery)
     spectrum = None if modality == "auto" else Modality(modality)
     said = adding.Said(spectrum, camera or None, time, person, frozenset(filter(None, tags)))
-    uploads = await received(images, service.settings)
+    uploads = await received(images, service.settings, caller_of(request).key)
     with service.door.entered():
         done = await adding.added(service, served, said, uploads)
     await service.audited(

@@ -1,17 +1,21 @@
 """Routes of galleries: what they hold, their pictures, and search."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from vireid.gallery.store import Place
 from vireid.records import Modality
 from vireid.service import messages
 from vireid.service.access import Caller, caller_of, needs
+from vireid.service.answering import Question, words_of
+from vireid.service.comparing import compared
 from vireid.service.galleries import Served
-from vireid.service.problems import Problem
+from vireid.service.latest_searches import Latest
+from vireid.service.problems import Problem, not_found
 from vireid.service.routes import problems
-from vireid.service.searching import MOST_TOP, Among, Question, answered, words_of
+from vireid.service.routes.forms import described, form_of
+from vireid.service.searching import answered
 from vireid.service.service import Service, gallery_of, service_of
 from vireid.service.thumbnails import Look
 from vireid.service.timeline import timeline_of
@@ -50,72 +54,56 @@ async def one(request: Request, gallery: Name) -> messages.GalleryDocument:
     "/{gallery}/search",
     response_model=messages.SearchAnswer,
     responses=problems(404, 408, 413),
+    openapi_extra=described(messages.SearchRequest),
 )
-async def search(
-    request: Request,
-    gallery: Name,
-    images: Annotated[
-        list[UploadFile], File(description="Pictures of one person that count together.")
-    ] = [],  # noqa: B006
-    pictures: Annotated[
-        list[str], Form(description="Ids of pictures of the gallery.", max_length=100)
-    ] = [],  # noqa: B006
-    text: Annotated[
-        str | None,
-        Form(max_length=1000, description="A sentence in English, if the model reads text."),
-    ] = None,
-    modality: Annotated[
-        Literal["auto", "visible", "infrared"],
-        Form(description="Spectrum of the pictures sent; `auto` guesses by their colours."),
-    ] = "auto",
-    among: Annotated[
-        Among, Form(description="Spectrum to search in; `other` than the first picture's.")
-    ] = "other",
-    filter: Annotated[  # noqa: A002
-        list[str], Form(description="Words such as `camera:gate`.", max_length=50)
-    ] = [],  # noqa: B006
-    top: Annotated[int, Form(ge=1, le=MOST_TOP)] = 20,
-    group: Annotated[
-        Literal["none", "person", "tracklet"], Form(description="Show only the best of each.")
-    ] = "none",
-    several: Annotated[
-        Literal["mean", "best"], Form(description="What counts of several pictures.")
-    ] = "mean",
-    min_similarity: Annotated[float | None, Form(ge=-1, le=1)] = None,
-    centre: Annotated[
-        bool, Form(description="Subtract what all pictures of a camera share.")
-    ] = False,
-) -> Response:
+async def search(request: Request, gallery: Name) -> Response:
     """Find a person by pictures, by pictures of the gallery, or by a sentence."""
     service, served = service_of(request), gallery_of(request, gallery)
+    async with form_of(request, messages.SearchRequest, service.settings) as form:
+        uploads = await received(form.images, service.settings, caller_of(request).key)
     question = Question(
-        pictures=tuple(pictures),
-        text=text,
-        modality=modality,
-        among=among,
-        words=tuple(filter),
-        top=top,
-        group=group,
-        several=several,
-        min_similarity=min_similarity,
-        centre=centre,
+        pictures=tuple(form.pictures),
+        text=form.text,
+        modality=form.modality,
+        among=form.among,
+        words=tuple(form.filter),
+        top=form.top,
+        group=form.group,
+        several=form.several,
+        min_similarity=form.min_similarity,
+        centre=form.centre,
     )
-    uploads = await received(images, service.settings)
     with service.door.entered():
         answer = await answered(service, served, question, uploads)
-    service.searches.keep(answer.search, served.name, uploads, caller_of(request).name)
+    sent, named = next(iter(uploads), None), next(iter(form.pictures), None)
+    who = caller_of(request).name
+    how = (answer.queries, form.several, form.centre)
+    service.searches.keep(answer.id, Latest(served.name, who, sent, named, *how))
     await service.audited(
         request,
         "search",
         gallery=served.name,
-        search=answer.search,
+        search=answer.id,
         images=[upload.hash for upload in uploads],
-        pictures=list(pictures),
-        text=text,
-        filters=list(filter),
-        hits=len(answer.hits),
+        pictures=form.pictures,
+        text=form.text,
+        filters=form.filter,
+        hits=answer.hits,
     )
-    return Response(answer.model_dump_json(), media_type="application/json")
+    return Response(answer.content, media_type="application/json")
+
+
+@router.post("/{gallery}/comparisons", responses=problems(404))
+async def compare(
+    request: Request, gallery: Name, wanted: messages.ComparisonRequest
+) -> messages.Comparison:
+    """Say where a hit and the first picture that was searched with are alike."""
+    service, served = service_of(request), gallery_of(request, gallery)
+    search = service.searches.get(wanted.search, served.name, caller_of(request).name)
+    if search is None:
+        raise not_found("such search any more; search again")
+    with service.door.entered():
+        return await service.work(compared, served, search, wanted.picture)
 
 
 @router.get("/{gallery}/pictures", responses=problems(404))
@@ -214,7 +202,7 @@ def document(service: Service, served: Served, caller: Caller) -> messages.Galle
         days=held.days,
         tags=list(held.tags),
         sources=sorted(root.name for root in held.roots if root != served.uploads),
-        model=served.model(),
+        model=served.model(served.searcher),
         keep_days=held.keep_days,
         can_write=caller.may("write"),
         probability=served.has_probabilities,

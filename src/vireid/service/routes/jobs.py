@@ -12,6 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from vireid.console import shortened
 from vireid.files.atomic import write_whole
+from vireid.gallery.addresses import absolute
 from vireid.pictures import PictureError
 from vireid.records import Modality
 from vireid.service import messages
@@ -42,7 +43,7 @@ async def upload(
 ) -> messages.Uploaded:
     """Send pictures that a job then indexes."""
     service, served = service_of(request), gallery_of(request, gallery)
-    uploads = await received(images, service.settings)
+    uploads = await received(images, service.settings, caller_of(request).key)
     with service.door.entered():
         return await service.work(_kept, served, uploads)
 
@@ -78,7 +79,7 @@ async def begin(request: Request, wanted: messages.JobRequest) -> messages.Job:
         allowed = [source]
     modality = Modality(wanted.modality) if wanted.modality else None
     work = Work(
-        os.path.abspath(served.path),  # noqa: PTH100  links keep their names
+        absolute(served.path),
         str(source),
         [str(each.resolve()) for each in allowed],
         modality,

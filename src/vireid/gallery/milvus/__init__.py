@@ -1,0 +1,1 @@
+"""A gallery on a Milvus server: for more pictures, or more machines, than one folder serves."""
