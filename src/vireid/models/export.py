@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -30,9 +29,10 @@ from vireid.files import documents, user_code
 from vireid.files.atomic import new_folder, writing_to
 from vireid.files.checksums import sha256_of
 from vireid.method import Method, ReadsText
-from vireid.models import graphs, runs
+from vireid.models import engines, graphs, runs
 from vireid.models.calibration import FILE as CALIBRATION
 from vireid.models.card import CARD, Exported, caveat_of
+from vireid.models.onnx_network import WEIGHTS
 from vireid.models.runs import Details
 from vireid.recipes.recipe import Recipe
 from vireid.records import Modality
@@ -222,8 +222,8 @@ def _check(network: nn.Module, shape: tuple[int, int, int], graph: Path) -> None
     pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
     with torch.no_grad():
         expected = network(torch.from_numpy(pictures)).numpy()
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["embeddings"], {"pictures": pictures})
+    weights = {WEIGHTS: (graph.parent / WEIGHTS).read_bytes()}
+    found = engines.start(graph.read_bytes(), weights, "cpu", "float32")(pictures)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:
         raise ExportError(

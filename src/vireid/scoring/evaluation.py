@@ -470,12 +470,19 @@ def _check_unseen(dataset: Dataset, group: Group, model: ScoredModel) -> None:
     """Check that a model is not scored on people that it has learnt from."""
     if group == "validation":
         check_validation(dataset, model)
-    if dataset.trial is not None and model.learnt_on not in (dataset.label, "nothing"):
+    if _may_know_another_split(dataset, model):
         raise VireidError(
             f"{model.name} has learnt on {model.learnt_on}, so it cannot be scored on "
             f"{dataset.label}: every split needs a model of its own, which "
             "`vireid train RECIPE --trials 1-10` makes"
         )
+
+
+def _may_know_another_split(dataset: Dataset, model: ScoredModel) -> bool:
+    """Whether a model has learnt from another split of a data set, or nothing says whom from."""
+    learnt_on = model.learnt_on
+    other = learnt_on.split(" ")[0] in (dataset.name, "unknown") and learnt_on != dataset.label
+    return dataset.trial is not None and other
 
 
 def check_validation(dataset: Dataset, model: ScoredModel) -> None:
