@@ -118,11 +118,11 @@ def test_a_sweep_that_was_stopped_goes_on(
 ) -> None:
     learnt = []
 
-    def learn(recipe: Any, folder: Path, *, resume: bool = False) -> Any:
+    def learn(recipe: Any, folder: Path, *, resume: bool = False, **how: Any) -> Any:
         learnt.append((folder.parent.name, resume))
         if len(learnt) == 2:
             raise Interrupted("stopped")
-        return really_learn(recipe, folder, resume=resume)
+        return really_learn(recipe, folder, resume=resume, **how)
 
     monkeypatch.setattr(sweep, "learn", learn)
     one_seed = tmp_path / "one_seed.toml"
