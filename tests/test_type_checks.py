@@ -1,6 +1,5 @@
 """What a function takes and gives is checked while tests run, whatever kind of function it is."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests import event_loops
 from tests.type_checks import checked
 
 from vireid import threads
@@ -54,7 +54,7 @@ class Half:
 
 KINDS: list[Callable[[Any], Any]] = [
     checked(doubled),
-    lambda number: asyncio.run(checked(doubled_later)(number)),
+    lambda number: event_loops.run(checked(doubled_later)(number)),
     Half,
     Half.of_double,
     Half.doubled,

@@ -102,7 +102,7 @@ def test_the_longest_instructions_of_torch_take_half_a_minute_at_most(tmp_path: 
 
 @pytest.mark.parametrize("value", [b"[]", b"{}", b"1", b'""'])
 def test_the_largest_cards_take_seconds_at_most(value: bytes, tmp_path: Path) -> None:
-    told = {"method": "a", "precision": "a", "fingerprint": "a", "name": "a", "files": {}}
+    told = {"method": "a", "precision": "int8", "fingerprint": "a", "name": "a", "files": {}}
     sizes = {"format": 1, "height": 1, "width": 1, "embedding_dim": 1}
     begin = json.dumps({**told, **sizes, "settings": {"a": ["x"]}}).encode()
     count = (MOST_OF_A_CARD - len(begin)) // (len(value) + 1)

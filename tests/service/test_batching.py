@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import event_loops
 from tests.onnx_model import person
 
 from vireid.models.card import ModelError
@@ -47,7 +48,7 @@ def test_those_that_wait_go_together_and_get_their_own_vectors(
         assert np.allclose(vectors, expected, atol=1e-5)
         await asyncio.to_thread(batcher.close)
 
-    asyncio.run(ask())
+    event_loops.run(ask())
     assert sizes == [1, 4, 4]
 
 
@@ -72,4 +73,4 @@ def test_an_error_reaches_those_who_asked_and_others_go_on(
         assert (await right).shape == (16,)
         await asyncio.to_thread(batcher.close)
 
-    asyncio.run(ask())
+    event_loops.run(ask())
