@@ -58,24 +58,6 @@ def test_a_model_in_8_bits_tells_what_it_lost(run: Run, people: Path, tmp_path: 
     assert not (tmp_path / "no").exists()
 
 
-def test_a_model_for_another_engine_is_opened_by_it(run: Run, people: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
-    model, out = write_model(tmp_path / "toy"), tmp_path / "fast"
-    own = ("--data", "folder", "--root", people)
-    status, _, errors = run("export", model, "--engine", "openvino", *own, "--out", out)
-    assert status == 0, errors
-    card = read_exported(out)
-    assert (card.engine, card.precision) == ("openvino", "float32")
-    assert card.fingerprint == read_exported(model).fingerprint
-    assert card.parity is not None
-    assert card.parity.largest_difference < 1e-5
-    # So both fill one gallery.
-    gallery = tmp_path / "site.gallery"
-    for each in (model, out):
-        status, _, errors = run("index", people, "--out", gallery, "--model", each)
-        assert status == 0, errors
-
-
 def test_what_cannot_be_converted_is_told_before_anything_is_written(
     run: Run, people: Path, tmp_path: Path
 ) -> None:
