@@ -173,6 +173,8 @@ export function searchBar(place, galleryNow) {
         ? "Describe a person, or filter: camera:gate"
         : "Filter: camera:gate after:2026-11-24";
     tell("");
+    // Who typed before the gallery was known has waited for this.
+    if (input.value && document.activeElement === input && list.hidden) suggest();
   };
 }
 
