@@ -73,3 +73,13 @@ def write_site(root: Path, people: int = 6, cameras: tuple[str, ...] = ("cam1", 
                 path.parent.mkdir(parents=True, exist_ok=True)
                 person(identity, shift + frame).save(path, quality=95)
     return root
+
+
+def write_people(root: Path, count: int = 6) -> Path:
+    """Write a picture of each person in both spectra, in folders that name them."""
+    for identity in range(count):
+        for camera, spectrum in enumerate(("visible", "infrared")):
+            folder = root / spectrum / f"cam{camera}" / f"{identity:04}"
+            folder.mkdir(parents=True)
+            person(identity, camera).save(folder / "1.png")
+    return root

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tests.onnx_model import person, write_model
+from tests.onnx_model import person, write_model, write_people
 
 from vireid.models.card import read_exported
 from vireid.models.embedder import Embedder
@@ -18,13 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("people")
-    for identity in range(6):
-        for camera, spectrum in enumerate(("visible", "infrared")):
-            folder = root / spectrum / f"cam{camera}" / f"{identity:04}"
-            folder.mkdir(parents=True)
-            person(identity, camera).save(folder / "1.png")
-    return root
+    return write_people(tmp_path_factory.mktemp("people"))
 
 
 def test_a_model_in_8_bits_tells_what_it_lost(run: Run, people: Path, tmp_path: Path) -> None:

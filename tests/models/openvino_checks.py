@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tests.onnx_model import DIM, person, write_model
+from tests.onnx_model import DIM, person, write_model, write_people
 
 from vireid.errors import VireidError
 from vireid.models import engines
@@ -26,13 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("people")
-    for identity in range(6):
-        for camera, spectrum in enumerate(("visible", "infrared")):
-            folder = root / spectrum / f"cam{camera}" / f"{identity:04}"
-            folder.mkdir(parents=True)
-            person(identity, camera).save(folder / "1.png")
-    return root
+    return write_people(tmp_path_factory.mktemp("people"))
 
 
 def in_precision(model: Path, precision: str, **more: str) -> None:

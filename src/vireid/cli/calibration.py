@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from vireid import console
-from vireid.cli.options import A_GALLERY, EXISTING, TO_WRITE, TRUST_CODE, examples
+from vireid.cli.options import (
+    A_GALLERY,
+    ROOT,
+    TO_WRITE,
+    TRUST_CODE,
+    VALIDATION_DATA,
+    examples,
+)
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
@@ -21,8 +28,8 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("model", required=False)
-@click.option("--data", help="Data set with validation people.  [default: the one of MODEL]")
-@click.option("--root", type=EXISTING, help="Where that data set lies.")
+@VALIDATION_DATA
+@ROOT
 @click.option("--gallery", type=A_GALLERY, help="Keep it in this gallery, not beside MODEL.")
 @click.option(
     "--judgements",

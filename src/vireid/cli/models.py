@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, EXISTING_FILE, TO_WRITE, TRUST_CODE, examples
+from vireid.cli.options import (
+    EXISTING,
+    EXISTING_FILE,
+    ROOT,
+    TO_WRITE,
+    TRUST_CODE,
+    VALIDATION_DATA,
+    examples,
+)
+from vireid.errors import VireidError
 from vireid.types.running import Engine, Precision
 
 if TYPE_CHECKING:
@@ -38,8 +47,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="What runs the new model where nothing else is asked for.",
 )
-@click.option("--data", help="Data set with validation people.  [default: the one of MODEL]")
-@click.option("--root", type=EXISTING, help="Where that data set lies.")
+@VALIDATION_DATA
+@ROOT
 @TRUST_CODE
 def export(
     model: str,
@@ -71,9 +80,14 @@ def export(
     if data or root:
         raise click.UsageError("--data and --root belong to --precision and --engine.")
     from vireid.models import export
+    from vireid.models.opening import is_shipped
 
-    run = EXISTING.convert(model, None, None)
-    export.export(run, out, trust_code=trust_code, caveat=caveat, licence=licence)
+    if is_shipped(model):
+        raise VireidError(
+            f"{model} comes with vireid, exported already; --precision or --engine make another "
+            "model of it"
+        )
+    export.export(Path(model), out, trust_code=trust_code, caveat=caveat, licence=licence)
     networks = ("visible.onnx", "infrared.onnx", "weights.bin")
     size = sum((out / name).stat().st_size for name in networks) / 1e6
     console.say(

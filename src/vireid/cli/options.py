@@ -51,6 +51,10 @@ TRUST_CODE = click.option(
     is_flag=True,
     help="Run the code of a model's method or data set that is not vireid's.",
 )
+ROOT = click.option("--root", type=EXISTING, help="Where that data set lies.")
+VALIDATION_DATA = click.option(
+    "--data", help="Data set with validation people.  [default: the one of MODEL]"
+)
 MIN_HEIGHT = click.option(
     "--min-height",
     type=click.IntRange(8),

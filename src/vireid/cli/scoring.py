@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vireid import console
-from vireid.cli.options import EXISTING, TO_WRITE, TRUST_CODE, examples
+from vireid.cli.options import ROOT, TO_WRITE, TRUST_CODE, examples
 from vireid.scoring import METRICS
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ FEW_PICTURES = 5_000
 )
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--dataset", help="Data set to score on.  [default: the one of the run]")
-@click.option("--root", type=EXISTING, help="Where that data set lies.")
+@ROOT
 @click.option("--protocol", help="How to score.  [default: the usual one of the data set]")
 @click.option("--mode", default="both", show_default=True, help="all or indoor cameras, or both.")
 @click.option("--shot", default="both", show_default=True, help="single or multi, or both.")
@@ -231,7 +231,7 @@ def compare(
     "--out", type=TO_WRITE, default=Path("report.html"), show_default=True, help="File to write."
 )
 @click.option("--dataset", help="Data set to look at.  [default: the one of the run]")
-@click.option("--root", type=EXISTING, help="Where that data set lies.")
+@ROOT
 @TRUST_CODE
 def report(
     models: tuple[str, ...], out: Path, dataset: str | None, root: Path | None, trust_code: bool

@@ -19,7 +19,7 @@ def copy_all(source: Store, target: Store, doing: str) -> int:
         doing: What the progress is called.
     """
     copied = 0
-    for page in counted(source.pages(), doing, source.count(), _length):
+    for page in counted(source.pages(), doing, source.count(), length_of):
         here = target.entries_of([entry.record.key for entry in page.entries])
         missing = [n for n, e in enumerate(page.entries) if here.get(e.record.key) != e]
         if missing:
@@ -43,5 +43,6 @@ def missing_notes(source: Store, target: Store) -> dict[tuple[str, str], Any]:
     return changes
 
 
-def _length(page: Page) -> int:
+def length_of(page: Page) -> int:
+    """Return how many pictures a page has."""
     return len(page.entries)

@@ -4,10 +4,10 @@ import hashlib
 from dataclasses import dataclass
 
 from vireid.gallery.addresses import create_store, exists, open_store, parsed
-from vireid.gallery.copying import MARK, copy_all, missing_notes
+from vireid.gallery.copying import MARK, copy_all, length_of, missing_notes
 from vireid.gallery.milvus.address import MilvusAddress
 from vireid.gallery.notes import KINDS, SETTING
-from vireid.gallery.store import Address, GalleryError, Page, Storage, Store
+from vireid.gallery.store import Address, GalleryError, Storage, Store
 from vireid.progress import counted
 
 COPYING, DONE = "copying", "done"
@@ -125,7 +125,7 @@ def _compare(source: Store, target: Store) -> tuple[int, str]:
     """
     read, wrote, count = _hash(), _hash(), 0
     exact = target.storage == "float32" or source.storage == "float16"
-    for page in counted(source.pages(), "comparing pictures", source.count(), _length):
+    for page in counted(source.pages(), "comparing pictures", source.count(), length_of):
         keys = [entry.record.key for entry in page.entries]
         there = target.entries_of(keys)
         if [there.get(key) for key in keys] != list(page.entries):
@@ -147,10 +147,6 @@ def _compare(source: Store, target: Store) -> tuple[int, str]:
 
 def _hash() -> "hashlib.blake2b":
     return hashlib.blake2b(digest_size=16)
-
-
-def _length(page: Page) -> int:
-    return len(page.entries)
 
 
 def _unequal(source: Store, target: Store, what: str) -> GalleryError:

@@ -6,10 +6,9 @@ covered in turn, and what the similarity loses is what the model saw there.
 """
 
 import numpy as np
-from jaxtyping import Float
 
 from vireid.models.embedder import Embedder
-from vireid.models.occlusion import places_alike
+from vireid.models.occlusion import Places, places_alike
 from vireid.pictures import pixels_of
 from vireid.records import ImageRecord
 from vireid.search.hits import mean_of
@@ -18,8 +17,6 @@ from vireid.service.latest_searches import Latest
 from vireid.service.messages import Comparison
 from vireid.service.uploads import decoded
 from vireid.types.arrays import Pixels, Vector
-
-Map = Float[np.ndarray, "rows columns"]
 
 
 def compared(served: Served, search: Latest, id_: str) -> Comparison:
@@ -52,7 +49,7 @@ def _vectors(served: Served, search: Latest, record: ImageRecord) -> tuple[Vecto
     return asked[int(np.argmax(asked @ hit[0]))], hit[0]
 
 
-def _by_covering(served: Served, search: Latest, record: ImageRecord) -> tuple[Map, Map]:
+def _by_covering(served: Served, search: Latest, record: ImageRecord) -> tuple[Places, Places]:
     """Return what the similarity loses by each place of the query and of the hit."""
     embedder, first = served.searcher.embedder, search.queries[0]
     (hit,) = served.searcher.gallery.vectors_of([record])
@@ -71,11 +68,11 @@ def _pixels(search: Latest, embedder: Embedder) -> Pixels:
     return pixels_of(first.entry.record, embedder.height, embedder.width)
 
 
-def _told(places: Map) -> list[list[float]]:
+def _told(places: Places) -> list[list[float]]:
     return [[round(float(each), 6) for each in row] for row in places]
 
 
-def shares_of(query: Vector, hit: Vector, grid: tuple[int, int]) -> Map:
+def shares_of(query: Vector, hit: Vector, grid: tuple[int, int]) -> Places:
     """Return what each part of the picture adds to the dot product of two embeddings.
 
     Args:
