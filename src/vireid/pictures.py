@@ -100,6 +100,7 @@ MANY_PIXELS = 1_000_000
 
 JPEG = b"\xff\xd8\xff"
 SCANS = b"\xff\xda"
+EXIF = b"Exif\0"
 JFIF = JPEG + b"\xe0"
 FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}
 SCAN = 0xFFDA
@@ -630,7 +631,10 @@ def taken_at(path: Path) -> datetime | None:
     None where it does not say, or says nonsense. A camera that tells its zone gives a time in it.
     """
     try:
-        with Image.open(BytesIO(_content(path)), formats=_formats()) as picture:
+        content = _content(path)
+        if content.startswith(JPEG) and EXIF not in content:
+            return None  # Opening it by Pillow to find that takes as long as decoding a small one.
+        with Image.open(BytesIO(content), formats=_formats()) as picture:
             exif = picture.getexif()
             told = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
         taken = told.get(ExifTags.Base.DateTimeOriginal) or told.get(ExifTags.Base.DateTime)

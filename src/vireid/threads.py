@@ -42,6 +42,19 @@ def _some_at_a_time(do: Callable[[T], R], items: Sequence[T]) -> Iterator[list[R
                 yield ahead.popleft().result()
 
 
+def one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items while a thread makes the next one.
+
+    Args:
+        items: Generator whose work releases Python's lock; only that thread runs it.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
 def processors() -> int:
     """Return the number of processors that this process may use; a container may limit it."""
     if hasattr(os, "sched_getaffinity"):

@@ -707,7 +707,7 @@ def _absolute(path: Path) -> Path:
     name = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links, which may change
     if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise GalleryError(f"{name!a} is not valid Unicode; rename the file")
-    return Path(name)
+    return path if name == str(path) else Path(name)
 
 
 def _card_of(model: Embedder | ModelCard) -> ModelCard:

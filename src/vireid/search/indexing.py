@@ -13,6 +13,7 @@ from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError, taken_at
 from vireid.progress import counted
 from vireid.records import ImageRecord, Key, moment
+from vireid.threads import one_ahead
 
 MOST_GONE = 0.5
 """Share of a source's pictures that may be gone at once; more looks like a drive that is not
@@ -237,7 +238,8 @@ class _Plan:
 def _add(todo: Sequence[Entry], embedder: Embedder, gallery: Gallery) -> list[PictureError]:
     skipped: list[PictureError] = []
     entries = {entry.record.key: entry for entry in todo}
-    batches = embedder.in_batches([entry.record for entry in todo])
+    # What was embedded is written while the network works on what comes next.
+    batches = one_ahead(embedder.in_batches([entry.record for entry in todo]))
     for batch in counted(batches, "indexing pictures", len(todo), lambda batch: batch.read):
         added = with_contents([_with_time(entries[r.key]) for r in batch.records])
         gallery.put(batch.embeddings, added)
