@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -42,7 +42,7 @@ def _some_at_a_time(do: Callable[[T], R], items: Sequence[T]) -> Iterator[list[R
                 yield ahead.popleft().result()
 
 
-def one_ahead(items: Iterator[T]) -> Iterator[T]:
+def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """Yield items while a thread makes the next one.
 
     Args:
