@@ -72,13 +72,15 @@ def batch_of(people: int, images_each: int, height: int, width: int) -> PairedBa
     return PairedBatch(torch.rand(shape), torch.rand(shape), identities).to(DEVICE)
 
 
-def learn(stage: Stage[Any], batch: Any, dtype: torch.dtype = DTYPE) -> None:
+def learn(stage: Stage[Any], batch: Any, dtype: torch.dtype = DTYPE) -> torch.Tensor:
     """What the loop does with a batch, but for reading losses, which it does now and then."""
     stage.optimizer.zero_grad()
     with torch.autocast(DEVICE.type, dtype, enabled=dtype != torch.float32):
         losses = stage.losses(batch, 0)
-    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+    whole = torch.stack(list(losses.values())).sum()
+    whole.backward()  # type: ignore[no-untyped-call]
     stage.optimizer.step()
+    return whole.detach()
 
 
 def measured(measure: Callable[[], Found], *arguments: str) -> Found:

@@ -3,7 +3,7 @@
 import torch
 
 from vireid.errors import VireidError
-from vireid.types.tensors import Embeddings, Identities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Scalar, can_be_read
 
 
 def hard_triplet(embeddings: Embeddings, identities: Identities, margin: float = 0.3) -> Scalar:
@@ -21,7 +21,7 @@ def hard_triplet(embeddings: Embeddings, identities: Identities, margin: float =
         VireidError: All rows show one person.
     """
     same = identities[:, None] == identities[None, :]
-    if bool(same.all()):
+    if can_be_read(same) and bool(same.all()):
         raise VireidError(
             "a triplet needs two identities, but all images of the batch show one; "
             "raise settings.people"

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vireid.errors import VireidError
-from vireid.types.tensors import Embeddings, Identities, Modalities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Modalities, Scalar, can_be_read
 
 Form = Literal["triplet", "pull", "aux_anchor"]
 Centres = Float[Tensor, "p m d"]
@@ -69,7 +69,7 @@ def centres_of(embeddings: Embeddings, identities: Identities, modalities: Modal
         )
     rows = torch.nn.functional.one_hot(person * len(kinds) + kind, len(people) * len(kinds))
     counts = rows.sum(dim=0)
-    if bool((counts == 0).any()):
+    if can_be_read(counts) and bool((counts == 0).any()):
         raise VireidError(
             "an identity alignment needs everyone in every modality, but the batch has someone "
             "without; give both spectra of each identity equally many images"

@@ -3,7 +3,7 @@
 import torch
 
 from vireid.errors import VireidError
-from vireid.types.tensors import Embeddings, Identities, Modalities, Scalar
+from vireid.types.tensors import Embeddings, Identities, Modalities, Scalar, can_be_read
 
 
 def shared_enhancement(
@@ -31,7 +31,7 @@ def shared_enhancement(
     alike = modalities[:, None] == modalities[None, :]
     itself = torch.eye(len(identities), dtype=torch.bool, device=identities.device)
     within, across = person & alike & ~itself, person & ~alike
-    if not bool((within.any(dim=1) & across.any(dim=1)).all()):
+    if can_be_read(person) and not bool((within.any(dim=1) & across.any(dim=1)).all()):
         raise VireidError(
             "the modality-shared enhancement needs two images of each identity in both spectra; "
             "raise settings.images_each or set settings.enhancement_weight to 0"

@@ -21,6 +21,16 @@ Logits = Float[Tensor, "n k"]
 Scalar = Float[Tensor, ""]
 
 
+def can_be_read(tensor: Tensor) -> bool:
+    """Return whether looking at numbers of a tensor costs nothing, because a processor has them.
+
+    A processor that looks at those of a GPU waits until the GPU has come so far, and launches
+    nothing meanwhile. Losses check what batches consist of only where that costs nothing; settings
+    and samplers see to it everywhere.
+    """
+    return tensor.device.type == "cpu"
+
+
 def images_of(pixels: UInt8[Tensor, "n h w 3"]) -> Images:
     """Return pictures as networks see them; learning, scoring and searching all go through here."""
     return pixels.permute(0, 3, 1, 2).float().div(255)
