@@ -83,13 +83,13 @@ def learn(stage: Stage[Any], batch: Any, dtype: torch.dtype = DTYPE) -> torch.Te
     return whole.detach()
 
 
-def measured(measure: Callable[[], Found], *arguments: str) -> Found:
-    """What is found here on a CUDA device; else by the script anew, given these arguments."""
+def measured(measure: Callable[[], Found], *arguments: str, script: str = sys.argv[0]) -> Found:
+    """What is found here on a CUDA device; else by a script in a process of its own."""
     if GPU:
         gc.collect()
         torch.cuda.reset_peak_memory_stats()
         return measure()
-    command = [sys.executable, "-W", "ignore", sys.argv[0], *arguments]
+    command = [sys.executable, "-W", "ignore", script, *arguments]
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: Found = json.loads(answer.stdout.splitlines()[-1])
     return found

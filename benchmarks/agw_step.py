@@ -96,7 +96,8 @@ def measure(row: str, clone: Path) -> Found:
 
 
 def of_row(row: str, clone: Path) -> Found:
-    return _steps.measured(partial(measure, row, clone), "--measure", row, "--agw", str(clone))
+    asked = "--measure", row, "--agw", str(clone)
+    return _steps.measured(partial(measure, row, clone), *asked, script=__file__)
 
 
 def table(clone: Path) -> str:
