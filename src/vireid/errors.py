@@ -32,6 +32,7 @@ EXTRA_OF_MODULE = {
     "tensorboard": "tensorboard",
     "threadpoolctl": "render",
     "timm": "train",
+    "tokenizers": "text",
     "torch": "train",
     "torchvision": "train",
     "uvicorn": "serve",

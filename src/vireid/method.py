@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, runtime_checkable
 
-from torch import nn
+from jaxtyping import Int
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -113,6 +114,17 @@ class ReadsText(Protocol):
         Raises:
             VireidError: A sentence is empty or too long.
         """
+
+
+@runtime_checkable
+class ReadsWords(ReadsText, Protocol):
+    """A method that reads the numbers of CLIP's words has this too; exports of it read text."""
+
+    most_words: int
+    """Largest number of words and parts of words of a sentence, with its two signs."""
+
+    def embed_words(self, words: Int[Tensor, "k length"]) -> Embeddings:
+        """Return the vectors of sentences of one length, given as CLIP's tokenizer does."""
 
 
 @runtime_checkable

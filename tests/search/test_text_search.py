@@ -245,7 +245,7 @@ def test_an_export_sends_to_its_run_whose_gallery_it_shares(
     (tmp_path / "exported/model.json").write_text(json.dumps(facts))
     path = filled(tmp_path / "g", str(tmp_path / "exported"), site)
     told = refused(run, path, "--text", BACKPACK)
-    assert "exported was exported, and an export holds nothing that reads text" in told
+    assert "exported was exported without its reader of sentences; export its run again" in told
     assert "--model which run" in told
     # Such an export is written by runs that read text.
     assert described(learnt).reads_text

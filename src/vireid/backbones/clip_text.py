@@ -16,10 +16,15 @@ from torch import Tensor, nn
 
 from vireid.backbones.clip_image import linear
 from vireid.errors import VireidError
+from vireid.types.sentences import check_length
 from vireid.types.tensors import Embeddings, Identities
 
 BEFORE, AFTER = "a photo of a", "person."
 """The words around those that are learnt."""
+STRAIGHT = {"[‘’]": "'", "[“”]": '"'}  # noqa: RUF001  those are looked for
+"""Quotation marks that phones write, and what CLIP's tokenizer makes of them."""
+SIGNS = 2
+"""Signs that a sentence begins and ends with."""
 Words = Float[Tensor, "m length width"]
 """Sentences as vectors, one a word; the last one is the end sign."""
 Texts = Float[Tensor, "k d"]
@@ -153,13 +158,7 @@ def numbers_of(sentence: str, longest: int) -> list[int]:
         VireidError: It is empty, or longer than this with both signs.
     """
     words = list(chain.from_iterable(map(_numbers_of_word, sentence.split())))
-    if not words:
-        raise VireidError("the sentence is empty; say what the person looks like")
-    if len(words) > longest - 2:
-        raise VireidError(
-            f"the sentence is {len(words)} words and parts of words long, and this CLIP reads "
-            f"{longest - 2} at most; say it shorter"
-        )
+    check_length(len(words), longest - SIGNS)
     return [_tokenizer().sot_token_id, *words, _tokenizer().eot_token_id]
 
 
@@ -168,6 +167,38 @@ def _numbers_of_word(word: str) -> tuple[int, ...]:
     """Return the numbers of one word; cached, as the tokenizer takes half a millisecond."""
     numbers: list[int] = _tokenizer().encode(word)
     return tuple(numbers)
+
+
+def portable_tokenizer() -> str:
+    """Return CLIP's tokenizer as the library tokenizers reads it, both signs included, as JSON.
+
+    Of what ftfy does for open_clip it keeps the straight quotation marks; text in a wrong encoding
+    is not mended.
+    """
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    clip = _tokenizer()
+    pairs = sorted(clip.bpe_ranks, key=clip.bpe_ranks.__getitem__)
+    tokenizer = Tokenizer(
+        models.BPE(vocab=clip.encoder, merges=pairs, end_of_word_suffix="</w>", fuse_unk=False)
+    )
+    straight = (normalizers.Replace(Regex(curly), plain) for curly, plain in STRAIGHT.items())
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), *straight, normalizers.Lowercase()]
+    )
+    word = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(word, behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    begin, end = (clip.decoder[sign] for sign in (clip.sot_token_id, clip.eot_token_id))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{begin} $A {end}",
+        special_tokens=[(begin, clip.sot_token_id), (end, clip.eot_token_id)],
+    )
+    return tokenizer.to_str()
 
 
 @cache

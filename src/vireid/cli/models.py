@@ -88,7 +88,7 @@ def export(
             "model of it"
         )
     export.export(Path(model), out, trust_code=trust_code, caveat=caveat, licence=licence)
-    networks = ("visible.onnx", "infrared.onnx", "weights.bin")
+    networks = sorted(path.name for path in out.iterdir() if path.suffix in (".onnx", ".bin"))
     size = sum((out / name).stat().st_size for name in networks) / 1e6
     console.say(
         f"{out}: {', '.join(networks)}, {size:.1f} MB together",

@@ -29,6 +29,7 @@ from vireid.datasets import folder as folders
 from vireid.errors import MissingExtraError, VireidError
 from vireid.files.atomic import new_folder, writing_to
 from vireid.files.documents import write_json
+from vireid.models import sentence_reader
 from vireid.models.card import read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of
@@ -289,7 +290,7 @@ def write(change: Change, source: Path, out: Path, found: Adapted) -> None:
     exported = read_exported(source)
     with writing_to(out), new_folder(out) as folder:
         for path in source.iterdir():
-            if path.suffix == ".bin":
+            if path.suffix == ".bin" and path.name != sentence_reader.WEIGHTS:
                 shutil.copyfile(path, folder / path.name)
         for modality in Modality:
             graph = folder / f"{modality}.onnx"
@@ -299,6 +300,7 @@ def write(change: Change, source: Path, out: Path, found: Adapted) -> None:
         told = "; ".join(filter(None, [exported.caveat, _caveat(found)]))
         described = replace(
             exported,
+            text=None,  # sentences were fitted to the pictures as they were embedded before
             fingerprint=hashlib.sha256("".join(sums.values()).encode()).hexdigest()[:16],
             dataset=None,
             num_identities=None,

@@ -18,7 +18,7 @@ from vireid import __version__
 from vireid.files import documents
 from vireid.files.atomic import new_folder, scratch_folder, writing_to
 from vireid.files.checksums import sha256_of
-from vireid.models import export, graphs, quantisation
+from vireid.models import export, graphs, quantisation, sentence_reader
 from vireid.models.card import CARD, Exported, ModelError, Parity, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.onnx_network import WEIGHTS
@@ -80,7 +80,7 @@ def convert(
         card = read_exported(source)
         if card.precision != "float32":
             raise ModelError(f"{model} is in {card.precision} already; give the one in float32")
-        for name in ABOUT:
+        for name in (*ABOUT, *sentence_reader.FILES):
             if (source / name).exists():
                 shutil.copyfile(source / name, folder / name)
         new = _written(source, folder, card, precision, people)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 import open_clip
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn, optim
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import LambdaLR
@@ -255,8 +255,21 @@ class CLIP4VIReID(Method):
         Raises:
             VireidError: A sentence is empty or too long.
         """
-        texts = F.normalize(self.text.say(sentences), dim=1)
-        return F.pad(texts, (self.images.seen_dim, 0)) * math.sqrt(2)
+        return self._as_embeddings(self.text.say(sentences))
+
+    @property
+    def most_words(self) -> int:
+        """Largest number of words and parts of words of a sentence, with its two signs."""
+        return len(self.text.positions)
+
+    def embed_words(self, words: Int[Tensor, "k length"]) -> Embeddings:
+        """Return the vectors of sentences of one length, see `embed_text`."""
+        return self._as_embeddings(self.text(self.text.words(words)))
+
+    def _as_embeddings(self, texts: Float[Tensor, "k _"]) -> Embeddings:
+        """Return texts in the space of embeddings, see `embed_text`."""
+        padded = F.pad(F.normalize(texts, dim=1), (self.images.seen_dim, 0))
+        return padded * math.sqrt(2)
 
     @classmethod
     def original(cls, config: Config) -> PlainCLIP:

@@ -132,6 +132,15 @@ class LanguageImage(Method):
         """
         return F.normalize(self._say(sentences), dim=1)
 
+    @property
+    def most_words(self) -> int:
+        """Largest number of words and parts of words of a sentence, with its two signs."""
+        return int(self.clip.context_length)
+
+    def embed_words(self, words: Int[Tensor, "k length"]) -> Embeddings:
+        """Return the vectors of sentences of one length, see `embed_text`."""
+        return F.normalize(self._read(words), dim=1)
+
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains both towers."""
         config, people = self.config, list(map(appearance_of, data.described()))
@@ -234,21 +243,19 @@ class LanguageImage(Method):
         return seen
 
     def _say(self, sentences: Sequence[str]) -> Projected:
+        read = [numbers_of(sentence, self.most_words) for sentence in sentences]
+        filled = zip_longest(*read, fillvalue=0)
+        return self._read(torch.tensor(list(filled), device=self.mean.device).T)
+
+    def _read(self, numbers: Int[Tensor, "k length"]) -> Projected:
         """Read each sentence at its end; no word attends to later ones, so padding is short."""
-        clip = self.clip
-        numbers = self._words(sentences)
-        length = numbers.shape[1]
+        clip, length = self.clip, numbers.shape[1]
         words = clip.token_embedding(numbers) + clip.positional_embedding[:length]
         read = clip.ln_final(clip.transformer(words, attn_mask=clip.attn_mask[:length, :length]))
         # The number of the sign that ends a sentence is the highest there is.
         ends = read[torch.arange(len(read), device=read.device), numbers.argmax(dim=1)]
         said: Projected = ends @ clip.text_projection
         return said
-
-    def _words(self, sentences: Sequence[str]) -> Int[Tensor, "sentences length"]:
-        read = [numbers_of(sentence, int(self.clip.context_length)) for sentence in sentences]
-        filled = zip_longest(*read, fillvalue=0)
-        return torch.tensor(list(filled), device=self.mean.device).T
 
     def _groups(self) -> list[dict[str, Any]]:
         """Return three groups: matrices; gains and biases, which are not decayed; the scale."""

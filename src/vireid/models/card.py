@@ -89,6 +89,16 @@ class Parity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportedText:
+    """The reader of sentences of an exported model."""
+
+    most_words: Dim
+    """Largest number of words and parts of words of a sentence, with its two signs."""
+    caveat: str | None = None
+    """What a person who searches by a sentence has to know."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exported:
     """The content of `model.json`: what an exported model says of itself."""
 
@@ -105,6 +115,8 @@ class Exported:
     """Parts of the picture that the numbers of an embedding stand for, see `Method.grid`."""
     reads_text: bool = False
     """Whether the run that it was exported from embeds sentences."""
+    text: ExportedText | None = None
+    """Its reader of sentences, if it was exported too."""
     precision: Precision
     """Number format in which the network computes."""
     engine: Engine = "auto"

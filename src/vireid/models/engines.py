@@ -39,8 +39,8 @@ them does not stay in its cache. `stripes` takes nearly twice the time a picture
 VARIABLE = "VIREID_ENGINE"
 """Environment variable that names the engine where nothing else does."""
 
-Run = Callable[[Pictures], Vectors]
-"""Embeds pictures of one spectrum. Threads share it."""
+Run = Callable[[Any], Vectors]
+"""Embeds pictures of one spectrum, or the words of sentences. Threads share it."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def start(
     """Make a network ready to run.
 
     Args:
-        graph: ONNX graph from uint8 `pictures`, n x height x width x 3, to float32 `embeddings`.
+        graph: ONNX graph from one array, uint8 `pictures` (n x height x width x 3) or int64 `words`
+            (1 x length), to float32 `embeddings`.
         weights: Contents of the files of weights that the graph names.
         engine: Engine to run it by.
         precision: Number format to compute in.
@@ -149,8 +150,10 @@ def _onnx_runtime(graph: bytes, weights: Mapping[str, bytes], engine: Engine, th
             f"ONNX Runtime cannot use its {providers[0]} here; see its log, or use the engine cpu"
         )
 
-    def run(pictures: Pictures) -> Vectors:
-        (embeddings,) = session.run(["embeddings"], {"pictures": pictures})
+    (taken,) = session.get_inputs()
+
+    def run(items: np.ndarray) -> Vectors:
+        (embeddings,) = session.run(["embeddings"], {taken.name: items})
         return np.asarray(embeddings)
 
     return _in_parts(run) if providers[0] == PROVIDERS["cpu"] else run
@@ -159,9 +162,9 @@ def _onnx_runtime(graph: bytes, weights: Mapping[str, bytes], engine: Engine, th
 def _in_parts(run: Run) -> Run:
     """Return what gives a network a few pictures at a time."""
 
-    def run_parts(pictures: Pictures) -> Vectors:
-        starts = range(0, max(1, len(pictures)), AT_ONCE)
-        return np.concatenate([run(pictures[start : start + AT_ONCE]) for start in starts])
+    def run_parts(items: np.ndarray) -> Vectors:
+        starts = range(0, max(1, len(items)), AT_ONCE)
+        return np.concatenate([run(items[start : start + AT_ONCE]) for start in starts])
 
     return run_parts
 

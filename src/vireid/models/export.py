@@ -4,6 +4,9 @@ model.json            card: method, settings, picture size, fingerprint, SHA-256
 visible.onnx          pictures (uint8, n x height x width x 3) to embeddings (float32, n x d)
 infrared.onnx         the same for the other spectrum
 weights.bin           the weights of both; tensors that they share are stored once
+text.onnx, text.bin   numbers of words (int64, 1 x length) to the vector of a sentence (float32,
+                      1 x d), if the method reads CLIP's words
+tokenizer.json        sentences to numbers of words, for the library tokenizers
 model.safetensors     the weights that embedding needs, as the method has them, to train on from
 calibration.json      what its similarities are worth, if the run was calibrated
 recipe.toml, ...      files of the run that tell how the model was learnt
@@ -15,6 +18,7 @@ import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,16 +28,19 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vireid import __version__
+from vireid.backbones.clip_text import portable_tokenizer
 from vireid.errors import VireidError
 from vireid.files import documents, user_code
 from vireid.files.atomic import new_folder, writing_to
 from vireid.files.checksums import sha256_of
-from vireid.method import Method, ReadsText
-from vireid.models import engines, graphs, runs
+from vireid.method import FromText, Method, ReadsText, ReadsWords
+from vireid.models import engines, graphs, runs, sentence_reader
 from vireid.models.calibration import FILE as CALIBRATION
-from vireid.models.card import CARD, Exported, caveat_of
+from vireid.models.card import CARD, Exported, ExportedText, caveat_of
 from vireid.models.onnx_network import WEIGHTS
+from vireid.models.opening import ORIGINAL
 from vireid.models.runs import Details
+from vireid.models.sentence_reader import SentenceReader
 from vireid.recipes.recipe import Recipe
 from vireid.records import Modality
 from vireid.types.tensors import images_of
@@ -41,6 +48,8 @@ from vireid.types.tensors import images_of
 KEPT_FROM_RUN = ("recipe.toml", "scores.json", "log.txt", "losses.jsonl", "measures.jsonl")
 TOLERANCE = 1e-5
 """Largest difference allowed between a number of an embedding in torch and in ONNX Runtime."""
+EXAMPLES = ("hat", "A man in a dark coat, with a backpack; he\u2019s carrying 2 bags.")
+"""Sentences by which an exported reader is compared with the method."""
 
 
 class ExportError(VireidError):
@@ -80,13 +89,20 @@ def export(
         for file in (*KEPT_FROM_RUN, *user_code.kept_files(run)):
             if (run / file).exists():
                 shutil.copyfile(run / file, folder / file)
-        learnt = runs.read_details(run).learnt
-        write_graphs(method, recipe.data.height, recipe.data.width, folder, learnt)
+        details = runs.read_details(run)
+        write_graphs(method, recipe.data.height, recipe.data.width, folder, details.learnt)
+        text = None
+        if isinstance(method, ReadsWords) and (not details.imported or details.imported.reads_text):
+            caveat_of_text = _caveat_of_text(method, recipe, run, out.name)
+            text = ExportedText(most_words=method.most_words, caveat=caveat_of_text)
+            _write_text(method, text, folder)
         weights = _needed_to_embed(method, recipe.data.height, recipe.data.width)
         (folder / "model.safetensors").write_bytes(save(weights))
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-        exported = _described(method, recipe, runs.read_details(run), out.name, files)
-        said = dataclasses.replace(exported, caveat=caveat or exported.caveat, licence=licence)
+        exported = _described(method, recipe, details, out.name, files)
+        said = dataclasses.replace(
+            exported, caveat=caveat or exported.caveat, licence=licence, text=text
+        )
         documents.write_json(folder / CARD, said)
         if (run / CALIBRATION).exists():  # not among the files of the card: it may be made anew
             shutil.copyfile(run / CALIBRATION, folder / CALIBRATION)
@@ -133,6 +149,34 @@ def write_graphs(
         _check(_EmbedPictures(method, modality), shape, folder / f"{modality}.onnx")
 
 
+def _caveat_of_text(method: ReadsWords, recipe: Recipe, run: Path, name: str) -> str | None:
+    if not isinstance(method, FromText):
+        return None
+    return method.text_caveat(recipe.settings, name, f"{ORIGINAL}{run.absolute().name}")
+
+
+def _write_text(method: ReadsWords, told: ExportedText, folder: Path) -> None:
+    """Write the reader of sentences, and compare it with the method.
+
+    Raises:
+        ExportError: ONNX Runtime computes something else than torch.
+    """
+    method = copy.deepcopy(method)
+    if isinstance(method, nn.Module):
+        method = method.cpu()
+    (folder / sentence_reader.TOKENIZER).write_text(portable_tokenizer(), encoding="utf-8")
+    # One sentence, because those of a batch would have to be of one length.
+    words = torch.zeros(1, 5, dtype=torch.int64)
+    length = torch.export.Dim("length", min=2, max=method.most_words)
+    graph = _onnx_of(_EmbedWords(method), words, "words", {1: length})
+    graphs.write_sharing({sentence_reader.GRAPH: graph}, folder, sentence_reader.WEIGHTS)
+    read = SentenceReader(told, lambda name: (folder / name).read_bytes(), None)
+    for sentence in EXAMPLES:
+        with torch.no_grad():
+            expected = method.embed_text([sentence]).numpy()
+        _compare(sentence_reader.GRAPH, read([sentence]), expected)
+
+
 def _needed_to_embed(method: Method, height: int, width: int) -> dict[str, Tensor]:
     """Return the weights that embeddings depend on, so without classifiers and unused layers."""
     # A weight that an embedding depends on gets a gradient; the others get none.
@@ -161,9 +205,35 @@ class _EmbedPictures(nn.Module):
         return self.method.embed(images_of(pictures), self.modality)
 
 
+class _EmbedWords(nn.Module):
+    """Embeds sentences given as the numbers of their words."""
+
+    def __init__(self, method: ReadsWords) -> None:
+        super().__init__()
+        self.method = method
+        self.eval()
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.method.embed_words(words)
+
+
 def _graph(network: nn.Module, shape: tuple[int, int, int]) -> onnx.ModelProto:
     # Two pictures, because the exporter takes an axis of length one for constant.
     example = torch.zeros(2, *shape, dtype=torch.uint8)
+    return _onnx_of(network, example, "pictures", {0: torch.export.Dim("n")})
+
+
+def _onnx_of(
+    network: nn.Module, example: Tensor, name: str, free: Mapping[int, Any]
+) -> onnx.ModelProto:
+    """Return a network as a graph from an array of a name to `embeddings`.
+
+    Args:
+        network: Takes a tensor like the example.
+        example: Axes of length one are taken for constant.
+        name: Name of the graph's input.
+        free: Axes of the input whose lengths are free.
+    """
     with warnings.catch_warnings():
         # All of them come from within torch.onnx, about its own code.
         warnings.simplefilter("ignore")
@@ -175,9 +245,9 @@ def _graph(network: nn.Module, shape: tuple[int, int, int]) -> onnx.ModelProto:
             # Runtime fuses by itself, and more carefully.
             optimize=False,
             verbose=False,
-            input_names=["pictures"],
+            input_names=[name],
             output_names=["embeddings"],
-            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamic_shapes=(dict(free),),
         )
     assert program is not None
     return without_zero_biases(_without_remarks(program.model_proto))
@@ -224,9 +294,13 @@ def _check(network: nn.Module, shape: tuple[int, int, int], graph: Path) -> None
         expected = network(torch.from_numpy(pictures)).numpy()
     weights = {WEIGHTS: (graph.parent / WEIGHTS).read_bytes()}
     found = engines.start(graph.read_bytes(), weights, "cpu", "float32")(pictures)
+    _compare(graph.name, found, expected)
+
+
+def _compare(graph: str, found: np.ndarray, expected: np.ndarray) -> None:
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:
         raise ExportError(
-            f"{graph.name} computes something else than torch (numbers differ by up to "
+            f"{graph} computes something else than torch (numbers differ by up to "
             f"{difference:.1e}); please report this with your versions of torch and onnxruntime"
         )

@@ -52,19 +52,25 @@ def write(
         folder: Folder to write to.
         contracts: What each says of itself, see `contract`.
     """
-    with (folder / WEIGHTS).open("wb") as file:
-        weights = _Weights(file)
-        for modality, graph in graphs.items():
-            onnx.helper.set_model_props(graph, dict(contracts[modality]))
-            weights.take_from(graph)
-            onnx.save_model(graph, folder / f"{modality}.onnx")
+    for modality, graph in graphs.items():
+        onnx.helper.set_model_props(graph, dict(contracts[modality]))
+    write_sharing({f"{m}.onnx": graph for m, graph in graphs.items()}, folder, WEIGHTS)
+
+
+def write_sharing(graphs: Mapping[str, onnx.ModelProto], folder: Path, weights: str) -> None:
+    """Write graphs by their names, and a file of weights that holds what they share once."""
+    with (folder / weights).open("wb") as file:
+        stored = _Weights(file)
+        for name, graph in graphs.items():
+            stored.take_from(graph)
+            onnx.save_model(graph, folder / name)
 
 
 class _Weights:
     """A file of tensors in which none is stored twice."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+        self._file, self._name = file, Path(file.name).name
         self._places: dict[bytes, int] = {}
 
     def take_from(self, graph: onnx.ModelProto) -> None:
@@ -75,7 +81,7 @@ class _Weights:
                 continue
             offset = self._place(content)
             tensor.raw_data = content
-            onnx.external_data_helper.set_external_data(tensor, WEIGHTS, offset, len(content))
+            onnx.external_data_helper.set_external_data(tensor, self._name, offset, len(content))
             tensor.ClearField("raw_data")
 
     def _place(self, content: bytes) -> int:

@@ -7,17 +7,18 @@ from pathlib import Path
 
 from vireid.errors import VireidError
 from vireid.files.untrusted import open_plain, what_is_wrong
-from vireid.models import engines
+from vireid.models import engines, sentence_reader
 from vireid.models.card import CARD, Exported, ModelCard, ModelError
 from vireid.models.engines import Run, Running
 from vireid.models.network import Text
+from vireid.models.sentence_reader import SentenceReader
 from vireid.records import Modality
 from vireid.types.arrays import Pictures, Vectors
 
 WEIGHTS = "weights.bin"
 EXPORTED = Text(
-    refusal="{name} was exported, and an export holds nothing that reads text; say by --model "
-    "which run it was exported from"
+    refusal="{name} was exported without its reader of sentences; export its run again, or say by "
+    "--model which run that was"
 )
 
 
@@ -36,8 +37,14 @@ def open_exported(
         ModelError: A file is not the exported one.
     """
     network = OnnxNetwork(folder, exported, running)
-    text = EXPORTED if exported.reads_text else Text()
-    return exported.card(source), network, text
+    return exported.card(source), network, _text_of(exported, network)
+
+
+def _text_of(exported: Exported, network: "OnnxNetwork") -> Text:
+    if exported.text:
+        reader = SentenceReader(exported.text, network.content, network.threads)
+        return Text(reader, caveat=exported.text.caveat)
+    return EXPORTED if exported.reads_text else Text()
 
 
 class OnnxNetwork:
@@ -50,13 +57,13 @@ class OnnxNetwork:
             ModelError: One is missing, or is not the exported one.
             VireidError: There is no such engine.
         """
-        self._folder, self._exported, self._threads = folder, exported, running.threads
+        self._folder, self._exported, self.threads = folder, exported, running.threads
         self._engine = engines.chosen(running, exported.engine)
         self._started: dict[Modality, Run] = {}
-        listed = (n for n in exported.files if n.endswith(".bin") and n == Path(n).name)
-        self._weights = sorted({WEIGHTS, *listed})
+        listed = {n for n in exported.files if n.endswith(".bin") and n == Path(n).name}
+        self._weights = sorted({WEIGHTS, *listed} - {sentence_reader.WEIGHTS})
         names = (*map(_graph_of, Modality), *self._weights)
-        self._read = {name: self._content(name) for name in names}
+        self._read = {name: self.content(name) for name in names}
         """Contents of files until they are needed first, which is usually at once."""
 
     def __call__(self, pictures: Pictures, modality: Modality) -> Vectors:
@@ -72,14 +79,18 @@ class OnnxNetwork:
 
     def _start(self, modality: Modality) -> Run:
         names = (_graph_of(modality), *self._weights)
-        graph, *weights = (self._read.pop(name, b"") or self._content(name) for name in names)
+        graph, *weights = (self._read.pop(name, b"") or self.content(name) for name in names)
         files = dict(zip(self._weights, weights, strict=True))
-        about = self._engine, self._exported.precision, self._threads
+        about = self._engine, self._exported.precision, self.threads
         with self._explained(modality):
             return engines.start(graph, files, *about)
 
-    def _content(self, name: str) -> bytes:
-        """Return a file's content, which is that of the exported file."""
+    def content(self, name: str) -> bytes:
+        """Return a file's content, which is that of the exported file.
+
+        Raises:
+            ModelError: It is not.
+        """
         expected, path = self._exported.files.get(name), self._folder / name
         if expected is None:
             raise ModelError(f"{path.parent / CARD} does not list {name}; export it again")
