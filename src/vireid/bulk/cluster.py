@@ -1,7 +1,7 @@
 """Clusters of Ray: one that runs already, or one of this machine alone, begun and ended here.
 
 A cluster that is begun here answers to this machine only (loopback), to a token that this process
-alone knows, and leaves no file behind. Nothing is sent to Ray's makers, and no dashboard is begun.
+alone knows, and leaves no file behind. It sends nothing to anybody, and shows no dashboard.
 """
 
 import importlib.util
@@ -10,7 +10,7 @@ import re
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +28,27 @@ OBJECT_STORE = 256 * 2**20
 """Bytes in which a local cluster keeps results until they are taken."""
 SHORT_FOLDER = Path("/tmp")
 """Folder for the files of a local cluster: paths of sockets have at most 107 letters."""
+NOBODY = "http://127.0.0.1:9"
+"""Address where nobody answers."""
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Told not to report, Ray reports that it has been told so.
+    "RAY_USAGE_STATS_REPORT_URL": NOBODY,
+    # What happens to workers is told by whoever uses them; Ray would print it among the answers.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
     "RAY_gcs_rpc_server_connect_timeout_s": str(PATIENCE),
 }
+"""Variables by which Ray keeps to itself, in whatever it begins."""
+NOWHERE = {"http_proxy": NOBODY, "HTTP_PROXY": NOBODY, "no_proxy": "", "NO_PROXY": ""}
+"""Variables by which Ray's dashboard, which is begun even where none is asked for, does not ask
+three makers of clouds whether it is in theirs. Workers take them back."""
+SILENT: Mapping[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
 ALONE = {
     # Ray binds what it begins to all addresses, but where it takes clusters for impossible.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
 }
+"""Variables by which what Ray begins listens to this machine alone, and to who knows a token."""
 
 
 @dataclass(frozen=True)
@@ -77,69 +89,121 @@ def joined(address: str = LOCAL) -> Iterator[None]:
     """
     if importlib.util.find_spec("ray") is None:
         raise MissingExtraError("ray", "ray")
-    with _environment(QUIET if address != LOCAL else {**QUIET, **ALONE, **_token()}):
+    if address not in (LOCAL, "auto"):
+        _knock(address)
+    with environment(QUIET if address != LOCAL else {**QUIET, **ALONE, **token()}):
         import ray
 
         if ray.is_initialized():
+            _check_same(address)
             yield
             return
-        with tempfile.TemporaryDirectory(
-            prefix="vireid-", dir=SHORT_FOLDER if SHORT_FOLDER.is_dir() else None
-        ) as folder:
-            _begin(folder) if address == LOCAL else _join(address)
-            try:
-                yield
-            finally:
-                ray.shutdown()
+        with _begun() if address == LOCAL else _member(address):
+            yield
 
 
-def _token() -> Mapping[str, str]:
+def _check_same(address: str) -> None:
+    """Refuse the address of another cluster than the one that this process is part of.
+
+    Raises:
+        VireidError: It is another's.
+    """
+    import ray
+
+    mine = ray.get_runtime_context().gcs_address
+    if address not in (LOCAL, "auto", mine):
+        raise VireidError(f"this process is part of the cluster at {mine} already, not {address}")
+
+
+def token() -> Mapping[str, str]:
+    """Return a token that nobody else knows, as an environment that tells it to Ray."""
     return {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
+Environment = Mapping[str, str | None]
+"""Variables of a process; None where one is not set."""
+
+
 @contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process, which Ray's processes inherit, where nobody has set them."""
-    own = {name: value for name, value in settings.items() if name not in os.environ}
-    os.environ.update(own)
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process in this block; what it begins meanwhile inherits them."""
+    before = variables(settings)
+    set_variables(settings)
     try:
         yield
     finally:
-        for name in own:
+        set_variables(before)
+
+
+def variables(names: Iterable[str]) -> Environment:
+    """Return variables of this process, by their names."""
+    return {name: os.environ.get(name) for name in names}
+
+
+def set_variables(values: Environment) -> None:
+    """Set variables of this process."""
+    for name, value in values.items():
+        if value is None:
             os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
-def _begin(folder: str) -> None:
+@contextmanager
+def _begun() -> Iterator[None]:
+    """Begin a cluster of this machine alone, and end it.
+
+    Raises:
+        VireidError: Ray cannot be begun here.
+    """
     import ray
 
-    ray.init(
-        LOCAL,
-        num_cpus=processors(),
-        object_store_memory=OBJECT_STORE,
-        _temp_dir=folder,
-        _node_ip_address="127.0.0.1",
-        **_silent(),
-    )
+    parent = SHORT_FOLDER if SHORT_FOLDER.is_dir() else None
+    with tempfile.TemporaryDirectory("", "vireid-", parent, ignore_cleanup_errors=True) as folder:
+        try:
+            with environment(NOWHERE):
+                ray.init(
+                    LOCAL,
+                    num_cpus=processors(),
+                    object_store_memory=OBJECT_STORE,
+                    include_dashboard=False,
+                    _temp_dir=folder,
+                    _node_ip_address="127.0.0.1",
+                    **SILENT,
+                )
+        except Exception as error:  # Ray's errors have no common base
+            why = " ".join(str(error).split())[:300]
+            raise VireidError(
+                f"Ray cannot be begun on this machine ({why}); leave --ray out"
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
-def _silent() -> dict[str, Any]:
-    return {"include_dashboard": False, "log_to_driver": False, "logging_level": "CRITICAL"}
-
-
-def _join(address: str) -> None:
-    """Join a cluster.
+@contextmanager
+def _member(address: str) -> Iterator[None]:
+    """Be a member of a cluster that others have begun.
 
     Raises:
         VireidError: Nothing answers there, or another version of Ray or Python does.
     """
     import ray
+
+    _join(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str) -> None:
+    import ray
     from ray.exceptions import AuthenticationError
 
-    if address != "auto":
-        _knock(address)
-    silent = {name: value for name, value in _silent().items() if name != "include_dashboard"}
     try:
-        ray.init(address, **silent)
+        ray.init(address, **SILENT)
     except AuthenticationError as error:
         raise VireidError(
             f"the cluster at {address} wants its token; put it into RAY_AUTH_TOKEN, beside "

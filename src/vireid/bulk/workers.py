@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from vireid import __version__
-from vireid.bulk.cluster import Cluster
+from vireid.bulk.cluster import NOWHERE, Cluster, Environment, set_variables, variables
 from vireid.errors import VireidError
 from vireid.threads import limit_processors
 
@@ -124,14 +124,24 @@ class _Worker(Generic[T]):
 class Remote:
     """A `Doer` in the process of a worker, as an actor of Ray."""
 
-    def __init__(self, kind: type[Doer], given: Sequence[Any], threads: int, folder: str) -> None:
-        self._kind, self._given, self._threads, self._folder = kind, given, threads, folder
+    def __init__(
+        self,
+        kind: type[Doer],
+        given: Sequence[Any],
+        threads: int,
+        folder: str,
+        proxies: Environment,
+    ) -> None:
+        self._kind, self._given, self._threads = kind, given, threads
+        self._folder, self._proxies = folder, proxies
         self._doer: Any = None
 
     def open(self) -> Any:
         """Return the name of the node, the version of vireid, and the answer of the `Doer`."""
         with suppress(OSError):  # so that paths mean here what they mean where they were typed
             os.chdir(self._folder)
+        if variables(NOWHERE) == NOWHERE:
+            set_variables(self._proxies)
         limit_processors(self._threads)
         self._doer = self._kind(*self._given)
         return node_name(), __version__, _caught(self._doer.open)
@@ -248,7 +258,8 @@ class Workers(Generic[T]):
             scheduling_strategy="SPREAD",
         )
         while len(self._workers) < wanted:
-            made = actor.remote(self._kind, self._given, cluster.threads, str(Path.cwd()))
+            given = (self._kind, self._given, cluster.threads, str(Path.cwd()), variables(NOWHERE))
+            made = actor.remote(*given)
             self._workers.append(_Worker(made, made.open.remote()))
 
     def _wanted(self) -> int:

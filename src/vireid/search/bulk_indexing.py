@@ -96,7 +96,7 @@ class OnCluster:
     wants_hashes = True
 
     def __init__(self, workers: Workers[Any], batch: int, numbers: int) -> None:
-        self._workers, self._shard = workers, BATCHES * batch
+        self.workers, self._shard = workers, BATCHES * batch
         self._none = np.zeros((0, numbers), np.float32)
 
     def hashed(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -109,7 +109,7 @@ class OnCluster:
         if not unread:
             return list(entries)
         contents: dict[Path, str | None] = {}
-        answers = self._workers.done("hash", shards_of(list(unread), FILES))
+        answers = self.workers.done("hash", shards_of(list(unread), FILES))
         for answer in counted(answers, "hashing pictures", len(unread), _size):
             if isinstance(answer, Done):
                 found = dict(zip(answer.shard.items, answer.result, strict=True))
@@ -121,7 +121,7 @@ class OnCluster:
         """Embed pictures, a shard at a time."""
         if not entries:
             return
-        for answer in self._workers.done("embed", shards_of(entries, self._shard)):
+        for answer in self.workers.done("embed", shards_of(entries, self._shard)):
             if isinstance(answer, Done):
                 yield answer.result
             else:

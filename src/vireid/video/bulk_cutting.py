@@ -7,7 +7,7 @@ leaves a journal; whoever takes its source up goes on behind it.
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,7 +147,7 @@ class _Progress:
 
     def __init__(self, jobs: Sequence[Job], out: Path) -> None:
         self._journals = out / JOURNALS
-        self._expected = {job.name: job.source.expected() or 0 for job in jobs}
+        self._expected = {job.name: _expected(job) for job in jobs}
 
     def tell(self) -> None:
         """Tell how many frames have been looked at."""
@@ -156,3 +156,10 @@ class _Progress:
         begun = sum(frame is not None for frame in reached.values())
         total = max(sum(self._expected.values()), done + 1)
         tell("cutting", done, total, f"{begun} of {len(reached)} sources begun")
+
+
+def _expected(job: Job) -> int:
+    """Return how many frames a source says that it has; 0 where it does not, or cannot be read."""
+    with suppress(VireidError):
+        return job.source.expected() or 0
+    return 0
