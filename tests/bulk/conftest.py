@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,26 +13,26 @@ from vireid.bulk.cluster import Cluster
 
 
 class TwoNodes:
-    """A head that keeps the books and does no work, and two nodes with a processor each."""
+    """Two nodes with a processor each: the head, and another that can be killed."""
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster as Nodes
 
-        self.nodes: Any = Nodes(
-            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
-        )
-        self.working: list[Any] = []
+        head = {"num_cpus": 1, "include_dashboard": False}
+        self.nodes: Any = Nodes(initialize_head=True, head_node_args=head)
         self.fill()
         self.asked = Cluster(self.nodes.address)
+        self.one_worker = replace(self.asked, workers=1)
 
     def fill(self) -> None:
-        """Add nodes until there are two that work."""
-        while len(self.working) < 2:
-            self.working.append(self.nodes.add_node(num_cpus=1))
+        """Add the other node, if it is not there."""
+        if not self.nodes.worker_nodes:
+            self.nodes.add_node(num_cpus=1)
 
     def kill_one(self) -> None:
-        """Kill a node with all that runs on it, as a power cut does."""
-        self.nodes.remove_node(self.working.pop(0), allow_graceful=False)
+        """Kill the other node with all that runs on it, as a power cut does."""
+        (other,) = self.nodes.worker_nodes
+        self.nodes.remove_node(other, allow_graceful=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,11 @@
-"""What works until it meets something that kills its process, as a decoder with a fault does."""
+"""Workers that differ in one thing from those of vireid: what kills them, or what they wait for."""
 
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
+
+from tests.waiting import wait_for
 
 from vireid.gallery.store import Entry
 from vireid.search.bulk_indexing import PictureWorker
@@ -15,6 +18,16 @@ POISON = "poison"
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+class MeetingPictureWorker(PictureWorker):
+    """Begins only once two workers are there, who touch files beside the model."""
+
+    def embed(self, entries: Sequence[Entry]) -> EmbeddedEntries:
+        here = Path(self._opening.model).parent
+        (here / f"{os.getpid()}.worker").touch()
+        wait_for(lambda: len(list(here.glob("*.worker"))) > 1)
+        return super().embed(entries)
 
 
 class FragilePictureWorker(PictureWorker):

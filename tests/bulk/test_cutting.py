@@ -74,7 +74,7 @@ def test_workers_cut_what_one_process_cuts(
     assert status == 0
     assert of(told) == of(alone)
     assert tree(out) == tree(tmp_path / "one")
-    status, told, _ = run(*words, "--out", out, "--ray", two_nodes.asked.address)
+    status, told, _ = run(*words, "--out", out)
     assert [each["frames_known"] == each["frames"] for each in of(told)] == [True] * 3
     assert tree(out) == tree(tmp_path / "one")
 
@@ -109,7 +109,8 @@ def test_a_worker_that_dies_leaves_its_frames_to_the_next(
     assert run(*words, "--out", tmp_path / "one")[0] == 0
     monkeypatch.setattr(bulk_cutting, "CuttingWorker", DiesOnce)
     out = tmp_path / "two"
-    status, told, _ = run(*words, "--out", out, "--ray", two_nodes.asked.address)
+    ray = ("--ray", two_nodes.asked.address, "--workers", "1")
+    status, told, _ = run(*words, "--out", out, *ray)
     assert status == 0
     assert [each["frames_known"] for each in of(told)] == [12]
     (out / "dead").unlink()
@@ -128,7 +129,8 @@ def test_the_video_that_kills_its_workers_is_named(
     bad, out = tmp_path / f"{POISON}.mp4", tmp_path / "two"
     bad.write_bytes(videos[0].read_bytes())
     words = ("--detector", detector, "--modality", "visible", "--out", out)
-    status, _, told = run("cut", bad, videos[1], *words, "--ray", two_nodes.asked.address)
+    ray = ("--ray", two_nodes.asked.address, "--workers", "1")
+    status, _, told = run("cut", bad, videos[1], *words, *ray)
     assert status == 1
     assert "1 sources were cut, 1 were given up" in told
     assert f"{bad}: 3 workers died of it" in told
@@ -156,7 +158,8 @@ def test_a_broken_video_is_told_as_by_one_process(
     bad.write_bytes(b"no video")
     words = ("cut", videos[0], bad, "--detector", detector, "--modality", "visible")
     alone = run(*words, "--out", tmp_path / "one")
-    by_ray = run(*words, "--out", tmp_path / "two", "--ray", two_nodes.asked.address)
+    ray = ("--ray", two_nodes.asked.address, "--workers", "1")
+    by_ray = run(*words, "--out", tmp_path / "two", *ray)
     assert alone[0] == 1
     assert by_ray == alone
     assert tree(tmp_path / "two") == tree(tmp_path / "one")
