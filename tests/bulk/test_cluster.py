@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def files_of_clusters() -> set[str]:
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
+@pytest.mark.slow
 def test_a_local_cluster_listens_to_nobody_else_and_ends_with_ctrl_c(
     two_nodes: TwoNodes, tmp_path: Path
 ) -> None:
@@ -131,8 +133,13 @@ def test_an_address_where_nobody_answers_is_told(run: Run, tmp_path: Path) -> No
         site, model = write_site(tmp_path / "site"), write_model(tmp_path / "toy")
         words = ("index", site, "--model", model, "--out", tmp_path / "g", "--ray", address)
         status, _, told = run(*words)
-    assert status == 1
-    assert f"no Ray cluster answers at {address} (Connection refused)" in told
+        assert status == 1
+        assert f"no Ray cluster answers at {address} (Connection refused)" in told
+        taken.listen()
+        threading.Thread(target=lambda: taken.accept()[0].close(), daemon=True).start()
+        status, _, told = run(*words)
+        assert status == 1
+        assert f"no Ray cluster answers at {address} (something else answers there)" in told
 
 
 def test_options_of_workers_belong_to_ray(run: Run, tmp_path: Path) -> None:

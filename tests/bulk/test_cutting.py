@@ -92,7 +92,7 @@ class DiesOnce(CuttingWorker):
                 dead.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        journal.Journal.note = note_or_die  # type: ignore[method-assign]
+        journal.Journal.note = note_or_die  # type: ignore[method-assign,assignment]
         assert before in (None, 11)
         return super().cut(jobs)
 

@@ -24,6 +24,10 @@ LOCAL = "local"
 ADDRESS = re.compile(r"(ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 PATIENCE = 10
 """Seconds to wait for whoever answers at an address."""
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""The first frame of either side of HTTP/2, which gRPC and Ray speak: the fourth byte says what it
+is."""
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
 OBJECT_STORE = 256 * 2**20
 """Bytes in which a local cluster keeps results until they are taken."""
 SHORT_FOLDER = Path("/tmp")
@@ -36,13 +40,17 @@ QUIET = {
     "RAY_USAGE_STATS_REPORT_URL": NOBODY,
     # What happens to workers is told by whoever uses them; Ray would print it among the answers.
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
-    "RAY_gcs_rpc_server_connect_timeout_s": str(PATIENCE),
 }
 """Variables by which Ray keeps to itself, in whatever it begins."""
 NOWHERE = {"http_proxy": NOBODY, "HTTP_PROXY": NOBODY, "no_proxy": "", "NO_PROXY": ""}
 """Variables by which Ray's dashboard, which is begun even where none is asked for, does not ask
 three makers of clouds whether it is in theirs. Workers take them back."""
 SILENT: Mapping[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
+IMPATIENT = {
+    "RAY_gcs_rpc_server_connect_timeout_s": str(PATIENCE),
+    "RAY_NUM_REDIS_GET_RETRIES": "1",
+}
+"""Variables by which Ray gives a cluster up that does not answer."""
 ALONE = {
     # Ray binds what it begins to all addresses, but where it takes clusters for impossible.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -91,7 +99,8 @@ def joined(address: str = LOCAL) -> Iterator[None]:
         raise MissingExtraError("ray", "ray")
     if address not in (LOCAL, "auto"):
         _knock(address)
-    with environment(QUIET if address != LOCAL else {**QUIET, **ALONE, **token()}):
+    how = {**ALONE, **token()} if address == LOCAL else IMPATIENT
+    with environment({**QUIET, **how}):
         import ray
 
         if ray.is_initialized():
@@ -200,15 +209,9 @@ def _member(address: str) -> Iterator[None]:
 
 def _join(address: str) -> None:
     import ray
-    from ray.exceptions import AuthenticationError
 
     try:
         ray.init(address, **SILENT)
-    except AuthenticationError as error:
-        raise VireidError(
-            f"the cluster at {address} wants its token; put it into RAY_AUTH_TOKEN, beside "
-            "RAY_AUTH_MODE=token"
-        ) from error
     except Exception as error:  # Ray's errors have no common base
         told = " ".join(str(error).split())
         if "ersion mismatch" in told:
@@ -221,18 +224,32 @@ def _join(address: str) -> None:
                 "this machine is part of no Ray cluster; begin one with `ray start --head`, or "
                 "leave the address out for one that ends with this command"
             ) from error
-        raise VireidError(f"the cluster at {address} cannot be joined ({told[:300]})") from error
+        raise VireidError(
+            f"the cluster at {address} cannot be joined ({told[:300]}); if it wants a token, put it "
+            "into RAY_AUTH_TOKEN, beside RAY_AUTH_MODE=token"
+        ) from error
 
 
 def _knock(address: str) -> None:
-    """Find out in bounded time whether anything answers at an address."""
+    """Find out soon whether anything like Ray answers at an address: Ray itself waits for minutes.
+
+    Raises:
+        VireidError: Nothing does.
+    """
     place = ADDRESS.fullmatch(address)
     assert place is not None
     try:
         host, port = place["host"].strip("[]"), int(place["port"])
-        socket.create_connection((host, port), timeout=PATIENCE).close()
+        with socket.create_connection((host, port), timeout=PATIENCE) as opened:
+            opened.sendall(HELLO)
+            reply = opened.recv(len(SETTINGS))
     except OSError as error:
-        raise VireidError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); begin one there "
-            "with `ray start --head`, or leave the address out for one of this machine alone"
-        ) from error
+        why = error.strerror or str(error)
+    else:
+        if reply[3:4] == SETTINGS[3:4] or os.environ.get("RAY_USE_TLS") == "1":
+            return
+        why = "something else answers there"
+    raise VireidError(
+        f"no Ray cluster answers at {address} ({why}); begin one there with `ray start --head`, or "
+        "leave the address out for one of this machine alone"
+    )
