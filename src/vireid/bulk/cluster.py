@@ -225,8 +225,8 @@ def _join(address: str) -> None:
                 "leave the address out for one that ends with this command"
             ) from error
         raise VireidError(
-            f"the cluster at {address} cannot be joined ({told[:300]}); if it wants a token, put it "
-            "into RAY_AUTH_TOKEN, beside RAY_AUTH_MODE=token"
+            f"the cluster at {address} cannot be joined ({told[:300]}); if it wants a token, put "
+            "it into RAY_AUTH_TOKEN, beside RAY_AUTH_MODE=token"
         ) from error
 
 
