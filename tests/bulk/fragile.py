@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.waiting import wait_for
 
 from vireid.gallery.store import Entry
+from vireid.models.card import ModelCard
 from vireid.search.bulk_indexing import PictureWorker
 from vireid.search.picture_work import EmbeddedEntries
 from vireid.video.bulk_cutting import CuttingWorker
@@ -35,6 +36,12 @@ class FragilePictureWorker(PictureWorker):
         if any(POISON in entry.record.path.name for entry in entries):
             die()
         return super().embed(entries)
+
+
+class UnbornPictureWorker(PictureWorker):
+    def open(self) -> ModelCard:
+        die()
+        return super().open()
 
 
 class FragileCuttingWorker(CuttingWorker):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -73,8 +74,11 @@ def listened_at(pids: list[int]) -> set[str]:
     return {line[1].partition(":")[0] for line in listening}
 
 
-def files_of_clusters() -> set[str]:
-    return {path.name for path in SHORT_FOLDER.glob("vireid-*") if path.is_dir()}
+def folders_of(pids: list[int]) -> set[Path]:
+    """The folders of clusters that command lines name."""
+    lines = (Path(f"/proc/{pid}/cmdline").read_text() for pid in pids)
+    named = re.compile(rf"{SHORT_FOLDER}/vireid-\w+")
+    return {Path(name) for line in lines for name in named.findall(line)}
 
 
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
@@ -85,7 +89,7 @@ def test_a_local_cluster_listens_to_nobody_else_and_ends_with_ctrl_c(
     two_nodes: TwoNodes, tmp_path: Path
 ) -> None:
     site, out, reached = write_site(tmp_path / "site"), tmp_path / "a.gallery", tmp_path / "reached"
-    before, home = files_of_clusters(), tmp_path / "home"
+    home = tmp_path / "home"
     home.mkdir()
     words = ["index", site, "--out", out, "--model", write_model(tmp_path / "toy"), "--batch", "1"]
     begun = subprocess.Popen(
@@ -99,6 +103,7 @@ def test_a_local_cluster_listens_to_nobody_else_and_ends_with_ctrl_c(
     wait_for(lambda: reached.exists() or begun.poll() is not None)
     assert listened_at(in_session(begun.pid)) - LOOPBACK == set()
     assert listened_at(in_session(begun.pid))
+    (folder,) = folders_of(in_session(begun.pid))
     os.killpg(begun.pid, signal.SIGINT)  # as a terminal does, to everybody in the foreground
     _, told = begun.communicate()
     assert begun.returncode == 128 + signal.SIGINT, told
@@ -107,7 +112,7 @@ def test_a_local_cluster_listens_to_nobody_else_and_ends_with_ctrl_c(
         safe = f"{len(gallery)} pictures are safe in {out}"
     assert told == f"vireid: interrupted; {safe}, the same command goes on from there\n"
     wait_for(lambda: not in_session(begun.pid))
-    assert files_of_clusters() <= before
+    assert not folder.exists()
     assert list(home.iterdir()) == []
 
 
@@ -124,6 +129,13 @@ def test_what_is_no_address_is_told(address: str, reason: str) -> None:
         Cluster(address)
 
 
+def answer_as_a_page_does(server: socket.socket) -> None:
+    asker, _ = server.accept()
+    with asker:
+        asker.recv(1000)
+        asker.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
 def test_an_address_where_nobody_answers_is_told(run: Run, tmp_path: Path) -> None:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed")
@@ -136,7 +148,7 @@ def test_an_address_where_nobody_answers_is_told(run: Run, tmp_path: Path) -> No
         assert status == 1
         assert f"no Ray cluster answers at {address} (Connection refused)" in told
         taken.listen()
-        threading.Thread(target=lambda: taken.accept()[0].close(), daemon=True).start()
+        threading.Thread(target=answer_as_a_page_does, args=(taken,), daemon=True).start()
         status, _, told = run(*words)
         assert status == 1
         assert f"no Ray cluster answers at {address} (something else answers there)" in told

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.bulk.conftest import TwoNodes
-from tests.bulk.fragile import POISON, FragilePictureWorker, MeetingPictureWorker
+from tests.bulk.fragile import (
+    POISON,
+    FragilePictureWorker,
+    MeetingPictureWorker,
+    UnbornPictureWorker,
+)
 from tests.onnx_model import person, write_model
 
 from vireid import progress
@@ -157,6 +162,14 @@ def test_a_node_that_does_not_see_the_pictures_is_named(
 ) -> None:
     monkeypatch.setattr(bulk_indexing, "PictureWorker", BlindPictureWorker)
     with pytest.raises(VireidError, match=r"node .* cannot read .*\.png; --ray needs pictures"):
+        index(site, tmp_path / "two.gallery", model, two_nodes.one_worker)
+
+
+def test_workers_that_cannot_be_begun_are_not_begun_for_ever(
+    two_nodes: TwoNodes, site: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_indexing, "PictureWorker", UnbornPictureWorker)
+    with pytest.raises(VireidError, match=r"no worker can be begun; the last: .* Every node needs"):
         index(site, tmp_path / "two.gallery", model, two_nodes.one_worker)
 
 

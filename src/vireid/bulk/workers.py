@@ -30,7 +30,7 @@ WINDOW = 4
 MOST_DEATHS = 3
 """Deaths of workers after which a single item is given up."""
 MOST_FAILED_STARTS = 3
-"""Workers that may fail in a row before one of them has begun."""
+"""Times that all workers may die before one of them has begun."""
 PATIENCE = 300.0
 """Seconds to wait for the first worker: whoever has the cluster's processors may need them long."""
 COUNT_NODES_EVERY = 5.0
@@ -128,11 +128,11 @@ class Remote:
         self,
         kind: type[Doer],
         given: Sequence[Any],
-        threads: int,
+        cluster: Cluster,
         folder: str,
         proxies: Environment,
     ) -> None:
-        self._kind, self._given, self._threads = kind, given, threads
+        self._kind, self._given, self._cluster = kind, given, cluster
         self._folder, self._proxies = folder, proxies
         self._doer: Any = None
 
@@ -142,7 +142,9 @@ class Remote:
             os.chdir(self._folder)
         if variables(NOWHERE) == NOWHERE:
             set_variables(self._proxies)
-        limit_processors(self._threads)
+        if not self._cluster.gpus:  # many workers would share the first one
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        limit_processors(self._cluster.threads)
         self._doer = self._kind(*self._given)
         return node_name(), __version__, _caught(self._doer.open)
 
@@ -258,8 +260,8 @@ class Workers(Generic[T]):
             scheduling_strategy="SPREAD",
         )
         while len(self._workers) < wanted:
-            given = (self._kind, self._given, cluster.threads, str(Path.cwd()), variables(NOWHERE))
-            made = actor.remote(*given)
+            here = str(Path.cwd()), variables(NOWHERE)
+            made = actor.remote(self._kind, self._given, cluster, *here)
             self._workers.append(_Worker(made, made.open.remote()))
 
     def _wanted(self) -> int:
@@ -335,7 +337,7 @@ class Workers(Generic[T]):
             return
         if ref == worker.start:
             worker.node, version, about = answer
-            worker.start, self._has_begun, self._failed_starts = None, True, 0
+            worker.start, self._has_begun = None, True
             _check_version(version, worker.node)
             if isinstance(about, _Failed):
                 raise VireidError(f"node {worker.node}: {about.sentence}")
@@ -347,14 +349,18 @@ class Workers(Generic[T]):
 
     def _bury(self, worker: _Worker[T], why: str) -> None:
         """Give the shards of a worker that has died to others; the one that it did is suspect."""
+        import ray
+
+        ray.kill(worker.actor)  # it may be its answer alone that is lost
         self._workers.remove(worker)
-        self._count_nodes_at = 0.0
         self.deaths += 1
-        if worker.start is not None:
+        if worker.start is None or not self._workers:
+            self._count_nodes_at = 0.0  # others, whose starts fail, are not tried again so soon
+        if not self._has_begun and not self._workers:
             self._failed_starts += 1
-            if self._failed_starts >= MOST_FAILED_STARTS and not self._has_begun:
+            if self._failed_starts >= MOST_FAILED_STARTS:
                 raise VireidError(
-                    f"no worker can be begun; the last: {why}. Every node needs the same Python, "
+                    f"no worker can be begun; the last: {why} Every node needs the same Python, "
                     f"with vireid {__version__} and its extras"
                 )
         for number, task in enumerate(worker.tasks.values()):
