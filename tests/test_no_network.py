@@ -24,7 +24,7 @@ for module in pkgutil.walk_packages(vireid.__path__, "vireid."):
 SEARCH_AND_STAY = """
 import sys, time
 from vireid.cli.main import vireid
-for words in (["index", {gallery!r}, "--out", {out!r}, "--modality", "visible"],
+for words in (["index", {gallery!r}, "--out", {out!r}, "--modality", "visible", *{ray!r}],
               ["search", {out!r}, {query!r}]):
     vireid(words, standalone_mode=False)
 time.sleep(12)  # ONNX Runtime waits nine seconds before it calls its maker
@@ -65,10 +65,11 @@ def test_a_name_that_is_looked_up_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["import", "search"])
+@pytest.mark.parametrize("work", ["import", "search", "search by ray"])
 def test_no_name_is_looked_up_and_the_machine_gets_no_number(work: str, tmp_path: Path) -> None:
     home, out = tmp_path / "home", str(tmp_path / "g")
-    search = SEARCH_AND_STAY.format(gallery=GALLERY, out=out, query=QUERY)
+    ray = ["--ray", "--workers", "1"] if work == "search by ray" else []
+    search = SEARCH_AND_STAY.format(gallery=GALLERY, out=out, query=QUERY, ray=ray)
     assert looked_up(IMPORT_ALL if work == "import" else search, home) == []
     left = {path.relative_to(home).parts[:2] for path in home.rglob("*") if path.is_file()}
     assert left <= {(".cache", "vireid"), (".cache", "matplotlib"), (".config", "matplotlib")}

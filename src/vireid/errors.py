@@ -25,6 +25,7 @@ EXTRA_OF_MODULE = {
     "pymilvus": "milvus",
     "pytorch_metric_learning": "metric-learning",
     "python_multipart": "serve",
+    "ray": "ray",
     "safetensors": "train",
     "scipy": "render",
     "sklearn": "report",

@@ -55,8 +55,19 @@ def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
             yield item
 
 
+_most: int | None = None
+
+
 def processors() -> int:
     """Return the number of processors that this process may use; a container may limit it."""
+    if _most is not None:
+        return _most
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def limit_processors(most: int) -> None:
+    """Have this process use no more than so many processors, as one of several that share them."""
+    global _most
+    _most = most

@@ -1,5 +1,7 @@
 """The command that cuts people out of frames and videos: cut."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vireid import console
+from vireid.cli.bulk import RAY, WORKERS, cluster_of
 from vireid.cli.detector import CARD, TILES, tiles_of
 from vireid.cli.options import EXISTING, EXISTING_FILE, MIN_HEIGHT, TO_WRITE, examples
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
     from vireid.video.boxes import BoxList
-    from vireid.video.detector import Detector
     from vireid.video.frames import Source
     from vireid.video.pairs import Paired
-    from vireid.video.people import Cut, Wishes
+    from vireid.video.people import Cut, Cutter, Job, Wishes
 
 
 @click.command(
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         "vireid cut visible/cam1 infrared/cam2 --detector mine.onnx --rate 5 --out people",
         "vireid cut gate.mp4 --boxes gt.txt --modality visible --out people   boxes of others",
         "vireid cut day.mp4 night.mp4 --pair --detector yolox_tiny --out site   a data set",
+        "vireid cut /shared/day/*.mp4 --detector yolox_tiny --out /shared/people --ray auto",
         "vireid index people/people.csv --out site.gallery     then: index, search",
     )
 )
@@ -95,6 +98,13 @@ if TYPE_CHECKING:
     type=float,
     help="With --pair: seconds that the infrared clock is ahead.  [default: estimated]",
 )
+@RAY
+@WORKERS
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Of each detector.  [default: one a core; with --ray one a worker]",
+)
 @click.option("--strict", is_flag=True, help="Exit with an error if anything was skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 def cut(sources: tuple[str, ...], out: Path, strict: bool, as_json: bool, **asked: Any) -> None:
@@ -105,21 +115,22 @@ def cut(sources: tuple[str, ...], out: Path, strict: bool, as_json: bool, **aske
 
     SOURCE is a video, a folder of frames, or an address (rtsp://…). Run the same command again
     after an interruption: no frame is looked at twice.
+
+    With --ray, each SOURCE is cut by a worker on a cluster. Every node has to see SOURCE and OUT
+    under the same paths.
     """
     from vireid.video import cut_list, people, source_labels
 
     _check(asked)
     opened = _opened(sources, asked)
     names = source_labels.names_of(opened, cut_list.names_in(out))
-    wishes = _wishes(opened, asked)
-    finder = _finder(asked["detector"], asked["card"], asked["boxes"])
-    _check_boxes(finder, opened, asked)
-    if asked["pair"]:
-        found, told, answer = _cut_pair(opened, finder, out, wishes, names, asked)
-    else:
-        works = zip(opened, wishes, names, strict=True)
-        found = [people.cut(source, finder, out, wish, name) for source, wish, name in works]
-        told, answer = [f"next: vireid index {out / 'people.csv'} --out site.gallery"], {}
+    jobs = list(map(people.Job, opened, _wishes(opened, asked), names))
+    with cutter_of(out, asked, len(opened)) as cutter:
+        if asked["pair"]:
+            found, told, answer = _cut_pair((jobs[0], jobs[1]), cutter, out, asked)
+        else:
+            found = cutter(jobs)
+            told, answer = [f"next: vireid index {out / 'people.csv'} --out site.gallery"], {}
     if as_json:
         about = {"out": str(out), "sources": [each.as_dict() for each in found]}
         console.answer({**about, **answer})
@@ -150,17 +161,39 @@ def _check(asked: dict[str, Any]) -> None:
         raise click.UsageError("--group, --homography and --shift belong to --pair.")
 
 
-def _check_boxes(
-    finder: "Detector | BoxList", opened: "list[Source]", asked: dict[str, Any]
-) -> None:
-    """Refuse boxes of numbered frames for several sources, each of which has such numbers."""
-    from vireid.video.boxes import BoxList
+@contextmanager
+def cutter_of(out: Path, asked: dict[str, Any], count: int) -> "Iterator[Cutter]":
+    """Return what cuts sources into a folder: this process, or the workers of a cluster.
 
-    if not isinstance(finder, BoxList) or len(opened) == 1:
-        return
-    if any(isinstance(name, int) for name in finder.by_frame):
+    Args:
+        out: The folder.
+        asked: Options: `detector` and `card`, or `boxes`; `ray` and `workers`, or neither.
+        count: Number of sources.
+    """
+    from vireid.video import boxes, bulk_cutting, people
+    from vireid.video.detector import Detector
+
+    cluster = cluster_of(asked["ray"], asked["workers"], asked.get("threads"))
+    if asked.get("boxes") is not None:
+        if cluster:
+            raise click.UsageError("--ray belongs to --detector: boxes leave little to be done.")
+        listed = boxes.read(asked["boxes"])
+        _check_boxes(listed, count, asked)
+        yield people.cut_here(listed, out)
+    elif cluster is None:
+        yield people.cut_here(
+            Detector.open(asked["detector"], asked["card"], asked["threads"]), out
+        )
+    else:
+        with bulk_cutting.on_cluster(cluster, asked["detector"], asked["card"], out) as cutter:
+            yield cutter
+
+
+def _check_boxes(listed: "BoxList", count: int, asked: dict[str, Any]) -> None:
+    """Refuse boxes of numbered frames for several sources, each of which has such numbers."""
+    if count > 1 and any(isinstance(name, int) for name in listed.by_frame):
         raise click.UsageError(
-            f"{asked['boxes']} has boxes of frames by their numbers, and {len(opened)} SOURCEs "
+            f"{asked['boxes']} has boxes of frames by their numbers, and {count} SOURCEs "
             "have frames of these numbers; cut one SOURCE at a time, or name frames by pictures."
         )
 
@@ -206,26 +239,13 @@ def _wishes(opened: "list[Source]", asked: dict[str, Any]) -> "list[Wishes]":
 
 
 def _cut_pair(
-    opened: "list[Source]",
-    finder: "Detector | BoxList",
-    out: Path,
-    wishes: "list[Wishes]",
-    names: list[str],
-    asked: dict[str, Any],
+    jobs: "tuple[Job, Job]", cutter: "Cutter", out: Path, asked: dict[str, Any]
 ) -> "tuple[list[Cut], list[str], dict[str, Any]]":
     """Cut two videos of one scene; return what was cut, what to say, and what to answer."""
     from vireid.video import pairs, site
 
     matrix = pairs.read_homography(asked["homography"]) if asked["homography"] else None
-    visible, infrared, who = site.cut_pair(
-        (opened[0], opened[1]),
-        finder,
-        out,
-        (wishes[0], wishes[1]),
-        (names[0], names[1]),
-        matrix,
-        asked["shift"],
-    )
+    visible, infrared, who = site.cut_pair(jobs, cutter, out, matrix, asked["shift"])
     sheet = out / "pairs.png"
     site.write_pairs(who, out, sheet)
     return [visible, infrared], _pairs_told(who, out, sheet), {"pairs": site.pairs_as_dict(who)}
@@ -237,16 +257,6 @@ def time_of(text: str | None) -> datetime | None:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError:
         raise VireidError(f"--start {text!r} is no time such as 2026-11-24T18:30:00") from None
-
-
-def _finder(detector: str | None, card: str | None, boxes: Path | None) -> "Detector | BoxList":
-    from vireid.video import boxes as lists
-    from vireid.video.detector import Detector
-
-    if boxes is not None:
-        return lists.read(boxes)
-    assert detector is not None
-    return Detector.open(detector, card)
 
 
 def _say(found: "list[Cut]") -> None:

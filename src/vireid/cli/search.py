@@ -8,6 +8,7 @@ import click
 
 from vireid import console
 from vireid.cli import remote
+from vireid.cli.bulk import GPUS, RAY, WORKERS, cluster_of
 from vireid.cli.detector import CARD
 from vireid.cli.options import (
     A_GALLERY_TO_WRITE,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         "vireid index photos --out http://127.0.0.1:8750/site     send them to a service",
         "vireid index photos --out milvus://127.0.0.1:19530/site  into a gallery on a server",
         "vireid index visible/gate.mp4 --detector yolox_tiny --rate 10 --out site.gallery",
+        "vireid index /shared/photos --out site.gallery --ray 10.0.0.5:6379    by a cluster",
     ),
 )
 @click.argument("source", type=EXISTING)
@@ -97,7 +99,11 @@ if TYPE_CHECKING:
     type=click.Choice(get_args(Engine)),
     help="What computes the model's networks.  [default: what its card or VIREID_ENGINE names]",
 )
-@click.option("--threads", type=click.IntRange(1), help="Of the model.  [default: one a core]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Of the model.  [default: one a core; with --ray one a worker]",
+)
 @click.option(
     "--batch",
     type=click.IntRange(1),
@@ -105,6 +111,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Pictures that go through the model together.",
 )
+@RAY
+@WORKERS
+@GPUS
 @TRUST_CODE
 @click.option("--strict", is_flag=True, help="Exit with an error if any picture was skipped.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
@@ -120,6 +129,9 @@ def index(
     engine: Engine | None,
     threads: int | None,
     batch: int,
+    ray: str | None,
+    workers: int | None,
+    gpus: float | None,
     trust_code: bool,
     strict: bool,
     as_json: bool,
@@ -135,6 +147,9 @@ def index(
 
     With --detector, SOURCE is a video or frames: people are cut out as by `vireid cut`, which has
     more options, and indexed. The same command goes on where either was stopped.
+
+    With --ray, workers on a cluster do the work, and the gallery becomes the same. Every node has
+    to see SOURCE under the same path.
     """
     from vireid.client import is_address
     from vireid.datasets._times import TimePattern
@@ -143,15 +158,18 @@ def index(
     from vireid.search import answers
 
     if is_address(out):
-        if model or engine or threads or time_pattern or keep or prune or any(cutting.values()):
+        own = (model, engine, threads, time_pattern, keep, prune, ray, workers, gpus)
+        if any(own) or any(cutting.values()):
             raise VireidError("the service has a model and times of its own; leave the options out")
         _send(source, out, modality, camera, strict=strict, as_json=as_json)
         return
+    cluster = cluster_of(ray, workers, threads, gpus, engine)
     place = A_GALLERY_TO_WRITE.convert(out, None, None)
     if time_pattern is not None:
         TimePattern(time_pattern)  # what is wrong with it is told before a model is opened
     if cutting["detector"] is not None:
-        source = _cut_out(source, place, modality, camera, cutting)
+        spread = {"ray": ray, "workers": workers, "threads": threads}
+        source = _cut_out(source, place, modality, camera, {**cutting, **spread})
         modality = camera = None  # the list of crops says them
     elif modality == "auto" or any(cutting.values()):
         raise click.UsageError("auto, --card, --rate, --start and --crops belong to --detector.")
@@ -167,6 +185,7 @@ def index(
         prune=prune,
         running=Running(engine, threads, batch),
         trust_code=trust_code,
+        cluster=cluster,
     )
     if as_json:
         console.answer(report.as_dict())
@@ -203,23 +222,26 @@ def _cut_out(
     source: Path, out: "Address", modality: str | None, camera: str | None, asked: dict[str, Any]
 ) -> Path:
     """Cut the people of a video out, and return their list."""
-    from vireid.cli.cutting import time_of
+    from vireid.cli.cutting import cutter_of, time_of
     from vireid.video import cut_list, people, source_labels
-    from vireid.video.detector import Detector
     from vireid.video.frames import Sampling, open_sources
 
     if not asked["crops"] and not isinstance(out, Path):
         raise click.UsageError("The gallery is on a server; say by --crops where crops go.")
     crops = asked["crops"] or Path(str(out)).with_suffix(".crops")
     opened = open_sources(str(source), start=time_of(asked["start"]))
-    detector = Detector.open(asked["detector"], asked["card"])
     names = source_labels.names_of(opened, cut_list.names_in(crops))
     spectrum = cast(source_labels.Spectrum | None, modality)
-    for each, name in zip(opened, names, strict=True):
-        of_source = source_labels.labels_of(each, spectrum, camera)
-        wishes = people.Wishes(*of_source, sampling=Sampling(rate=asked["rate"]))
-        cut = people.cut(each, detector, crops, wishes, name)
-        console.remark(f"{each.place}: {cut.tracklets} people, {len(cut.rows)} crops in {crops}")
+    sampling = Sampling(rate=asked["rate"])
+    wishes = (
+        people.Wishes(*source_labels.labels_of(each, spectrum, camera), sampling=sampling)
+        for each in opened
+    )
+    with cutter_of(crops, asked, len(opened)) as cutter:
+        for cut in cutter(list(map(people.Job, opened, wishes, names))):
+            console.remark(
+                f"{cut.source}: {cut.tracklets} people, {len(cut.rows)} crops in {crops}"
+            )
     return crops / cut_list.LIST
 
 

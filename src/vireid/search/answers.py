@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from rich.table import Table
 
+from vireid.bulk.cluster import Cluster
 from vireid.console import plain, printable, shortened
 from vireid.datasets import folder
 from vireid.datasets._listing import pictures_below
@@ -29,7 +31,7 @@ from vireid.models.embedder import Embedder
 from vireid.models.engines import AS_USUAL, Running
 from vireid.pictures import PictureQuery
 from vireid.records import ImageRecord, Modality, TextQuery, VectorQuery
-from vireid.search import indexing
+from vireid.search import bulk_indexing, indexing
 from vireid.search.chances import Calibrated, Chances, Judged
 from vireid.search.hits import Combination, Grouping, found, mean_of
 from vireid.search.indexing import Indexed
@@ -259,6 +261,7 @@ def index(
     prune: bool = False,
     running: Running = AS_USUAL,
     trust_code: bool = False,
+    cluster: Cluster | None = None,
 ) -> IndexReport:
     """Bring a gallery up to date with the pictures of a folder or CSV file.
 
@@ -277,15 +280,22 @@ def index(
         prune: Remove what is gone even if that is more than half of the source.
         running: How to run the model.
         trust_code: See `Embedder.open`.
+        cluster: Cluster whose workers embed the pictures; by default this process does.
 
     Raises:
-        VireidError: No picture can be used, the gallery is another model's, or the disk is full.
+        VireidError: No picture can be used, the gallery is another model's, the disk is full, or
+            the cluster cannot be joined or used.
     """
     found = folder.find(source, modality, camera)
     spectra = {record.modality for record in found.records}
-    embedder, gallery = open_or_create(out, model, trust_code, spectra, running)
-    with gallery:
+    here = bulk_indexing.opened_here(running) if cluster else running
+    embedder, gallery = open_or_create(out, model, trust_code, spectra, here)
+    with gallery, ExitStack() as stack:
         try:
+            work = None
+            if cluster:
+                of_cluster = bulk_indexing.on_cluster(cluster, embedder, running, trust_code)
+                work = stack.enter_context(of_cluster)
             if not isinstance(keep, EllipsisType):
                 gallery.keep = keep
             _keep_calibration(gallery, embedder)
@@ -293,7 +303,7 @@ def index(
             pattern = time_pattern or _pattern_of(gallery, path)
             about = Source(path, modality, camera, pattern)
             records = _with_times(found.records, pattern)
-            indexed = indexing.index(records, embedder, gallery, about, prune=prune)
+            indexed = indexing.index(records, embedder, gallery, about, prune=prune, work=work)
         except KeyboardInterrupt:
             safe = f"{len(gallery)} pictures are safe in {out}"
             raise Interrupted(f"interrupted; {safe}, the same command goes on from there") from None

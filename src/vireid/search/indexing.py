@@ -8,12 +8,12 @@ from pathlib import Path
 from vireid.gallery import Filters, Gallery, Stamp
 from vireid.gallery.gallery import key_of
 from vireid.gallery.notes import Source, content_key
-from vireid.gallery.store import Entry, with_contents
+from vireid.gallery.store import Entry
 from vireid.models.embedder import Embedder
-from vireid.pictures import PictureError, taken_at
+from vireid.pictures import PictureError
 from vireid.progress import counted
 from vireid.records import ImageRecord, Key, moment
-from vireid.threads import one_ahead
+from vireid.search.picture_work import InThisProcess, PictureWork
 
 MOST_GONE = 0.5
 """Share of a source's pictures that may be gone at once; more looks like a drive that is not
@@ -53,6 +53,7 @@ def index(
     source: Source | None = None,
     *,
     prune: bool = False,
+    work: PictureWork | None = None,
 ) -> Indexed:
     """Bring a gallery up to date with pictures, a batch at a time.
 
@@ -69,21 +70,23 @@ def index(
         source: Folder or list that the records are from, by its absolute path; without one,
             pictures are only added.
         prune: Remove what is gone even if that is more than half of the source.
+        work: Whoever hashes and embeds the pictures; by default this process.
 
     Raises:
         GalleryError: The gallery is another model's, being written to, damaged, or the disk is
             full.
     """
     gallery.check(embedder)
+    work = work or InThisProcess(embedder)
     if source:
         gallery.remember(source)
-    plan = _Plan(gallery, source, gallery.spelt(records))
+    plan = _Plan(gallery, source, gallery.spelt(records), work)
     if plan.changes:
         gallery.change(plan.changes)
     gone = plan.gone()
     too_many = len(gone) > MOST_GONE * plan.here and not prune
     removed = 0 if too_many else gallery.remove(gone)
-    skipped = _add(plan.todo, embedder, gallery)
+    skipped = _add(plan.todo, work, gallery)
     gallery.remove(plan.broken(skipped))
     gallery.remove(plan.too_old())
     gallery.compact(COMPACT_FROM)
@@ -104,9 +107,13 @@ class _Plan:
     """The work to be done with each record, found out before anything is changed."""
 
     def __init__(
-        self, gallery: Gallery, source: Source | None, records: Sequence[ImageRecord]
+        self,
+        gallery: Gallery,
+        source: Source | None,
+        records: Sequence[ImageRecord],
+        work: PictureWork,
     ) -> None:
-        self.gallery, self.source = gallery, source
+        self.gallery, self.source, self.work = gallery, source, work
         self.todo: list[Entry] = []
         """Pictures to embed."""
         self.changes: dict[Key, Entry] = {}
@@ -168,9 +175,9 @@ class _Plan:
 
     def _with_contents(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return entries with the hashes of their files, if they are compared with anything."""
-        if not len(self.gallery) and not self.gallery.removed():
-            return list(entries)
-        return with_contents(entries)
+        if self.work.wants_hashes or len(self.gallery) or self.gallery.removed():
+            return self.work.hashed(entries)
+        return list(entries)
 
     def _look_for_the_same_files(
         self, fresh: Sequence[Entry], known: Mapping[Key, Entry | None]
@@ -235,23 +242,13 @@ class _Plan:
         return [entry.record for entry in entries if entry.record.key in self.aged]
 
 
-def _add(todo: Sequence[Entry], embedder: Embedder, gallery: Gallery) -> list[PictureError]:
+def _add(todo: Sequence[Entry], work: PictureWork, gallery: Gallery) -> list[PictureError]:
     skipped: list[PictureError] = []
-    entries = {entry.record.key: entry for entry in todo}
-    # What was embedded is written while the network works on what comes next.
-    batches = one_ahead(embedder.in_batches([entry.record for entry in todo]))
+    batches = work.embedded(todo)
     for batch in counted(batches, "indexing pictures", len(todo), lambda batch: batch.read):
-        added = with_contents([_with_time(entries[r.key]) for r in batch.records])
-        gallery.put(batch.embeddings, added)
+        gallery.put(batch.embeddings, batch.entries)
         skipped += batch.skipped
     return skipped
-
-
-def _with_time(entry: Entry) -> Entry:
-    """Return an entry with the time that the picture itself tells, where nothing else does."""
-    if entry.record.time is not None:
-        return entry
-    return replace(entry, record=replace(entry.record, time=taken_at(entry.record.path)))
 
 
 def _has_changed(entry: Entry, before: Entry) -> bool:

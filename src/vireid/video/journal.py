@@ -6,6 +6,7 @@ sampling, and of one state of its source; with anything else it begins anew.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from vireid.video.boxes import Detection
 WAY_OUT = "remove it; the frames are then looked at again"
 
 
+MOST_OF_A_LINE = 2**18
+"""Bytes at the end of a journal in which its last line is looked for."""
 MOST_OF_A_JOURNAL = 2**31
 """Largest size in bytes of a journal; a day at 25 frames a second has a tenth of it."""
 
@@ -95,6 +98,23 @@ class Journal:
         with writing_to(self._path):
             os.fsync(self._file.fileno())
         self._file.close()
+
+
+def last_frame(folder: Path, name: str) -> int | None:
+    """Return the number of the last frame in the journal of a source, which somebody may write to.
+
+    Args:
+        folder: Folder of journals.
+        name: Name of the source.
+    """
+    path = folder / f"{name}.jsonl"
+    if not is_file(path):
+        return None
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MOST_OF_A_LINE))
+        lines = file.read().split(b"\n")[:-1]
+    found = re.match(rb'\{"frame": ?(\d+)', lines[-1]) if lines else None
+    return int(found[1]) if found else None
 
 
 def _reads(told: Path) -> Terms | None:

@@ -109,6 +109,18 @@ class Cut:
         }
 
 
+@dataclass(frozen=True)
+class Job:
+    """One source to be cut."""
+
+    source: Source
+    wishes: Wishes
+    name: str
+    """Name of the source in files."""
+
+
+Cutter = Callable[[Sequence[Job]], list[Cut]]
+"""Cuts sources and lists their people, one source after the other."""
 Finder = Callable[[Frame, Modality], list[Detection]]
 """Finds the people in a frame of a spectrum."""
 Following = Callable[[Modality], Settings]
@@ -135,7 +147,29 @@ def cut(
         VireidError: The source cannot be read, or the disk is full.
         Interrupted: Somebody stopped it; the same call goes on.
     """
-    name = name or name_of(source)
+    found = cut_unlisted(Job(source, wishes, name or name_of(source)), finder, out)
+    replace_rows(out, source.address, found.rows)
+    return found
+
+
+def cut_here(finder: Detector | BoxList, out: Path) -> Cutter:
+    """Return what cuts sources in this process; see `cut`."""
+    return lambda jobs: [cut(job.source, finder, out, job.wishes, job.name) for job in jobs]
+
+
+def cut_unlisted(job: Job, finder: Detector | BoxList, out: Path) -> Cut:
+    """Cut the people of one source out into a folder; to list them is left to the caller.
+
+    Args:
+        job: The source, and how it is cut.
+        finder: Detector, or boxes that others have found.
+        out: Folder.
+
+    Raises:
+        VireidError: The source cannot be read, or the disk is full.
+        Interrupted: Somebody stopped it; the same call goes on.
+    """
+    source, name, wishes = job.source, job.name, job.wishes
     work = Cutting(source, name, out, wishes)
     _check_shows_something(source)  # before anything is written
     taken = f"{source.place} is being cut into {out} by another process; wait for it, or stop it"
@@ -247,7 +281,7 @@ class Cutting:
         journal: Journal | None,
         given: BoxList | None = None,
     ) -> Cut:
-        """Cut the source, write its crops, and list them."""
+        """Cut the source, and write its crops."""
         began, frame = time.monotonic(), None
         known, self._given = len(journal) if journal else 0, given
         expected = self.source.expected() or 0
@@ -259,7 +293,6 @@ class Cutting:
         self.write_all()
         self._unusable_of(given)
         rows = tuple(sorted(self._rows, key=lambda row: (row.tracklet, row.frame)))
-        replace_rows(self.out, self.source.address, rows)
         return Cut(
             source=self.source.place,
             rows=rows,

@@ -7,23 +7,18 @@ from typing import Any
 
 from vireid.files.locks import locked
 from vireid.video import box_sheets as sheets
-from vireid.video.boxes import BoxList
 from vireid.video.cut_list import LOCK, read_rows, write_rows
-from vireid.video.detector import Detector
-from vireid.video.frames import Source
 from vireid.video.pairs import Homography, Paired, paired
-from vireid.video.people import Cut, Wishes, cut
+from vireid.video.people import Cut, Cutter, Job
 
 NOBODY = "-1"
 """Identity of people whom nobody has named."""
 
 
 def cut_pair(
-    sources: tuple[Source, Source],
-    finder: Detector | BoxList,
+    jobs: tuple[Job, Job],
+    cutter: Cutter,
     out: Path,
-    wishes: tuple[Wishes, Wishes],
-    names: tuple[str, str],
     homography: Homography | None = None,
     shift: float | None = None,
 ) -> tuple[Cut, Cut, Paired]:
@@ -33,21 +28,18 @@ def cut_pair(
     identity of all their crops; all others keep -1, which stands for nobody known.
 
     Args:
-        sources: The visible and the infrared source.
-        finder: What finds people in both.
+        jobs: The visible and the infrared source.
+        cutter: What cuts them into the folder.
         out: Folder; what it holds of the same sources is replaced.
-        wishes: How, in each spectrum.
-        names: Names of the two sources in files.
         homography: See `pairs.paired`.
         shift: See `pairs.paired`.
     """
-    visible, infrared = (
-        cut(source, finder, out, replace(wish, keeps_courses=True), name)
-        for source, wish, name in zip(sources, wishes, names, strict=True)
+    visible, infrared = cutter(
+        [replace(job, wishes=replace(job.wishes, keeps_courses=True)) for job in jobs]
     )
     found = paired(visible.courses, infrared.courses, homography, shift)
     with locked(out / LOCK):
-        _name(found, {source.address for source in sources}, out)
+        _name(found, {job.source.address for job in jobs}, out)
     return visible, infrared, found
 
 

@@ -1,0 +1,1 @@
+"""Bulk work: spread over the processors, GPUs and machines of a cluster, by Ray."""
