@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from vireid.errors import suggestion
 from vireid.gallery import Filters, Gallery
 from vireid.gallery.addresses import parsed
@@ -21,7 +23,7 @@ T = TypeVar("T")
 Roots = tuple[Path, ...]
 API = "/api/v1"
 MOST_DOCUMENTS = 2**14
-"""Number of documents of pictures that are kept, in some 20 MB."""
+"""Number of documents of pictures that are kept, in some 10 MB."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Contents:
     judged: dict[tuple[Path, Key], bool]
     """Whether a picture that was searched with, and a hit, show the same person, where somebody has
     said so."""
-    documents: dict[Key, tuple[ImageRecord, dict[str, Any]]] = field(default_factory=dict)
-    """Records of pictures and their documents, filled as they are asked for."""
+    documents: dict[int, tuple[ImageRecord, bytes]] = field(default_factory=dict)
+    """Records of pictures, by which object they are, with the members of their documents; filled as
+    they are asked for. A picture that is labelled anew gets another record."""
 
 
 class Served:
@@ -168,21 +171,22 @@ class Served:
 
     def picture(self, record: ImageRecord) -> messages.Picture:
         """Return the document of a picture."""
-        return messages.Picture(**self.about(record, self.contents))
+        return messages.Picture(**self._about(record, self.contents.roots))
 
-    def about(self, record: ImageRecord, contents: Contents) -> dict[str, Any]:
-        """Return the members of a picture's document.
+    def members(self, record: ImageRecord, contents: Contents) -> bytes:
+        """Return the members of a picture's document in JSON, with the bracket that ends it.
 
         Args:
             record: Picture of this gallery.
             contents: `contents`, asked for once for many pictures.
         """
         documents = contents.documents
-        known = documents.get(record.key)
-        if known is None or known[0] is not record:  # somebody may have labelled it meanwhile
+        known = documents.get(id(record))
+        if known is None:
             if len(documents) >= MOST_DOCUMENTS:
                 documents.clear()
-            documents[record.key] = known = record, self._about(record, contents.roots)
+            members = msgspec.json.encode(self._about(record, contents.roots))[1:]
+            documents[id(record)] = known = record, members
         return known[1]
 
     def _about(self, record: ImageRecord, roots: Roots) -> dict[str, Any]:
