@@ -8,6 +8,7 @@ import threading
 import zlib
 from pathlib import Path
 
+import httpx2
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -187,6 +188,27 @@ def test_slow_clients_are_given_up(live: Live, monkeypatch: pytest.MonkeyPatch) 
         assert body.recv(4096).startswith(b"HTTP/1.1 408")
         for each in (silent, slow, body):
             each.close()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: ",
+        b"GET /",
+        b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"1\r\n{\r\n0\r\nX-A: ",
+    ],
+    ids=["header", "address", "trailer"],
+)
+def test_heads_without_end_are_cut_off(live: Live, begin: bytes) -> None:
+    with live() as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as sending:
+            sending.settimeout(60)
+            sending.sendall(begin)
+            with pytest.raises(ConnectionError):
+                sending.sendall(b"a" * 2**26)
+        assert httpx2.get(f"{address}/health").status_code == 200
 
 
 def test_a_flood_is_told_to_come_again_and_health_answers(serving: Serving) -> None:
