@@ -76,7 +76,10 @@ class Calibrated:
             centred: Whether the searches were centred.
             are_best: Whether the hits are the most similar pictures, none left out.
         """
-        searched = {m: self.gallery.count(m) for m in self._spectra(filters)}
+        searched = {
+            m: self.gallery.count(filters=replace(filters, modality=m))
+            for m in self._spectra(filters)
+        }
         known = {m: self.calibration.of(modality, m, centred=centred) for m in searched}
         only = next(iter(known.values())) if len(searched) == 1 else None
         is_known = any(known.values())
