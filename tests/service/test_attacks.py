@@ -17,6 +17,7 @@ from tests.service.conftest import Live, Serving
 from tests.waiting import wait_for
 
 from vireid.service import server
+from vireid.service.messages import ProblemDocument
 
 BASE = "/api/v1/galleries/site"
 SCRIPT = "<script>alert(1)</script>"
@@ -188,6 +189,20 @@ def test_slow_clients_are_given_up(live: Live, monkeypatch: pytest.MonkeyPatch) 
         assert body.recv(4096).startswith(b"HTTP/1.1 408")
         for each in (silent, slow, body):
             each.close()
+
+
+def test_what_is_no_request_is_told_as_a_problem(live: Live) -> None:
+    with live() as address:
+        host, port = address.removeprefix("http://").split(":")
+        for sent in (b"hello\r\n\r\n", b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n"):
+            with socket.create_connection((host, int(port))) as sending:
+                sending.settimeout(60)
+                sending.sendall(sent)
+                with sending.makefile("rb") as answer:
+                    head, _, body = answer.read().partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400")
+            assert b"application/problem+json" in head
+            assert ProblemDocument.model_validate_json(body).status == 400
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import socket
 from typing import Any
 
@@ -10,11 +11,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vireid.service import logs
 from vireid.service.app import create
+from vireid.service.problems import MEDIA_TYPE, Problem, document_of
 from vireid.service.service import Service
 
 HEADER_SECONDS = 10.0
 """Time for a client to send the head of its first request."""
-MOST_BARREN = 2**16
+MOST_BARREN = 2**18
 """Bytes that may come without a head or any of a body becoming whole: the parser keeps them all, of
 heads, of what follows a body in pieces, and of what is said of the pieces."""
 GARBAGE = 10_000
@@ -54,6 +56,17 @@ class Protocol(HttpToolsProtocol):
         """Note that a request is whole."""
         self._is_barren = False
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell what is wrong with a request that cannot be read, and end the connection."""
+        problem = Problem(400, f"{msg.rstrip('.')}; nothing of it was done")
+        content = json.dumps(document_of(problem, "", None)).encode()
+        head = (
+            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+            f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        self.transport.write(head.encode() + content)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
