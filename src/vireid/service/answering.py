@@ -20,7 +20,7 @@ from vireid.gallery import Filters, Hit
 from vireid.gallery.store import Entry
 from vireid.records import Key, Modality, TextQuery
 from vireid.search.answers import SCHEMA, Answer, NoPictureError, Searcher, filters_as_dict
-from vireid.service import messages, picture_ids
+from vireid.service import messages
 from vireid.service.audit import Asker, Audit, Line
 from vireid.service.batching import Embedded
 from vireid.service.galleries import Contents, Served
@@ -251,7 +251,7 @@ def _document(search: Search, answer: Answer | None, contents: Contents) -> dict
         {
             "modality": query.modality.value,
             "guessed": query.guessed,
-            "picture": query.entry and picture_ids.id_of(query.entry.record, contents.roots),
+            "picture": query.entry and search.served.id_of(query.entry.record),
             "text": None,
         }
         for query in search.queries

@@ -59,6 +59,8 @@ class Served:
             VireidError: It is no gallery, or its model is not there.
         """
         self.name, self.path, self.uploads = name, path, uploads
+        self.seal = picture_ids.seal_of(path)
+        """Hides the paths of pictures that were found in no source."""
         self._batchers = batchers
         self._lock = threading.Lock()
         self._searcher = Searcher.open(path)
@@ -155,19 +157,19 @@ class Served:
             Problem: One of them is not here.
         """
         roots = self.contents.roots
-        keys = [picture_ids.key_of(id_, roots) for id_ in ids]
+        keys = [picture_ids.key_of(id_, roots, self.seal) for id_ in ids]
         records = [ImageRecord(key[0], Modality.VISIBLE, box=key[1]) for key in keys if key]
         if len(records) < len(keys):
             raise not_found("such picture")
         found = self.searcher.gallery.entries_of(records)
         for id_, entry in zip(ids, found, strict=True):
-            if entry is None or picture_ids.id_of(entry.record, roots) != id_:
+            if entry is None or picture_ids.id_of(entry.record, roots, self.seal) != id_:
                 raise not_found("such picture")
         return [entry for entry in found if entry is not None]
 
     def id_of(self, record: ImageRecord) -> str:
         """Return the id of a picture."""
-        return picture_ids.id_of(record, self.contents.roots)
+        return picture_ids.id_of(record, self.contents.roots, self.seal)
 
     def picture(self, record: ImageRecord) -> messages.Picture:
         """Return the document of a picture."""
@@ -190,7 +192,7 @@ class Served:
         return known[1]
 
     def _about(self, record: ImageRecord, roots: Roots) -> dict[str, Any]:
-        id_ = picture_ids.id_of(record, roots)
+        id_ = picture_ids.id_of(record, roots, self.seal)
         base = f"{API}/galleries/{self.name}/pictures/{id_}"
         return {
             "id": id_,
