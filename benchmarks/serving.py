@@ -1,6 +1,7 @@
 """The service beside the same search in Python, and beside a plain FastAPI handler.
 
     python benchmarks/serving.py --write
+    python benchmarks/serving.py single many
 
 A gallery of 10,000 pictures (vectors drawn at random) and the model `small`; queries are pictures
 of NightWalk mini. Services run in processes of their own and are asked over loopback by one process
@@ -43,6 +44,7 @@ from vireid.search.answers import Searcher
 
 RESULTS = Path(__file__).parent / "results" / "serving.md"
 TOP, BOUNDARY = 20, "b0undary"
+PARTS = ("start", "single", "many", "long", "flood")
 PLAIN = """
 import json, sys
 import uvicorn
@@ -81,20 +83,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} [all]")
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each round with 16 clients")
     parser.add_argument("--long", type=float, default=300.0, help="seconds with 50 clients")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS}")
     asked = parser.parse_args()
+    wanted = asked.parts or PARTS
+    if strange := set(wanted) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(strange))}; take {', '.join(PARTS)}")
+    if asked.write and asked.parts:
+        parser.error("results are written of all parts; leave --write or the parts out")
     with tempfile.TemporaryDirectory() as folder:
         gallery = make_gallery(Path(folder) / "site.gallery", asked.pictures)
         queries = [r.path for r in datasets.read("nightwalk").test if r.modality == "infrared"][:64]
-        lines = [*header(asked), *starting(gallery, Path(folder), asked.rounds)]
-        lines += one_at_a_time(gallery, Path(folder), queries)
-        lines += many(gallery, Path(folder), queries, asked.rounds, asked.seconds)
-        lines += for_long(gallery, Path(folder), queries, asked.long)
-        lines += flooded(gallery, Path(folder))
+        place = gallery, Path(folder)
+        lines = header(asked)
+        if "start" in wanted:
+            lines += starting(*place, asked.rounds)
+        if "single" in wanted:
+            lines += one_at_a_time(*place, queries)
+        if "many" in wanted:
+            lines += many(*place, queries, asked.rounds, asked.seconds)
+        if "long" in wanted:
+            lines += for_long(*place, queries, asked.long)
+        if "flood" in wanted:
+            lines += flooded(*place)
     text = "\n".join(lines) + "\n"
     print(text)
     if asked.write:

@@ -11,7 +11,7 @@ in it; the gallery may be left out where there is only one.
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -21,11 +21,13 @@ import httpx2
 import msgspec
 
 from vireid.errors import VireidError
-from vireid.files.atomic import write_whole
+from vireid.files.atomic import whole_file, writing_to
 
 API = "/api/v1"
 KEY = "VIREID_KEY"
 """Variable of the environment that holds the key."""
+COUNT = "X-Pictures"
+"""Header of a backup that tells the number of pictures in it."""
 AT_ONCE = 16
 """Pictures that are sent in one request."""
 Among = Literal["other", "both", "visible", "infrared"]
@@ -335,18 +337,31 @@ class RemoteGallery:
         """
         return self._answer("GET", self._at("pictures", picture.id, look)).content
 
-    def backup(self, archive: Path | str) -> None:
+    def backup(self, archive: Path | str) -> int:
         """Copy the gallery, as of one moment, into an archive; it takes a key of the scope admin.
 
         Args:
             archive: File to write, a ZIP archive; a file that is there is replaced.
 
+        Returns:
+            The number of pictures in it.
+
         Raises:
             ServiceError: The service refuses.
             VireidError: The file cannot be written.
         """
-        answer = self._answer("GET", self._at("backup"), timeout=None)
-        write_whole(Path(archive), answer.content)
+        path, place = Path(archive), self._at("backup")
+        with (
+            self._reaching(),
+            self._client.stream("GET", place, timeout=None) as answer,
+        ):
+            if not answer.is_success:
+                answer.read()
+                raise self._refusal(answer)
+            with writing_to(path), whole_file(path) as file:
+                for some in answer.iter_bytes():
+                    file.write(some)
+            return int(answer.headers[COUNT])
 
     def restore(self, archive: Path | str) -> int:
         """Have the gallery become what `backup` has copied; it takes a key of the scope admin.
@@ -379,19 +394,28 @@ class RemoteGallery:
         return told
 
     def _answer(self, method: str, path: str, **given: Any) -> httpx2.Response:
-        try:
+        with self._reaching():
             answer = self._client.request(method, path, **given)
+        if answer.is_success:
+            return answer
+        raise self._refusal(answer)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
         except httpx2.HTTPError as error:
             base = self._client.base_url
             raise ServiceError(f"{base} cannot be reached ({error}); is the service up?") from error
-        if answer.is_success:
-            return answer
+
+    def _refusal(self, answer: httpx2.Response) -> ServiceError:
+        """Return why the service has refused."""
         try:
             why = str(answer.json()["detail"])
         except (ValueError, KeyError, TypeError):
             why = f"{answer.status_code} {answer.reason_phrase}"
         hint = f" (the key is taken from {KEY})" if answer.status_code == 401 else ""
-        raise ServiceError(f"{self.address}: {why}{hint}", answer.status_code)
+        return ServiceError(f"{self.address}: {why}{hint}", answer.status_code)
 
 
 def _opened(path: Path) -> IO[bytes]:

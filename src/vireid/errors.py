@@ -12,6 +12,7 @@ EXTRA_OF_MODULE = {
     "fastapi": "serve",
     "filelock": "train",
     "grpc": "milvus",
+    "httptools": "serve",
     "httpx2": "client",
     "imagecodecs": "train",
     "matplotlib": "report",

@@ -97,6 +97,8 @@ COLOURS = Image.frombytes("RGB", (216, 1), bytes(chain(*product(range(0, 256, 51
 """Colours by which profiles are compared."""
 MANY_PIXELS = 1_000_000
 """Number of pixels above which pictures are not copied to be resized."""
+FEW_PIXELS = 2**16
+"""Number of pixels up to which a plain JPEG is decoded in well under a millisecond."""
 
 JPEG = b"\xff\xd8\xff"
 SCANS = b"\xff\xda"
@@ -536,6 +538,12 @@ def _decoded_as_it_is(content: bytes, height: int, width: int) -> tuple[bytes, S
         return decode_jpeg(content).tobytes(), size
     except Exception:  # Pillow shall say what is wrong, or do better
         return None
+
+
+def is_soon_decoded(content: bytes) -> bool:
+    """Whether a picture is a small and plain JPEG, which takes well under a millisecond."""
+    size = _plain_size(content)
+    return size is not None and size[0] * size[1] <= FEW_PIXELS
 
 
 def _plain_size(content: bytes) -> Size | None:

@@ -172,6 +172,9 @@ def test_search_finds_what_comparing_with_all_that_filters_let_pass_finds(
             assert score == pytest.approx(similarity[record.key], abs=tolerance)
             assert record in [added[i].record for i in kept]
         assert len(set(found(answer))) == len(answer)
+    assert [store.count(filters) for _ in range(2)] == [len(kept)] * 2
+    store.remove(entry.record.key for entry in added[:20])
+    assert store.count(filters) == sum(i >= 20 for i in kept)
 
 
 def centres_by_hand(vectors: np.ndarray, records: list[ImageRecord]) -> np.ndarray:
@@ -304,7 +307,7 @@ def test_the_same_key_replaces_and_the_old_vector_is_found_no_more(
     assert added[4].record.modality is VISIBLE
     new = unit(1, seed=7)
     store.add(new, [Entry(other)])
-    assert [store.count(m) for m in (None, VISIBLE, INFRARED)] == [20, 9, 11]
+    assert [store.count(Filters(m)) for m in (None, VISIBLE, INFRARED)] == [20, 9, 11]
     ((score, record),) = store.search(new, 1, Filters())[0]
     assert record == other
     assert score == pytest.approx(1, abs=tolerance)
@@ -322,7 +325,7 @@ def test_what_is_removed_is_found_no_more(store: Store) -> None:
     absent = ImageRecord(Path("/site/nobody.jpg"), VISIBLE)
     assert store.remove([record.key for record in (*gone, absent)]) == 6
     assert store.remove([record.key for record in gone]) == 0
-    assert (store.count(), store.count(VISIBLE)) == (14, 7)
+    assert (store.count(), store.count(Filters(VISIBLE))) == (14, 7)
     assert store.entries_of([record.key for record in gone]) == {}
     left = found(store.search(vectors[:1], 20, Filters())[0])
     assert set(left) == {entry.record for entry in added[6:]}
@@ -373,7 +376,7 @@ def test_known_are_those_that_are_there_with_their_boxes(store: Store) -> None:
 
 def test_counts_and_cameras(store: Store) -> None:
     store.add(unit(30), entries(30))
-    assert [store.count(m) for m in (None, VISIBLE, INFRARED)] == [30, 15, 15]
+    assert [store.count(Filters(m)) for m in (None, VISIBLE, INFRARED)] == [30, 15, 15]
     assert store.names("camera") == [f"cam{i}" for i in range(5)]
     moved = [replace(e.record, camera="a gate") for e in entries(30) if e.record.camera == "cam1"]
     relabel(store, moved)

@@ -12,11 +12,12 @@ from PIL import Image
 from tests.onnx_model import person, write_model
 
 from vireid.cli.main import vireid
-from vireid.gallery import Gallery
+from vireid.gallery import Filters, Gallery
 from vireid.gallery.labelling import judge
 from vireid.models.calibration import FILE, in_percent
 from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED, shipped
+from vireid.records import Modality
 from vireid.search import calibrating
 from vireid.search.answers import Searcher
 
@@ -79,6 +80,19 @@ def test_hits_carry_chances_and_nobody_has_one(run: Run, gallery: Path, people: 
     assert status == 0
     assert "chance" in output
     assert f"chance that nobody here is the person: {in_percent(answer['nobody'])}" in output
+
+
+def test_the_prior_counts_the_pictures_that_filters_let_pass(gallery: Path, people: Path) -> None:
+    with Searcher.open(gallery) as searcher:
+        assert searcher.calibrated
+        of = searcher.calibrated.calibration.of(Modality.INFRARED, Modality.VISIBLE)
+        assert of
+        for words, count in (((), 4 * PEOPLE), (["camera:cam1"], 2 * PEOPLE)):
+            filters = Filters.from_words(words)
+            (hit, *_) = searcher.search(people / QUERY, 5, filters).hits
+            expected = of.curve.probability(hit.similarity, of.prior(count))
+            assert hit.probability == pytest.approx(expected, abs=1e-9)
+        assert of.prior(2 * PEOPLE) > of.prior(4 * PEOPLE)
 
 
 def test_a_gallery_without_the_person_says_so(

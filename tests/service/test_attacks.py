@@ -8,6 +8,7 @@ import threading
 import zlib
 from pathlib import Path
 
+import httpx2
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -16,6 +17,7 @@ from tests.service.conftest import Live, Serving
 from tests.waiting import wait_for
 
 from vireid.service import server
+from vireid.service.messages import ProblemDocument
 
 BASE = "/api/v1/galleries/site"
 SCRIPT = "<script>alert(1)</script>"
@@ -187,6 +189,41 @@ def test_slow_clients_are_given_up(live: Live, monkeypatch: pytest.MonkeyPatch) 
         assert body.recv(4096).startswith(b"HTTP/1.1 408")
         for each in (silent, slow, body):
             each.close()
+
+
+def test_what_is_no_request_is_told_as_a_problem(live: Live) -> None:
+    with live() as address:
+        host, port = address.removeprefix("http://").split(":")
+        for sent in (b"hello\r\n\r\n", b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n"):
+            with socket.create_connection((host, int(port))) as sending:
+                sending.settimeout(60)
+                sending.sendall(sent)
+                with sending.makefile("rb") as answer:
+                    head, _, body = answer.read().partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400")
+            assert b"application/problem+json" in head
+            assert ProblemDocument.model_validate_json(body).status == 400
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: ",
+        b"GET /",
+        b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"1\r\n{\r\n0\r\nX-A: ",
+    ],
+    ids=["header", "address", "trailer"],
+)
+def test_heads_without_end_are_cut_off(live: Live, begin: bytes) -> None:
+    with live() as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as sending:
+            sending.settimeout(60)
+            sending.sendall(begin)
+            with pytest.raises(ConnectionError):
+                sending.sendall(b"a" * 2**26)
+        assert httpx2.get(f"{address}/health").status_code == 200
 
 
 def test_a_flood_is_told_to_come_again_and_health_answers(serving: Serving) -> None:

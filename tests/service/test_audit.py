@@ -1,6 +1,8 @@
 """The audit log: a chain that shows what was changed in it."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from tests.onnx_model import person
 from tests.service.conftest import Serving
 
 from vireid.errors import VireidError
-from vireid.service.audit import FILE, Audit, check
+from vireid.service.audit import FILE, Asker, Audit, Line, check
 from vireid.service.database import Database
 
 Run = Callable[..., tuple[int, str, str]]
@@ -20,7 +22,7 @@ def written(folder: Path, lines: int = 5) -> Path:
     database = Database(folder)
     audit = Audit(folder, database)
     for number in range(lines):
-        audit.write("search", who="desk", request=f"r{number}", is_change=False, hits=number)
+        audit.write([Line("search", Asker("desk", f"r{number}"), {"hits": number})])
     audit.close()
     database.close()
     return folder / FILE
@@ -65,16 +67,28 @@ def test_a_line_that_was_cut_off_is_taken_away_and_the_chain_goes_on(tmp_path: P
     assert (check(tmp_path).lines, check(tmp_path).wrong) == (6, ())
 
 
-def test_a_full_disk_leaves_no_half_a_line(tmp_path: Path) -> None:
-    path = written(tmp_path)
+def test_a_full_disk_leaves_no_half_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, line = written(tmp_path), Line("search", Asker("desk", "r"), {})
     database = Database(tmp_path)
     audit = Audit(tmp_path, database)
-    with full_disk(path.stat().st_size + 20), pytest.raises(VireidError, match=r"too large|full"):
-        audit.write("search", who="desk", request="r", is_change=False)
-    audit.write("search", who="desk", request="r", is_change=False)
+    size = path.stat().st_size
+    with full_disk(size + 20), pytest.raises(VireidError, match=r"too large|full"):
+        audit.write([line])
+    assert path.stat().st_size == size
+    cut = os.ftruncate
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(os, "ftruncate", failing)
+    with full_disk(size + 20), pytest.raises(VireidError):
+        audit.write([line, line])
+    assert path.stat().st_size > size
+    monkeypatch.setattr(os, "ftruncate", cut)
+    audit.write([line, line], is_change=True)
     audit.close()
     database.close()
-    assert (check(tmp_path).lines, check(tmp_path).wrong) == (6, ())
+    assert (check(tmp_path).lines, check(tmp_path).wrong) == (7, ())
 
 
 def test_who_did_what_is_written(serving: Serving, site: Path, tmp_path: Path, run: Run) -> None:

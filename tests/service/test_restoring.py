@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from vireid.gallery import Gallery
 from vireid.records import ImageRecord, Modality
 
 SITE = "/api/v1/galleries/site"
+Run = Callable[..., tuple[int, str, str]]
 
 
 def listed(client: TestClient) -> list[dict[str, object]]:
@@ -160,3 +162,25 @@ def test_the_client_copies_and_restores(live: Live, tmp_path: Path) -> None:
         gallery.remove(["camera:cam1"])
         assert len(gallery) < count
         assert gallery.restore(tmp_path / "site.zip") == len(gallery) == count
+
+
+def test_commands_back_up_and_restore_over_http(
+    live: Live, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "site.zip"
+    with live() as address:
+        site = f"{address}/site"
+        status, output, errors = run("gallery", "backup", "--gallery", site, archive, "--json")
+        assert (status, json.loads(output)["pictures"]) == (0, 24), errors
+        with Gallery.restore(archive, tmp_path / "copy.gallery") as copy:
+            assert len(copy) == 24
+        assert run("gallery", "remove", site, "camera:cam1", "--yes")[0] == 0
+        monkeypatch.setattr(sys, "stdin", io.StringIO())
+        status, _, errors = run("gallery", "restore", archive, site)
+        assert (status, "say --yes" in errors) == (1, True)
+        words = ("gallery", "restore", archive, "--gallery", site, "--yes")
+        assert "24 pictures restored" in run(*words)[1]
+        with RemoteGallery.open(site) as gallery:
+            assert len(gallery) == 24
+        archive.write_bytes(b"no archive")
+        assert run(*words)[0] == 1

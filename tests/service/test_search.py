@@ -1,19 +1,22 @@
 """Search over HTTP, beside the same search in Python."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 from tests.onnx_model import person, write_model
+from tests.service.conftest import Serving
 
 from vireid.gallery import Filters, Gallery
 from vireid.models.embedder import Embedder
-from vireid.records import Modality
+from vireid.records import ImageRecord, Modality
 from vireid.search import reindexing
 from vireid.search.answers import Searcher
 
-SEARCH = "/api/v1/galleries/site/search"
+GALLERY = "/api/v1/galleries/site"
+SEARCH = f"{GALLERY}/search"
 
 
 def sent(path: Path) -> tuple[str, tuple[str, bytes]]:
@@ -214,3 +217,28 @@ def test_a_gallery_that_another_model_fills_is_opened_again(
     assert [hit["similarity"] for hit in before["hits"]] != [
         hit["similarity"] for hit in after["hits"]
     ]
+
+
+def test_ids_do_not_tell_the_path_of_a_picture_without_a_source(
+    serving: Serving, gallery: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "secret place"
+    folder.mkdir()
+    person(70).save(folder / "seen.jpg")
+    record = ImageRecord(folder / "seen.jpg", Modality.VISIBLE, camera="door")
+    with Gallery.open(gallery) as opened:
+        vector = opened.vectors_of([next(opened.entries()).record])
+        opened.add(vector, [record])
+    with serving() as client:
+        asked = {"filter": "camera:door"}
+        (picture,) = client.get(f"{GALLERY}/pictures", params=asked).json()["pictures"]
+        told = base64.urlsafe_b64decode(picture["id"] + "==")
+        assert b"seen" not in told
+        assert b"secret" not in told
+        assert picture["name"] == "seen.jpg"
+        assert client.get(picture["thumbnail"]).status_code == 200
+        found = client.post(SEARCH, data={"pictures": picture["id"], "among": "both"})
+        assert found.json()["query"]["picture"] == picture["id"]
+        spelt = base64.urlsafe_b64encode(f"\0{record.path}\0".encode()).decode().rstrip("=")
+        for other in (spelt, picture["id"][:-2] + "AA"):
+            assert client.get(f"{GALLERY}/pictures/{other}").status_code == 404

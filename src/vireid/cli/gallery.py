@@ -58,6 +58,7 @@ class _OfGallery(click.Group):
         "vireid gallery backup site.gallery site.zip",
         "vireid gallery move site.gallery milvus://127.0.0.1:19530/site",
         "vireid gallery list --gallery http://127.0.0.1:8750/site person:anna",
+        "vireid gallery restore site.zip --gallery http://127.0.0.1:8750/site",
     ),
 )
 def gallery() -> None:
@@ -203,15 +204,15 @@ def _remove_remote(address: str, filters: tuple[str, ...], *, yes: bool, as_json
         console.say(f"{done['removed']} pictures removed, {done['left']} are left{until}")
 
 
-def _confirm(question: str) -> None:
+def _confirm(question: str, otherwise: str = "nothing was removed") -> None:
     try:
         sure = click.confirm(console.printable(question), err=True)
     except click.Abort as aborted:
         if isinstance(aborted.__context__, KeyboardInterrupt):
             raise
-        raise VireidError("nothing was removed; say --yes where nobody can be asked") from None
+        raise VireidError(f"{otherwise}; say --yes where nobody can be asked") from None
     if not sure:
-        raise VireidError("nothing was removed")
+        raise VireidError(otherwise)
 
 
 @gallery.command()
@@ -351,15 +352,18 @@ def compact(gallery: "Address", as_json: bool) -> None:
 
 
 @gallery.command()
-@GALLERY
+@ANY_GALLERY
 @click.argument("archive", type=TO_WRITE)
 @JSON
 def backup(gallery: "Address", archive: Path, as_json: bool) -> None:
     """Copy GALLERY, even while in use, into ARCHIVE (ZIP)."""
-    from vireid.gallery import Gallery
+    if isinstance(gallery, str):
+        count = remote.backup(gallery, archive)
+    else:
+        from vireid.gallery import Gallery
 
-    with Gallery.open(gallery) as opened:
-        count = opened.backup(archive)
+        with Gallery.open(gallery) as opened:
+            count = opened.backup(archive)
     if as_json:
         console.answer({"archive": str(archive), "pictures": count})
     else:
@@ -368,14 +372,23 @@ def backup(gallery: "Address", archive: Path, as_json: bool) -> None:
 
 @gallery.command()
 @click.argument("archive", type=EXISTING_FILE)
-@click.argument("gallery", type=A_GALLERY_TO_WRITE)
+@click.argument("gallery", type=remote.GALLERY_TO_WRITE)
+@click.option("--yes", is_flag=True, help="Do not ask, where a gallery of a service is replaced.")
 @JSON
-def restore(archive: Path, gallery: "Address", as_json: bool) -> None:
-    """Make GALLERY, which must not exist yet, of ARCHIVE."""
-    from vireid.gallery import Gallery
+def restore(archive: Path, gallery: "Address", yes: bool, as_json: bool) -> None:
+    """Make GALLERY, which must not exist yet, of ARCHIVE.
 
-    with Gallery.restore(archive, gallery) as opened:
-        count = len(opened)
+    A gallery that a service holds has to be there, and becomes what ARCHIVE holds.
+    """
+    if isinstance(gallery, str):
+        if not yes:
+            _confirm(f"Replace {remote.held(gallery)} pictures of {gallery}?", "nothing was done")
+        count = remote.restore(archive, gallery)
+    else:
+        from vireid.gallery import Gallery
+
+        with Gallery.restore(archive, gallery) as opened:
+            count = len(opened)
     if as_json:
         console.answer({"gallery": str(gallery), "pictures": count})
     else:

@@ -81,32 +81,37 @@ def examples(*lines: str) -> str:
 
 
 class OnGallery(click.Command):
-    """A command on a gallery, which is its first argument or `--gallery`."""
+    """A command on a gallery, which is its first or last argument or `--gallery`."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters, also `--gallery`."""
         found = super().get_params(ctx)
-        return [*found[:-1], NAMED_GALLERY, found[-1]] if self._is_on_gallery() else found
+        return found if self._place() is None else [*found[:-1], NAMED_GALLERY, found[-1]]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the arguments; a gallery that is named becomes the first of them."""
-        return super().parse_args(ctx, _gallery_first(ctx, args) if self._is_on_gallery() else args)
+        """Read the arguments; a gallery that is named comes to its place among them."""
+        place = self._place()
+        if place is not None:
+            named, rest = _gallery_apart(ctx, args)
+            args = [*named, *rest] if place == 0 else [*rest, *named]
+        return super().parse_args(ctx, args)
 
-    def _is_on_gallery(self) -> bool:
-        arguments = [each for each in self.params if isinstance(each, click.Argument)]
-        return bool(arguments) and arguments[0].name == "gallery"
+    def _place(self) -> int | None:
+        """Return the place of the gallery among the arguments; None where there is none."""
+        names = [each.name for each in self.params if isinstance(each, click.Argument)]
+        return names.index("gallery") if "gallery" in names else None
 
 
 NAMED_GALLERY = click.Option(
     ["--gallery"],
     expose_value=False,
     metavar="GALLERY",
-    help="The same as GALLERY as the first argument.",
+    help="The same as GALLERY as an argument.",
 )
 
 
-def _gallery_first(context: click.Context, arguments: list[str]) -> list[str]:
-    """Return arguments in which `--gallery GALLERY` has become the first one."""
+def _gallery_apart(context: click.Context, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the gallery that is named by `--gallery`, if one is, and the other arguments."""
     rest, named = list[str](), list[str]()
     told = iter(arguments)
     for word in told:
@@ -120,7 +125,7 @@ def _gallery_first(context: click.Context, arguments: list[str]) -> list[str]:
             rest.append(word)
     if len(named) > 1 or "" in named:
         raise click.UsageError("Give one gallery after --gallery.", context)
-    return [*named, *rest]
+    return named, rest
 
 
 def age_of(text: str) -> timedelta | None:

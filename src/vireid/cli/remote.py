@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vireid import console
-from vireid.cli.options import A_GALLERY
+from vireid.cli.options import A_GALLERY, A_GALLERY_TO_WRITE
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
@@ -23,16 +23,21 @@ class _AnyGallery(click.ParamType[Any]):
 
     name = "path"
 
+    def __init__(self, other: click.ParamType[Any]) -> None:
+        """Take the type of addresses that are not of a service."""
+        self._other = other
+
     def convert(
         self, value: Any, parameter: click.Parameter | None, context: click.Context | None
     ) -> Any:
         """Return a path or an address; that of a service as text."""
         from vireid.client import is_address
 
-        return value if is_address(value) else A_GALLERY.convert(value, parameter, context)
+        return value if is_address(value) else self._other.convert(value, parameter, context)
 
 
-GALLERY = _AnyGallery()
+GALLERY = _AnyGallery(A_GALLERY)
+GALLERY_TO_WRITE = _AnyGallery(A_GALLERY_TO_WRITE)
 
 
 def search(
@@ -186,3 +191,27 @@ def remove(address: str, filters: Sequence[str], count: int) -> dict[str, Any]:
         "removal": removal.id,
         "undo_until": removal.undo_until,
     }
+
+
+def backup(address: str, archive: Path) -> int:
+    """Copy a gallery into an archive; return the number of its pictures."""
+    from vireid.client import RemoteGallery
+
+    with RemoteGallery.open(address) as gallery:
+        return gallery.backup(archive)
+
+
+def held(address: str) -> int:
+    """Return the number of pictures that a gallery holds."""
+    from vireid.client import RemoteGallery
+
+    with RemoteGallery.open(address) as gallery:
+        return len(gallery)
+
+
+def restore(archive: Path, address: str) -> int:
+    """Have a gallery become what an archive holds; return the number of its pictures."""
+    from vireid.client import RemoteGallery
+
+    with RemoteGallery.open(address) as gallery:
+        return gallery.restore(archive)

@@ -201,9 +201,17 @@ class Gallery:
     def __len__(self) -> int:
         return self.count()
 
-    def count(self, modality: Modality | None = None) -> int:
-        """Return how many pictures are in here, in all or of one spectrum."""
-        return self._store.count(modality)
+    def count(self, modality: Modality | None = None, filters: Filters | None = None) -> int:
+        """Return how many pictures are in here, or those among them that filters let pass.
+
+        Args:
+            modality: Spectrum of the pictures; short for a filter.
+            filters: Conditions on the pictures; a smallest similarity counts for nothing.
+
+        Raises:
+            GalleryError: There is no such camera or person, or filters are given twice.
+        """
+        return self._store.count(self._spelt_filters(_filters(filters, modality, None)))
 
     def cameras(self) -> list[str]:
         """Return the names of the cameras, sorted."""

@@ -164,8 +164,8 @@ class Store(Protocol):
     def version(self) -> int:
         """Return a number that is different after every change, whoever made it."""
 
-    def count(self, modality: Modality | None = None) -> int:
-        """Return how many pictures it holds, in all or of one spectrum."""
+    def count(self, filters: Filters = NO_FILTERS) -> int:
+        """Return how many pictures the filters let pass; asked again, it does not count again."""
 
     def names(self, what: Named) -> list[str]:
         """Return the names of all cameras, or of all people who have one, sorted."""

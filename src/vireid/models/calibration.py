@@ -100,7 +100,9 @@ class Curve:
     def probabilities(self, similarities: Sequence[float], prior: float) -> list[float]:
         """Return the chances that pairs of these similarities show one person."""
         ratios = self.log_ratio(np.array(similarities, np.float64))
-        return [_posterior(ratio, prior) for ratio in ratios.tolist()]
+        odds = ratios + (math.log(prior) - math.log1p(-prior))
+        found: list[float] = (1 / (1 + np.exp(-odds.clip(-700, 700)))).tolist()
+        return found
 
     def interval(self, similarity: float, prior: float) -> tuple[float, float]:
         """Return the 95 % interval of that chance, which says how few people it rests on."""
@@ -217,6 +219,11 @@ class Likeness:
         """Return for each picture the share of the calibration's that are at least as far off."""
         ranks = np.searchsorted(self._ladder, self.distance(vectors))
         return np.asarray(1 - ranks / (len(self.distances) + 1))
+
+    def unlike(self, vectors: Queries) -> list[bool]:
+        """Return of each picture whether `are_unlike` holds for it alone."""
+        found: list[bool] = (self.p_values(vectors) <= UNLIKE).tolist()
+        return found
 
     def are_unlike(self, vectors: Queries) -> bool:
         """Whether pictures are unlike those of the calibration, wrong in one case of a hundred.

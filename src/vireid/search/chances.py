@@ -1,6 +1,6 @@
 """Chances: what a calibration says of the hits of a search, and of pictures unlike its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from vireid.gallery import Filters, Gallery, Hit
 from vireid.models.calibration import BEST, Calibration, Direction
 from vireid.models.embedder import Embedder
 from vireid.records import Modality
-from vireid.types.arrays import Queries, Vectors
+from vireid.types.arrays import Vectors
 
 LOOKED_AT = 256
 """Number of pictures of a gallery that are compared with those of the calibration."""
@@ -76,23 +76,25 @@ class Calibrated:
             centred: Whether the searches were centred.
             are_best: Whether the hits are the most similar pictures, none left out.
         """
-        searched = {m: self.gallery.count(m) for m in self._spectra(filters)}
+        searched = {
+            m: self.gallery.count(filters=replace(filters, modality=m))
+            for m in self._spectra(filters)
+        }
         known = {m: self.calibration.of(modality, m, centred=centred) for m in searched}
         only = next(iter(known.values())) if len(searched) == 1 else None
-        found = []
-        for each in searches:
-            hits = each.hits
-            for spectrum, of in known.items():
-                if of and searched[spectrum]:
-                    hits = _with_chances(hits, spectrum, of, searched[spectrum])
-            nobody = None
-            if only and only.nobody:
-                best = self._best(each, filters, centred=centred, are_best=are_best)
-                nobody = only.nobody.probability(best, sum(searched.values()))
-            is_known = any(known.values())
-            cautions = self._cautions(modality, filters, each.plain) if is_known else ()
-            found.append(Chances(hits, nobody, tuple(cautions)))
-        return found
+        is_known = any(known.values())
+        hits = [each.hits for each in searches]
+        for spectrum, of in known.items():
+            if of and searched[spectrum]:
+                hits = _with_chances(hits, spectrum, of, searched[spectrum])
+        nobody: list[float | None] = [None] * len(searches)
+        if only and only.nobody:
+            best = (
+                self._best(each, filters, centred=centred, are_best=are_best) for each in searches
+            )
+            nobody = [only.nobody.probability(each, sum(searched.values())) for each in best]
+        cautions = self._cautions(modality, filters, searches) if is_known else [()] * len(searches)
+        return [Chances(*each) for each in zip(hits, nobody, cautions, strict=True)]
 
     def _best(
         self, search: Judged, filters: Filters, *, centred: bool, are_best: bool
@@ -107,19 +109,31 @@ class Calibrated:
     def _spectra(self, filters: Filters) -> tuple[Modality, ...]:
         return (filters.modality,) if filters.modality else tuple(Modality)
 
-    def _cautions(self, modality: Modality, filters: Filters, plain: Queries) -> Iterator[str]:
+    def _cautions(
+        self, modality: Modality, filters: Filters, searches: Sequence[Judged]
+    ) -> list[tuple[str, ...]]:
         likeness = self.calibration.likeness.get(modality)
+        plain = np.concatenate([each.plain for each in searches])
+        unlike = [False] * len(searches)
+        if likeness and likeness.dim == plain.shape[1]:
+            unlike = likeness.unlike(plain)
         whose = f"that the model was calibrated on ({self.calibration.learnt_from})"
-        if likeness and likeness.dim == plain.shape[1] and likeness.are_unlike(plain):
-            yield f"the query is unlike the {modality} pictures {whose}: do not rely on the chances"
-        for spectrum in self._spectra(filters):
-            if spectrum not in self._unlike:
-                self._unlike[spectrum] = self._is_unlike(spectrum)
-            if self._unlike[spectrum]:
-                yield (
-                    f"the {spectrum} pictures of this gallery are unlike those {whose}: do not "
-                    "rely on the chances; calibrate on people of your own"
-                )
+        of_query = (
+            f"the query is unlike the {modality} pictures {whose}: do not rely on the chances"
+        )
+        of_gallery = [
+            f"the {spectrum} pictures of this gallery are unlike those {whose}: do not rely on the "
+            "chances; calibrate on people of your own"
+            for spectrum in self._spectra(filters)
+            if self._holds_unlike(spectrum)
+        ]
+        return [(*([of_query] if each else []), *of_gallery) for each in unlike]
+
+    def _holds_unlike(self, modality: Modality) -> bool:
+        """Whether the gallery's pictures of a spectrum are unlike those of the calibration."""
+        if modality not in self._unlike:
+            self._unlike[modality] = self._is_unlike(modality)
+        return self._unlike[modality]
 
     def _is_unlike(self, modality: Modality) -> bool:
         likeness = self.calibration.likeness.get(modality)
@@ -132,14 +146,17 @@ class Calibrated:
 
 
 def _with_chances(
-    hits: tuple[Hit, ...], modality: Modality, of: Direction, searched: int
-) -> tuple[Hit, ...]:
-    """Return hits, those of one spectrum with their chances."""
-    similarities = [hit.similarity for hit in hits]
-    chances = of.curve.probabilities(similarities, of.prior(searched))
-    return tuple(
-        Hit(hit.rank, hit.similarity, hit.record, hit.frames, chance)
-        if hit.record.modality is modality
-        else hit
-        for hit, chance in zip(hits, chances, strict=True)
-    )
+    searches: Sequence[tuple[Hit, ...]], modality: Modality, of: Direction, searched: int
+) -> list[tuple[Hit, ...]]:
+    """Return the hits of searches, those of one spectrum with their chances."""
+    similarities = [hit.similarity for hits in searches for hit in hits]
+    chances = iter(of.curve.probabilities(similarities, of.prior(searched)))
+    return [
+        tuple(
+            Hit(hit.rank, hit.similarity, hit.record, hit.frames, chance)
+            if hit.record.modality is modality
+            else hit
+            for hit, chance in zip(hits, chances, strict=False)
+        )
+        for hits in searches
+    ]

@@ -45,16 +45,23 @@ def caller_of(request: Request) -> Caller:
 def needs(scope: str) -> Callable[[Request], Awaitable[Caller]]:
     """Return a dependency of routes that only callers of a scope may use."""
 
-    async def allowed(request: Request) -> Caller:
-        caller = who_asks(request)
-        if not caller.may(scope):
-            refuse(request, "scope")
-            raise Problem(
-                403, f"this needs a key of the scope {scope}; yours has {caller.scopes[-1]}"
-            )
-        return caller
+    async def needed(request: Request) -> Caller:
+        return allowed(request, scope)
 
-    return allowed
+    return needed
+
+
+def allowed(request: Request, scope: str) -> Caller:
+    """Return who is asking, if it is somebody who has a scope.
+
+    Raises:
+        Problem: The caller has not, or `who_asks` knows none.
+    """
+    caller = who_asks(request)
+    if not caller.may(scope):
+        refuse(request, "scope")
+        raise Problem(403, f"this needs a key of the scope {scope}; yours has {caller.scopes[-1]}")
+    return caller
 
 
 def who_asks(request: Request) -> Caller:

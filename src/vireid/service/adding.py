@@ -14,10 +14,11 @@ from vireid.gallery.notes import Source
 from vireid.gallery.store import Entry, Stamp
 from vireid.pictures import PictureError, taken_at
 from vireid.records import ImageRecord, Modality
+from vireid.service.batching import Decoded
 from vireid.service.galleries import Served
 from vireid.service.messages import Added, Refused
 from vireid.service.service import Service
-from vireid.service.uploads import Decoded, Upload, decoded, suffix_of
+from vireid.service.uploads import Upload, decoded, suffix_of
 from vireid.types.arrays import Vector
 
 
@@ -57,8 +58,9 @@ async def added(service: Service, served: Served, said: Said, uploads: Sequence[
                 why = error.reason
         skipped.append(Refused(where=upload.where, reason=why))
     spectra = [picture.modality for _, picture in sound]
-    futures = [batcher.put((picture.pixels, picture.modality)) for _, picture in sound]
-    vectors = await asyncio.gather(*futures)
+    reads = [lambda picture=picture: picture for _, picture in sound]
+    embedded = await asyncio.gather(*map(batcher.embedded, reads))
+    vectors = [each.vector for each in embedded]
     kept = [upload for upload, _ in sound]
     ids = await service.work(_put, served, said, kept, spectra, vectors) if kept else []
     return Added(ids=ids, skipped=skipped)

@@ -22,6 +22,7 @@ from vireid.service.routes import (
     jobs,
     operations,
     page,
+    searches,
     sessions,
 )
 from vireid.service.service import Service, hosts_of
@@ -51,12 +52,12 @@ def create(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=settings.most_bytes * settings.most_pictures + 2**20,
         form_limits=forms.limits(settings),
         telemetry={"tracing": False},
     )
     app.state.service = service
-    for module in (operations, sessions, galleries, changes, backups, jobs, page):
+    # Routes are looked at in this order; searches are asked for most.
+    for module in (searches, galleries, operations, sessions, changes, backups, jobs, page):
         app.include_router(module.router)
     app.mount("/page", page.files)
     app.add_exception_handler(problems.Problem, problems.of_problem)
@@ -69,6 +70,7 @@ def create(service: Service) -> FastAPI:
         metrics=service.metrics,
         hosts=hosts_of(settings),
         seconds=settings.request_seconds,
+        most_bytes=settings.most_bytes * settings.most_pictures + 2**20,
     )
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app

@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,29 @@ from vireid.service.database import Database
 FILE = "audit.jsonl"
 FIRST = "0" * 64
 """Hash before the first line."""
+NOTHING: Sequence[object] = (None, [], {}, ())
+"""Values that are not written."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks, and by which request."""
+
+    name: str
+    """Name of the key, or the address of a caller without one."""
+    request: str
+    """Id of the request, as in the other log."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is written of one thing that was done."""
+
+    action: str
+    """What was done, such as `search`."""
+    asker: Asker
+    about: Mapping[str, Any]
+    """What it was done to; what is None or empty is left out."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,8 @@ class Audit:
         """
         self.path, self._database = folder / FILE, database
         self._lock = threading.Lock()
+        self._whole: int | None = None
+        """Bytes of the lines that are whole, where a write has failed behind them."""
         with writing_to(self.path):
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             self._lines, self._last = self._resumed()
@@ -64,48 +90,58 @@ class Audit:
         lines = content[:whole].splitlines()
         return len(lines), _told_hash(lines[-1]) if lines else FIRST
 
-    def write(self, action: str, *, who: str, request: str, is_change: bool, **about: Any) -> None:
-        """Write a line before the answer is given.
+    def write(self, lines: Sequence[Line], *, is_change: bool = False) -> None:
+        """Write lines before the answers to their requests are given, all of them or none.
 
         Args:
-            action: What was done, such as `search`.
-            who: Name of the key, or the address of a caller without one.
-            request: Id of the request, as in the other log.
-            is_change: Whether something was changed; then the line is on the disk, even if the
+            lines: Lines, in their order.
+            is_change: Whether something was changed; then the lines are on the disk, even if the
                 power fails, before this returns.
-            about: What it was done to.
 
         Raises:
             VireidError: The disk is full.
         """
         with self._lock, writing_to(self.path):
-            said = {
-                "line": self._lines + 1,
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "who": who,
-                "action": action,
-                **about,
-                "request": request,
-                "before": self._last,
-            }
-            hash_ = _hash(said)
-            line = json.dumps({**said, "hash": hash_}, ensure_ascii=True) + "\n"
-            self._append(line.encode())
-            if is_change:
-                os.fsync(self._file)
-            self._lines, self._last = self._lines + 1, hash_
+            time = datetime.now(UTC).isoformat(timespec="milliseconds")
+            count, last, content = self._lines, self._last, ""
+            for count, line in enumerate(lines, count + 1):  # noqa: B020
+                said = {
+                    "line": count,
+                    "time": time,
+                    "who": line.asker.name,
+                    "action": line.action,
+                    **{name: told for name, told in line.about.items() if told not in NOTHING},
+                    "request": line.asker.request,
+                    "before": last,
+                }
+                last = _hash(said)
+                content += _as_json({**said, "hash": last}) + "\n"
+            self._append(content.encode(), durably=is_change)
+            self._lines, self._last = count, last
             if is_change:
                 self._note_head()
 
-    def _append(self, line: bytes) -> None:
-        """Write a line whole or not at all."""
-        begin = os.fstat(self._file).st_size
+    def _append(self, content: bytes, *, durably: bool) -> None:
+        """Write lines whole or not at all."""
+        if self._whole is not None:
+            self._cut()
+        self._whole = os.fstat(self._file).st_size
         try:
-            if os.write(self._file, line) < len(line):
+            if os.write(self._file, content) < len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if durably:
+                os.fsync(self._file)
         except OSError:
-            os.ftruncate(self._file, begin)
+            with suppress(OSError):  # if not now, then before the next line
+                self._cut()
             raise
+        self._whole = None
+
+    def _cut(self) -> None:
+        """Take away what a write that failed has left."""
+        assert self._whole is not None
+        os.ftruncate(self._file, self._whole)
+        self._whole = None
 
     def _note_head(self) -> None:
         head = (FILE, self._lines, self._last)
@@ -167,8 +203,12 @@ def _lines(path: Path, before: str) -> Iterator[tuple[str, str]]:
             yield hash_, problem
 
 
+_as_json = json.JSONEncoder().encode
+_sorted = json.JSONEncoder(sort_keys=True).encode
+
+
 def _hash(said: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_sorted(said).encode()).hexdigest()
 
 
 def _told_hash(line: bytes) -> str:

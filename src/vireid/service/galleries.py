@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from vireid.errors import suggestion
 from vireid.gallery import Filters, Gallery
 from vireid.gallery.addresses import parsed
@@ -21,7 +23,7 @@ T = TypeVar("T")
 Roots = tuple[Path, ...]
 API = "/api/v1"
 MOST_DOCUMENTS = 2**14
-"""Number of documents of pictures that are kept, in some 20 MB."""
+"""Number of documents of pictures that are kept, in some 10 MB."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Contents:
     judged: dict[tuple[Path, Key], bool]
     """Whether a picture that was searched with, and a hit, show the same person, where somebody has
     said so."""
-    documents: dict[Key, tuple[ImageRecord, dict[str, Any]]] = field(default_factory=dict)
-    """Records of pictures and their documents, filled as they are asked for."""
+    documents: dict[int, tuple[ImageRecord, bytes]] = field(default_factory=dict)
+    """Records of pictures, by which object they are, with the members of their documents; filled as
+    they are asked for. A picture that is labelled anew gets another record."""
 
 
 class Served:
@@ -56,6 +59,8 @@ class Served:
             VireidError: It is no gallery, or its model is not there.
         """
         self.name, self.path, self.uploads = name, path, uploads
+        self.seal = picture_ids.seal_of(path)
+        """Hides the paths of pictures that were found in no source."""
         self._batchers = batchers
         self._lock = threading.Lock()
         self._searcher = Searcher.open(path)
@@ -152,41 +157,42 @@ class Served:
             Problem: One of them is not here.
         """
         roots = self.contents.roots
-        keys = [picture_ids.key_of(id_, roots) for id_ in ids]
+        keys = [picture_ids.key_of(id_, roots, self.seal) for id_ in ids]
         records = [ImageRecord(key[0], Modality.VISIBLE, box=key[1]) for key in keys if key]
         if len(records) < len(keys):
             raise not_found("such picture")
         found = self.searcher.gallery.entries_of(records)
         for id_, entry in zip(ids, found, strict=True):
-            if entry is None or picture_ids.id_of(entry.record, roots) != id_:
+            if entry is None or picture_ids.id_of(entry.record, roots, self.seal) != id_:
                 raise not_found("such picture")
         return [entry for entry in found if entry is not None]
 
     def id_of(self, record: ImageRecord) -> str:
         """Return the id of a picture."""
-        return picture_ids.id_of(record, self.contents.roots)
+        return picture_ids.id_of(record, self.contents.roots, self.seal)
 
     def picture(self, record: ImageRecord) -> messages.Picture:
         """Return the document of a picture."""
-        return messages.Picture(**self.about(record, self.contents))
+        return messages.Picture(**self._about(record, self.contents.roots))
 
-    def about(self, record: ImageRecord, contents: Contents) -> dict[str, Any]:
-        """Return the members of a picture's document.
+    def members(self, record: ImageRecord, contents: Contents) -> bytes:
+        """Return the members of a picture's document in JSON, with the bracket that ends it.
 
         Args:
             record: Picture of this gallery.
             contents: `contents`, asked for once for many pictures.
         """
         documents = contents.documents
-        known = documents.get(record.key)
-        if known is None or known[0] is not record:  # somebody may have labelled it meanwhile
+        known = documents.get(id(record))
+        if known is None:
             if len(documents) >= MOST_DOCUMENTS:
                 documents.clear()
-            documents[record.key] = known = record, self._about(record, contents.roots)
+            members = msgspec.json.encode(self._about(record, contents.roots))[1:]
+            documents[id(record)] = known = record, members
         return known[1]
 
     def _about(self, record: ImageRecord, roots: Roots) -> dict[str, Any]:
-        id_ = picture_ids.id_of(record, roots)
+        id_ = picture_ids.id_of(record, roots, self.seal)
         base = f"{API}/galleries/{self.name}/pictures/{id_}"
         return {
             "id": id_,

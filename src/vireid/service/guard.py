@@ -1,18 +1,19 @@
 """The guard: what holds for every request, before and after its route.
 
-It gives the request an id, refuses names of hosts that are not this service's, puts the headers of
-safety on every answer, gives up on bodies that come too slowly, counts and logs.
+It gives the request an id, refuses names of hosts that are not this service's and bodies that are
+too large, puts the headers of safety on every answer, gives up on bodies that come too slowly,
+counts and logs.
 """
 
 import asyncio
 import re
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from http import HTTPStatus
 
 from fastapi import Request
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,14 +30,18 @@ POLICY = (
 )
 """What the page may load: its own files alone, and pictures that it was given."""
 HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+    b"content-security-policy": POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(self), geolocation=(), microphone=()",
+    b"cache-control": b"no-store",
 }
+"""Headers of all answers that have none of these names yet, as ASGI has them."""
+OF_THE_PAGE = HEADERS | {b"cache-control": b"no-cache"}
+"""Headers of the page's files: asked for again, and not sent again."""
 QUIET = {"/health", "/ready", "/metrics"}
 """Routes that are asked for all the time, and are not logged."""
 
@@ -48,6 +53,13 @@ class TooSlowError(HTTPException):
         super().__init__(408, "the request came too slowly", {"Connection": "close"})
 
 
+class TooLargeError(HTTPException):
+    """A request has more bytes than the largest one may have."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "the request is too large", {"Connection": "close"})
+
+
 class Guard:
     """Wraps the application."""
 
@@ -57,6 +69,7 @@ class Guard:
         metrics: Metrics,
         hosts: Collection[str] | None,
         seconds: float,
+        most_bytes: int,
     ) -> None:
         """Take the application.
 
@@ -65,8 +78,10 @@ class Guard:
             metrics: Where requests are counted.
             hosts: Names under which the service may be reached; None for any.
             seconds: Time for a client to send a request.
+            most_bytes: Largest size of a request's body.
         """
-        self._app, self._metrics, self._hosts, self._seconds = app, metrics, hosts, seconds
+        self._app, self._metrics, self._hosts = app, metrics, hosts
+        self._seconds, self._most_bytes = seconds, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -82,19 +97,13 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    own.setdefault(name, value)
-                is_of_page = scope["path"].startswith(
-                    "/page/"
-                )  # asked for again, and not sent again
-                own.setdefault("Cache-Control", "no-cache" if is_of_page else "no-store")
-                own["X-Request-ID"] = scope["request_id"]
+                message["headers"] = _with_own(message.get("headers", ()), scope)
             await send(message)
 
-        ends = asyncio.get_running_loop().time() + self._seconds
+        ends, size = asyncio.get_running_loop().time() + self._seconds, 0
 
-        async def in_time() -> Message:
+        async def in_bounds() -> Message:
+            nonlocal size
             if scope.get("body_is_read"):
                 return await receive()
             try:
@@ -102,6 +111,9 @@ class Guard:
                     message = await receive()
             except TimeoutError:
                 raise TooSlowError() from None
+            size += len(message.get("body", b""))
+            if size > self._most_bytes:
+                raise TooLargeError()
             if message["type"] == "http.request" and not message.get("more_body"):
                 scope["body_is_read"] = True
             return message
@@ -110,14 +122,19 @@ class Guard:
             if problem := self._refused(headers):
                 await answer(Request(scope), problem)(scope, receive, with_headers)
             else:
-                await self._app(scope, in_time, with_headers)
+                await self._app(scope, in_bounds, with_headers)
         finally:
             self._note(scope, status, time.perf_counter() - begin)
 
     def _refused(self, headers: Headers) -> Problem | None:
-        """Return what is wrong with a request's host: pages of other names must not reach us."""
+        """Return what is wrong with a request, as far as its head tells."""
+        told = headers.get("content-length", "")
+        if told.isdigit() and (len(told) > 15 or int(told) > self._most_bytes):
+            error = TooLargeError()
+            return Problem(error.status_code, error.detail, dict(error.headers or {}))
         if self._hosts is None:
             return None
+        # Pages of other names must not reach us.
         name = re.sub(r":\d*$", "", headers.get("host", "")).strip("[]").lower()
         if name in self._hosts:
             return None
@@ -138,6 +155,15 @@ class Guard:
                 who=getattr(scope.get("caller"), "name", None),
                 address=client[0] if client else None,
             )
+
+
+def _with_own(headers: Iterable[tuple[bytes, bytes]], scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with those that every answer has."""
+    own = OF_THE_PAGE if scope["path"].startswith("/page/") else HEADERS
+    given = [(name.lower(), value) for name, value in headers]
+    named = {name for name, _ in given}
+    more = [pair for pair in own.items() if pair[0] not in named]
+    return [*given, *more, (b"x-request-id", scope["request_id"].encode())]
 
 
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"}

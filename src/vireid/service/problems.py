@@ -51,17 +51,27 @@ def explained(error: VireidError) -> Problem:
 
 def answer(request: Request, problem: Problem) -> JSONResponse:
     """Return the document of a problem."""
-    status = HTTPStatus(problem.status)
-    content = {
+    content = document_of(problem, request.url.path, request.scope.get("request_id"))
+    return JSONResponse(content, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def document_of(problem: Problem, path: str, request: str | None) -> dict[str, Any]:
+    """Return what is told of a problem.
+
+    Args:
+        problem: The problem.
+        path: Path that was asked for.
+        request: Id of the request.
+    """
+    return {
         "type": "about:blank",
-        "title": status.phrase,
+        "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": request.url.path,
-        "request_id": request.scope.get("request_id"),
+        "instance": path,
+        "request_id": request,
         **problem.more,
     }
-    return JSONResponse(content, problem.status, problem.headers, MEDIA_TYPE)
 
 
 async def of_problem(request: Request, error: Exception) -> JSONResponse:

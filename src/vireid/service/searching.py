@@ -2,20 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
+from vireid.pictures import is_soon_decoded
 from vireid.records import Modality
-from vireid.service.answering import Answered, Query, Question, Search, answer
+from vireid.service.answering import Answered, Query, Question, Search, answer, query_of
+from vireid.service.audit import Asker, Audit
+from vireid.service.batching import Decoded, Task
 from vireid.service.galleries import Served
 from vireid.service.problems import Problem
 from vireid.service.service import Service
-from vireid.service.uploads import Upload, decoded, kept_at
+from vireid.service.uploads import Upload, decoded
 
 
 async def answered(
-    service: Service, served: Served, question: Question, uploads: Sequence[Upload]
+    service: Service, served: Served, question: Question, uploads: Sequence[Upload], asker: Asker
 ) -> Answered:
-    """Search.
+    """Search, and write into the audit log who did.
 
     Raises:
         Problem: The question does not say who is looked for, or a picture is not here.
@@ -24,29 +29,35 @@ async def answered(
     begin = time.perf_counter()
     if (question.text is None) == (not uploads and not question.pictures):
         raise Problem(422, "say who is looked for: by pictures or by a sentence, not by both")
-    queries = list[Query]()
-    if question.text is None:
-        queries = await _by_upload(service, served, question, uploads)
-        if question.pictures:
-            queries += await service.work(_by_picture, served, question)
-    search = Search(served, question, queries, begin)
+    search = Search(served, question, uploads, asker, begin)
     if search.is_plain:
-        return await service.answers.put(search)
-    return await service.work(answer, search)
+        read = await _read(service, search, uploads[0])
+        task = Task(read, service.answer_each, search, search.alike)
+        return await served.batcher.done(task)
+    sent = await asyncio.gather(*(_sent(service, search, upload) for upload in uploads))
+    return await service.work(_answered, service.audit, search, sent)
 
 
-async def _by_upload(
-    service: Service, served: Served, question: Question, uploads: Sequence[Upload]
-) -> list[Query]:
-    batcher = served.batcher
-    said = None if question.modality == "auto" else Modality(question.modality)
-    reading = (service.work(decoded, each, batcher.embedder, said) for each in uploads)
-    pictures = await asyncio.gather(*reading)
-    vectors = await asyncio.gather(*(batcher.put((p.pixels, p.modality)) for p in pictures))
-    return [
-        Query(vector, picture.modality, picture.guessed, kept_at(upload, served))
-        for vector, picture, upload in zip(vectors, pictures, uploads, strict=True)
-    ]
+async def _sent(service: Service, search: Search, upload: Upload) -> Query:
+    """Return a picture that was sent, embedded."""
+    read = await _read(service, search, upload)
+    return query_of(await search.served.batcher.embedded(read))
+
+
+async def _read(service: Service, search: Search, upload: Upload) -> Callable[[], Decoded]:
+    """Return what decodes a picture: soon, or else it is decoded now, in another thread."""
+    said = search.question.modality
+    spectrum = None if said == "auto" else Modality(said)
+    read = partial(decoded, upload, search.served.batcher.embedder, spectrum)
+    if is_soon_decoded(upload.content):
+        return read
+    picture = await service.work(read)
+    return lambda: picture
+
+
+def _answered(audit: Audit, search: Search, sent: Sequence[Query]) -> Answered:
+    found = _by_picture(search.served, search.question) if search.question.pictures else []
+    return answer(audit, replace(search, queries=(*sent, *found)))
 
 
 def _by_picture(served: Served, question: Question) -> list[Query]:
@@ -54,6 +65,5 @@ def _by_picture(served: Served, question: Question) -> list[Query]:
     vectors = served.searcher.gallery.vectors_of([entry.record for entry in entries])
     pairs = zip(vectors, entries, strict=True)
     return [
-        Query(vector, entry.record.modality, False, entry.record.path, entry)
-        for vector, entry in pairs
+        Query(vector, entry.record.modality, guessed=False, entry=entry) for vector, entry in pairs
     ]

@@ -13,8 +13,8 @@ from fastapi import Request
 from vireid.errors import VireidError
 from vireid.gallery.addresses import absolute
 from vireid.service import logs, messages
-from vireid.service.answering import Answers
-from vireid.service.audit import Audit
+from vireid.service.answering import answer_each
+from vireid.service.audit import Asker, Audit, Line
 from vireid.service.database import Database
 from vireid.service.galleries import AllServed, Served
 from vireid.service.hidden_folders import Places
@@ -60,6 +60,8 @@ class Service:
         self.keys = Keys(self.database)
         self.sessions = Sessions(settings.session_hours)
         self.audit = Audit(settings.folder, self.database)
+        self.answer_each = partial(answer_each, self.audit)
+        """Answers searches; one and the same for all, so that they are answered together."""
         self.rates = Rates(settings.requests_per_minute)
         self.door = Door(settings.most_waiting, self.metrics)
         self.searches = Searches(64 * 2**20)
@@ -67,7 +69,6 @@ class Service:
         self.jobs = Jobs(self.database, self.metrics, self._job_ended, self.places)
         self._tasks: list[asyncio.Task[None]] = []
         self.thumbnails = Thumbnails(settings.thumbnails_mb)
-        self.answers = Answers()
         self._pool = ThreadPoolExecutor(processors() + 2, "vireid-work")
 
     async def work(self, do: Callable[..., T], *given: Any) -> T:
@@ -80,13 +81,11 @@ class Service:
         self, request: Request, action: str, *, is_change: bool = False, **about: Any
     ) -> None:
         """Write into the audit log what a request has done."""
-        said = {name: value for name, value in about.items() if value not in (None, [], {})}
-        who, id_ = request.scope["caller"].name, request.scope["request_id"]
-        write = partial(self.audit.write, action, who=who, request=id_, is_change=is_change)
+        lines = [Line(action, asker_of(request), about)]
         if is_change:  # waits for the disk
-            await self.work(lambda: write(**said))
+            await self.work(partial(self.audit.write, lines, is_change=True))
         else:
-            write(**said)
+            self.audit.write(lines)
 
     def places(self) -> Places:
         """Return what clients call the folders of this machine."""
@@ -147,15 +146,13 @@ class Service:
     def close_files(self) -> None:
         """Close all files."""
         self._pool.shutdown()
-        self.answers.close()
         self.galleries.close()
         self.audit.close()
         self.database.close()
 
     def _job_ended(self, job: messages.Job) -> None:
         about = {"job": job.id, "gallery": job.gallery, "state": job.state, "error": job.error}
-        said = {name: value for name, value in about.items() if value}
-        self.audit.write("job", who=job.by or "", request=job.id, is_change=True, **said)
+        self.audit.write([Line("job", Asker(job.by or "", job.id), about)], is_change=True)
 
 
 def hosts_of(settings: Settings) -> frozenset[str] | None:
@@ -173,6 +170,11 @@ def service_of(request: Request) -> Service:
     found = request.app.state.service
     assert isinstance(found, Service)
     return found
+
+
+def asker_of(request: Request) -> Asker:
+    """Return who has sent a request, for the audit log."""
+    return Asker(request.scope["caller"].name, request.scope["request_id"])
 
 
 def gallery_of(request: Request, gallery: str) -> Served:

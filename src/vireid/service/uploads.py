@@ -14,11 +14,11 @@ from fastapi import UploadFile
 from vireid.models.embedder import Embedder
 from vireid.pictures import picture_in, resize, resized_in
 from vireid.records import ImageRecord, Modality
+from vireid.service.batching import Decoded
 from vireid.service.galleries import Served
 from vireid.service.keys import Key
 from vireid.service.problems import Problem
 from vireid.service.settings import Settings
-from vireid.types.arrays import Pixels
 from vireid.video.spectrum import COLOURED, GREY, colourfulness
 
 SUFFIXES = {
@@ -89,16 +89,6 @@ async def received(
             await asyncio.to_thread(getattr, upload, "hash")
         uploads.append(upload)
     return uploads
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """A picture as the model sees it."""
-
-    pixels: Pixels
-    modality: Modality
-    guessed: bool
-    """Whether the spectrum was told by the colours."""
 
 
 def decoded(upload: Upload, embedder: Embedder, modality: Modality | None = None) -> Decoded:

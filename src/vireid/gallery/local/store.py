@@ -97,7 +97,7 @@ class LocalStore:
         self._opened_with = self.model
         self._snapshot: _Snapshot | None = None
         self._names: dict[Named, tuple[int, list[str]]] = {}
-        self._counts: tuple[int, dict[Modality | None, int]] = (-1, {})
+        self._counts: tuple[int, dict[Modality, int]] = (-1, {})
         self._lock = threading.RLock()
 
     @classmethod
@@ -181,16 +181,18 @@ class LocalStore:
         with self._lock, self._catalogue.reading():
             return self._catalogue.version()
 
-    def count(self, modality: Modality | None = None) -> int:
-        """Return how many pictures it holds, in all or of one spectrum."""
+    def count(self, filters: Filters = NO_FILTERS) -> int:
+        """Return how many pictures the filters let pass, counted once for each commit."""
+        others = replace(filters, modality=None)
+        searched = MODALITIES if filters.modality is None else (filters.modality,)
+        if others != NO_FILTERS:
+            with self._lock, self._reading_vectors() as snapshot:
+                return sum(len(self._rows_of(snapshot, m, others)) for m in searched)
         with self._lock, self._catalogue.reading():
             version = self._catalogue.version()
             if self._counts[0] != version:
-                self._counts = version, {}
-            counts = self._counts[1]
-            if modality not in counts:
-                counts[modality] = self._catalogue.count(modality)
-            return counts[modality]
+                self._counts = version, {m: self._catalogue.count(m) for m in MODALITIES}
+            return sum(self._counts[1][modality] for modality in searched)
 
     def names(self, what: Named) -> list[str]:
         """Return the names of all cameras, or of all people who have one, sorted."""

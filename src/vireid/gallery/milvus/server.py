@@ -208,6 +208,21 @@ class Server:
             after = found[-1]["id"]
             left = None if left is None else left - len(found)
 
+    def count(
+        self, collection: str, partitions: Sequence[str], condition: str, timestamp: int
+    ) -> int:
+        """Return the number of rows that meet a condition; see `rows`."""
+        (found,) = self.call(
+            "query",
+            collection,
+            filter=condition,
+            output_fields=["count(*)"],
+            partition_names=list(partitions),
+            consistency_level="Customized",
+            guarantee_timestamp=timestamp,
+        )
+        return int(found["count(*)"])
+
     def _some(
         self,
         collection: str,

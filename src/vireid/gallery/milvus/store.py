@@ -86,6 +86,8 @@ from vireid.types.arrays import Queries, Vectors
 T = TypeVar("T")
 
 MODALITIES = tuple(Modality)
+MOST_FILTERS = 64
+"""Number of filters of which it is remembered how many pictures they let pass."""
 MOST_HITS = 16_384
 """Largest number of hits that Milvus gives."""
 HITS_AT_ONCE = 50_000
@@ -134,6 +136,7 @@ class MilvusStore:
         self._lock = threading.RLock()
         self._seen: View | None = None
         self._tallies: dict[tuple[str, int, str], dict[str, int]] = {}
+        self._counts: tuple[tuple[str, int], dict[Filters, int]] = (("", -1), {})
         self._facts: tuple[int, dict[int, tuple[int, Any]]] = (-1, {})
         self._centred: dict[tuple[str, int, Modality], tuple[InMemory, Centres]] = {}
         self._opened_with: ModelCard | None = None
@@ -333,7 +336,7 @@ class MilvusStore:
         most: int | None = None,
     ) -> Iterator[Row]:
         """Yield the rows of pictures that count."""
-        searched = collections.PARTITIONS if modality is None else (modality.value,)
+        searched = _partitions(modality)
         condition = " and ".join([*view.conditions("pictures"), *conditions])
         return self._server.rows(
             view.pictures, searched, condition, wanted, view.state.timestamp, after, most
@@ -354,10 +357,27 @@ class MilvusStore:
 
     # Questions
 
-    def count(self, modality: Modality | None = None) -> int:
-        """Return how many pictures it holds, in all or of one spectrum."""
+    def count(self, filters: Filters = NO_FILTERS) -> int:
+        """Return how many pictures the filters let pass, counted once for each change."""
+        if filters != Filters(filters.modality):
+            return self._read(partial(self._count, filters))
         held = self.tally("modality")
-        return sum(held.values()) if modality is None else held.get(modality.value, 0)
+        return sum(held.values()) if filters.modality is None else held.get(filters.modality, 0)
+
+    def _count(self, filters: Filters, view: View) -> int:
+        asked = (view.state.generation, view.state.version)
+        with self._lock:
+            if self._counts[0] != asked or len(self._counts[1]) >= MOST_FILTERS:
+                self._counts = asked, {}
+            counts = self._counts[1]
+        if filters not in counts:
+            counts[filters] = self._server.count(
+                view.pictures,
+                _partitions(filters.modality),
+                " and ".join([*view.conditions("pictures"), *condition_of(filters)]),
+                view.state.timestamp,
+            )
+        return counts[filters]
 
     def names(self, what: Named) -> list[str]:
         """Return the names of all cameras, or of all people who have one, sorted."""
@@ -466,7 +486,7 @@ class MilvusStore:
         if not len(queries):
             return []
         if top > MOST_HITS:
-            top = min(top, max(self.count(filters.modality), 1))
+            top = min(top, max(self.count(Filters(filters.modality)), 1))
         if top > MOST_HITS and not centred:
             raise GalleryError(
                 f"Milvus gives at most {MOST_HITS:,} hits, {top:,} were asked for; ask for fewer, "
@@ -936,6 +956,11 @@ class MilvusStore:
 
 
 COUNTED = get_args(Counted)
+
+
+def _partitions(modality: Modality | None) -> Sequence[str]:
+    """Return the partitions of pictures of one spectrum, or of both."""
+    return collections.PARTITIONS if modality is None else (modality.value,)
 
 
 def _add_rows(copy: LocalStore, rows: Sequence[Row], address: object) -> None:

@@ -14,6 +14,8 @@ from vireid.service.routes.galleries import Name
 from vireid.service.service import folders_below, gallery_of, service_of
 
 ZIP = "application/zip"
+COUNT = "X-Pictures"
+"""Header that tells the number of pictures in a backup."""
 router = APIRouter(
     prefix="/api/v1/galleries", tags=["backups"], dependencies=[Depends(needs("admin"))]
 )
@@ -34,7 +36,11 @@ async def backup(request: Request, gallery: Name) -> FileResponse:
         kept = stack.pop_all()
     name = f"{served.name}.zip"
     return FileResponse(
-        archive, media_type=ZIP, filename=name, background=BackgroundTask(kept.close)
+        archive,
+        media_type=ZIP,
+        filename=name,
+        headers={COUNT: str(pictures)},
+        background=BackgroundTask(kept.close),
     )
 
 

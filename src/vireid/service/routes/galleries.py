@@ -1,4 +1,4 @@
-"""Routes of galleries: what they hold, their pictures, and search."""
+"""Routes of galleries: what they hold, and their pictures."""
 
 from typing import Annotated
 
@@ -8,18 +8,14 @@ from vireid.gallery.store import Place
 from vireid.records import Modality
 from vireid.service import messages
 from vireid.service.access import Caller, caller_of, needs
-from vireid.service.answering import Question, words_of
+from vireid.service.answering import words_of
 from vireid.service.comparing import compared
 from vireid.service.galleries import Served
-from vireid.service.latest_searches import Latest
 from vireid.service.problems import Problem, not_found
 from vireid.service.routes import problems
-from vireid.service.routes.forms import described, form_of
-from vireid.service.searching import answered
 from vireid.service.service import Service, gallery_of, service_of
 from vireid.service.thumbnails import Look
 from vireid.service.timeline import timeline_of
-from vireid.service.uploads import received
 
 Name = Annotated[str, Path(max_length=64)]
 Id = Annotated[str, Path(max_length=8192)]
@@ -48,49 +44,6 @@ async def one(request: Request, gallery: Name) -> messages.GalleryDocument:
     """Say what a gallery holds."""
     service = service_of(request)
     return await service.work(document, service, gallery_of(request, gallery), caller_of(request))
-
-
-@router.post(
-    "/{gallery}/search",
-    response_model=messages.SearchAnswer,
-    responses=problems(404, 408, 413),
-    openapi_extra=described(messages.SearchRequest),
-)
-async def search(request: Request, gallery: Name) -> Response:
-    """Find a person by pictures, by pictures of the gallery, or by a sentence."""
-    service, served = service_of(request), gallery_of(request, gallery)
-    async with form_of(request, messages.SearchRequest, service.settings) as form:
-        uploads = await received(form.images, service.settings, caller_of(request).key)
-    question = Question(
-        pictures=tuple(form.pictures),
-        text=form.text,
-        modality=form.modality,
-        among=form.among,
-        words=tuple(form.filter),
-        top=form.top,
-        group=form.group,
-        several=form.several,
-        min_similarity=form.min_similarity,
-        centre=form.centre,
-    )
-    with service.door.entered():
-        answer = await answered(service, served, question, uploads)
-    sent, named = next(iter(uploads), None), next(iter(form.pictures), None)
-    who = caller_of(request).name
-    how = (answer.queries, form.several, form.centre)
-    service.searches.keep(answer.id, Latest(served.name, who, sent, named, *how))
-    await service.audited(
-        request,
-        "search",
-        gallery=served.name,
-        search=answer.id,
-        images=[upload.hash for upload in uploads],
-        pictures=form.pictures,
-        text=form.text,
-        filters=form.filter,
-        hits=answer.hits,
-    )
-    return Response(answer.content, media_type="application/json")
 
 
 @router.post("/{gallery}/comparisons", responses=problems(404))
