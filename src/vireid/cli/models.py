@@ -80,6 +80,7 @@ def export(
     if data or root:
         raise click.UsageError("--data and --root belong to --precision and --engine.")
     from vireid.models import export
+    from vireid.models.onnx_network import weights_among
     from vireid.models.opening import is_shipped
 
     if is_shipped(model):
@@ -88,7 +89,7 @@ def export(
             "model of it"
         )
     export.export(Path(model), out, trust_code=trust_code, caveat=caveat, licence=licence)
-    networks = ("visible.onnx", "infrared.onnx", "weights.bin")
+    networks = ("visible.onnx", "infrared.onnx", *weights_among(p.name for p in out.iterdir()))
     size = sum((out / name).stat().st_size for name in networks) / 1e6
     console.say(
         f"{out}: {', '.join(networks)}, {size:.1f} MB together",

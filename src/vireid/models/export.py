@@ -3,8 +3,9 @@
 model.json            card: method, settings, picture size, fingerprint, SHA-256 of the files
 visible.onnx          pictures (uint8, n x height x width x 3) to embeddings (float32, n x d)
 infrared.onnx         the same for the other spectrum
-weights.bin           the weights of both; tensors that they share are stored once
-model.safetensors     the weights that embedding needs, as the method has them, to train on from
+model.safetensors     the weights that embedding needs, as the method has them; the graphs name
+                      places in it, and training can begin with it
+weights.bin           weights of the graphs that are not in it; few methods have any
 calibration.json      what its similarities are worth, if the run was calibrated
 recipe.toml, ...      files of the run that tell how the model was learnt
 """
@@ -32,7 +33,7 @@ from vireid.method import Method, ReadsText
 from vireid.models import engines, graphs, runs
 from vireid.models.calibration import FILE as CALIBRATION
 from vireid.models.card import CARD, Exported, caveat_of
-from vireid.models.onnx_network import WEIGHTS
+from vireid.models.onnx_network import weights_among
 from vireid.models.runs import Details
 from vireid.recipes.recipe import Recipe
 from vireid.records import Modality
@@ -82,8 +83,6 @@ def export(
                 shutil.copyfile(run / file, folder / file)
         learnt = runs.read_details(run).learnt
         write_graphs(method, recipe.data.height, recipe.data.width, folder, learnt)
-        weights = _needed_to_embed(method, recipe.data.height, recipe.data.width)
-        (folder / "model.safetensors").write_bytes(save(weights))
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         exported = _described(method, recipe, runs.read_details(run), out.name, files)
         said = dataclasses.replace(exported, caveat=caveat or exported.caveat, licence=licence)
@@ -119,16 +118,17 @@ def _described(
 def write_graphs(
     method: Method, height: int, width: int, folder: Path, fingerprint: str = "unknown"
 ) -> None:
-    """Write `visible.onnx`, `infrared.onnx` and `weights.bin`, and compare them with torch.
+    """Write `visible.onnx`, `infrared.onnx` and their weights, and compare them with torch.
 
     Raises:
         ExportError: ONNX Runtime computes something else than torch.
     """
     method = copy.deepcopy(method).cpu()
+    (folder / runs.WEIGHTS).write_bytes(save(_needed_to_embed(method, height, width)))
     shape = (height, width, 3)
     made = {modality: _graph(_EmbedPictures(method, modality), shape) for modality in Modality}
     told = {m: graphs.contract(m, height, width, fingerprint, "float32") for m in Modality}
-    graphs.write(made, folder, told)
+    graphs.write(made, folder, told, stored=runs.WEIGHTS)
     for modality in Modality:
         _check(_EmbedPictures(method, modality), shape, folder / f"{modality}.onnx")
 
@@ -222,7 +222,8 @@ def _check(network: nn.Module, shape: tuple[int, int, int], graph: Path) -> None
     pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
     with torch.no_grad():
         expected = network(torch.from_numpy(pictures)).numpy()
-    weights = {WEIGHTS: (graph.parent / WEIGHTS).read_bytes()}
+    names = weights_among(path.name for path in graph.parent.iterdir())
+    weights = {name: (graph.parent / name).read_bytes() for name in names}
     found = engines.start(graph.read_bytes(), weights, "cpu", "float32")(pictures)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:

@@ -1,7 +1,7 @@
 """Exported models: checked against their card and run by an engine, without torch."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from vireid.records import Modality
 from vireid.types.arrays import Pictures, Vectors
 
 WEIGHTS = "weights.bin"
+"""File of the weights of graphs that do not lie in `model.safetensors`."""
 EXPORTED = Text(
     refusal="{name} was exported, and an export holds nothing that reads text; say by --model "
     "which run it was exported from"
@@ -27,7 +28,7 @@ def open_exported(
     """Open a folder that `vireid export` has written.
 
     Args:
-        folder: Holds `model.json`, a graph for each spectrum, and `weights.bin`.
+        folder: Holds `model.json`, a graph for each spectrum, and their weights.
         exported: The content of `model.json`.
         source: Name that the model was opened by, for its card.
         running: How to run it.
@@ -53,8 +54,7 @@ class OnnxNetwork:
         self._folder, self._exported, self._threads = folder, exported, running.threads
         self._engine = engines.chosen(running, exported.engine)
         self._started: dict[Modality, Run] = {}
-        listed = (n for n in exported.files if n.endswith(".bin") and n == Path(n).name)
-        self._weights = sorted({WEIGHTS, *listed})
+        self._weights = weights_among(exported.files)
         names = (*map(_graph_of, Modality), *self._weights)
         self._read = {name: self._content(name) for name in names}
         """Contents of files until they are needed first, which is usually at once."""
@@ -109,6 +109,12 @@ class OnnxNetwork:
                 f"{self._folder / _graph_of(modality)} cannot be run by {by} ({reason}); "
                 "export it again, with this version of vireid"
             ) from error
+
+
+def weights_among(files: Iterable[str]) -> list[str]:
+    """Return the names of those files of a model in which its graphs may have their weights."""
+    named = (name for name in files if name == Path(name).name)
+    return sorted(name for name in named if name.endswith((".bin", ".safetensors"))) or [WEIGHTS]
 
 
 def _graph_of(modality: Modality) -> str:
