@@ -114,7 +114,7 @@ class OnnxNetwork:
 def weights_among(files: Iterable[str]) -> list[str]:
     """Return the names of those files of a model in which its graphs may have their weights."""
     named = (name for name in files if name == Path(name).name)
-    return sorted(name for name in named if name.endswith((".bin", ".safetensors"))) or [WEIGHTS]
+    return sorted(name for name in named if name.endswith((".bin", ".safetensors")))
 
 
 def _graph_of(modality: Modality) -> str:
