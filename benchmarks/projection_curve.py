@@ -1,8 +1,8 @@
-"""What each ingredient of a projection of stripes brings: people, pictures, changes, width, steps.
+r"""What brings what to a projection of stripes: people, pictures, changes, width, steps.
 
     python benchmarks/projection_curve.py averages ROOT --dataset nightwalk --seed 0 --out a.npz
     python benchmarks/projection_curve.py averages mini --out mini.npz
-    python benchmarks/projection_curve.py learn mini.npz a.npz+b.npz thermal.npz --hidden 1024 \\
+    python benchmarks/projection_curve.py learn mini.npz a.npz+b.npz thermal.npz --hidden 1024 \
         --site SITE/people.csv --photographs FOLDER
 
 `averages` computes what the network that does not learn sees of the training people, in pictures
@@ -12,6 +12,11 @@ projection, and how averages and projection joined, find mini's people to learn 
 on, of whom it has seen none. Files joined by + show the same people. Tracks and registered pairs of
 real people are in the row as a check. Weights are not kept: `vireid train stripes_learnt` makes
 those. Test people take no part.
+
+    python benchmarks/projection_curve.py averages TWO_SITES.csv --dataset folder --out real.npz
+    python benchmarks/projection_curve.py learn mini.npz a.npz --beside real.npz --site THIRD.csv
+
+learns from real people beside the rendered ones: some of each batch are theirs.
 """
 
 import argparse
@@ -61,6 +66,8 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=0)
     parser.add_argument("--learnt-from", type=int, help="so many people, drawn from all")
     parser.add_argument("--people", type=int, default=16, help="people in a batch")
+    parser.add_argument("--beside", help="averages of real people to learn from too")
+    parser.add_argument("--beside-people", type=int, default=4, help="of theirs in a batch")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--share", type=float, default=0.7)
     parser.add_argument("--site", type=Path, action="append", default=[])
@@ -78,6 +85,8 @@ def compute(root: str, name: str, seed: int, without: str | None, out: Path) -> 
     recipe = read_recipe.read(recipes.find(RECIPE))
     dataset = datasets.read(name, None if root == "mini" else root)
     records = [*dataset.train, *(dataset.validation if root == "mini" else ())]
+    if name == "folder":  # people of one's own, all of whom may be learnt from
+        records = [r for r in (*records, *dataset.test) if r.identity is not None]
     pictures = [pixels_of(r, recipe.data.height, recipe.data.width) for r in records]
     if root != "mini":
         changes = _less(recipe.augmentation, without)
@@ -142,7 +151,12 @@ def learn(asked: argparse.Namespace) -> None:
     if asked.learnt_from:
         drawn = rng.choice(len(people), asked.learnt_from, replace=False)
         people = [people[k] for k in drawn]
-    projection = _learnt(averages, people, asked, rng)
+    real = list[list[np.ndarray]]()
+    if asked.beside:
+        more, real = _joined([[np.load(part) for part in asked.beside.split("+")]])
+        real = [[rows + len(averages) for rows in person] for person in real]
+        averages = np.concatenate([averages, more])
+    projection = _learnt(averages, people, real, asked, rng)
     pictures = sum(len(rows) for person in people for rows in person)
     cells = [asked.name, f"{len(people):,}", f"{pictures:,}", f"{asked.steps:,}"]
     with torch.inference_mode():
@@ -153,6 +167,7 @@ def learn(asked: argparse.Namespace) -> None:
 def _learnt(
     averages: np.ndarray,
     people: Sequence[Sequence[np.ndarray]],
+    real: Sequence[Sequence[np.ndarray]],
     asked: argparse.Namespace,
     rng: np.random.Generator,
 ) -> _Projection:
@@ -160,14 +175,19 @@ def _learnt(
         projection=512, hidden=asked.hidden, dropout=0.2, people=asked.people, warm_up=1
     )
     torch.manual_seed(0)
-    projection = _Projection(averages.shape[1], config, len(people))
+    everybody = [*people, *real]
+    projection = _Projection(averages.shape[1], config, len(everybody))
+    of_real = asked.beside_people if real else 0
     optimizer = torch.optim.AdamW(projection.parameters(), asked.rate, weight_decay=1e-4)
     for step in range(asked.steps):
         rate = asked.rate * min(1, (step + 1) / 100) * (1 + np.cos(np.pi * step / asked.steps)) / 2
         for group in optimizer.param_groups:
             group["lr"] = rate
-        drawn = rng.choice(len(people), asked.people, replace=False)
-        rows = np.concatenate([rng.choice(people[k][m], 4) for m in (0, 1) for k in drawn])
+        drawn = rng.choice(len(people), asked.people - of_real, replace=False)
+        if real:
+            some = len(people) + rng.choice(len(real), of_real, replace=False)
+            drawn = np.concatenate([drawn, some])
+        rows = np.concatenate([rng.choice(everybody[k][m], 4) for m in (0, 1) for k in drawn])
         identities = torch.from_numpy(np.tile(np.repeat(drawn, 4), 2))
         with torch.autocast("cpu", torch.bfloat16):
             found = F.normalize(projection(torch.from_numpy(averages[rows]).float()), dim=1)
@@ -205,7 +225,9 @@ def _found(projection: _Projection, mini: Any, asked: argparse.Namespace) -> lis
     return cells
 
 
-def _vectors(projection: _Projection, averages: np.ndarray, share: float) -> tuple[Vectors, Vectors]:
+def _vectors(
+    projection: _Projection, averages: np.ndarray, share: float
+) -> tuple[Vectors, Vectors]:
     """Return the projection of averages, and both joined, at length one."""
     seen = torch.from_numpy(np.asarray(averages, np.float32))
     projected, plain = F.normalize(projection(seen), dim=1), F.normalize(seen, dim=1)
