@@ -33,6 +33,7 @@ from vireid.models import engines, export, graphs, quantisation
 from vireid.models.card import ModelCard, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.engines import Run
+from vireid.models.onnx_network import weights_among
 from vireid.models.opening import folder_of
 from vireid.recipes import recipe
 from vireid.records import ImageRecord, Modality
@@ -92,7 +93,8 @@ def rows_of(folder: Path, pictures: Pictures) -> Iterator[tuple[str, Run]]:
 
 def files_of(folder: Path) -> tuple[bytes, dict[str, bytes]]:
     return (folder / "visible.onnx").read_bytes(), {
-        "weights.bin": (folder / "weights.bin").read_bytes()
+        name: (folder / name).read_bytes()
+        for name in weights_among(path.name for path in folder.iterdir())
     }
 
 

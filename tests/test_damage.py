@@ -316,7 +316,7 @@ def test_a_run_of_an_older_version_that_does_not_fit_its_fingerprint_is_told(
 
 def test_each_of_many_flipped_bits_in_an_exported_model_is_noticed(tmp_path: Path) -> None:
     model = Path(shutil.copytree(opening.SHIPPED / "small", tmp_path / "small-copy"))
-    for name in ("visible.onnx", "infrared.onnx", "weights.bin"):
+    for name in ("visible.onnx", "infrared.onnx", "model.safetensors"):
         for byte in flipped(model / name, 10):
             said = told(lambda: Embedder.open(model))
             assert said, byte

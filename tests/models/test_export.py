@@ -18,7 +18,7 @@ from tests.toy import HEIGHT, PEOPLE, SMALL, WIDTH, ThreeStep, ToyData, small_se
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.methods.agw import AGW
-from vireid.models import export, graphs, runs
+from vireid.models import export, runs
 from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED
 from vireid.recipes import recipe
@@ -67,7 +67,7 @@ def external(graph: Path) -> dict[str, tuple[int, int]]:
     for tensor in onnx.load(graph, load_external_data=False).graph.initializer:
         fields = {entry.key: entry.value for entry in tensor.external_data}
         if fields:
-            assert fields["location"] == "weights.bin"
+            assert fields["location"] == "model.safetensors"
             places[tensor.name] = (int(fields["offset"]), int(fields["length"]))
     return places
 
@@ -103,7 +103,7 @@ def test_it_says_where_weights_that_were_imported_come_from(run: Path, model: Pa
         assert Embedder.open(each).checkpoint == "imported from agw, chosen by its authors"
 
 
-def test_what_both_spectra_share_is_stored_once(run: Path, model: Path) -> None:
+def test_weights_are_stored_once(model: Path) -> None:
     visible, infrared = (external(model / f"{m}.onnx") for m in Modality)
     shared = {name for name in visible if "shared" in name}
     assert shared
@@ -112,10 +112,13 @@ def test_what_both_spectra_share_is_stored_once(run: Path, model: Path) -> None:
     assert len(stems) == 2
     spans = sorted({*visible.values(), *infrared.values()})
     assert all(a + n <= b for (a, n), (b, _) in pairwise(spans))
-    padding = graphs.ALIGNMENT * len(spans)
-    size = (model / "weights.bin").stat().st_size
-    assert size <= sum(length for _, length in spans) + padding
-    assert size < 1.1 * (run / "model.safetensors").stat().st_size
+    weights = load_file(model / "model.safetensors")
+    content = (model / "model.safetensors").read_bytes()
+    places = external(model / "visible.onnx")
+    for name, (start, length) in places.items():
+        kept = weights[name.removeprefix("method.")].numpy().tobytes()
+        assert content[start : start + length] == kept, name
+    assert not (model / "weights.bin").exists()
 
 
 def test_model_json_tells_what_the_files_are(model: Path) -> None:

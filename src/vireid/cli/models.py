@@ -88,7 +88,9 @@ def export(
             "model of it"
         )
     export.export(Path(model), out, trust_code=trust_code, caveat=caveat, licence=licence)
-    networks = sorted(path.name for path in out.iterdir() if path.suffix in (".onnx", ".bin"))
+    written = sorted(path.name for path in out.iterdir())
+    graphs = (name for name in written if name.endswith(".onnx"))
+    networks = [*graphs, *(name for name in written if name.endswith((".bin", ".safetensors")))]
     size = sum((out / name).stat().st_size for name in networks) / 1e6
     console.say(
         f"{out}: {', '.join(networks)}, {size:.1f} MB together",

@@ -29,9 +29,9 @@ from vireid.datasets import folder as folders
 from vireid.errors import MissingExtraError, VireidError
 from vireid.files.atomic import new_folder, writing_to
 from vireid.files.documents import write_json
-from vireid.models import sentence_reader
 from vireid.models.card import read_exported
 from vireid.models.embedder import Embedder
+from vireid.models.onnx_network import weights_among
 from vireid.models.opening import folder_of
 from vireid.records import ImageRecord, Modality, moment
 from vireid.types.arrays import Vector, Vectors
@@ -289,9 +289,8 @@ def write(change: Change, source: Path, out: Path, found: Adapted) -> None:
     """
     exported = read_exported(source)
     with writing_to(out), new_folder(out) as folder:
-        for path in source.iterdir():
-            if path.suffix == ".bin" and path.name != sentence_reader.WEIGHTS:
-                shutil.copyfile(path, folder / path.name)
+        for name in weights_among(exported.files):
+            shutil.copyfile(source / name, folder / name)
         for modality in Modality:
             graph = folder / f"{modality}.onnx"
             graph.write_bytes(_with_change(source / graph.name, change, modality))

@@ -21,7 +21,7 @@ from vireid.files.checksums import sha256_of
 from vireid.models import export, graphs, quantisation, sentence_reader
 from vireid.models.card import CARD, Exported, ModelError, Parity, read_exported
 from vireid.models.embedder import Embedder
-from vireid.models.onnx_network import WEIGHTS
+from vireid.models.onnx_network import weights_among
 from vireid.models.opening import folder_of
 from vireid.pictures import pixels_of
 from vireid.records import Modality, spread
@@ -105,7 +105,7 @@ def _written(
         told = {m: graphs.contract(m, *size, fingerprint, precision) for m in Modality}
         graphs.write(made, folder, told)
     else:
-        for name in (*(f"{modality}.onnx" for modality in Modality), WEIGHTS):
+        for name in (*(f"{modality}.onnx" for modality in Modality), *weights_among(card.files)):
             shutil.copyfile(source / name, folder / name)
     return dataclasses.replace(
         card,

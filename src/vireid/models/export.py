@@ -3,11 +3,12 @@
 model.json            card: method, settings, picture size, fingerprint, SHA-256 of the files
 visible.onnx          pictures (uint8, n x height x width x 3) to embeddings (float32, n x d)
 infrared.onnx         the same for the other spectrum
-weights.bin           the weights of both; tensors that they share are stored once
+model.safetensors     the weights that embedding needs, as the method has them; the graphs name
+                      places in it, and training can begin with it
+weights.bin           weights of the graphs that are not in it; few methods have any
 text.onnx, text.bin   numbers of words (int64, 1 x length) to the vector of a sentence (float32,
                       1 x d), if the method reads CLIP's words
 tokenizer.json        sentences to numbers of words, for the library tokenizers
-model.safetensors     the weights that embedding needs, as the method has them, to train on from
 calibration.json      what its similarities are worth, if the run was calibrated
 recipe.toml, ...      files of the run that tell how the model was learnt
 """
@@ -37,7 +38,7 @@ from vireid.method import FromText, Method, ReadsText, ReadsWords
 from vireid.models import engines, graphs, runs, sentence_reader
 from vireid.models.calibration import FILE as CALIBRATION
 from vireid.models.card import CARD, Exported, ExportedText, caveat_of
-from vireid.models.onnx_network import WEIGHTS
+from vireid.models.onnx_network import weights_among
 from vireid.models.opening import ORIGINAL
 from vireid.models.runs import Details
 from vireid.models.sentence_reader import SentenceReader
@@ -96,8 +97,6 @@ def export(
             caveat_of_text = _caveat_of_text(method, recipe, run, out.name)
             text = ExportedText(most_words=method.most_words, caveat=caveat_of_text)
             _write_text(method, text, folder)
-        weights = _needed_to_embed(method, recipe.data.height, recipe.data.width)
-        (folder / "model.safetensors").write_bytes(save(weights))
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         exported = _described(method, recipe, details, out.name, files)
         said = dataclasses.replace(
@@ -135,16 +134,17 @@ def _described(
 def write_graphs(
     method: Method, height: int, width: int, folder: Path, fingerprint: str = "unknown"
 ) -> None:
-    """Write `visible.onnx`, `infrared.onnx` and `weights.bin`, and compare them with torch.
+    """Write `visible.onnx`, `infrared.onnx` and their weights, and compare them with torch.
 
     Raises:
         ExportError: ONNX Runtime computes something else than torch.
     """
     method = copy.deepcopy(method).cpu()
+    (folder / runs.WEIGHTS).write_bytes(save(_needed_to_embed(method, height, width)))
     shape = (height, width, 3)
     made = {modality: _graph(_EmbedPictures(method, modality), shape) for modality in Modality}
     told = {m: graphs.contract(m, height, width, fingerprint, "float32") for m in Modality}
-    graphs.write(made, folder, told)
+    graphs.write(made, folder, told, stored=runs.WEIGHTS)
     for modality in Modality:
         _check(_EmbedPictures(method, modality), shape, folder / f"{modality}.onnx")
 
@@ -292,7 +292,8 @@ def _check(network: nn.Module, shape: tuple[int, int, int], graph: Path) -> None
     pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
     with torch.no_grad():
         expected = network(torch.from_numpy(pictures)).numpy()
-    weights = {WEIGHTS: (graph.parent / WEIGHTS).read_bytes()}
+    names = weights_among(path.name for path in graph.parent.iterdir())
+    weights = {name: (graph.parent / name).read_bytes() for name in names}
     found = engines.start(graph.read_bytes(), weights, "cpu", "float32")(pictures)
     _compare(graph.name, found, expected)
 

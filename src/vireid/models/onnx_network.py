@@ -1,7 +1,7 @@
 """Exported models: checked against their card and run by an engine, without torch."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from vireid.records import Modality
 from vireid.types.arrays import Pictures, Vectors
 
 WEIGHTS = "weights.bin"
+"""File of the weights of graphs that do not lie in `model.safetensors`."""
 EXPORTED = Text(
     refusal="{name} was exported without its reader of sentences; export its run again, or say by "
     "--model which run that was"
@@ -28,7 +29,7 @@ def open_exported(
     """Open a folder that `vireid export` has written.
 
     Args:
-        folder: Holds `model.json`, a graph for each spectrum, and `weights.bin`.
+        folder: Holds `model.json`, a graph for each spectrum, and their weights.
         exported: The content of `model.json`.
         source: Name that the model was opened by, for its card.
         running: How to run it.
@@ -60,8 +61,7 @@ class OnnxNetwork:
         self._folder, self._exported, self.threads = folder, exported, running.threads
         self._engine = engines.chosen(running, exported.engine)
         self._started: dict[Modality, Run] = {}
-        listed = {n for n in exported.files if n.endswith(".bin") and n == Path(n).name}
-        self._weights = sorted({WEIGHTS, *listed} - {sentence_reader.WEIGHTS})
+        self._weights = weights_among(exported.files)
         names = (*map(_graph_of, Modality), *self._weights)
         self._read = {name: self.content(name) for name in names}
         """Contents of files until they are needed first, which is usually at once."""
@@ -120,6 +120,13 @@ class OnnxNetwork:
                 f"{self._folder / _graph_of(modality)} cannot be run by {by} ({reason}); "
                 "export it again, with this version of vireid"
             ) from error
+
+
+def weights_among(files: Iterable[str]) -> list[str]:
+    """Return the names of those files of a model in which its graphs may have their weights."""
+    named = (name for name in files if name == Path(name).name)
+    weights = {name for name in named if name.endswith((".bin", ".safetensors"))}
+    return sorted(weights - {sentence_reader.WEIGHTS})
 
 
 def _graph_of(modality: Modality) -> str:
