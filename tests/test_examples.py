@@ -1,7 +1,7 @@
 """The programs in examples/ run, and what they print is true."""
 
 import re
-import subprocess
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +18,16 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture
-def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs a program in this process, which has imported torch already; gives what it prints."""
     monkeypatch.chdir(tmp_path)
 
     def run(name: str, *words: str) -> str:
-        command = [sys.executable, "-W", "error", str(EXAMPLES / name), *words]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
 
     return run
 

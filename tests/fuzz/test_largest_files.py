@@ -109,8 +109,9 @@ def test_the_largest_cards_take_seconds_at_most(value: bytes, tmp_path: Path) ->
     content = begin.replace(b'"x"', b",".join([value] * count))
     assert len(content) > 0.99 * MOST_OF_A_CARD
     (tmp_path / "model.json").write_bytes(content)
-    bounds.check(lambda _: read_exported(tmp_path), b"", SECONDS)
-    assert read_exported(tmp_path).name == "a"
+    names = []
+    bounds.check(lambda _: names.append(read_exported(tmp_path).name), b"", SECONDS)
+    assert names == ["a"]
     (tmp_path / "model.json").write_bytes(content + b" " * MOST_OF_A_CARD)
     with pytest.raises(VireidError, match=r"model\.json cannot be read \(it has .* bytes, more"):
         read_exported(tmp_path)

@@ -484,11 +484,13 @@ def watch(address: Address, ended: Event) -> None:
 def test_eight_processes_read_whole_batches_while_two_others_add(
     store: Store, address: Address
 ) -> None:
-    spawning = multiprocessing.get_context("spawn")
-    ended = spawning.Event()
-    readers = [spawning.Process(target=watch, args=(address, ended)) for _ in range(8)]
+    # Forked from one process that has imported this module, instead of importing it ten times.
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload([__name__])
+    ended = forking.Event()
+    readers = [forking.Process(target=watch, args=(address, ended)) for _ in range(8)]
     writers = [
-        spawning.Process(target=add_batches, args=(address, first, 8)) for first in (0, 10_000)
+        forking.Process(target=add_batches, args=(address, first, 8)) for first in (0, 10_000)
     ]
     for process in (*readers, *writers):
         process.start()

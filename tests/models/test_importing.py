@@ -69,16 +69,34 @@ class Attention(nn.Module):
         return maps + attended
 
 
+def stem_of_a_resnet() -> Any:
+    """A ResNet-50 of whose parts only the stem is used.
+
+    All numbers of its layers lie in one small piece of memory, so that they are saved once.
+    """
+    with torch.device("meta"):
+        net = resnet50(weights=None)
+        del net.fc
+    net.conv1, net.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+    numbers = torch.rand(512 * 512 * 9)
+    for module in (part for n in (1, 2, 3, 4) for part in getattr(net, f"layer{n}").modules()):
+        for name, value in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(numbers[: value.numel()].view(value.shape)))
+        for name, value in module.named_buffers(recurse=False):
+            whole = numbers if value.is_floating_point() else torch.zeros(1, dtype=value.dtype)
+            setattr(module, name, whole[: value.numel()].view(value.shape))
+    return net
+
+
 class TwoStream(nn.Module):
     """The two-stream ResNet-50 of AGW's code, with its names; three whole ResNets, as there."""
 
     def __init__(self, non_local: bool = True) -> None:
         super().__init__()
-        nets = [resnet50(weights=None) for _ in range(3)]
-        for net in nets:
-            del net.fc
-            for layer in (net.layer4[0].conv2, net.layer4[0].downsample[0]):
-                layer.stride = (1, 1)
+        nets = [stem_of_a_resnet(), stem_of_a_resnet(), resnet50(weights=None)]
+        del nets[2].fc
+        for layer in (nets[2].layer4[0].conv2, nets[2].layer4[0].downsample[0]):
+            layer.stride = (1, 1)
         self.visible_module, self.thermal_module = (
             Holding(visible=nets[0]),
             Holding(thermal=nets[1]),

@@ -175,7 +175,8 @@ def test_the_shipped_model_may_begin_a_run_that_is_judged_by_validation_people(
     short = ["data.steps_per_epoch=1", "settings.epochs=1", "settings.people=4"]
     vireid("train", recipe, "--validate", *short, "--out", tmp_path / "run")
     assert 'start_from = "small"' in recipe.read_text()
-    assert "R1" in vireid("evaluate", tmp_path / "run", "--validate", "--shot", "single")
+    scored = "--validate", "--mode", "all", "--shot", "single"
+    assert "R1" in vireid("evaluate", tmp_path / "run", *scored)
 
 
 def test_a_run_embeds_mirror_images_too(on_all: Path, dataset: Dataset) -> None:
