@@ -13,7 +13,7 @@ RAY = click.option(
     flag_value="local",
     metavar="[ADDRESS]",
     help="Spread the work by Ray: over the cluster at HOST:PORT, over the one that this machine is "
-    "part of (auto), or with no ADDRESS over this machine's processors.",
+    "part of (auto), or with no ADDRESS over this machine's processors. Write it behind SOURCE.",
 )
 WORKERS = click.option(
     "--workers",
