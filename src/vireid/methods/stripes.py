@@ -196,8 +196,10 @@ class Stripes(Method):
     def _of_both(self, batch: PairedBatch) -> Embeddings:
         """Return the averages of all pictures of a batch, visible ones first."""
         with torch.no_grad():
-            parts = (part for m in Modality for part in batch.of(m).split(AT_ONCE))
-            return torch.cat([self._averages(part) for part in parts])
+            both = torch.cat([batch.of(modality) for modality in Modality])
+            starts = range(0, len(both), AT_ONCE)
+            parts = [self._averages(both[start : start + AT_ONCE]) for start in starts]
+            return torch.cat(parts)
 
     def _averages(self, images: Images) -> Embeddings:
         """Return the averages of all layers, each layer's at length one."""
