@@ -7,10 +7,10 @@ r"""What brings what to a projection of stripes: people, pictures, changes, widt
 
 `averages` computes what the network that does not learn sees of the training people, in pictures
 changed by the recipe's augmentation, of which `--without backgrounds` leaves one out and `--without
-bridging` all. `learn` learns a projection from such files and prints a row of a table: how the
+bridging` all. `learn` learns a projection from such files and prints rows of two tables: how the
 projection, and how averages and projection joined, find mini's people to learn from and to validate
 on, of whom it has seen none. Files joined by + show the same people. Tracks and registered pairs of
-real people are in the row as a check. Weights are not kept: `vireid train stripes_learnt` makes
+real people are a check. Weights are not kept: `vireid train stripes_learnt` makes
 those. Test people take no part.
 
     python benchmarks/projection_curve.py averages TWO_SITES.csv --dataset folder --out real.npz
@@ -160,8 +160,9 @@ def learn(asked: argparse.Namespace) -> None:
     pictures = sum(len(rows) for person in people for rows in person)
     cells = [asked.name, f"{len(people):,}", f"{pictures:,}", f"{asked.steps:,}"]
     with torch.inference_mode():
-        cells += _found(projection.eval(), mini[0], asked)
-    print(f"| {' | '.join(cells)} |", flush=True)
+        rendered, real_cells = _found(projection.eval(), mini[0], asked)
+    for ground, found in (("rendered", rendered), ("real", real_cells)):
+        print(f"{ground}: | {' | '.join([*cells, *found])} |", flush=True)
 
 
 def _learnt(
@@ -199,10 +200,13 @@ def _learnt(
     return projection
 
 
-def _found(projection: _Projection, mini: Any, asked: argparse.Namespace) -> list[str]:
-    """Return cells: rendered people, alone and joined; tracks, centred; registered pairs."""
+def _found(
+    projection: _Projection, mini: Any, asked: argparse.Namespace
+) -> tuple[list[str], list[str]]:
+    """Return cells of rendered people, alone and joined; of tracks, centred, and of pairs."""
     alone, joined = _vectors(projection, mini["averages"], asked.share)
-    cells = [f"{100 * rank_1(vectors, mini):.1f}" for vectors in (alone, joined)]
+    rendered = [f"{100 * rank_1(vectors, mini):.1f}" for vectors in (alone, joined)]
+    cells = list[str]()
     embedder = Embedder.open(UNTRAINED, threads=1)
 
     def of_records(records: Sequence[ImageRecord]) -> Vectors:
@@ -222,7 +226,7 @@ def _found(projection: _Projection, mini: Any, asked: argparse.Namespace) -> lis
             cut = real_photographs.cut(asked.photographs, Path(place))
             similarity = of_records(cut.queries) @ of_records(cut.gallery).T
         cells.append(f"{100 * np.mean(similarity.argmax(1) == np.arange(len(similarity))):.0f}")
-    return cells
+    return rendered, cells
 
 
 def _vectors(
