@@ -56,7 +56,11 @@ class Row:
         rounds = [(self.ours(), self.theirs()) for _ in range(ROUNDS)]
         ours, theirs = (median(each) for each in zip(*rounds, strict=True))
         times = median(a / b for a, b in rounds)
-        return f"| {self.what} | {ours:,.3g} | {theirs:,.3g} | {times:.1f} | {self.peer} |"
+        return f"| {self.what} | {shown(ours)} | {shown(theirs)} | {times:.1f} | {self.peer} |"
+
+
+def shown(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def rows(clone: Path, folder: Path) -> Iterator[Row]:
@@ -143,7 +147,7 @@ def main() -> None:
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     lines = [
-        "| a second, one thread | vireid | peer | times | the peer |",
+        "| a second | vireid | peer | times | the peer |",
         "|---|---:|---:|---:|---|",
     ]
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
