@@ -121,6 +121,16 @@ def test_a_changed_or_missing_file_is_named(name: str, copied: Path) -> None:
         Embedder.open(copied).embed_text(["hat"])
 
 
+def test_without_the_library_the_way_out_is_told(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    model = Embedder.open(exported)
+    assert not model.reads_text
+    with pytest.raises(ModelError, match=r"tokenizers, which is not installed; .*vireid\[text\]"):
+        model.embed_text(["hat"])
+
+
 def test_pictures_do_without_the_reader(copied: Path, exported: Path) -> None:
     for name in ("tokenizer.json", "text.onnx", "text.bin"):
         (copied / name).unlink()

@@ -16,15 +16,13 @@ from torch import Tensor, nn
 
 from vireid.backbones.clip_image import linear
 from vireid.errors import VireidError
-from vireid.types.sentences import check_length
+from vireid.types.sentences import SIGNS, check_length
 from vireid.types.tensors import Embeddings, Identities
 
 BEFORE, AFTER = "a photo of a", "person."
 """The words around those that are learnt."""
 STRAIGHT = {"[‘’]": "'", "[“”]": '"'}  # noqa: RUF001  those are looked for
 """Quotation marks that phones write, and what CLIP's tokenizer makes of them."""
-SIGNS = 2
-"""Signs that a sentence begins and ends with."""
 Words = Float[Tensor, "m length width"]
 """Sentences as vectors, one a word; the last one is the end sign."""
 Texts = Float[Tensor, "k d"]

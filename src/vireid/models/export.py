@@ -161,19 +161,17 @@ def _write_text(method: ReadsWords, told: ExportedText, folder: Path) -> None:
     Raises:
         ExportError: ONNX Runtime computes something else than torch.
     """
-    method = copy.deepcopy(method)
-    if isinstance(method, nn.Module):
-        method = method.cpu()
+    network = copy.deepcopy(_EmbedWords(method)).cpu()
     (folder / sentence_reader.TOKENIZER).write_text(portable_tokenizer(), encoding="utf-8")
     # One sentence, because those of a batch would have to be of one length.
     words = torch.zeros(1, 5, dtype=torch.int64)
     length = torch.export.Dim("length", min=2, max=method.most_words)
-    graph = _onnx_of(_EmbedWords(method), words, "words", {1: length})
+    graph = _onnx_of(network, words, "words", {1: length})
     graphs.write_sharing({sentence_reader.GRAPH: graph}, folder, sentence_reader.WEIGHTS)
     read = SentenceReader(told, lambda name: (folder / name).read_bytes(), None)
     for sentence in EXAMPLES:
         with torch.no_grad():
-            expected = method.embed_text([sentence]).numpy()
+            expected = network.method.embed_text([sentence]).numpy()
         _compare(sentence_reader.GRAPH, read([sentence]), expected)
 
 

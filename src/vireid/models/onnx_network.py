@@ -42,6 +42,8 @@ def open_exported(
 
 
 def _text_of(exported: Exported, network: "OnnxNetwork") -> Text:
+    if exported.text and not sentence_reader.is_possible():
+        return Text(refusal=sentence_reader.NO_TOKENIZER)
     if exported.text:
         reader = SentenceReader(exported.text, network.content, network.threads)
         return Text(reader, caveat=exported.text.caveat)

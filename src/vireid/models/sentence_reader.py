@@ -4,6 +4,7 @@
 whose dot product with a picture's embedding says how well the two fit.
 """
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -13,15 +14,23 @@ from vireid.models import engines
 from vireid.models.card import ExportedText
 from vireid.models.engines import Run
 from vireid.types.arrays import Vectors
-from vireid.types.sentences import check_length
+from vireid.types.sentences import SIGNS, check_length
 
 TOKENIZER = "tokenizer.json"
 GRAPH = "text.onnx"
 WEIGHTS = "text.bin"
 FILES = (TOKENIZER, GRAPH, WEIGHTS)
 """Names of its files beside `model.json`."""
-SIGNS = 2
-"""Signs that the tokenizer begins and ends a sentence with."""
+NO_TOKENIZER = (
+    "{name} reads text by the library tokenizers, which is not installed; pip install "
+    "'vireid[text]'"
+)
+"""Error message where sentences cannot be read for want of a library."""
+
+
+def is_possible() -> bool:
+    """Return whether the library is installed that reads the words of a sentence."""
+    return importlib.util.find_spec("tokenizers") is not None
 
 
 class SentenceReader:

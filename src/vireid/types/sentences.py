@@ -2,6 +2,9 @@
 
 from vireid.errors import VireidError
 
+SIGNS = 2
+"""Signs that CLIP's tokenizer begins and ends a sentence with."""
+
 
 def check_length(words: int, longest: int) -> None:
     """Refuse a sentence without words, and one that would have to be cut off.
