@@ -10,6 +10,7 @@
 measured of validation people after each stage, and how its whole embedding finds them. What is
 there is not done again, and a run that was broken off goes on, so the same command goes on after
 any interruption. `table` makes the table of what is there. Test people take no part.
+`--sweep clip4vi_reid_bridge_long` learns five times as long.
 """
 
 import argparse
@@ -27,11 +28,13 @@ from vireid.experiments.sweep import Sweep
 from vireid.files import documents
 from vireid.files.atomic import write_whole
 from vireid.learning import history
+from vireid.learning.history import Validated
 from vireid.models.embedder import Embedder
 from vireid.recipes.recipe import numbers
 from vireid.records import Modality
 
 RESULTS = Path(__file__).parent / "results"
+SWEEP = "clip4vi_reid_bridge"
 WAY_OUT = "remove the file; its rows are learnt again"
 DIRECTIONS = ("visible to infrared", "infrared to visible")
 EMBEDDING = "whole embedding"
@@ -59,6 +62,8 @@ class Run:
     of_people: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Mean average precision of the queries of each validation person by the whole embedding, in
     the order of their numbers, by direction."""
+    validated: Sequence[Validated] = ()
+    """Scores of validation people while it learnt, where the sweep asks for them."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,9 @@ def learn(
             measured[EMBEDDING] = dict(scores)
             epochs = history.read_epochs(run / history.LOSSES)
             seconds = sum(epoch.seconds for epoch in epochs)
-            found.rows[name] = Run(seconds, measured, of_people)
+            curve = run / history.VALIDATION
+            validated = history.read_validation(curve) if curve.exists() else ()
+            found.rows[name] = Run(seconds, measured, of_people, validated)
             path.parent.mkdir(parents=True, exist_ok=True)
             documents.write_json(path, found)
 
@@ -138,6 +145,7 @@ def table(wanted: Sweep, found: Sequence[Seed]) -> str:
         title = "mAP of the whole embedding less that of 'texts', percent, mean ± standard error"
         lines += [f"{title} over validation people (means over seeds that both rows have):", ""]
         lines += [*_head(DIRECTIONS), *apart, ""]
+    lines += _curves(wanted, found)
     lines += ["Of the people learnt from, mean over seeds:", "", *_head([*OTHERS], "row, when")]
     for name in wanted.rows:
         for when in ("after TSG", "after IFE", "after HSA"):
@@ -155,6 +163,29 @@ def table(wanted: Sweep, found: Sequence[Seed]) -> str:
             if any(cells):
                 lines.append(_line(f"{name}, {when}", cells))
     return "\n".join([*lines, ""])
+
+
+def _curves(wanted: Sweep, found: Sequence[Seed]) -> list[str]:
+    """Return the table of how validation people were found while rows learnt the last stage."""
+    curves = {
+        name: [_last_stage(s.rows[name].validated) for s in found if name in s.rows]
+        for name in wanted.rows
+    }
+    epochs = sorted({epoch for of in curves.values() for curve in of for epoch in curve})
+    if not epochs:
+        return []
+    title = "mAP of validation people after epochs of the last stage, percent, mean over seeds:"
+
+    def cells(name: str) -> list[str]:
+        values = [[curve[epoch] for curve in curves[name] if epoch in curve] for epoch in epochs]
+        return [f"{100 * fmean(each):.2f}" if each else "" for each in values]
+
+    return [title, "", *_head([str(epoch) for epoch in epochs]), *_filled(wanted.rows, cells), ""]
+
+
+def _last_stage(validated: Sequence[Validated]) -> dict[int, float]:
+    last = max((line.stage_number for line in validated), default=0)
+    return {line.epoch: line.metrics["mAP"] for line in validated if line.stage_number == last}
 
 
 def _questions(found: Sequence[Seed], spectrum: str) -> list[str]:
@@ -235,6 +266,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("task", choices=["learn", "table"])
+    parser.add_argument("--sweep", default=SWEEP)
     parser.add_argument("--root", type=Path, default=Path("people"))
     parser.add_argument("--weights", type=Path, default=Path("runs/wide_clip/model.safetensors"))
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder of the run folders")
@@ -243,7 +275,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the table beside the results")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     told = parser.parse_intermixed_args()
-    wanted = sweep.read(recipes.find("clip4vi_reid_bridge"))
+    wanted = sweep.read(recipes.find(told.sweep))
     if told.seeds:
         wanted = replace(wanted, seeds=tuple(told.seeds))
     names = list(wanted.rows)

@@ -15,6 +15,8 @@ from vireid.video.bulk_cutting import CuttingWorker
 from vireid.video.people import Cut, Job
 
 POISON = "poison"
+KILLED = "killed"
+"""Name of the file by which a test says that it has killed a node."""
 
 
 def die() -> None:
@@ -22,11 +24,20 @@ def die() -> None:
 
 
 class MeetingPictureWorker(PictureWorker):
-    """Begins only once two workers are there, who touch files beside the model."""
+    """Begins once two workers are there, and goes on after a shard once a node is killed.
+
+    So whoever works on that node has work left; it dies at the latest where a busy machine has let
+    it live on without its raylet, its parent. Files beside the model tell who is there.
+    """
 
     def embed(self, entries: Sequence[Entry]) -> EmbeddedEntries:
         here = Path(self._opening.model).parent
-        (here / f"{os.getpid()}.worker").touch()
+        met = here / f"{os.getpid()}.worker"
+        if met.exists():
+            wait_for((here / KILLED).exists)
+            if os.getppid() != int(met.read_text()):
+                die()
+        met.write_text(str(os.getppid()))
         wait_for(lambda: len(list(here.glob("*.worker"))) > 1)
         return super().embed(entries)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.bulk.conftest import TwoNodes
 from tests.bulk.fragile import (
+    KILLED,
     POISON,
     FragilePictureWorker,
     MeetingPictureWorker,
@@ -98,6 +99,7 @@ def test_a_node_that_is_killed_in_the_middle_costs_nothing(
         if step.what == "indexing pictures" and step.done and not killed:
             killed.append(step.done)
             two_nodes.kill_one()
+            (tmp_path / KILLED).touch()
 
     monkeypatch.setattr(bulk_indexing, "PictureWorker", MeetingPictureWorker)
     embedder, out = Embedder.open(write_model(tmp_path / "toy")), tmp_path / "two.gallery"
