@@ -58,6 +58,7 @@ for command in (
     models.show_measures,
     models.export,
     models.import_,
+    models.join,
     models.adapt,
     cutting.cut,
     watching.watch,

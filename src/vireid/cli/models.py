@@ -1,4 +1,4 @@
-"""Commands about what was learnt: export, import, adapt, show-auxiliary, show-measures."""
+"""Commands about what was learnt: export, import, join, adapt, show-auxiliary, show-measures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -20,6 +20,16 @@ from vireid.types.running import Engine, Precision
 
 if TYPE_CHECKING:
     from vireid.models.card import Exported
+
+
+def _shares(
+    _context: click.Context, _parameter: click.Parameter, told: str | None
+) -> tuple[float, ...] | None:
+    """Read numbers that stand between commas."""
+    try:
+        return None if told is None else tuple(map(float, told.split(",")))
+    except ValueError:
+        raise click.BadParameter(f"{told} are no numbers such as 0.75,0.25") from None
 
 
 @click.command(
@@ -183,6 +193,42 @@ def show_measures(run: Path, out: Path) -> None:
     from vireid.reports import measures_view
 
     measures_view.write(run, out)
+
+
+@click.command(
+    epilog=examples(
+        "vireid join stripes_learnt small --shares 0.75,0.25 --out my_model",
+        "vireid join my_site stripes_learnt --out both",
+    ),
+)
+@click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL...")
+@click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
+@click.option(
+    "--shares",
+    callback=_shares,
+    help="Share of a similarity that each MODEL decides, together 1.  [default: all alike]",
+)
+@click.option(
+    "--caveat", help="What whoever reads its answers has to know.  [default: the models']"
+)
+def join(
+    models: tuple[str, ...], out: Path, shares: tuple[float, ...] | None, caveat: str | None
+) -> None:
+    """Make one model of several, whose similarity is the weighted mean of theirs.
+
+    MODELs are exported or shipped, in float32. Models that know different things find more people
+    together than each alone; choose the shares on validation people. It takes their times together.
+    """
+    from vireid.models import joining
+
+    made = joining.join(models, shares or (1 / len(models),) * len(models), out, caveat=caveat)
+    size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+    console.say(
+        f"{out}: {made.embedding_dim} numbers a picture of {made.height} x {made.width}, "
+        f"{size:.1f} MB",
+        f"score it with: vireid evaluate {out}",
+        f"use it with:   vireid index FOLDER --out site.gallery --model {out}",
+    )
 
 
 @click.command(
