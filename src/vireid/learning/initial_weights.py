@@ -118,7 +118,10 @@ def _weights(source: str) -> dict[str, Tensor]:
     folder = folder_of(source)
     path = folder / runs.WEIGHTS
     if not is_file(path):
-        raise RunError(f"start_from is '{source}', but there is no {path}; is that run finished?")
+        why = "is that run finished?"
+        if (folder / CARD).exists():
+            why = "start from one of the models that it was made of"
+        raise RunError(f"start_from is '{source}', but there is no {path}; {why}")
     files: Mapping[str, str] = {}
     if (folder / CARD).exists():
         files = read_exported(folder).files
