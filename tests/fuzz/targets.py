@@ -24,7 +24,7 @@ from vireid.datasets import folder as folders
 from vireid.errors import VireidError
 from vireid.experiments import sweep
 from vireid.files import user_code
-from vireid.learning import checkpoints, history
+from vireid.learning import checkpoints, training_history
 from vireid.learning.checkpoints import Position, Sums
 from vireid.method import Method
 from vireid.methods.agw import AGW
@@ -496,8 +496,8 @@ TARGETS = {
     "card": Target(_prepare_card, _cards, 100),
     "run": Target(_prepare_run, _runs, 40),
     "scores": Target(_file("scores.json", _read_scores), _scores),
-    "losses": Target(_file("losses.jsonl", history.read_epochs), _losses),
-    "measures": Target(_file("measures.jsonl", history.read_measures), _measures),
+    "losses": Target(_file("losses.jsonl", training_history.read_epochs), _losses),
+    "measures": Target(_file("measures.jsonl", training_history.read_measures), _measures),
     "kept_code": Target(
         _file("user_code.json", lambda p: user_code.kept_files(p.parent)), _kept_code
     ),

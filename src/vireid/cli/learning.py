@@ -104,7 +104,7 @@ def _plot(folder: Path) -> None:
     from importlib.util import find_spec
 
     from vireid.learning.devices import this_process
-    from vireid.learning.history import LOSSES
+    from vireid.learning.training_history import LOSSES
     from vireid.reports import learning_curves
 
     has_epochs = (folder / LOSSES).exists()

@@ -14,10 +14,10 @@ from vireid import datasets
 from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.atomic import write_whole, writing_to
-from vireid.learning import history
+from vireid.learning import training_history
 from vireid.learning.checkpoints import Position
-from vireid.learning.history import VALIDATION, Validated
 from vireid.learning.loop import AfterEpoch
+from vireid.learning.training_history import VALIDATION, Validated
 from vireid.method import Method, Stage
 from vireid.models.card import Training
 from vireid.models.embedder import Embedder
@@ -77,7 +77,7 @@ def curve(recipe: Recipe, folder: Path) -> AfterEpoch | None:
 def _keep(folder: Path, line: Validated) -> None:
     """Write a line in place of those of the same epoch and of later ones, which are run again."""
     path = folder / VALIDATION
-    before = history.read_validation(path) if path.exists() else []
+    before = training_history.read_validation(path) if path.exists() else []
     place = line.stage_number, line.epoch
     kept = [each for each in before if (each.stage_number, each.epoch) < place]
     with writing_to(path, "make room and go on with --resume"):

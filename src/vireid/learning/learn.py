@@ -17,9 +17,9 @@ from vireid.datasets import Dataset, nightwalk
 from vireid.files import user_code
 from vireid.learning import devices, initial_weights, preflight, tracking
 from vireid.learning.devices import Precision, Wanted, this_process
-from vireid.learning.history import LOSSES
 from vireid.learning.loop import AfterEpoch, fit
 from vireid.learning.run_log import logging_to
+from vireid.learning.training_history import LOSSES
 from vireid.method import Method
 from vireid.models import runs
 from vireid.models.runs import CHECKPOINT, Details, RunError

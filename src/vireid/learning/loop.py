@@ -18,9 +18,9 @@ from vireid.errors import Interrupted, VireidError
 from vireid.learning import checkpoints, devices, tracking
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.learning.devices import Wanted
-from vireid.learning.history import When
 from vireid.learning.reporting import Report
 from vireid.learning.stop_requests import StopRequests
+from vireid.learning.training_history import When
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.models.runs import CHECKPOINT
 

@@ -1,4 +1,4 @@
-"""What a run writes down while it learns: a line an epoch, and what its stages measured."""
+"""The history of a run: lines of losses, measures and validation, written while it learns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tests.toy import ToyData, small
 
-from vireid.learning import history
+from vireid.learning import training_history
 from vireid.learning.checkpoints import Position
-from vireid.learning.history import MEASURES
 from vireid.learning.reporting import Report
+from vireid.learning.training_history import MEASURES
 from vireid.methods.clip4vi_reid import CLIP4VIReID
 
 
@@ -23,7 +23,7 @@ def report(folder: Path, stages: list[Any], begin: Position) -> Report:
 
 
 def found(folder: Path) -> list[tuple[int, str, int | None, float | None]]:
-    lines = history.read_measures(folder / MEASURES)
+    lines = training_history.read_measures(folder / MEASURES)
     return [(line.stage_number, line.when, line.epoch, line.figures["x"]) for line in lines]
 
 
