@@ -33,7 +33,7 @@ from vireid.models.opening import SHIPPED
 from vireid.pictures import check_header, read_picture, read_resized
 from vireid.recipes import recipe
 from vireid.records import Box
-from vireid.scoring import permutations, results
+from vireid.scoring import results, sysu_permutations
 from vireid.search import answers
 from vireid.training_data import packs
 from vireid.video import boxes, cards, cut_list, pairs, source_labels
@@ -398,17 +398,17 @@ def _prepare_split(folder: Path) -> Reader:
 def _permutations(folder: Path) -> Iterator[bytes]:
     (folder / "exp").mkdir()
     sysu_layout.write_permutations(folder, {("cam1", 1): 2, ("cam3", 1): 3}, cells=2, trials=2)
-    yield permutations.permutations_path(folder).read_bytes()
+    yield sysu_permutations.permutations_path(folder).read_bytes()
 
 
 def _prepare_permutations(folder: Path) -> Reader:
-    path = permutations.permutations_path(folder)
+    path = sysu_permutations.permutations_path(folder)
     path.parent.mkdir()
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
-        permutations._read.cache_clear()
-        permutations.read_permutations(folder)
+        sysu_permutations._read.cache_clear()
+        sysu_permutations.read_permutations(folder)
 
     return read
 

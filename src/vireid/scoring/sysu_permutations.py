@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Integer
 
 from vireid.errors import VireidError
+from vireid.files import matlab_files
 from vireid.records import ImageRecord
-from vireid.scoring import mat_cells
 
 PERMUTATIONS_URL = (
     "https://github.com/wuancong/SYSU-MM01/blob/master/evaluation/data_split/rand_perm_cam.mat"
@@ -53,7 +53,7 @@ def _read(path: Path, _size: int, _mtime_ns: int) -> Permutations:
 
 def _load_cells(path: Path) -> Sequence[np.ndarray]:
     try:
-        return mat_cells.read(path, "rand_perm_cam")
+        return matlab_files.read(path, "rand_perm_cam")
     except (OSError, ValueError) as error:
         raise VireidError(
             f"{path} cannot be read as SYSU-MM01's permutations ({error}); "

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
 from vireid.datasets import nightwalk
-from vireid.scoring import mat_cells
+from vireid.files import matlab_files
 
 PERMUTATIONS = nightwalk.MINI / "exp" / "rand_perm_cam.mat"
 NUMBERS = [np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.float64, np.int64]
@@ -31,14 +31,14 @@ def test_it_reads_what_scipy_writes(kind: type, compressed: bool, tmp_path: Path
     rows: np.ndarray = np.arange(1, 31).reshape(3, 10).astype(kind)
     cells = nested([[rows, rows[:0], rows[:1, :1]], [rows[:, ::2], rows.T]])
     savemat(tmp_path / "a.mat", {"other": rows, "a": cells}, do_compression=compressed)
-    read = mat_cells.read(tmp_path / "a.mat", "a")
+    read = matlab_files.read(tmp_path / "a.mat", "a")
     for inner, wanted in zip(read, loadmat(tmp_path / "a.mat")["a"].ravel(), strict=True):
         for array, right in zip(inner.ravel(), wanted.ravel(), strict=True):
             np.testing.assert_array_equal(array, right)
 
 
 def test_it_reads_the_shipped_permutations_as_scipy_does() -> None:
-    read = mat_cells.read(PERMUTATIONS, "rand_perm_cam")
+    read = matlab_files.read(PERMUTATIONS, "rand_perm_cam")
     for inner, wanted in zip(read, loadmat(PERMUTATIONS)["rand_perm_cam"].ravel(), strict=True):
         for array, right in zip(inner.ravel(), wanted.ravel(), strict=True):
             np.testing.assert_array_equal(array, right)
@@ -48,13 +48,13 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     for name, value in {"text": "hello", "struct": {"a": 1}}.items():
         savemat(tmp_path / f"{name}.mat", {"rand_perm_cam": value})
         with pytest.raises(ValueError, match="else than cells of numbers"):
-            mat_cells.read(tmp_path / f"{name}.mat", "rand_perm_cam")
+            matlab_files.read(tmp_path / f"{name}.mat", "rand_perm_cam")
     savemat(tmp_path / "other.mat", {"other": nested([[np.eye(2)]])})
     with pytest.raises(ValueError, match="no variable rand_perm_cam"):
-        mat_cells.read(tmp_path / "other.mat", "rand_perm_cam")
+        matlab_files.read(tmp_path / "other.mat", "rand_perm_cam")
     (tmp_path / "a.mat").write_text("a text")
     with pytest.raises(ValueError, match="not a little-endian MATLAB"):
-        mat_cells.read(tmp_path / "a.mat", "rand_perm_cam")
+        matlab_files.read(tmp_path / "a.mat", "rand_perm_cam")
 
 
 @pytest.fixture(scope="module")
@@ -78,4 +78,4 @@ def test_damage_is_a_value_error_or_changes_numbers_only(
         damaged[place % len(whole)] = value
     path.write_bytes(damaged[:end])
     with contextlib.suppress(ValueError):
-        mat_cells.read(path, "a")
+        matlab_files.read(path, "a")
