@@ -30,7 +30,7 @@ from vireid.gallery.milvus import collections
 from vireid.gallery.milvus.access import Access
 from vireid.gallery.milvus.address import MilvusAddress
 from vireid.gallery.milvus.centring import InMemory
-from vireid.gallery.milvus.documents import (
+from vireid.gallery.milvus.change_documents import (
     HEAD,
     Document,
     View,
@@ -38,7 +38,7 @@ from vireid.gallery.milvus.documents import (
     read_document,
     write_document,
 )
-from vireid.gallery.milvus.ranges import Range, ids_in, joined, ranges_of, size_of
+from vireid.gallery.milvus.id_ranges import Range, ids_in, joined, ranges_of, size_of
 from vireid.gallery.milvus.rows import (
     MOST_ROWS,
     ROW_BYTES,

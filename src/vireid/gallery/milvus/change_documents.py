@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from vireid.gallery.milvus import collections
-from vireid.gallery.milvus.ranges import Range, joined, outside
+from vireid.gallery.milvus.id_ranges import Range, joined, outside
 from vireid.gallery.milvus.rows import MOST_ROWS, Row, first_id, number_of, packed, unpacked
 from vireid.gallery.milvus.server import Server
 from vireid.gallery.milvus.state import State

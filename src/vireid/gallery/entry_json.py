@@ -1,4 +1,4 @@
-"""Documents of a gallery's pictures: what is known of one, in values that JSON can hold."""
+"""JSON of a gallery's pictures: what is known of one, in values that JSON can hold."""
 
 from datetime import datetime
 from pathlib import Path
