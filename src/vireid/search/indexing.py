@@ -13,7 +13,7 @@ from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError
 from vireid.progress import counted
 from vireid.records import ImageRecord, Key, moment
-from vireid.search.picture_work import InThisProcess, PictureWork
+from vireid.search.indexing_work import InThisProcess, PictureWork
 
 MOST_GONE = 0.5
 """Share of a source's pictures that may be gone at once; more looks like a drive that is not

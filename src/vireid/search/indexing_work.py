@@ -1,4 +1,4 @@
-"""The work with pictures that indexing hands out: hashing their files, and embedding them."""
+"""Work that indexing hands out: the files of pictures are hashed, and the pictures embedded."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
