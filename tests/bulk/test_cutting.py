@@ -14,7 +14,7 @@ from tests.bulk.fragile import POISON, FragileCuttingWorker
 from tests.video.clips import write_video
 from tests.video.toy_detector import COLOURS, GREYS, frame_with, write_detector
 
-from vireid.video import bulk_cutting, cut_list, journal
+from vireid.video import bulk_cutting, cut_list, detector_journal
 from vireid.video.bulk_cutting import CuttingWorker
 from vireid.video.people import Cut, Job
 
@@ -83,16 +83,18 @@ class DiesOnce(CuttingWorker):
     """Dies of the first source that it gets, twelve frames after its beginning."""
 
     def cut(self, jobs: Sequence[Job]) -> Cut:
-        note, dead = journal.Journal.note, self._terms.out / "dead"
-        before = journal.last_frame(self._terms.out / "journal", jobs[0].name)
+        note, dead = detector_journal.Journal.note, self._terms.out / "dead"
+        before = detector_journal.last_frame(self._terms.out / "journal", jobs[0].name)
 
-        def note_or_die(self: journal.Journal, frame: int, found: Sequence[object]) -> None:
+        def note_or_die(
+            self: detector_journal.Journal, frame: int, found: Sequence[object]
+        ) -> None:
             note(self, frame, found)  # type: ignore[arg-type]
             if frame == 11 and not dead.exists():
                 dead.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        journal.Journal.note = note_or_die  # type: ignore[method-assign,assignment]
+        detector_journal.Journal.note = note_or_die  # type: ignore[method-assign,assignment]
         assert before in (None, 11)
         return super().cut(jobs)
 

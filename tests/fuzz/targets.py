@@ -36,7 +36,7 @@ from vireid.records import Box
 from vireid.scoring import results, sysu_permutations
 from vireid.search import answers
 from vireid.training_data import packs
-from vireid.video import boxes, cards, cut_list, pairs, source_labels
+from vireid.video import boxes, cut_list, detector_cards, pairs, source_labels
 
 Reader = Callable[[bytes], object]
 
@@ -153,7 +153,7 @@ def _prepare_boxes(folder: Path) -> Reader:
 
 
 def _small_files(_folder: Path) -> Iterator[bytes]:
-    yield b"\0" + (cards.FOLDER / "yolox_nano.toml").read_bytes()
+    yield b"\0" + (detector_cards.FOLDER / "yolox_nano.toml").read_bytes()
     yield b"\x011 0 5\n0 1 2\n0 0 1\n"
     yield b'\x02gate = "infrared"\n"north yard" = "auto"\n'
     yield b"\x03" + ",".join(cut_list.COLUMNS).encode() + b"\n" + b"a" + b"," * 12 + b"\n"
@@ -162,7 +162,7 @@ def _small_files(_folder: Path) -> Iterator[bytes]:
 def _prepare_small_file(folder: Path) -> Reader:
     def reader(content: bytes) -> object:
         readers: tuple[tuple[str, Callable[[Path], object]], ...] = (
-            ("card.toml", cards.read),
+            ("card.toml", detector_cards.read),
             ("homography.txt", pairs.read_homography),
             ("spectra.toml", source_labels.read_spectra),
             (cut_list.LIST, lambda path: cut_list.read_rows(path.parent)),

@@ -1,4 +1,4 @@
-"""Decoders: from what a network answers to boxes and scores of people.
+"""Decoders of what a detector puts out: from its tensors to boxes and scores of people.
 
 Each takes the network's outputs for one picture, by name, and returns boxes in pixels of its input,
 and scores from 0 to 1. A shape or a value that the card does not fit is an error.
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vireid.video.box_overlap import Boxes
-from vireid.video.cards import Card, DetectorError
+from vireid.video.detector_cards import Card, DetectorError
 
 Scores = Float[np.ndarray, " n"]
 Outputs = Mapping[str, np.ndarray]
