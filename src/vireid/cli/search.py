@@ -23,7 +23,7 @@ from vireid.cli.options import (
 )
 from vireid.cli.remote import GALLERY
 from vireid.errors import VireidError
-from vireid.types.running import BATCH, Engine
+from vireid.types.engine_options import BATCH, Engine
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,7 +14,7 @@ from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.documents import Count
 from vireid.recipes.recipe import Imported, outline_of
-from vireid.types.running import Engine, Precision
+from vireid.types.engine_options import Engine, Precision
 
 CARD = "model.json"
 FORMAT = 1

@@ -13,7 +13,7 @@ import onnx
 
 from vireid.models.onnx_network import WEIGHTS
 from vireid.records import Modality
-from vireid.types.running import Precision
+from vireid.types.engine_options import Precision
 
 ALIGNMENT = 64
 """Bytes to whose multiples tensors are aligned in the file of weights, to be used where they

@@ -1,4 +1,4 @@
-"""Names of engines and of number formats; see `vireid.models.engines`."""
+"""Options of engines: which there are, pictures at once, number formats; see `models.engines`."""
 
 from typing import Literal
 
