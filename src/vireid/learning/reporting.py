@@ -12,7 +12,7 @@ from vireid.files import documents
 from vireid.files.atomic import write_whole, writing_to
 from vireid.learning import training_history
 from vireid.learning.checkpoints import Position, Sums
-from vireid.learning.tracking import Track
+from vireid.learning.run_trackers import Track
 from vireid.learning.training_history import LOSSES, MEASURES, Epoch, Measured, When
 from vireid.method import Stage
 from vireid.progress import tell

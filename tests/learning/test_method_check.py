@@ -10,8 +10,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from vireid import methods
 from vireid.errors import VireidError
-from vireid.learning import preflight
-from vireid.learning.preflight import PreflightError
+from vireid.learning import method_check
+from vireid.learning.method_check import MethodError
 from vireid.method import Method, Stage
 from vireid.records import Modality
 from vireid.types.tensors import Images
@@ -27,7 +27,7 @@ def toy(**parts: Any) -> ThreeStep:
 
 @pytest.mark.parametrize("name", methods.available())
 def test_every_method_of_the_project_passes(name: str) -> None:
-    preflight.check(small(methods.find(name)), ToyData())
+    method_check.check(small(methods.find(name)), ToyData())
 
 
 def test_the_toy_passes_and_is_left_as_it_was() -> None:
@@ -35,7 +35,7 @@ def test_the_toy_passes_and_is_left_as_it_was() -> None:
     before = {name: value.clone() for name, value in method.state_dict().items()}
     training = [module.training for module in method.modules()]
     chance = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"]  # noqa: NPY002
-    preflight.check(method, ToyData())
+    method_check.check(method, ToyData())
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
     assert training == [module.training for module in method.modules()]
     assert torch.equal(chance[0], torch.get_rng_state())
@@ -78,8 +78,8 @@ def that_counts(self: Any, images: Images, modality: Modality) -> Tensor:
     ],
 )
 def test_embeddings_that_would_spoil_scores_are_refused(embed: Any, told: str) -> None:
-    with pytest.raises(PreflightError, match=told):
-        preflight.check(toy(embed=embed), ToyData())
+    with pytest.raises(MethodError, match=told):
+        method_check.check(toy(embed=embed), ToyData())
 
 
 @dataclass
@@ -93,8 +93,8 @@ def test_states_that_no_checkpoint_can_hold_are_refused() -> None:
         first.optimizer.param_groups[0]["counter"] = Counter()
         return [first, *others]
 
-    with pytest.raises(PreflightError, match="no checkpoint can be made of Tried in stage 'desc"):
-        preflight.check(toy(stages=stages), ToyData())
+    with pytest.raises(MethodError, match="no checkpoint can be made of Tried in stage 'desc"):
+        method_check.check(toy(stages=stages), ToyData())
 
 
 def test_a_method_that_learns_one_spectrum_is_tried_on_that() -> None:
@@ -104,7 +104,7 @@ def test_a_method_that_learns_one_spectrum_is_tried_on_that() -> None:
                 raise VireidError("the data set has no infrared pictures to train on")
             return super().every(modality, size)
 
-    preflight.check(toy(embed=broken_in_infrared), VisibleOnly())
+    method_check.check(toy(embed=broken_in_infrared), VisibleOnly())
 
 
 def test_batch_statistics_in_eval_mode_are_found() -> None:
@@ -113,5 +113,5 @@ def test_batch_statistics_in_eval_mode_are_found() -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.track_running_stats = False
             module.running_mean = module.running_var = None
-    with pytest.raises(PreflightError, match="use no statistics of the batch in eval mode"):
-        preflight.check(method, ToyData())
+    with pytest.raises(MethodError, match="use no statistics of the batch in eval mode"):
+        method_check.check(method, ToyData())

@@ -1,7 +1,7 @@
-"""Checks before the first step, which find within seconds what would spoil a run after hours.
+"""The check of a method before the first step, for faults that would spoil a run after hours.
 
-They use a copy of the method, and their own random numbers: a run with these checks learns the
-same, bit by bit, as one without them.
+It uses a copy of the method, and its own random numbers: a run with this check learns the same, bit
+by bit, as one without it.
 """
 
 import copy
@@ -30,7 +30,7 @@ NEIGHBOUR_TOLERANCE = 1e-3
 be added in another order. An embedding that uses its neighbours changes by far more."""
 
 
-class PreflightError(VireidError):
+class MethodError(VireidError):
     """A method breaks its contract, so that its scores would mean nothing."""
 
 
@@ -42,7 +42,7 @@ def check(method: Method, data: TrainingData) -> None:
         data: Source of the pictures to try it on.
 
     Raises:
-        PreflightError: Embeddings of either spectrum are not what a method promises, or no
+        MethodError: Embeddings of either spectrum are not what a method promises, or no
             checkpoint can be made of it; the message says what to change.
     """
     with _chance_untouched():
@@ -65,7 +65,7 @@ def _check_embeddings(method: Method, data: TrainingData, modality: Modality) ->
     _check_neighbours(method, together, apart, modality)
     changed = [k for k, v in method.state_dict().items() if not torch.equal(v, state[k])]
     if changed:
-        raise PreflightError(
+        raise MethodError(
             f"{_name(method)}.embed changes {', '.join(changed)}; embedding a picture may not "
             "change the method: change weights and buffers in its stages only"
         )
@@ -84,15 +84,15 @@ def _check_form(method: Method, embeddings: Embeddings, images: Images, modality
     wanted = (len(images), method.embedding_dim)
     if not isinstance(embeddings, Tensor) or tuple(embeddings.shape) != wanted:
         shape = list(getattr(embeddings, "shape", ())) or type(embeddings).__name__
-        raise PreflightError(
+        raise MethodError(
             f"{where} vectors of shape {shape}, not {list(wanted)}; set embedding_dim to the width "
             "of what it gives"
         )
     if not torch.isfinite(embeddings).all():
-        raise PreflightError(f"{where} numbers that are not finite, before it has learnt anything")
+        raise MethodError(f"{where} numbers that are not finite, before it has learnt anything")
     lengths = embeddings.float().norm(dim=1)
     if (lengths - 1).abs().max() > LENGTH_TOLERANCE:
-        raise PreflightError(
+        raise MethodError(
             f"{where} vectors of length {lengths.min():.3g} to {lengths.max():.3g}, not 1; end it "
             "with torch.nn.functional.normalize(embeddings, dim=1)"
         )
@@ -103,7 +103,7 @@ def _check_neighbours(
 ) -> None:
     difference = (together - apart).abs().max().item()
     if difference > NEIGHBOUR_TOLERANCE:
-        raise PreflightError(
+        raise MethodError(
             f"{_name(method)}.embed gives {modality} pictures other vectors in a batch than alone "
             f"(numbers differ by up to {difference:.2g}); an embedding may depend on its own "
             "picture only: use no statistics of the batch in eval mode"
@@ -119,7 +119,7 @@ def _check_checkpoint(method: Method, data: TrainingData) -> None:
         torch_files.read_from(written)
     except Exception as error:  # pickle tells in many ways that it cannot
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PreflightError(
+        raise MethodError(
             f"no checkpoint can be made of {_name(method)} in stage '{stage.name}' ({reason}); "
             "keep tensors, numbers and texts in the states of method, optimizer and schedule, and "
             "give LambdaLR a lambda rather than a method of an object"

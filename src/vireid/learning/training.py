@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 from vireid import datasets, records
 from vireid.datasets import Dataset, nightwalk
 from vireid.files import user_code
-from vireid.learning import devices, initial_weights, preflight, tracking
+from vireid.learning import devices, initial_weights, method_check, run_trackers
 from vireid.learning.devices import Precision, Wanted, this_process
 from vireid.learning.loop import AfterEpoch, fit
 from vireid.learning.run_log import logging_to
@@ -51,7 +51,7 @@ def learn(
     Raises:
         VireidError: There is a run already, or it is another's; data or weights are missing.
     """
-    tracking.check(trackers)
+    run_trackers.check(trackers)
     process = this_process()
     recipes.check_can_be_read_back(recipe)
     resume = resume and not runs.is_empty(folder)
@@ -74,7 +74,7 @@ def learn(
         anew = not (folder / CHECKPOINT).exists()
         method = initial_weights.build(recipe, data.num_identities, anew=anew)
         if anew:
-            preflight.check(method, data)
+            method_check.check(method, data)
         fit(
             method,
             data,
