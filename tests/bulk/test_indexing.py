@@ -21,7 +21,7 @@ from vireid.datasets import folder
 from vireid.errors import Interrupted, VireidError
 from vireid.gallery import Gallery
 from vireid.gallery.gallery import new_entries
-from vireid.gallery.notes import Source
+from vireid.gallery.sources import Source
 from vireid.gallery.store import Entry
 from vireid.models.embedder import Embedder
 from vireid.models.engines import Running

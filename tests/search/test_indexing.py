@@ -14,7 +14,7 @@ from tests.onnx_model import person, write_model, write_site
 
 from vireid.datasets import folder
 from vireid.gallery import Filters, Gallery
-from vireid.gallery.notes import Source
+from vireid.gallery.sources import Source
 from vireid.models.embedder import Embedded, Embedder
 from vireid.records import Box, ImageRecord, Modality
 from vireid.search import answers

@@ -16,21 +16,13 @@ from vireid.errors import suggestion
 from vireid.files import documents
 from vireid.gallery.addresses import create_store, open_store, parsed, restore_store
 from vireid.gallery.filters import Filters
-from vireid.gallery.notes import (
+from vireid.gallery.judgements import Judgement, judged, judgement_from, judgement_note
+from vireid.gallery.sources import Source, source_from, source_note
+from vireid.gallery.store import (
     JUDGEMENT,
     REMOVED,
     SETTING,
     SOURCE,
-    Judgement,
-    Source,
-    content_key,
-    judged,
-    judgement_from,
-    judgement_note,
-    source_from,
-    source_note,
-)
-from vireid.gallery.store import (
     Address,
     Counted,
     Entry,
@@ -43,6 +35,7 @@ from vireid.gallery.store import (
     Stamp,
     Storage,
     Store,
+    content_key,
     with_contents,
 )
 from vireid.models.calibration import Calibration, belonging

@@ -22,7 +22,7 @@ from vireid.datasets.folder import Seen, Unusable
 from vireid.errors import Interrupted, VireidError
 from vireid.gallery import Filters, Gallery, GalleryError, Hit
 from vireid.gallery.addresses import exists
-from vireid.gallery.notes import Source
+from vireid.gallery.sources import Source
 from vireid.gallery.store import Address
 from vireid.models import trusted
 from vireid.models.calibration import in_percent

@@ -4,7 +4,7 @@ import numpy as np
 
 from vireid.errors import VireidError
 from vireid.gallery import Filters, Gallery
-from vireid.gallery.notes import Judgement
+from vireid.gallery.judgements import Judgement
 from vireid.models.calibration import Calibration, direction
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality

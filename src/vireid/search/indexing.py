@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vireid.gallery import Filters, Gallery, Stamp
 from vireid.gallery.gallery import key_of
-from vireid.gallery.notes import Source, content_key
-from vireid.gallery.store import Entry
+from vireid.gallery.sources import Source
+from vireid.gallery.store import Entry, content_key
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError
 from vireid.progress import counted

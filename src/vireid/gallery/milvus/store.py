@@ -60,10 +60,10 @@ from vireid.gallery.milvus.rows import (
 )
 from vireid.gallery.milvus.server import MissingError, Server
 from vireid.gallery.milvus.state import FREE, State, States, Turn, token
-from vireid.gallery.notes import KINDS
 from vireid.gallery.store import (
     NO_FILTERS,
     NO_NOTES,
+    NOTE_KINDS,
     Centre,
     Counted,
     Entry,
@@ -919,7 +919,7 @@ class MilvusStore:
             copy.note(
                 {
                     (kind, key): value
-                    for kind in KINDS
+                    for kind in NOTE_KINDS
                     for key, value in self._notes(kind, view).items()
                 }
             )
