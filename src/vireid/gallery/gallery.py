@@ -177,9 +177,19 @@ class Gallery:
                 raise GalleryError(
                     f"{self.address} was filled by model {mine.name} "
                     f"({name} {getattr(mine, name)}), "
-                    f"not by {other.name} ({name} {getattr(other, name)}); use that model "
-                    f"(--model {mine.source}) or index the pictures into another gallery"
+                    f"not by {other.name} ({name} {getattr(other, name)}); "
+                    f"{self._way_to_agree(other)}"
                 )
+
+    def _way_to_agree(self, other: ModelCard) -> str:
+        """Return what helps where another model than the gallery's was given."""
+        source = self.model.source
+        if other.source != source:
+            return f"use that model (--model {source}) or index the pictures into another gallery"
+        return (
+            f"{source} has changed since: give a copy of it as it was (--model FOLDER), or embed "
+            f"all pictures anew: vireid gallery reindex {self.address} --model {source}"
+        )
 
     def close(self) -> None:
         """Close the files."""
