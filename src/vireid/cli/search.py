@@ -424,8 +424,8 @@ def verify(
     """
     from vireid.models.embedder import Embedder
     from vireid.records import ImageRecord
-    from vireid.search.calibrating import verified
     from vireid.search.queries import understood
+    from vireid.search.verification import verified
 
     if len(modalities) > 2:
         raise click.UsageError("Give --modality once or twice.")

@@ -26,8 +26,8 @@ from vireid.models.opening import folder_of
 from vireid.pictures import pixels_of
 from vireid.records import Modality, spread
 from vireid.scoring import evaluation
-from vireid.scoring.calibration import Search
-from vireid.scoring.calibration_people import People, people_of
+from vireid.scoring.calibrating.pairs import Search
+from vireid.scoring.calibrating.people import People, people_of
 from vireid.scoring.metrics import score_ranking
 from vireid.types.arrays import Pictures, Vectors
 from vireid.types.engine_options import Engine, Precision

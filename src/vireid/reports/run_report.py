@@ -33,7 +33,7 @@ from vireid.reports import contact_sheet, learning_curves, measures_view, reliab
 from vireid.reports.plots import as_png
 from vireid.scoring import comparison as settling
 from vireid.scoring import evaluation, named_protocols, reliability, results
-from vireid.scoring.calibration import Search
+from vireid.scoring.calibrating.pairs import Search
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.protocols import Trial
 from vireid.types.arrays import Pixels, Vectors

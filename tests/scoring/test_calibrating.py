@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from tests.crowd import crowd
 
 from vireid.errors import VireidError
-from vireid.models import calibration as kept
+from vireid.models import calibration
 from vireid.models.calibration import Calibration, CalibrationError, Curve, direction
 from vireid.records import ImageRecord, Modality
-from vireid.scoring import calibration, reliability
-from vireid.scoring.calibration import BINS, CENTRES, EDGES, FOLDS, Pairs, Search
+from vireid.scoring import reliability
+from vireid.scoring.calibrating import learning
+from vireid.scoring.calibrating.likeness import likeness_of
+from vireid.scoring.calibrating.pairs import BINS, CENTRES, EDGES, FOLDS, Pairs, Search
 
 VISIBLE, INFRARED = Modality
 WAY = direction(INFRARED, VISIBLE)
@@ -24,7 +26,7 @@ WAY = direction(INFRARED, VISIBLE)
 @pytest.fixture(scope="module")
 def made() -> Calibration:
     vectors, records = crowd(60, noise=0.9)
-    return calibration.calibrate(vectors, records, "f00d", "60 people")
+    return learning.calibrate(vectors, records, "f00d", "60 people")
 
 
 def simulated(apart: float, spread: float, people: int, seed: int) -> Pairs:
@@ -46,7 +48,7 @@ def simulated(apart: float, spread: float, people: int, seed: int) -> Pairs:
 def test_a_curve_is_the_likelihood_ratio_that_is_known(
     apart: float, spread: float, seed: int
 ) -> None:
-    known = calibration.learn_direction(simulated(apart, spread, 60, seed))
+    known = learning.learn_direction(simulated(apart, spread, 60, seed))
     at = np.linspace(-0.5, 1, 301)
     truth = (apart * at - apart**2 / 2) / spread**2
     shares = 1 / (1 + np.exp(-truth)), 1 / (1 + np.exp(-known.curve.log_ratio(at)))
@@ -64,7 +66,7 @@ def test_where_the_truth_is_no_line_the_isotonic_curve_is_taken() -> None:
     lifted = np.zeros_like(pairs.same)
     lifted[:, int(np.searchsorted(EDGES, 0.9))] = 40
     pairs = replace(pairs, same=pairs.same + lifted)
-    known = calibration.learn_direction(pairs)
+    known = learning.learn_direction(pairs)
     assert known.curve.kind == "isotonic"
     assert known.log_loss["isotonic"] < known.log_loss["logistic"]
 
@@ -86,7 +88,7 @@ def test_chances_come_true_on_people_never_seen(made: Calibration) -> None:
 
 def test_the_interval_says_how_few_people_there_are(made: Calibration) -> None:
     vectors, records = crowd(20, noise=0.9)
-    few = calibration.calibrate(vectors, records, "f00d", "20 people")
+    few = learning.calibrate(vectors, records, "f00d", "20 people")
     ends = [each.directions[WAY].curve.interval(0.3, 0.5) for each in (few, made)]
     widths = [high - low for low, high in ends]
     assert widths[0] > 1.2 * widths[1] > 0
@@ -108,14 +110,14 @@ def test_a_gallery_without_the_person_says_so(made: Calibration) -> None:
 def test_too_few_people_are_refused_with_the_number_needed() -> None:
     vectors, records = crowd(19)
     with pytest.raises(CalibrationError, match=r"19 people were seen in both .* needs 20"):
-        calibration.calibrate(vectors, records, "f00d", "19 people")
+        learning.calibrate(vectors, records, "f00d", "19 people")
 
 
 def test_a_direction_without_pairs_is_left_out() -> None:
     vectors, records = crowd(30)
     kept_rows = [place for place, r in enumerate(records) if r.camera in ("cam0", "cam1")]
     one_camera = [records[place] for place in kept_rows]
-    made = calibration.calibrate(vectors[kept_rows], one_camera, "f00d", "30 people")
+    made = learning.calibrate(vectors[kept_rows], one_camera, "f00d", "30 people")
     assert set(made.directions) == {
         name
         for centred in (False, True)
@@ -131,11 +133,11 @@ def test_similarities_that_are_all_the_same_are_refused() -> None:
     _, records = crowd(30)
     alike = np.tile(np.eye(1, 32, dtype=np.float32), (len(records), 1))
     with pytest.raises(CalibrationError, match="similarities of these pictures are the same"):
-        calibration.calibrate(alike, records, "f00d", "30 people")
+        learning.calibrate(alike, records, "f00d", "30 people")
 
 
 def test_a_model_that_is_worse_than_chance_is_told_nothing() -> None:
-    known = calibration.learn_direction(simulated(-0.3, 0.1, 30, 0))
+    known = learning.learn_direction(simulated(-0.3, 0.1, 30, 0))
     assert known.curve.probability(0.5, 0.5) == pytest.approx(0.5, abs=0.02)
 
 
@@ -146,7 +148,7 @@ def visible_of(vectors: np.ndarray, records: list[ImageRecord]) -> np.ndarray:
 def test_pictures_unlike_those_of_the_calibration_are_told() -> None:
     """Embeddings of a network share a mean; those of other pictures have another one."""
     learnt = crowd(60, noise=0.9, shift=(1.0, 0.0))
-    likeness = calibration._likeness(*learnt, VISIBLE, 0)
+    likeness = likeness_of(*learnt, VISIBLE, 0)
     fresh = visible_of(*crowd(100, noise=0.9, seed=5, first=500, shift=(1.0, 0.0)))
     alarms = np.mean([likeness.are_unlike(vector[None]) for vector in fresh])
     assert alarms <= 0.05  # 0.01 is promised
@@ -161,13 +163,13 @@ def test_it_is_kept_whole_and_only_for_its_model(
 ) -> None:
     path = tmp_path / "calibration.json"
     path.write_bytes(msgspec.json.encode(made))
-    assert kept.read(path, "f00d") == made
-    assert kept.read(tmp_path / "none.json", "f00d") is None
-    assert kept.read(path, "cafe") is None
+    assert calibration.read(path, "f00d") == made
+    assert calibration.read(tmp_path / "none.json", "f00d") is None
+    assert calibration.read(path, "cafe") is None
     assert "trained further" in caplog.text
     path.write_text(path.read_text(encoding="utf-8").replace('"log_ratios":[', '"log_ratios":[9,'))
     with pytest.raises(CalibrationError, match=r"calibration\.json is damaged"):
-        kept.read(path, "f00d")
+        calibration.read(path, "f00d")
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=20), st.floats(0.001, 0.999))
@@ -193,14 +195,14 @@ def test_judged_hits_serve_too_with_their_number() -> None:
     generator = np.random.default_rng(0)
     hits = [(float(generator.normal(0.6, 0.1)), True, f"q{n % 8}") for n in range(20)]
     hits += [(float(generator.normal(0.2, 0.1)), False, f"q{n % 8}") for n in range(20)]
-    found = calibration.from_judgements({WAY: hits}, "f00d", "40 hits")
+    found = learning.from_judgements({WAY: hits}, "f00d", "40 hits")
     known = found.directions[WAY]
     assert (known.same, known.different, known.people) == (20, 20, 8)
     assert known.curve.probability(0.6, 0.5) > 0.9 > 0.1 > known.curve.probability(0.2, 0.5)
     low, high = known.curve.interval(0.4, 0.5)
     assert high - low > 0.2
     with pytest.raises(CalibrationError, match=r"10 confirmed and 10 rejected hits .*20 confirmed"):
-        calibration.from_judgements({WAY: hits[:25]}, "f00d", "25 hits")
+        learning.from_judgements({WAY: hits[:25]}, "f00d", "25 hits")
 
 
 def test_a_threshold_lets_pass_the_share_of_strangers_that_it_names(made: Calibration) -> None:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vireid.datasets import Dataset
-from vireid.models.calibration import Calibration, CalibrationError
+from vireid.models.calibration import CalibrationError
 from vireid.models.embedder import Embedder
 from vireid.models.opening import is_shipped
 from vireid.records import ImageRecord, pictures_fingerprint
 from vireid.scoring import evaluation, named_protocols
-from vireid.scoring.calibration import NEEDED, calibrate
 
 OWN = "folder"
 """Data set of one's own pictures, whose people are in one group: they are there for the asking."""
@@ -56,37 +54,4 @@ def people_of(dataset: Dataset, embedder: Embedder, model: str) -> People:
         f"{count} {group} of {dataset.label}",
         tuple(sorted(rooms)),
         pictures_fingerprint(records, dataset.root),
-    )
-
-
-def calibrate_model(
-    model: str, name: str | None = None, root: Path | None = None, *, trust_code: bool = False
-) -> Calibration:
-    """Learn what the similarities of a model are worth.
-
-    Args:
-        model: See `Embedder.open`.
-        name: Name of a data set; by default the one that the model has learnt on.
-        root: Folder of the data set.
-        trust_code: See `Embedder.open`.
-
-    Raises:
-        VireidError: There are too few people, or none that the model may be calibrated on.
-    """
-    dataset = evaluation.dataset_of(model, name, root, trust_code=trust_code)
-    embedder = Embedder.open(model, trust_code=trust_code)
-    people = people_of(dataset, embedder, model)
-    count = len({r.identity for r in people.records if r.identity is not None})
-    if count < NEEDED:  # told before anything is embedded
-        raise CalibrationError(
-            f"there are {people.in_words}, and a calibration needs {NEEDED}; give more by --data"
-        )
-    vectors = embedder.embed_records(people.records)
-    return calibrate(
-        vectors,
-        people.records,
-        embedder.fingerprint,
-        people.in_words,
-        rooms=people.rooms,
-        pictures=people.fingerprint,
     )

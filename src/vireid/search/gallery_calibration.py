@@ -1,18 +1,49 @@
-"""Calibration of a gallery by its own hits, which somebody has confirmed or rejected."""
+"""The calibration that a gallery keeps: given, or learnt from hits that somebody has judged."""
+
+from dataclasses import replace
 
 import numpy as np
 
 from vireid.errors import VireidError
 from vireid.gallery import Filters, Gallery
 from vireid.gallery.judgements import Judgement
-from vireid.models.calibration import Calibration, direction
+from vireid.gallery.store import Address
+from vireid.models.calibration import Calibration, CalibrationError, direction
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality
-from vireid.scoring.calibration import from_judgements
+from vireid.scoring.calibrating.learning import from_judgements
+from vireid.search.answers import Searcher
 from vireid.search.queries import embedded, understood
 from vireid.types.arrays import Vector
 
 Hits = dict[str, list[tuple[float, bool, str]]]
+
+
+def keep(gallery: Address, found: Calibration) -> None:
+    """Have a gallery keep a calibration of its model, which comes before the model's own.
+
+    Raises:
+        CalibrationError: The gallery was filled by another model.
+    """
+    with Gallery.open(gallery) as opened:
+        if opened.model.fingerprint != found.model:
+            raise CalibrationError(
+                f"{gallery} was filled by model {opened.model.name}; calibrate that one: "
+                f"vireid calibrate {opened.model.source} --gallery {gallery}"
+            )
+        opened.calibration = replace(found, of_gallery=True)
+
+
+def learn_from_judgements(gallery: Address, *, trust_code: bool = False) -> Calibration:
+    """Calibrate by the judged hits of a gallery, which keeps the result.
+
+    Raises:
+        VireidError: There are too few, or the gallery's model cannot be opened.
+    """
+    with Searcher.open(gallery, trust_code=trust_code) as searcher:
+        found = calibrate_by_judgements(searcher.gallery, searcher.embedder)
+        searcher.gallery.calibration = found
+    return found
 
 
 def calibrate_by_judgements(gallery: Gallery, embedder: Embedder) -> Calibration:
