@@ -1,7 +1,7 @@
 """DEEN: AGW's two streams with joined layers, and three views of each picture."""
 
-from vireid.models.imports._resnet50 import UNUSED_IN_TWO_STREAMS, layers_of, stems_of
-from vireid.models.imports._translation import (
+from vireid.models.import_formats._resnet50 import UNUSED_IN_TWO_STREAMS, layers_of, stems_of
+from vireid.models.import_formats._translation import (
     CannotImportError,
     State,
     Translation,

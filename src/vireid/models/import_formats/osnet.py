@@ -1,6 +1,6 @@
 """torchreid's OSNet, OSNet-IBN and OSNet-AIN of every width; they have seen visible pictures."""
 
-from vireid.models.imports._translation import (
+from vireid.models.import_formats._translation import (
     CannotImportError,
     State,
     Translation,

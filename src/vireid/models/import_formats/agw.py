@@ -1,13 +1,13 @@
 """AGW, CAJ, DDAG without its part attention: two stems, a shared ResNet-50, a neck."""
 
-from vireid.models.imports._resnet50 import (
+from vireid.models.import_formats._resnet50 import (
     BLOCKS,
     STEMS,
     UNUSED_IN_TWO_STREAMS,
     layers_of,
     stems_of,
 )
-from vireid.models.imports._translation import (
+from vireid.models.import_formats._translation import (
     CannotImportError,
     State,
     Translation,

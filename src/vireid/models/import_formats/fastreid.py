@@ -1,7 +1,7 @@
 """fast-reid's ResNet-50: bag of tricks, AGW and SBS, with and without IBN; visible pictures."""
 
-from vireid.models.imports._resnet50 import BLOCKS, layers_of
-from vireid.models.imports._translation import (
+from vireid.models.import_formats._resnet50 import BLOCKS, layers_of
+from vireid.models.import_formats._translation import (
     CannotImportError,
     State,
     Translation,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 from vireid.errors import VireidError
 
 if TYPE_CHECKING:
-    from vireid.models.imports._translation import State, Translation
+    from vireid.models.import_formats._translation import State, Translation
 
 
 @runtime_checkable

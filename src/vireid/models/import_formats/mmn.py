@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from vireid.models.imports._resnet50 import UNUSED_IN_TWO_STREAMS, layers_of, stems_of
-from vireid.models.imports._translation import (
+from vireid.models.import_formats._resnet50 import UNUSED_IN_TWO_STREAMS, layers_of, stems_of
+from vireid.models.import_formats._translation import (
     CannotImportError,
     State,
     Translation,

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from vireid.backbones.clip_text import AFTER, BEFORE, numbers_of
-from vireid.models.imports._translation import CannotImportError, State, Translation, renamed, some
+from vireid.models.import_formats._translation import (
+    CannotImportError,
+    State,
+    Translation,
+    renamed,
+    some,
+)
 
 TITLE = "CSDN, CLIP's ResNet-50 of two streams"
 ADDRESS = "https://github.com/nengdong96/CSDN"
