@@ -29,7 +29,6 @@ from vireid.gallery.local.store import LocalStore
 from vireid.gallery.milvus import collections
 from vireid.gallery.milvus.access import Access
 from vireid.gallery.milvus.address import MilvusAddress
-from vireid.gallery.milvus.centring import InMemory
 from vireid.gallery.milvus.change_documents import (
     HEAD,
     Document,
@@ -60,6 +59,7 @@ from vireid.gallery.milvus.rows import (
 )
 from vireid.gallery.milvus.server import MissingError, Server
 from vireid.gallery.milvus.state import FREE, State, States, Turn, token
+from vireid.gallery.milvus.vectors_in_memory import InMemory
 from vireid.gallery.store import (
     NO_FILTERS,
     NO_NOTES,

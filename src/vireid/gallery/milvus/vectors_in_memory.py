@@ -1,4 +1,4 @@
-"""Vectors of one spectrum, read from a server for centred searches, which it cannot do itself."""
+"""Vectors of one spectrum in memory, for centred searches, which a server cannot do itself."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
