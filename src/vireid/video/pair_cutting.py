@@ -1,4 +1,4 @@
-"""A data set of one's own site: two videos of one scene, cut and labelled together."""
+"""Cutting a pair: two videos of one scene, whose people become a data set of one's own site."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
