@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vireid.render.bodies import HEAD, LEG, TORSO, Array, Body
+from vireid.render.body_surface import Landmarks, Slot, on_face
 from vireid.render.people import Person
-from vireid.render.worn import Landmarks, Slot, on_face
 
 HANGING = ("wrist.L", "wrist.R")
 """Joints that things hang from: carried along but not turned; weight columns after the bones'."""

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vireid.render.body_surface import Slot
 from vireid.render.layouts import Shot
 from vireid.render.people import FAMILY, Person
 from vireid.render.pictures import BYSTANDER, OBJECT, Truth
 from vireid.render.plans import Plan, group_of
-from vireid.render.worn import Slot
 
 PEOPLE_FILE = "people.jsonl"
 PARTS_FOLDER = "parts"

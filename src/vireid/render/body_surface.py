@@ -1,4 +1,4 @@
-"""The cloth at a point of a person's body.
+"""The surface of a person: which cloth, skin or hair is at a point of the body.
 
 It is decided when a point is seen, so that seams, hems, hairlines and buttons are sharp however
 coarse the mesh.
