@@ -34,7 +34,7 @@ from vireid.pictures import check_header, read_picture, read_resized
 from vireid.recipes import recipe
 from vireid.records import Box
 from vireid.scoring import results, sysu_permutations
-from vireid.search import answers
+from vireid.search import folder_indexing
 from vireid.training_data import packs
 from vireid.video import boxes, cut_list, detector_cards, pairs, source_labels
 
@@ -452,7 +452,7 @@ def _edits(_folder: Path) -> Iterator[bytes]:
 
 def _prepare_gallery(folder: Path) -> Reader:
     model, site = write_model(folder / "toy"), write_site(folder / "site", people=2)
-    answers.index(site, folder / "sound", str(model))
+    folder_indexing.index(site, folder / "sound", str(model))
     question = site / "cam3/0001/0001.jpg"
     embedder = Embedder.open(model)
 

@@ -19,7 +19,7 @@ from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED, shipped
 from vireid.records import Modality
 from vireid.scoring.calibrating.table import table
-from vireid.search.answers import Searcher
+from vireid.search.searcher import Searcher
 
 Run = Callable[..., tuple[int, str, str]]
 PEOPLE = 24

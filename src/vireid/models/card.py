@@ -54,6 +54,15 @@ class ModelCard:
     caveat: str | None = None
     """What whoever reads its answers has to know, such as on which pictures it fails."""
 
+    def as_dict(self) -> dict[str, str | None]:
+        """Return what programs are told of the model beside its answers."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "precision": self.precision,
+            "caveat": self.caveat,
+        }
+
 
 @dataclass(frozen=True)
 class Training:

@@ -12,8 +12,8 @@ from vireid.models.calibration import Calibration, CalibrationError, direction
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality
 from vireid.scoring.calibrating.learning import from_judgements
-from vireid.search.answers import Searcher
 from vireid.search.queries import embedded, understood
+from vireid.search.searcher import Searcher
 from vireid.types.arrays import Vector
 
 Hits = dict[str, list[tuple[float, bool, str]]]
