@@ -29,7 +29,7 @@ from vireid import methods
 from vireid import recipes as shipped
 from vireid.gallery import Gallery
 from vireid.method import Method
-from vireid.models import engines, export, graphs, quantisation
+from vireid.models import engines, export, onnx_graphs, quantisation
 from vireid.models.card import ModelCard, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.engines import Run
@@ -39,7 +39,7 @@ from vireid.recipes import recipe
 from vireid.records import ImageRecord, Modality
 from vireid.search import indexing
 from vireid.types.arrays import Pictures
-from vireid.types.running import Engine, Precision
+from vireid.types.engine_options import Engine, Precision
 from vireid.types.tensors import images_of
 
 RESULTS = _steps.results("embedding")
@@ -80,7 +80,7 @@ def rows_of(folder: Path, pictures: Pictures) -> Iterator[tuple[str, Run]]:
     """Yield the engines that run a model, with their names; those that cannot are told."""
     whole = quantisation.quantised(folder, {Modality.VISIBLE: pictures})
     with tempfile.TemporaryDirectory() as scratch:
-        graphs.write(whole, Path(scratch), {Modality.VISIBLE: {}})
+        onnx_graphs.write(whole, Path(scratch), {Modality.VISIBLE: {}})
         rounded = files_of(Path(scratch))
     exact = files_of(folder)
     for name, (engine, precision) in ENGINES.items():

@@ -40,7 +40,7 @@ from scipy.io import loadmat, savemat
 from vireid.datasets import Dataset
 from vireid.datasets._sysu_layout import MODALITIES
 from vireid.records import ImageRecord
-from vireid.scoring import METRICS, named_protocols, permutations
+from vireid.scoring import METRICS, named_protocols, sysu_permutations
 from vireid.scoring.metrics import CmcVariant, score_ranking
 from vireid.scoring.protocols import Protocol, Trial
 
@@ -174,7 +174,7 @@ def by_mpanet(
         arguments.append(np.array([r.identity for r in part]))
         arguments.append(np.array([int((r.camera or "")[3:]) for r in part]))
     paths = np.array([str(r.path) for r in parts[1]])
-    cells = loadmat(permutations.permutations_path(dataset.root))["rand_perm_cam"]
+    cells = loadmat(sysu_permutations.permutations_path(dataset.root))["rand_perm_cam"]
     mean_ap, *ranks = module.eval_sysu(
         *arguments, paths, cells, mode, 1 if shot == "single" else 10
     )

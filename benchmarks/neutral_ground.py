@@ -28,7 +28,7 @@ from vireid.experiments import sweep
 from vireid.experiments.sweep import Sweep
 from vireid.files import documents
 from vireid.files.atomic import write_whole
-from vireid.learning import history
+from vireid.learning import training_history
 from vireid.models import runs
 from vireid.models.embedder import Embedder
 from vireid.recipes.recipe import numbers
@@ -128,13 +128,13 @@ def _learnt(wanted: Sweep, name: str, root: Path, folder: Path, split: int, told
     sweep.run(alone, folder, [f"data.root={root}", f"data.trial={split}", *told])
     run = folder / wanted.folder_of(name, seed)
     scores = evaluation.score_all(Embedder.open(run), data, named_protocols.choose(data))
-    measures = run / history.MEASURES
+    measures = run / training_history.MEASURES
     return Row(
         changes,
         runs.read_details(run).fingerprint,
-        sum(epoch.seconds for epoch in history.read_epochs(run / history.LOSSES)),
+        sum(epoch.seconds for epoch in training_history.read_epochs(run / training_history.LOSSES)),
         {each.protocol.direction: dict(each.mean) for each in scores},
-        history.read_measures(measures)[-1].figures if measures.exists() else {},
+        training_history.read_measures(measures)[-1].figures if measures.exists() else {},
     )
 
 

@@ -40,7 +40,7 @@ from vireid import datasets
 from vireid.gallery import Gallery
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
-from vireid.search.answers import Searcher
+from vireid.search.searcher import Searcher
 
 RESULTS = Path(__file__).parent / "results" / "serving.md"
 TOP, BOUNDARY = 20, "b0undary"

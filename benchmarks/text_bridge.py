@@ -27,8 +27,8 @@ from vireid.experiments import sweep
 from vireid.experiments.sweep import Sweep
 from vireid.files import documents
 from vireid.files.atomic import write_whole
-from vireid.learning import history
-from vireid.learning.history import Validated
+from vireid.learning import training_history
+from vireid.learning.training_history import Validated
 from vireid.models.embedder import Embedder
 from vireid.recipes.recipe import numbers
 from vireid.records import Modality
@@ -89,14 +89,14 @@ def learn(
             given = [f"data.root={root}", f"settings.weights={weights}", *told]
             sweep.run(alone, work / wanted.name, given)
             run = work / wanted.name / wanted.folder_of(name, seed)
-            lines = history.read_measures(run / history.MEASURES)
+            lines = training_history.read_measures(run / training_history.MEASURES)
             measured = {f"{line.when} {line.stage}": dict(line.figures) for line in lines}
             scores, of_people = scored(run, root)
             measured[EMBEDDING] = dict(scores)
-            epochs = history.read_epochs(run / history.LOSSES)
+            epochs = training_history.read_epochs(run / training_history.LOSSES)
             seconds = sum(epoch.seconds for epoch in epochs)
-            curve = run / history.VALIDATION
-            validated = history.read_validation(curve) if curve.exists() else ()
+            curve = run / training_history.VALIDATION
+            validated = training_history.read_validation(curve) if curve.exists() else ()
             found.rows[name] = Run(seconds, measured, of_people, validated)
             path.parent.mkdir(parents=True, exist_ok=True)
             documents.write_json(path, found)

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from vireid import Embedder, Gallery, ImageRecord, Modality, datasets
-from vireid.search import answers
+from vireid.search import folder_indexing
 from vireid.service.database import Database
 from vireid.service.keys import Keys, Scope
 
@@ -62,7 +62,7 @@ def site(folder: Path, people: int = 50, model: str = "small", name: str = "site
         table = csv.DictWriter(file, [*COLUMNS, *BOX])
         table.writeheader()
         table.writerows(rows)
-    answers.index(listed, folder / f"{name}.gallery", model)
+    folder_indexing.index(listed, folder / f"{name}.gallery", model)
     return folder / f"{name}.gallery"
 
 

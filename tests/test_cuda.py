@@ -17,8 +17,8 @@ from torch import Tensor
 from vireid import methods
 from vireid.errors import Interrupted
 from vireid.learning.devices import automatic
-from vireid.learning.learn import learn
 from vireid.learning.loop import DivergedError, fit
+from vireid.learning.training import learn
 from vireid.method import Method
 from vireid.models.embedder import Embedder
 from vireid.recipes import recipe as recipes

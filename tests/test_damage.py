@@ -25,7 +25,7 @@ from vireid import Embedder, Modality
 from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.files import documents, user_code
-from vireid.learning import checkpoints, history, initial_weights
+from vireid.learning import checkpoints, initial_weights, training_history
 from vireid.learning.checkpoints import Position
 from vireid.models import card, opening, runs
 from vireid.models.engines import AS_USUAL
@@ -106,10 +106,10 @@ def test_whatever_is_wrong_in_scores(copied: Path) -> None:
 
 def test_whatever_is_wrong_in_the_lines_of_a_run(copied: Path) -> None:
     for name, read, line in (
-        ("losses.jsonl", history.read_epochs, (copied / "losses.jsonl").read_text()),
+        ("losses.jsonl", training_history.read_epochs, (copied / "losses.jsonl").read_text()),
         (
             "measures.jsonl",
-            history.read_measures,
+            training_history.read_measures,
             '{"stage": "a", "stage_number": 0, "when": "after", "figures": {"up": 1.0}}\n',
         ),
     ):

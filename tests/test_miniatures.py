@@ -16,7 +16,7 @@ from tests.tiny_recipe import tiny_recipe
 from vireid import datasets
 from vireid.cli import main as cli
 from vireid.errors import Interrupted, VireidError
-from vireid.learning import learn
+from vireid.learning import training
 from vireid.models import runs
 from vireid.models.embedder import Embedder
 from vireid.models.runs import RunError
@@ -211,7 +211,7 @@ def test_runs_of_all_trials_go_on_where_they_were_broken_off(
 
     folder = place / "broken"
     command = ["train", str(recipe_for("regdb", place)), "--out", str(folder), "--trials", "1-3"]
-    monkeypatch.setattr(learn, "PackedTrainingData", StopsInTheSecondRun)
+    monkeypatch.setattr(training, "PackedTrainingData", StopsInTheSecondRun)
     assert isinstance(vireid(*command).exception, Interrupted)
     monkeypatch.undo()
     assert sorted(path.name for path in folder.iterdir()) == ["trial-1", "trial-2"]
@@ -242,12 +242,12 @@ def test_other_models_are_not_made_into_one_result(
 def test_a_run_of_another_split_is_no_start(ten: Path, place: Path) -> None:
     recipe = recipe_for("regdb", place)
     start = f"start_from={ten / 'trial-1'}"
-    learn.learn(recipes.read(recipe, [start, "data.trial=1"]), place / "same")
+    training.learn(recipes.read(recipe, [start, "data.trial=1"]), place / "same")
     with pytest.raises(RunError, match=r"learnt on trial 1 of regdb, .* trial 2 is scored on"):
-        learn.learn(recipes.read(recipe, [start, "data.trial=2"]), place / "other")
+        training.learn(recipes.read(recipe, [start, "data.trial=2"]), place / "other")
     through = f"start_from={place / 'same'}"
     with pytest.raises(RunError, match="learnt on trial 1 of regdb"):
-        learn.learn(recipes.read(recipe, [through, "data.trial=3"]), place / "other")
+        training.learn(recipes.read(recipe, [through, "data.trial=3"]), place / "other")
     assert not (place / "other").exists()
 
 

@@ -17,8 +17,8 @@ from parity.repositories import Clone
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.method import Stage
 from vireid.methods.agw import AGW
-from vireid.models.imports._translation import renamed
-from vireid.models.imports.agw import names
+from vireid.models.import_formats._translation import renamed
+from vireid.models.import_formats.agw import names
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
 

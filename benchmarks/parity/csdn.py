@@ -18,8 +18,8 @@ from parity.released import importing, on_the_processor, own_words
 from parity.repositories import Clone
 from vireid.method import Stage
 from vireid.methods.clip4vi_reid import CLIP4VIReID, _Features
-from vireid.models.imports._translation import renamed
-from vireid.models.imports.csdn import NAMES, as_ours
+from vireid.models.import_formats._translation import renamed
+from vireid.models.import_formats.csdn import NAMES, as_ours
 from vireid.records import Modality
 from vireid.training_data.batches import PairedBatch
 

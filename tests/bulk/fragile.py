@@ -10,7 +10,7 @@ from tests.waiting import wait_for
 from vireid.gallery.store import Entry
 from vireid.models.card import ModelCard
 from vireid.search.bulk_indexing import PictureWorker
-from vireid.search.picture_work import EmbeddedEntries
+from vireid.search.indexing_work import EmbeddedEntries
 from vireid.video.bulk_cutting import CuttingWorker
 from vireid.video.people import Cut, Job
 

@@ -14,8 +14,9 @@ from tests.bulk.fragile import POISON, FragileCuttingWorker
 from tests.video.clips import write_video
 from tests.video.toy_detector import COLOURS, GREYS, frame_with, write_detector
 
-from vireid.video import bulk_cutting, cut_list, journal
+from vireid.video import bulk_cutting, cut_list
 from vireid.video.bulk_cutting import CuttingWorker
+from vireid.video.detector_journal import Journal, last_frame
 from vireid.video.people import Cut, Job
 
 Run = Callable[..., tuple[int, str, str]]
@@ -47,6 +48,27 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ]
 
 
+@pytest.fixture
+def cut(run: Run, detector: Path) -> Run:
+    """Types `vireid cut ...` with the toy detector, of visible people."""
+
+    def typed(*words: object) -> tuple[int, str, str]:
+        return run("cut", *words, "--detector", detector, "--modality", "visible")
+
+    return typed
+
+
+@pytest.fixture
+def cut_by_ray(cut: Run, two_nodes: TwoNodes, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Types the same for workers of a class on the cluster."""
+
+    def typed(*words: object, worker: type[CuttingWorker] = CuttingWorker) -> tuple[int, str, str]:
+        monkeypatch.setattr(bulk_cutting, "CuttingWorker", worker)
+        return cut(*words, "--ray", two_nodes.asked.address)
+
+    return typed
+
+
 def tree(out: Path) -> dict[str, bytes]:
     """All files of a folder, without the locks and the time that took."""
     return {
@@ -64,17 +86,16 @@ def of(told: str) -> list[dict[str, object]]:
 
 
 def test_workers_cut_what_one_process_cuts(
-    run: Run, two_nodes: TwoNodes, videos: list[Path], detector: Path, tmp_path: Path
+    cut: Run, cut_by_ray: Run, videos: list[Path], tmp_path: Path
 ) -> None:
-    words = ("cut", *videos, "--detector", detector, "--modality", "visible", "--json")
-    status, alone, _ = run(*words, "--out", tmp_path / "one")
+    status, alone, _ = cut(*videos, "--json", "--out", tmp_path / "one")
     assert status == 0
     out = tmp_path / "two"
-    status, told, _ = run(*words, "--out", out, "--ray", two_nodes.asked.address)
+    status, told, _ = cut_by_ray(*videos, "--json", "--out", out)
     assert status == 0
     assert of(told) == of(alone)
     assert tree(out) == tree(tmp_path / "one")
-    status, told, _ = run(*words, "--out", out)
+    status, told, _ = cut(*videos, "--json", "--out", out)
     assert [each["frames_known"] == each["frames"] for each in of(told)] == [True] * 3
     assert tree(out) == tree(tmp_path / "one")
 
@@ -83,34 +104,26 @@ class DiesOnce(CuttingWorker):
     """Dies of the first source that it gets, twelve frames after its beginning."""
 
     def cut(self, jobs: Sequence[Job]) -> Cut:
-        note, dead = journal.Journal.note, self._terms.out / "dead"
-        before = journal.last_frame(self._terms.out / "journal", jobs[0].name)
+        note, dead = Journal.note, self._terms.out / "dead"
+        before = last_frame(self._terms.out / "journal", jobs[0].name)
 
-        def note_or_die(self: journal.Journal, frame: int, found: Sequence[object]) -> None:
+        def note_or_die(self: Journal, frame: int, found: Sequence[object]) -> None:
             note(self, frame, found)  # type: ignore[arg-type]
             if frame == 11 and not dead.exists():
                 dead.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        journal.Journal.note = note_or_die  # type: ignore[method-assign,assignment]
+        Journal.note = note_or_die  # type: ignore[method-assign,assignment]
         assert before in (None, 11)
         return super().cut(jobs)
 
 
 def test_a_worker_that_dies_leaves_its_frames_to_the_next(
-    run: Run,
-    two_nodes: TwoNodes,
-    videos: list[Path],
-    detector: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    cut: Run, cut_by_ray: Run, videos: list[Path], tmp_path: Path
 ) -> None:
-    words = ("cut", videos[0], "--detector", detector, "--modality", "visible", "--json")
-    assert run(*words, "--out", tmp_path / "one")[0] == 0
-    monkeypatch.setattr(bulk_cutting, "CuttingWorker", DiesOnce)
-    out = tmp_path / "two"
-    ray = ("--ray", two_nodes.asked.address, "--workers", "1")
-    status, told, _ = run(*words, "--out", out, *ray)
+    assert cut(videos[0], "--out", tmp_path / "one")[0] == 0
+    words, out = ("--json", "--workers", 1), tmp_path / "two"
+    status, told, _ = cut_by_ray(videos[0], "--out", out, *words, worker=DiesOnce)
     assert status == 0
     assert [each["frames_known"] for each in of(told)] == [12]
     (out / "dead").unlink()
@@ -118,19 +131,12 @@ def test_a_worker_that_dies_leaves_its_frames_to_the_next(
 
 
 def test_the_video_that_kills_its_workers_is_named(
-    run: Run,
-    two_nodes: TwoNodes,
-    videos: list[Path],
-    detector: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    cut_by_ray: Run, videos: list[Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(bulk_cutting, "CuttingWorker", FragileCuttingWorker)
     bad, out = tmp_path / f"{POISON}.mp4", tmp_path / "two"
     bad.write_bytes(videos[0].read_bytes())
-    words = ("--detector", detector, "--modality", "visible", "--out", out)
-    ray = ("--ray", two_nodes.asked.address, "--workers", "1")
-    status, _, told = run("cut", bad, videos[1], *words, *ray)
+    words = ("--out", out, "--workers", 1)
+    status, _, told = cut_by_ray(bad, videos[1], *words, worker=FragileCuttingWorker)
     assert status == 1
     assert "1 sources were cut, 1 were given up" in told
     assert f"{bad}: 3 workers died of it" in told
@@ -152,14 +158,12 @@ def test_a_pair_is_cut_by_two_workers(
 
 
 def test_a_broken_video_is_told_as_by_one_process(
-    run: Run, two_nodes: TwoNodes, videos: list[Path], detector: Path, tmp_path: Path
+    cut: Run, cut_by_ray: Run, videos: list[Path], tmp_path: Path
 ) -> None:
     bad = tmp_path / "broken.mp4"
     bad.write_bytes(b"no video")
-    words = ("cut", videos[0], bad, "--detector", detector, "--modality", "visible")
-    alone = run(*words, "--out", tmp_path / "one")
-    ray = ("--ray", two_nodes.asked.address, "--workers", "1")
-    by_ray = run(*words, "--out", tmp_path / "two", *ray)
+    alone = cut(videos[0], bad, "--out", tmp_path / "one")
+    by_ray = cut_by_ray(videos[0], bad, "--out", tmp_path / "two", "--workers", 1)
     assert alone[0] == 1
     assert by_ray == alone
     assert tree(tmp_path / "two") == tree(tmp_path / "one")

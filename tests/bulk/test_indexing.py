@@ -22,13 +22,13 @@ from vireid.datasets import folder
 from vireid.errors import Interrupted, VireidError
 from vireid.gallery import Gallery
 from vireid.gallery.gallery import new_entries
-from vireid.gallery.notes import Source
+from vireid.gallery.sources import Source
 from vireid.gallery.store import Entry
 from vireid.models.embedder import Embedder
 from vireid.models.engines import Running
-from vireid.search import answers, bulk_indexing, indexing
-from vireid.search.answers import IndexReport
+from vireid.search import bulk_indexing, folder_indexing, indexing
 from vireid.search.bulk_indexing import PictureWorker
+from vireid.search.folder_indexing import IndexReport
 
 RUNNING = Running(batch=2)
 """With so few pictures in a batch, shards have eight."""
@@ -64,7 +64,7 @@ def content(gallery: Path) -> list[tuple[Entry, bytes]]:
 
 
 def index(site: Path, out: Path, model: Path, cluster: Cluster | None = None) -> IndexReport:
-    return answers.index(site, out, str(model), running=RUNNING, cluster=cluster)
+    return folder_indexing.index(site, out, str(model), running=RUNNING, cluster=cluster)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_the_picture_that_kills_its_workers_is_named_and_left_out(
         place.mkdir(parents=True)
         person(number).save(place / (f"{POISON}.png" if number == 3 else "1.png"))
     out = tmp_path / "two.gallery"
-    report = answers.index(
+    report = folder_indexing.index(
         tmp_path / "site", out, str(model), running=Running(batch=1), cluster=two_nodes.one_worker
     )
     (skipped,) = report.skipped
@@ -215,4 +215,4 @@ def test_more_is_asked_for_than_any_node_has(
 ) -> None:
     greedy = replace(two_nodes.asked, threads=5)
     with pytest.raises(VireidError, match="a worker needs 5 processors and 0 GPUs of one node"):
-        answers.index(site, tmp_path / "g", str(model), running=RUNNING, cluster=greedy)
+        folder_indexing.index(site, tmp_path / "g", str(model), running=RUNNING, cluster=greedy)

@@ -17,7 +17,7 @@ from vireid.cli import main as cli
 from vireid.errors import Interrupted, VireidError
 from vireid.experiments import sweep
 from vireid.experiments.sweep import SweepError
-from vireid.learning.learn import learn as really_learn
+from vireid.learning.training import learn as really_learn
 from vireid.models import runs
 from vireid.recipes import recipe as recipes
 from vireid.scoring import results

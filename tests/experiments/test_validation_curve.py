@@ -8,7 +8,7 @@ import pytest
 from tests import sysu_layout
 from tests.tiny_recipe import tiny_recipe
 
-from vireid.learning import history
+from vireid.learning import training_history
 from vireid.models.embedder import Embedder
 from vireid.models.runs import RunError, load_checkpoint
 
@@ -32,7 +32,7 @@ def test_a_run_is_looked_at_while_it_learns(run: Run, root: Path, tmp_path: Path
     status, _, errors = run(*asked, *looked, "--out", tmp_path / "seen")
     assert status == 0, errors
     assert "validation people after" in errors
-    lines = history.read_validation(tmp_path / "seen/validation.jsonl")
+    lines = training_history.read_validation(tmp_path / "seen/validation.jsonl")
     assert [line.epoch for line in lines] == [2, 3]
     assert all(0 <= value <= 1 for line in lines for value in line.metrics.values())
     assert " left" in (tmp_path / "seen/log.txt").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from tests.tiny_recipe import tiny_recipe
 from vireid import datasets, methods
 from vireid.errors import VireidError
 from vireid.files import user_code
-from vireid.learning.learn import learn
+from vireid.learning.training import learn
 from vireid.methods.agw import AGW
 from vireid.models import runs
 from vireid.models.embedder import Embedder

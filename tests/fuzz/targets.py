@@ -24,7 +24,7 @@ from vireid.datasets import folder as folders
 from vireid.errors import VireidError
 from vireid.experiments import sweep
 from vireid.files import user_code
-from vireid.learning import checkpoints, history
+from vireid.learning import checkpoints, training_history
 from vireid.learning.checkpoints import Position, Sums
 from vireid.method import Method
 from vireid.methods.agw import AGW
@@ -33,10 +33,10 @@ from vireid.models.opening import SHIPPED
 from vireid.pictures import check_header, read_picture, read_resized
 from vireid.recipes import recipe
 from vireid.records import Box
-from vireid.scoring import permutations, results
-from vireid.search import answers
+from vireid.scoring import results, sysu_permutations
+from vireid.search import folder_indexing
 from vireid.training_data import packs
-from vireid.video import boxes, cards, cut_list, pairs, source_labels
+from vireid.video import boxes, cut_list, detector_cards, pairs, source_labels
 
 Reader = Callable[[bytes], object]
 
@@ -153,7 +153,7 @@ def _prepare_boxes(folder: Path) -> Reader:
 
 
 def _small_files(_folder: Path) -> Iterator[bytes]:
-    yield b"\0" + (cards.FOLDER / "yolox_nano.toml").read_bytes()
+    yield b"\0" + (detector_cards.FOLDER / "yolox_nano.toml").read_bytes()
     yield b"\x011 0 5\n0 1 2\n0 0 1\n"
     yield b'\x02gate = "infrared"\n"north yard" = "auto"\n'
     yield b"\x03" + ",".join(cut_list.COLUMNS).encode() + b"\n" + b"a" + b"," * 12 + b"\n"
@@ -162,7 +162,7 @@ def _small_files(_folder: Path) -> Iterator[bytes]:
 def _prepare_small_file(folder: Path) -> Reader:
     def reader(content: bytes) -> object:
         readers: tuple[tuple[str, Callable[[Path], object]], ...] = (
-            ("card.toml", cards.read),
+            ("card.toml", detector_cards.read),
             ("homography.txt", pairs.read_homography),
             ("spectra.toml", source_labels.read_spectra),
             (cut_list.LIST, lambda path: cut_list.read_rows(path.parent)),
@@ -398,17 +398,17 @@ def _prepare_split(folder: Path) -> Reader:
 def _permutations(folder: Path) -> Iterator[bytes]:
     (folder / "exp").mkdir()
     sysu_layout.write_permutations(folder, {("cam1", 1): 2, ("cam3", 1): 3}, cells=2, trials=2)
-    yield permutations.permutations_path(folder).read_bytes()
+    yield sysu_permutations.permutations_path(folder).read_bytes()
 
 
 def _prepare_permutations(folder: Path) -> Reader:
-    path = permutations.permutations_path(folder)
+    path = sysu_permutations.permutations_path(folder)
     path.parent.mkdir()
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
-        permutations._read.cache_clear()
-        permutations.read_permutations(folder)
+        sysu_permutations._read.cache_clear()
+        sysu_permutations.read_permutations(folder)
 
     return read
 
@@ -452,7 +452,7 @@ def _edits(_folder: Path) -> Iterator[bytes]:
 
 def _prepare_gallery(folder: Path) -> Reader:
     model, site = write_model(folder / "toy"), write_site(folder / "site", people=2)
-    answers.index(site, folder / "sound", str(model))
+    folder_indexing.index(site, folder / "sound", str(model))
     question = site / "cam3/0001/0001.jpg"
     embedder = Embedder.open(model)
 
@@ -496,8 +496,8 @@ TARGETS = {
     "card": Target(_prepare_card, _cards, 100),
     "run": Target(_prepare_run, _runs, 40),
     "scores": Target(_file("scores.json", _read_scores), _scores),
-    "losses": Target(_file("losses.jsonl", history.read_epochs), _losses),
-    "measures": Target(_file("measures.jsonl", history.read_measures), _measures),
+    "losses": Target(_file("losses.jsonl", training_history.read_epochs), _losses),
+    "measures": Target(_file("measures.jsonl", training_history.read_measures), _measures),
     "kept_code": Target(
         _file("user_code.json", lambda p: user_code.kept_files(p.parent)), _kept_code
     ),

@@ -16,7 +16,7 @@ from vireid.gallery import Filters, Gallery, GalleryError
 from vireid.gallery.addresses import absolute, parsed
 from vireid.gallery.milvus.access import Access
 from vireid.gallery.milvus.address import MilvusAddress
-from vireid.gallery.milvus.ranges import ids_in, joined, outside, ranges_of, size_of
+from vireid.gallery.milvus.id_ranges import ids_in, joined, outside, ranges_of, size_of
 from vireid.gallery.milvus.rows import condition_of, entry_from, is_sound, picture_row
 from vireid.gallery.milvus.state import State
 from vireid.service.settings import Settings, name_of

@@ -216,7 +216,8 @@ def test_rows_of_few_filters_are_kept(gallery: Gallery) -> None:
 def test_another_model_is_refused_with_the_way_out(
     gallery: Gallery, field: str, value: object
 ) -> None:
-    other = replace(TOY, name="other", **{field: value})  # type: ignore[arg-type]
+    fields: Any = {"name": "other", "source": "/models/other", field: value}
+    other = replace(TOY, **fields)
     expected = rf"filled by model toy .*{field}.* not by other .*--model /models/toy.* or index"
     with pytest.raises(GalleryError, match=expected):
         Gallery.open(gallery.path, other)

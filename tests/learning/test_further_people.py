@@ -10,7 +10,7 @@ from tests.tiny_recipe import tiny_recipe
 
 from vireid.datasets import nightwalk
 from vireid.errors import VireidError
-from vireid.learning import learn
+from vireid.learning import training
 from vireid.recipes import recipe as recipes
 from vireid.recipes.recipe import Recipe
 
@@ -30,8 +30,8 @@ def recipe(tmp_path: Path, *also: str) -> Recipe:
 
 def test_people_of_further_sets_are_other_people(tmp_path: Path) -> None:
     stand_ins.write_regdb(tmp_path / "regdb", count=4, pictures=2)
-    _, _, alone = learn.opened(recipe(tmp_path))
-    _, _, both = learn.opened(recipe(tmp_path, f"regdb:{tmp_path / 'regdb'}"))
+    _, _, alone = training.opened(recipe(tmp_path))
+    _, _, both = training.opened(recipe(tmp_path, f"regdb:{tmp_path / 'regdb'}"))
     assert (alone.num_identities, both.num_identities) == (3, 3 + 2)
     assert both.records[: len(alone.records)] == alone.records
     further = both.records[len(alone.records) :]
@@ -44,7 +44,7 @@ def test_people_of_further_sets_are_other_people(tmp_path: Path) -> None:
 
 def test_a_further_set_without_a_folder_is_refused_with_an_example(tmp_path: Path) -> None:
     with pytest.raises(VireidError, match=r"data\.also has 'regdb', .* give NAME:FOLDER"):
-        learn.opened(recipe(tmp_path, "regdb"))
+        training.opened(recipe(tmp_path, "regdb"))
 
 
 def test_masks_show_the_person_alone_and_are_not_known_everywhere(tmp_path: Path) -> None:

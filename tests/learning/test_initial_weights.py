@@ -9,7 +9,7 @@ from tests.tiny_recipe import tiny_recipe
 from vireid.errors import VireidError
 from vireid.learning import initial_weights
 from vireid.learning.dry_run import try_out
-from vireid.learning.learn import learn
+from vireid.learning.training import learn
 from vireid.models import runs
 from vireid.recipes import recipe as recipes
 from vireid.recipes.recipe import Recipe

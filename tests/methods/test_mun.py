@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from vireid import methods
 from vireid.backbones.auxiliary import CrossModality, GateForm, LearntMixture, Mean, OneByOne
 from vireid.errors import Interrupted, VireidError
-from vireid.learning import history, initial_weights
-from vireid.learning.history import Measured
+from vireid.learning import initial_weights, training_history
 from vireid.learning.loop import DivergedError, fit
+from vireid.learning.training_history import Measured
 from vireid.method import Method, Stage
 from vireid.methods.agw import AGW
 from vireid.methods.mun import MUN
@@ -342,7 +342,7 @@ def test_prototypes_survive_a_checkpoint(tmp_path: Path) -> None:
 
 
 def figures(folder: Path) -> list[Measured]:
-    return history.read_measures(folder / history.MEASURES)
+    return training_history.read_measures(folder / training_history.MEASURES)
 
 
 def test_distances_and_the_gate_are_measured_after_every_epoch(tmp_path: Path) -> None:
@@ -396,7 +396,7 @@ def test_where_there_is_no_gate_the_rest_is_measured(
 
 def test_nothing_is_measured_on_no_batches(tmp_path: Path) -> None:
     fit(mun(measured_batches=0), ToyData(), tmp_path)
-    assert not (tmp_path / history.MEASURES).exists()
+    assert not (tmp_path / training_history.MEASURES).exists()
 
 
 def test_a_held_gate_changes_what_is_measured_of_it() -> None:

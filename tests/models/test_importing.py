@@ -19,7 +19,7 @@ from vireid.cli import main as cli
 from vireid.errors import VireidError
 from vireid.learning import initial_weights
 from vireid.methods.agw import AGW
-from vireid.models import imports, runs
+from vireid.models import import_formats, runs
 from vireid.models.importing import Imported, import_checkpoint
 from vireid.records import Modality
 
@@ -198,7 +198,7 @@ def test_an_imported_model_says_where_it_comes_from(model: Path) -> None:
     origin = json.loads((model / "run.json").read_text())["imported"]
     assert origin["file"] == "sysu_best.t"
     assert len(origin["sha256"]) == 64
-    assert origin["repository"] == imports.find("agw").ADDRESS
+    assert origin["repository"] == import_formats.find("agw").ADDRESS
     opened = Embedder.open(model)
     assert opened.checkpoint == "imported from agw, chosen by its authors"
     assert opened.learnt_on == "sysu_mm01"

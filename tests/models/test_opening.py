@@ -13,7 +13,7 @@ from vireid import Embedder, Modality
 from vireid.models import opening
 from vireid.models.card import ModelError
 from vireid.scoring import evaluation, results
-from vireid.search import answers
+from vireid.search import folder_indexing
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -124,6 +124,6 @@ def test_no_gallery_is_left_behind_by_a_model_that_cannot_embed(tmp_path: Path) 
     with pytest.raises(
         ModelError, match=r"^[^\n]*infrared\.onnx cannot be run by ONNX Runtime[^\n]*again[^\n]*$"
     ):
-        answers.index(site, out, str(model))
+        folder_indexing.index(site, out, str(model))
     assert not out.exists()
-    assert answers.index(site / "cam1", out, str(model)).pictures[Modality.VISIBLE] == 2
+    assert folder_indexing.index(site / "cam1", out, str(model)).pictures[Modality.VISIBLE] == 2

@@ -21,7 +21,7 @@ from tests.tiny_recipe import tiny_recipe
 from vireid.cli import main as cli
 from vireid.errors import Interrupted, VireidError
 from vireid.files import documents
-from vireid.learning import devices, initial_weights, learn, run_log
+from vireid.learning import devices, initial_weights, run_log, training
 from vireid.models import runs
 from vireid.models.runs import RunError
 from vireid.recipes import recipe as recipes
@@ -134,7 +134,7 @@ def test_a_fingerprint_does_not_depend_on_the_layout_in_memory() -> None:
 def test_an_existing_folder_is_not_written_over(run: Path, recipe: Path) -> None:
     before = {path: path.read_bytes() for path in run.iterdir()}
     with pytest.raises(RunError, match=r"exists already; go on .* --resume, or .* by --out"):
-        learn.learn(recipes.read(recipe), run)
+        training.learn(recipes.read(recipe), run)
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
@@ -159,7 +159,7 @@ class StoppingAtTheThirdStep(PackedTrainingData):
 def test_a_run_stopped_on_the_command_line_goes_on(
     run: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learn, "PackedTrainingData", StoppingAtTheThirdStep)
+    monkeypatch.setattr(training, "PackedTrainingData", StoppingAtTheThirdStep)
     result = train(recipe, "--out", tmp_path / "run")
     assert isinstance(result.exception, Interrupted)
     assert "after 1 of 2 epochs and 1 steps" in str(result.exception)
@@ -178,7 +178,7 @@ def test_a_run_keeps_the_precision_it_began_in(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert train(recipe, f"precision={begun}", "--out", whole).exit_code == 0
     monkeypatch.setattr(devices, "automatic", lambda device: begun)
-    monkeypatch.setattr(learn, "PackedTrainingData", StoppingAtTheThirdStep)
+    monkeypatch.setattr(training, "PackedTrainingData", StoppingAtTheThirdStep)
     stopped = train(recipe, "precision=auto", "--out", broken)
     assert isinstance(stopped.exception, Interrupted)
     monkeypatch.undo()
@@ -202,7 +202,7 @@ def test_a_processor_that_could_compute_in_bfloat16_is_told_of(
 ) -> None:
     monkeypatch.setattr(devices, "automatic", lambda device: "float32")
     monkeypatch.setattr(devices, "computes_in_bfloat16", lambda device: has_it)
-    learn.learn(recipes.read(recipe, [f"precision={wanted}"]), tmp_path / "run")
+    training.learn(recipes.read(recipe, [f"precision={wanted}"]), tmp_path / "run")
     log = (tmp_path / "run" / "log.txt").read_text()
     assert ("precision=bfloat16" in log) is (told and has_it)
 
@@ -219,7 +219,7 @@ def test_a_run_is_not_resumed_with_another_recipe(
     override: str, told: str, run: Path, recipe: Path
 ) -> None:
     with pytest.raises(RunError, match=told):
-        learn.learn(recipes.read(recipe, [override]), run, resume=True)
+        training.learn(recipes.read(recipe, [override]), run, resume=True)
 
 
 def test_a_run_is_not_resumed_on_other_data(
@@ -227,10 +227,10 @@ def test_a_run_is_not_resumed_on_other_data(
 ) -> None:
     other = shutil.copytree(data, tmp_path / "data")
     moved = recipes.read(recipe, [f"data.root={other}"])
-    learn.learn(moved, run, resume=True)
+    training.learn(moved, run, resume=True)
     next((other / "cam1").glob("*/*.jpg")).unlink()
     with pytest.raises(RunError, match=r"data was \w+, is now \w+; pictures was"):
-        learn.learn(moved, run, resume=True)
+        training.learn(moved, run, resume=True)
 
 
 def test_a_run_starts_from_another_but_for_its_classifier(
@@ -290,7 +290,7 @@ def test_people_without_infrared_are_told_without_a_traceback(
     for camera in ("cam3", "cam6"):
         shutil.rmtree(other / camera / "0002")
     with pytest.raises(VireidError, match=r"2 \(visible only\).*data.unpaired"):
-        learn.learn(recipes.read(recipe, [f"data.root={other}"]), tmp_path / "run")
+        training.learn(recipes.read(recipe, [f"data.root={other}"]), tmp_path / "run")
 
 
 @pytest.mark.parametrize("wrong", ["start_from=nowhere", "settings.people=50"])
@@ -298,7 +298,7 @@ def test_a_run_that_could_not_begin_is_not_in_the_way(
     wrong: str, recipe: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(VireidError):
-        learn.learn(recipes.read(recipe, [wrong]), tmp_path / "run")
+        training.learn(recipes.read(recipe, [wrong]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -340,7 +340,7 @@ def test_a_crash_before_the_first_step_leaves_nothing_in_the_way(
     monkeypatch.setattr(initial_weights, "build", crash)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError, match="own fault"):
-            learn.learn(recipes.read(recipe), tmp_path / "run")
+            training.learn(recipes.read(recipe), tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
 
@@ -367,7 +367,7 @@ def test_ctrl_c_before_the_first_step_is_an_interruption(
 def test_a_run_may_begin_in_an_empty_folder(resume: bool, recipe: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    learn.learn(recipes.read(recipe), folder, resume=resume)
+    training.learn(recipes.read(recipe), folder, resume=resume)
     assert runs.read_details(folder).finished
 
 
@@ -382,10 +382,10 @@ def test_a_run_that_is_killed_while_its_folder_is_made_leaves_none(
 
     monkeypatch.setattr(documents, "write_json", killed)
     with pytest.raises(SystemExit):
-        learn.learn(recipes.read(recipe), tmp_path / "run")
+        training.learn(recipes.read(recipe), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     monkeypatch.undo()
-    learn.learn(recipes.read(recipe), tmp_path / "run")
+    training.learn(recipes.read(recipe), tmp_path / "run")
 
 
 @pytest.mark.parametrize("resume", [[], ["--resume"]])
@@ -410,9 +410,9 @@ def test_a_folder_of_something_else_is_not_taken_for_a_run(recipe: Path, tmp_pat
     folder.mkdir()
     (folder / "a.jpg").write_text("a picture")
     with pytest.raises(RunError, match="exists already"):
-        learn.learn(recipes.read(recipe), folder)
+        training.learn(recipes.read(recipe), folder)
     with pytest.raises(RunError, match="not a run folder"):
-        learn.learn(recipes.read(recipe), folder, resume=True)
+        training.learn(recipes.read(recipe), folder, resume=True)
     assert (folder / "a.jpg").read_text() == "a picture"
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from vireid.render.bodies import ARM, HEAD, Body, shop
-from vireid.render.hanging import HANGING, ROLLING
+from vireid.render.body_surface import Slot, worn_at
+from vireid.render.hanging_parts import HANGING, ROLLING
 from vireid.render.materials import Cloth
 from vireid.render.outfits import Outfit, dress
 from vireid.render.people import FAMILY, Person, draw_person, traits_changed
 from vireid.render.poses import KEYPOINTS, Held, Pose, draw_pose, keypoints, posed
-from vireid.render.worn import Slot, worn_at
 
 SEED = 5
 TRAIT_FIELDS = {

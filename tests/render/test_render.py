@@ -27,7 +27,7 @@ from vireid import datasets
 from vireid.datasets import nightwalk as reader
 from vireid.errors import VireidError
 from vireid.records import Modality
-from vireid.render import bodies, nightwalk, plans, truth
+from vireid.render import bodies, ground_truth, nightwalk, plans
 from vireid.render.bodies import BodyShop, Content, Phenotype, shop
 from vireid.render.layouts import shots_of
 from vireid.render.outfits import dress
@@ -559,8 +559,8 @@ def test_the_shipped_edition_is_what_is_rendered() -> None:
 def test_the_shipped_edition_tells_of_its_people_what_is_rendered() -> None:
     plan = plans.SIZES["sysu"]["mini"]
     people = (draw_person(plan.seed, identity) for identity in range(1, plan.people + 1))
-    told = truth.lines(truth.person_line(plan, person) for person in people)
-    assert (reader.MINI / truth.PEOPLE_FILE).read_bytes() == told
+    told = ground_truth.lines(ground_truth.person_line(plan, person) for person in people)
+    assert (reader.MINI / ground_truth.PEOPLE_FILE).read_bytes() == told
 
 
 def test_the_shipped_edition_is_small() -> None:

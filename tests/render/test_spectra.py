@@ -8,6 +8,7 @@ from numpy.random import default_rng
 
 from vireid.render import materials, warmth
 from vireid.render.bodies import Array, shop
+from vireid.render.body_surface import Slot
 from vireid.render.materials import (
     FABRICS,
     GREEN,
@@ -38,7 +39,6 @@ from vireid.render.shading import (
     lamp_at,
 )
 from vireid.render.warmth import cloth_temperature, skin_temperature
-from vireid.render.worn import Slot
 
 GARMENTS = sorted(materials._GARMENTS)
 PRINTS: tuple[Pattern, ...] = ("print", "dots", "camouflage")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vireid.cli.main import vireid
 from vireid.errors import VireidError
-from vireid.learning.history import Measured, When
+from vireid.learning.training_history import Measured, When
 from vireid.reports import measures_view
 
 

@@ -24,16 +24,16 @@ from vireid import __version__, datasets, records
 from vireid.cli import main as cli
 from vireid.datasets import Dataset
 from vireid.errors import VireidError
+from vireid.files import matlab_files
 from vireid.records import ImageRecord, Modality
 from vireid.scoring import (
     METRICS,
     baselines,
     evaluation,
-    mat_cells,
     named_protocols,
-    permutations,
     protocols,
     results,
+    sysu_permutations,
     tables,
 )
 from vireid.scoring.baselines import Baseline
@@ -112,7 +112,7 @@ def test_galleries_are_drawn_once_and_permutations_parsed_once(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn, parsed = [], []
-    draw, parse = Protocol.trials, mat_cells.read
+    draw, parse = Protocol.trials, matlab_files.read
 
     def counting_draw(protocol: Protocol, of: Dataset) -> tuple[Trial, ...]:
         drawn.append(protocol.title)
@@ -123,8 +123,8 @@ def test_galleries_are_drawn_once_and_permutations_parsed_once(
         return parse(path, name)
 
     monkeypatch.setattr(Protocol, "trials", counting_draw)
-    monkeypatch.setattr(mat_cells, "read", counting_parse)
-    permutations._read.cache_clear()
+    monkeypatch.setattr(matlab_files, "read", counting_parse)
+    sysu_permutations._read.cache_clear()
     protocols = named_protocols.choose(dataset, "sysu/official")
     evaluation.score_all(baselines.chance(), dataset, protocols)
     assert drawn == [protocol.title for protocol in protocols]

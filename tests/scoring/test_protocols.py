@@ -22,10 +22,10 @@ from vireid import datasets
 from vireid.datasets._sysu_layout import MODALITIES
 from vireid.errors import VireidError
 from vireid.records import ImageRecord
-from vireid.scoring import named_protocols, permutations, protocols
+from vireid.scoring import named_protocols, protocols, sysu_permutations
 from vireid.scoring.metrics import CmcVariant, score_ranking
-from vireid.scoring.permutations import read_permutations
 from vireid.scoring.protocols import Protocol, Trial
+from vireid.scoring.sysu_permutations import read_permutations
 
 PUBLISHED: dict[str, Any] = json.loads(
     Path(__file__).with_name("sysu_mm01_galleries.json").read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def test_draws_leave_the_global_generator_alone(dataset: datasets.Dataset) -> No
 import random
 from pathlib import Path
 from vireid import datasets
-from vireid.scoring import named_protocols, permutations, protocols
+from vireid.scoring import named_protocols, protocols, sysu_permutations
 dataset = datasets.read("sysu_mm01", Path({str(dataset.root)!r}))
 before = random.getstate()
 drawn = named_protocols.find("sysu/py-seed").trials(dataset)
@@ -216,7 +216,7 @@ def test_permutations_are_read_by_camera_and_person(dataset: datasets.Dataset) -
 
 
 def test_missing_permutations_say_where_to_get_them(dataset: datasets.Dataset) -> None:
-    permutations.permutations_path(dataset.root).unlink()
+    sysu_permutations.permutations_path(dataset.root).unlink()
     with pytest.raises(
         VireidError, match=r"rand_perm_cam.mat is missing; .* download it from https"
     ):
@@ -227,20 +227,20 @@ def test_permutations_are_read_without_scipy(
     dataset: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy.io", None)
-    assert permutations.read_permutations(dataset.root)
+    assert sysu_permutations.read_permutations(dataset.root)
 
 
 def test_damaged_permutations_are_refused(dataset: datasets.Dataset) -> None:
-    path = permutations.permutations_path(dataset.root)
+    path = sysu_permutations.permutations_path(dataset.root)
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(VireidError, match="cannot be read as SYSU-MM01's permutations"):
-        permutations.read_permutations(dataset.root)
+        sysu_permutations.read_permutations(dataset.root)
     cell, cells = np.empty((1, 1), dtype=object), np.empty((1, 1), dtype=object)
     cell[0, 0] = np.full((10, 3), 2)
     cells[0, 0] = cell
     savemat(path, {"rand_perm_cam": cells})
     with pytest.raises(VireidError, match="person 0001 under cam1 are no permutations"):
-        permutations.read_permutations(dataset.root)
+        sysu_permutations.read_permutations(dataset.root)
 
 
 def test_permutations_of_other_pictures_are_refused(dataset: datasets.Dataset) -> None:
@@ -293,7 +293,7 @@ def test_all_modes_and_shots_on_offer_are_chosen_by_default(dataset: datasets.Da
     assert titles() == official
     assert titles("sysu/py-seed") == seeded
     assert titles("sysu/official", "indoor", "multi") == official[-1:]
-    permutations.permutations_path(dataset.root).unlink()
+    sysu_permutations.permutations_path(dataset.root).unlink()
     assert [protocol.title for protocol in named_protocols.choose(dataset)] == seeded
 
 

@@ -183,6 +183,22 @@ def test_another_models_gallery_is_refused_and_left_alone(
         assert len(opened) == 24
 
 
+def test_a_gallery_whose_model_has_changed_says_how_to_go_on(
+    run: Run, site: Path, gallery: Path
+) -> None:
+    query = site / "cam3/0001/0001.jpg"
+    model, before = gallery.parent / "toy", gallery.parent / "before"
+    model.rename(before)
+    write_model(model, seed=1)
+    status, _, errors = run("search", gallery, query)
+    assert (status, f"{model} has changed since" in errors) == (1, True)
+    assert run("search", gallery, query, "--model", before)[0] == 0
+    asked = ("gallery", "reindex", gallery, "--model", model)
+    assert " ".join(("vireid", *map(str, asked))) in errors
+    assert run(*asked)[0] == 0
+    assert run("search", gallery, query)[0] == 0
+
+
 def test_a_gallery_whose_model_has_moved_says_so(run: Run, site: Path, gallery: Path) -> None:
     query = site / "cam3/0001/0001.jpg"
     moved = gallery.parent / "moved"

@@ -18,8 +18,8 @@ from vireid.models.calibration import FILE, in_percent
 from vireid.models.embedder import Embedder
 from vireid.models.opening import SHIPPED, shipped
 from vireid.records import Modality
-from vireid.search import calibrating
-from vireid.search.answers import Searcher
+from vireid.scoring.calibrating.table import table
+from vireid.search.searcher import Searcher
 
 Run = Callable[..., tuple[int, str, str]]
 PEOPLE = 24
@@ -266,5 +266,5 @@ def test_a_chance_is_never_said_to_be_certain() -> None:
 def test_the_table_of_a_calibration_says_what_it_rests_on(calibrated: Path) -> None:
     found = Embedder.open(calibrated).calibration
     assert found is not None
-    shown = calibrating.table(found)
+    shown = table(found)
     assert shown.row_count == len(found.directions)

@@ -14,10 +14,10 @@ from tests.onnx_model import person, write_model, write_site
 
 from vireid.datasets import folder
 from vireid.gallery import Filters, Gallery
-from vireid.gallery.notes import Source
+from vireid.gallery.sources import Source
 from vireid.models.embedder import Embedded, Embedder
 from vireid.records import Box, ImageRecord, Modality
-from vireid.search import answers
+from vireid.search import folder_indexing, searcher
 from vireid.search.indexing import Indexed, index
 
 Sync = Callable[..., Indexed]
@@ -307,7 +307,7 @@ def test_times_come_from_the_list_the_name_or_the_picture(
     out = tmp_path / "times.gallery"
     for _ in range(2):  # again it is remembered, and nothing is forgotten
         pattern = None if out.exists() else "%Y%m%d_%H%M%S"
-        report = answers.index(site, out, model.card.source, time_pattern=pattern)
+        report = folder_indexing.index(site, out, model.card.source, time_pattern=pattern)
         assert report.indexed.relabelled == 0
         with Gallery.open(out) as gallery:
             times = {e.record.path.name: e.record.time for e in gallery.entries() if e.record.time}
@@ -316,13 +316,13 @@ def test_times_come_from_the_list_the_name_or_the_picture(
         "a_20261124_183000.jpg": datetime(2026, 11, 24, 18, 30),
         "c.jpg": datetime(2026, 11, 23, 8, tzinfo=hour),
     }
-    found = answers.search(
+    found = searcher.search(
         out, site / "cam3/0001/0001.jpg", 50, filters=Filters.from_words(["on:2026-11-24"])
     )
     assert [hit.record.path.name for hit in found[0].hits] == ["a_20261124_183000.jpg"]
     table = tmp_path / "people.csv"
     table.write_text("path,modality,time\nsite/visible/c.jpg,visible,2001-01-01\n")
-    answers.index(table, out)
+    folder_indexing.index(table, out)
     with Gallery.open(out) as gallery:
         (entry,) = gallery.entries(Filters.from_words(["on:2001-01-01"]))
         assert entry.record.path.name == "c.jpg"

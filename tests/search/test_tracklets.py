@@ -19,7 +19,7 @@ from vireid.gallery.store import Page
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 from vireid.reports import contact_sheet
-from vireid.search.answers import Searcher
+from vireid.search.searcher import Searcher
 from vireid.search.tracklets import Tracklets
 from vireid.video import people
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from tests.onnx_model import write_model, write_site
 from tests.waiting import wait_for
 
-from vireid.search import answers
+from vireid.search import folder_indexing
 from vireid.service import server
 from vireid.service.app import create
 from vireid.service.service import Service
@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, pictures (24 of six people by two cameras), and their gallery."""
     folder = tmp_path_factory.mktemp("service")
     model, site = write_model(folder / "toy"), write_site(folder / "site")
-    answers.index(site, folder / "site.gallery", str(model))
+    folder_indexing.index(site, folder / "site.gallery", str(model))
     return folder
 
 

@@ -9,7 +9,7 @@ from tests.onnx_model import person, write_site
 from tests.service.conftest import Live
 
 from vireid.client import RemoteGallery, ServiceError
-from vireid.search.answers import Searcher
+from vireid.search.searcher import Searcher
 
 Run = Callable[..., tuple[int, str, str]]
 

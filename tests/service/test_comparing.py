@@ -12,7 +12,7 @@ from tests.service.conftest import Serving, service_of
 from vireid import Embedder, Modality
 from vireid.models.occlusion import places_alike
 from vireid.pictures import pixels_of
-from vireid.search import answers
+from vireid.search import folder_indexing
 from vireid.service.comparing import shares_of
 
 WHO = "someone at 127.0.0.1"
@@ -26,7 +26,7 @@ def parts(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = write_model(folder / "toy", seed=3)
     card = json.loads((model / "model.json").read_text()) | {"grid": [4, 2]}
     (model / "model.json").write_text(json.dumps(card))
-    answers.index(made / "site", folder / "parts.gallery", str(model))
+    folder_indexing.index(made / "site", folder / "parts.gallery", str(model))
     return folder / "parts.gallery"
 
 

@@ -13,7 +13,7 @@ from vireid.gallery import Filters, Gallery
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 from vireid.search import reindexing
-from vireid.search.answers import Searcher
+from vireid.search.searcher import Searcher
 
 GALLERY = "/api/v1/galleries/site"
 SEARCH = f"{GALLERY}/search"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -79,6 +80,8 @@ def test_two_services_do_not_share_a_folder(
     with live():
         status, _, told = run("serve", gallery, "--data", tmp_path / "data")
         assert (status, "another service works in" in told) == (1, True)
+    # Whatever is served later in this process does not log into what was standard error then.
+    assert logging.getLogger("vireid.service").handlers == []
 
 
 @pytest.mark.slow

@@ -26,18 +26,18 @@ from tests.video.toy_detector import (
 
 from vireid.files.atomic import PARTIAL
 from vireid.records import Modality
-from vireid.video import cards
+from vireid.video import detector_cards
 from vireid.video.box_overlap import overlaps, without_repeats
-from vireid.video.cards import Card, DetectorError, Output
-from vireid.video.decoders import decode
 from vireid.video.detector import Detector
+from vireid.video.detector_cards import Card, DetectorError, Output
+from vireid.video.detector_outputs import decode
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 def card(name: str, **changes: object) -> Card:
     """A shipped card of a network that looks at 64 x 96 pixels."""
-    shipped = cards.shipped(name)
+    shipped = detector_cards.shipped(name)
     small = replace(shipped.input, width=64, height=96)
     return replace(shipped, input=small, output=replace(shipped.output, **changes))  # type: ignore[arg-type]
 
@@ -233,9 +233,9 @@ def test_a_threshold_for_each_spectrum(tmp_path: Path) -> None:
 def test_every_card_that_is_shipped_is_complete_and_fits_a_file_like_its_own(
     tmp_path: Path,
 ) -> None:
-    assert len(cards.available()) >= 8
-    for name in cards.available():
-        of = cards.shipped(name)
+    assert len(detector_cards.available()) >= 8
+    for name in detector_cards.available():
+        of = detector_cards.shipped(name)
         path = write_constant(
             tmp_path / f"{name}.onnx",
             blank_outputs(of),
@@ -296,7 +296,7 @@ def test_a_card_that_does_not_fit_its_file_is_refused(
 
 
 def test_the_wrong_decoder_is_noticed_by_its_scores(tmp_path: Path) -> None:
-    of = cards.shipped("nanodet_plus_m_416")
+    of = detector_cards.shipped("nanodet_plus_m_416")
     logits = {"output": np.full((1, 3598, 112), -4.6)}
     path = write_constant(tmp_path / "nanodet_plus_m_416.onnx", logits, (1, 3, 416, 416), ["data"])
     with pytest.raises(DetectorError, match="not from 0 to 1, so the decoder 'nanodet' is the"):
@@ -342,7 +342,7 @@ def own_cards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of cards, and an empty cache."""
     folder = tmp_path / "cards"
     folder.mkdir()
-    monkeypatch.setattr(cards, "FOLDER", folder)
+    monkeypatch.setattr(detector_cards, "FOLDER", folder)
     monkeypatch.setenv("VIREID_CACHE", str(tmp_path / "cache"))
     return folder
 
@@ -409,8 +409,8 @@ def test_get_fetches_compares_and_does_not_fetch_again(
     content = fetched_card(folder, own_cards, f"{address}/toy.onnx")
     status, out, _ = run("detector", "get", "toy")
     assert status == 0
-    assert cards.place_of("toy").read_bytes() == content
-    assert str(cards.place_of("toy")) in out
+    assert detector_cards.place_of("toy").read_bytes() == content
+    assert str(detector_cards.place_of("toy")) in out
     (folder / "toy.onnx").unlink()
     assert run("detector", "get", "toy")[0] == 0
     status, out, _ = run("detector", "check", "toy")
@@ -437,15 +437,15 @@ def test_get_keeps_nothing_that_is_not_the_file(
     fetched_card(folder, own_cards, f"{address}{place}", sha256)
     status, _, err = run("detector", "get", "toy")
     assert (status, reason in err) == (1, True), err
-    assert not list(cards.place_of("toy").parent.glob(f"*{PARTIAL}"))
-    assert not cards.place_of("toy").exists()
+    assert not list(detector_cards.place_of("toy").parent.glob(f"*{PARTIAL}"))
+    assert not detector_cards.place_of("toy").exists()
 
 
 def test_get_without_a_network_says_which_file_to_put_where(run: Run, own_cards: Path) -> None:
     fetched_card(own_cards.parent, own_cards, "https://localhost:1/toy.onnx")
     status, _, err = run("detector", "get", "toy")
     assert status == 1
-    assert f"on another computer and put it at {cards.place_of('toy')}" in err
+    assert f"on another computer and put it at {detector_cards.place_of('toy')}" in err
 
 
 def test_get_says_how_a_file_is_made_that_cannot_be_fetched(run: Run) -> None:
@@ -457,7 +457,7 @@ def test_get_says_how_a_file_is_made_that_cannot_be_fetched(run: Run) -> None:
 
 def test_list_and_check_answer_people_and_programs(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("detector", "list")
-    assert (status, all(name in out for name in cards.available())) == (0, True)
+    assert (status, all(name in out for name in detector_cards.available())) == (0, True)
     status, out, _ = run("detector", "list", "--json")
     assert json.loads(out)["yolox_s"]["input"]["width"] == 640
     path, picture, sheet = write_detector(tmp_path), tmp_path / "a.png", tmp_path / "sheet.png"

@@ -58,25 +58,30 @@ def calibrate(
     """
     import msgspec
 
-    from vireid.search import calibrating
+    from vireid.models import calibration
+    from vireid.models.opening import calibration_file
+    from vireid.scoring.calibrating.learning import calibrate_model
+    from vireid.scoring.calibrating.table import table
+    from vireid.search import gallery_calibration
 
     if (model is None) == (judgements is None):
         raise click.UsageError("Give a MODEL, or a gallery with judged hits: --judgements GALLERY.")
     if judgements is not None:
         if data or root or out or gallery:
             raise click.UsageError("--judgements says it all; leave the other options out.")
-        found, place = calibrating.by_judgements(judgements, trust_code=trust_code), str(judgements)
+        place = str(judgements)
+        found = gallery_calibration.learn_from_judgements(judgements, trust_code=trust_code)
     else:
-        place = str(gallery or out or calibrating.file_beside(str(model)))
-        found = calibrating.on_people(str(model), data, root, trust_code=trust_code)
+        place = str(gallery or out or calibration_file(str(model)))
+        found = calibrate_model(str(model), data, root, trust_code=trust_code)
         if gallery:
-            calibrating.keep_in(gallery, found)
+            gallery_calibration.keep(gallery, found)
         else:
-            calibrating.write(Path(place), found)
+            calibration.write(Path(place), found)
     if not found.directions:
         raise VireidError(f"{place} knows no direction")
     if as_json:
         console.answer(msgspec.to_builtins(found))
     else:
-        console.show(calibrating.table(found))
+        console.show(table(found))
         console.say(f"kept in {place}")

@@ -242,13 +242,14 @@ def _cut_pair(
     jobs: "tuple[Job, Job]", cutter: "Cutter", out: Path, asked: dict[str, Any]
 ) -> "tuple[list[Cut], list[str], dict[str, Any]]":
     """Cut two videos of one scene; return what was cut, what to say, and what to answer."""
-    from vireid.video import pairs, site
+    from vireid.video import pair_cutting, pairs
 
     matrix = pairs.read_homography(asked["homography"]) if asked["homography"] else None
-    visible, infrared, who = site.cut_pair(jobs, cutter, out, matrix, asked["shift"])
+    visible, infrared, who = pair_cutting.cut_pair(jobs, cutter, out, matrix, asked["shift"])
     sheet = out / "pairs.png"
-    site.write_pairs(who, out, sheet)
-    return [visible, infrared], _pairs_told(who, out, sheet), {"pairs": site.pairs_as_dict(who)}
+    pair_cutting.write_pairs(who, out, sheet)
+    answer = {"pairs": pair_cutting.pairs_as_dict(who)}
+    return [visible, infrared], _pairs_told(who, out, sheet), answer
 
 
 def time_of(text: str | None) -> datetime | None:

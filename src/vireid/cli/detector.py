@@ -61,13 +61,13 @@ def detector() -> None:
 @JSON
 def list_(as_json: bool) -> None:
     """List the detectors that vireid has cards for, and which files are there."""
-    from vireid.video import cards
+    from vireid.video import detector_cards
 
-    found = {name: cards.shipped(name) for name in cards.available()}
+    found = {name: detector_cards.shipped(name) for name in detector_cards.available()}
     if as_json:
         console.answer(
             {
-                name: {**asdict(card), "file": str(cards.place_of(name))}
+                name: {**asdict(card), "file": str(detector_cards.place_of(name))}
                 for name, card in found.items()
             }
         )
@@ -77,7 +77,7 @@ def list_(as_json: bool) -> None:
     table = Table("detector", "what it is", "licence", "file", box=None)
     for name, card in found.items():
         can_be_fetched = "vireid detector get" if card.origin.url else "to be made"
-        there = "there" if cards.place_of(name).is_file() else can_be_fetched
+        there = "there" if detector_cards.place_of(name).is_file() else can_be_fetched
         table.add_row(*map(console.plain, (name, card.title, card.origin.licence, there)))
     console.show(table)
     console.say("", "How one is made: vireid detector get NAME says it.")
@@ -91,10 +91,10 @@ def get(name: str, out: Path | None) -> None:
 
     Where there is no network, the error says which file to put where.
     """
-    from vireid.video import cards
+    from vireid.video import detector_cards
 
-    place = cards.get(name, out)
-    card = cards.shipped(name)
+    place = detector_cards.get(name, out)
+    card = detector_cards.shipped(name)
     console.say(f"{place}: {card.title}; licence {card.origin.licence}, {card.origin.page}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from vireid import datasets, methods, recipes
 from vireid.errors import VireidError, suggestion
 from vireid.files import user_code
-from vireid.models import imports, opening
+from vireid.models import import_formats, opening
 from vireid.models.card import read_exported
 from vireid.scoring.named_protocols import OFFERED
 from vireid.types import ranges
@@ -192,7 +192,9 @@ def _model(name: str) -> Entry:
 
 
 def _format(name: str) -> Entry:
-    module = ast.parse((Path(imports.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))
+    module = ast.parse(
+        (Path(import_formats.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
+    )
     told = {
         ast.unparse(line.targets[0]): ast.literal_eval(line.value)
         for line in module.body
@@ -214,6 +216,6 @@ KINDS: Mapping[str, tuple[Callable[[], list[str]], Callable[[str], Entry]]] = {
     "recipes": (_recipes_of("recipe"), _recipe),
     "sweeps": (_recipes_of("sweep"), _recipe),
     "models": (opening.shipped, _model),
-    "formats": (imports.available, _format),
+    "formats": (import_formats.available, _format),
 }
 """Functions that list the names of a kind, and that describe one, by kind."""

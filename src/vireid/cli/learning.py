@@ -75,8 +75,8 @@ def train(
 
     Any setting of the recipe can be given anew as key=value. Ctrl-C saves; --resume goes on.
     """
-    from vireid.experiments import validation
-    from vireid.learning.learn import folder_for, learn, learn_trials
+    from vireid.experiments import validation_curve
+    from vireid.learning.training import folder_for, learn, learn_trials
     from vireid.recipes import recipe as recipes
 
     left_out = ("data.learn_from=train",) if validate else ()
@@ -91,10 +91,10 @@ def train(
     splits = None if trials is None else recipes.numbers(trials)
     folder = out or folder_for(recipe.stem, resume=resume)
     if splits:
-        how: Any = {"resume": resume, "curve": validation.curve, "trackers": trackers}
+        how: Any = {"resume": resume, "curve": validation_curve.curve, "trackers": trackers}
         learn_trials(wanted, folder, splits, **how)
         return
-    look = validation.curve(wanted, folder)
+    look = validation_curve.curve(wanted, folder)
     learn(wanted, folder, resume=resume, after_epoch=look, trackers=trackers)
     _plot(folder)
 
@@ -104,7 +104,7 @@ def _plot(folder: Path) -> None:
     from importlib.util import find_spec
 
     from vireid.learning.devices import this_process
-    from vireid.learning.history import LOSSES
+    from vireid.learning.training_history import LOSSES
     from vireid.reports import learning_curves
 
     has_epochs = (folder / LOSSES).exists()

@@ -16,7 +16,7 @@ from vireid.cli.options import (
     examples,
 )
 from vireid.errors import VireidError
-from vireid.types.running import Engine, Precision
+from vireid.types.engine_options import Engine, Precision
 
 if TYPE_CHECKING:
     from vireid.models.card import Exported

@@ -23,7 +23,7 @@ from vireid.cli.options import (
 )
 from vireid.cli.remote import GALLERY
 from vireid.errors import VireidError
-from vireid.types.running import BATCH, Engine
+from vireid.types.engine_options import BATCH, Engine
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -155,7 +155,7 @@ def index(
     from vireid.datasets._times import TimePattern
     from vireid.models.engines import Running
     from vireid.records import Modality
-    from vireid.search import answers
+    from vireid.search import folder_indexing
 
     if is_address(out):
         own = (model, engine, threads, time_pattern, keep, prune, ray, workers, gpus)
@@ -174,7 +174,7 @@ def index(
     elif modality == "auto" or any(cutting.values()):
         raise click.UsageError("auto, --card, --rate, --start and --crops belong to --detector.")
     spectrum = Modality(modality) if modality else None
-    report = answers.index(
+    report = folder_indexing.index(
         source,
         place,
         model,
@@ -355,11 +355,11 @@ def search(
     filters = Filters.from_words(words)
     if min_similarity is not None:
         filters = replace(filters, min_similarity=min_similarity)
-    from vireid.search import answers
+    from vireid.search import answers, searcher
     from vireid.search.ranking import Ranking
 
     ranking = Ranking(expanded=expand, re_ranked=re_rank)
-    found = answers.search(gallery, paths, filters=filters, ranking=ranking, **asked)
+    found = searcher.search(gallery, paths, filters=filters, ranking=ranking, **asked)
     if sheet:
         _write_sheets(found, sheet, one=len(paths) != 1 or not paths[0].is_dir())
     whole = [answer.as_dict() for answer in found]
@@ -424,8 +424,8 @@ def verify(
     """
     from vireid.models.embedder import Embedder
     from vireid.records import ImageRecord
-    from vireid.search.calibrating import verified
     from vireid.search.queries import understood
+    from vireid.search.verification import verified
 
     if len(modalities) > 2:
         raise click.UsageError("Give --modality once or twice.")

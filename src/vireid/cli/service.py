@@ -71,15 +71,15 @@ def serve(
     from vireid.service import logs, server
     from vireid.service.service import Service
 
-    logs.start(settings.log_format)
-    service = Service(settings)
-    if settings.needs_keys and not any(key.is_valid for key in service.keys.all()):
-        service.close_files()
-        raise VireidError(
-            f"bound to {settings.host} everybody needs a key, and there is none; make one: "
-            f"vireid keys add NAME --data {settings.data}"
-        )
-    server.run(service)
+    with logs.written(settings.log_format):
+        service = Service(settings)
+        if settings.needs_keys and not any(key.is_valid for key in service.keys.all()):
+            service.close_files()
+            raise VireidError(
+                f"bound to {settings.host} everybody needs a key, and there is none; make one: "
+                f"vireid keys add NAME --data {settings.data}"
+            )
+        server.run(service)
 
 
 @click.group(

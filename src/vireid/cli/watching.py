@@ -88,13 +88,13 @@ def watch(source: str, gallery: "Address", **asked: Any) -> None:
 
 
 def _started(source: str, gallery: "Address", asked: dict[str, Any]) -> "Watch":
-    from vireid.search import answers
+    from vireid.search import opening
     from vireid.search.watching import Watch
     from vireid.video.detector import Detector
 
     detector = Detector.open(asked["detector"], asked["card"]) if asked["detector"] else None
     camera, wishes = _wishes(source, asked, detector)
-    embedder, opened = answers.open_or_create(gallery, asked["model"], asked["trust_code"])
+    embedder, opened = opening.open_or_create(gallery, asked["model"], asked["trust_code"])
     if asked["keep"] is not None:
         opened.keep = age_of(asked["keep"])
     return Watch(

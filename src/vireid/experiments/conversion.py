@@ -18,7 +18,7 @@ from vireid import __version__
 from vireid.files import documents
 from vireid.files.atomic import new_folder, scratch_folder, writing_to
 from vireid.files.checksums import sha256_of
-from vireid.models import export, graphs, quantisation, sentence_reader
+from vireid.models import export, onnx_graphs, quantisation, sentence_reader
 from vireid.models.card import CARD, Exported, ModelError, Parity, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.onnx_network import weights_among
@@ -26,11 +26,11 @@ from vireid.models.opening import folder_of
 from vireid.pictures import pixels_of
 from vireid.records import Modality, spread
 from vireid.scoring import evaluation
-from vireid.scoring.calibration import Search
-from vireid.scoring.calibration_people import People, people_of
+from vireid.scoring.calibrating.pairs import Search
+from vireid.scoring.calibrating.people import People, people_of
 from vireid.scoring.metrics import score_ranking
 from vireid.types.arrays import Pictures, Vectors
-from vireid.types.running import Engine, Precision
+from vireid.types.engine_options import Engine, Precision
 
 TAKEN = 128
 """Pictures of each spectrum by which ranges of 8 bits are found."""
@@ -102,8 +102,8 @@ def _written(
         made = quantisation.quantised(source, {m: _pixels(people, m, *size) for m in Modality})
         content = [fingerprint.encode(), *(graph.SerializeToString() for graph in made.values())]
         fingerprint = hashlib.sha256(b"".join(content)).hexdigest()[: len(fingerprint)]
-        told = {m: graphs.contract(m, *size, fingerprint, precision) for m in Modality}
-        graphs.write(made, folder, told)
+        told = {m: onnx_graphs.contract(m, *size, fingerprint, precision) for m in Modality}
+        onnx_graphs.write(made, folder, told)
     else:
         for name in (*(f"{modality}.onnx" for modality in Modality), *weights_among(card.files)):
             shutil.copyfile(source / name, folder / name)

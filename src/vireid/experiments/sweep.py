@@ -33,10 +33,10 @@ from vireid import datasets
 from vireid import recipes as shipped
 from vireid.console import plain, printable, remark
 from vireid.errors import Interrupted, VireidError
-from vireid.experiments import validation
+from vireid.experiments import validation_curve
 from vireid.files import documents
 from vireid.files.atomic import write_whole
-from vireid.learning.learn import learn
+from vireid.learning.training import learn
 from vireid.models import runs
 from vireid.models.embedder import Embedder
 from vireid.recipes import recipe as recipes
@@ -244,7 +244,7 @@ def _result(recipe: Recipe, folder: Path, protocol: str | None, *, validate: boo
     if begun and runs.read_details(folder).finished:
         runs.check_same(folder, recipe)
     else:
-        learn(recipe, folder, resume=begun, after_epoch=validation.curve(recipe, folder))
+        learn(recipe, folder, resume=begun, after_epoch=validation_curve.curve(recipe, folder))
     wanted = named_protocols.choose(data, protocol)[0]
     group: Group = "validation" if validate else "test"
     known = _known_result(folder, f"{data.name} {group}: {wanted.title}")

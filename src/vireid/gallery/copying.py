@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from vireid.gallery.notes import KINDS, SETTING
-from vireid.gallery.store import Page, Store
+from vireid.gallery.store import NOTE_KINDS, SETTING, Page, Store
 from vireid.progress import counted
 
 MARK = (SETTING, "moving")
@@ -33,7 +32,7 @@ def copy_all(source: Store, target: Store, doing: str) -> int:
 def missing_notes(source: Store, target: Store) -> dict[tuple[str, str], Any]:
     """Return the changes that give a gallery the notes of another one."""
     changes: dict[tuple[str, str], Any] = {}
-    for kind in KINDS:
+    for kind in NOTE_KINDS:
         theirs, mine = dict(source.notes(kind)), dict(target.notes(kind))
         if kind == MARK[0]:
             for notes in (theirs, mine):

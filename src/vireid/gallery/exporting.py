@@ -12,7 +12,7 @@ from vireid.errors import VireidError
 from vireid.files.atomic import whole_file, writing_to
 from vireid.gallery.filters import Filters
 from vireid.gallery.gallery import Gallery
-from vireid.gallery.notes import Judgement
+from vireid.gallery.judgements import Judgement
 from vireid.gallery.store import Entry, Page
 from vireid.progress import counted
 

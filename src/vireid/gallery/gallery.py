@@ -16,21 +16,13 @@ from vireid.errors import suggestion
 from vireid.files import documents
 from vireid.gallery.addresses import create_store, open_store, parsed, restore_store
 from vireid.gallery.filters import Filters
-from vireid.gallery.notes import (
+from vireid.gallery.judgements import Judgement, judged, judgement_from, judgement_note
+from vireid.gallery.sources import Source, source_from, source_note
+from vireid.gallery.store import (
     JUDGEMENT,
     REMOVED,
     SETTING,
     SOURCE,
-    Judgement,
-    Source,
-    content_key,
-    judged,
-    judgement_from,
-    judgement_note,
-    source_from,
-    source_note,
-)
-from vireid.gallery.store import (
     Address,
     Counted,
     Entry,
@@ -43,6 +35,7 @@ from vireid.gallery.store import (
     Stamp,
     Storage,
     Store,
+    content_key,
     with_contents,
 )
 from vireid.models.calibration import Calibration, belonging
@@ -184,9 +177,19 @@ class Gallery:
                 raise GalleryError(
                     f"{self.address} was filled by model {mine.name} "
                     f"({name} {getattr(mine, name)}), "
-                    f"not by {other.name} ({name} {getattr(other, name)}); use that model "
-                    f"(--model {mine.source}) or index the pictures into another gallery"
+                    f"not by {other.name} ({name} {getattr(other, name)}); "
+                    f"{self._way_to_agree(other)}"
                 )
+
+    def _way_to_agree(self, other: ModelCard) -> str:
+        """Return what helps where another model than the gallery's was given."""
+        source = self.model.source
+        if other.source != source:
+            return f"use that model (--model {source}) or index the pictures into another gallery"
+        return (
+            f"{source} has changed since: give a copy of it as it was (--model FOLDER), or embed "
+            f"all pictures anew: vireid gallery reindex {self.address} --model {source}"
+        )
 
     def close(self) -> None:
         """Close the files."""

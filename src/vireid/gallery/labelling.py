@@ -8,7 +8,7 @@ from pathlib import Path
 from vireid.datasets.folder import Unusable, labels_in
 from vireid.gallery.filters import Filters
 from vireid.gallery.gallery import Gallery, key_of
-from vireid.gallery.notes import Judgement
+from vireid.gallery.judgements import Judgement
 from vireid.gallery.store import Entry, GalleryError
 from vireid.records import ImageRecord, Key, Modality
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from vireid.gallery.addresses import create_store, exists, open_store, parsed
 from vireid.gallery.copying import MARK, copy_all, length_of, missing_notes
 from vireid.gallery.milvus.address import MilvusAddress
-from vireid.gallery.notes import KINDS, SETTING
-from vireid.gallery.store import Address, GalleryError, Storage, Store
+from vireid.gallery.store import NOTE_KINDS, SETTING, Address, GalleryError, Storage, Store
 from vireid.progress import counted
 
 COPYING, DONE = "copying", "done"
@@ -83,7 +82,7 @@ def _begun(source: Store, target: Address, storage: Storage | None) -> Store:
         return new
     begun = open_store(target, PATIENCE)
     comes_from = begun.notes(SETTING).get(MARK[1]) or [None]
-    is_empty = not begun.count() and not any(map(begun.notes, KINDS))
+    is_empty = not begun.count() and not any(map(begun.notes, NOTE_KINDS))
     if is_empty and begun.model == source.model:  # stopped before it was marked
         begun.note({MARK: [source.address, COPYING]})
         return begun

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from vireid.files.documents import read_json, write_json
 from vireid.files.packed_arrays import packed, unpacked
-from vireid.gallery.entry_documents import EntryDocument, document_of, entry_of
+from vireid.gallery.entry_json import EntryDocument, document_of, entry_of
 from vireid.gallery.gallery import Gallery
-from vireid.gallery.notes import Judgement, content_key, judged, judgement_note
-from vireid.gallery.store import Entry, GalleryError
+from vireid.gallery.judgements import Judgement, judged, judgement_note
+from vireid.gallery.store import Entry, GalleryError, content_key
 from vireid.records import Box
 from vireid.types.arrays import Vectors
 

@@ -23,8 +23,13 @@ Address = Path | str | MilvusAddress
 Storage = Literal["float32", "float16"]
 """The number format in which vectors are kept."""
 NO_FILTERS = Filters()
-NoteChanges = Mapping[tuple[str, str], Any]
-"""Values of notes, by kind and key; None takes a note away."""
+SOURCE, REMOVED, JUDGEMENT, SETTING = "source", "removed", "judgement", "setting"
+"""Kinds of notes."""
+NOTE_KINDS = (SOURCE, REMOVED, JUDGEMENT, SETTING)
+NotePlace = tuple[str, str]
+"""Kind and key of a note."""
+NoteChanges = Mapping[NotePlace, Any]
+"""Values of notes; None takes a note away."""
 NO_NOTES: NoteChanges = {}
 Scored = tuple[float, ImageRecord]
 """A similarity, and the picture that has it."""
@@ -103,6 +108,11 @@ def with_contents(entries: Sequence[Entry]) -> list[Entry]:
     missing = {entry.record.path for entry in entries if entry.content is None}
     contents = {path: content_of(path) for path in missing}
     return [replace(e, content=e.content or contents[e.record.path]) for e in entries]
+
+
+def content_key(entry: Entry) -> str:
+    """Return what tells a cut-out by its bytes: the hash of the file, and the box."""
+    return f"{entry.content} {entry.record.box or ''}".strip()
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from vireid.console import shortened
 from vireid.gallery.gallery import Gallery
-from vireid.gallery.notes import Source
+from vireid.gallery.sources import Source
 from vireid.gallery.store import Counted, Stamp
 from vireid.models.card import ModelCard
 from vireid.progress import counted

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from vireid.learning import devices, initial_weights, learn, preflight
+from vireid.learning import devices, initial_weights, method_check, training
 from vireid.learning.loop import StageLosses, pictures_in, place, take_step
 from vireid.method import Method, Stage
 from vireid.recipes import recipe as recipes
@@ -83,9 +83,9 @@ def try_out(recipe: Recipe) -> DryRun:
     """
     recipes.check_can_be_read_back(recipe)
     initial_weights.check_read(recipe)
-    recipe, dataset, data = learn.opened(recipe)
+    recipe, dataset, data = training.opened(recipe)
     method = initial_weights.build(recipe, data.num_identities)
-    preflight.check(method, data)
+    method_check.check(method, data)
     device = devices.this_process().device
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     precision = devices.precision_for(recipe.precision, accelerator.device)

@@ -15,12 +15,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from vireid.errors import Interrupted, VireidError
-from vireid.learning import checkpoints, devices, tracking
+from vireid.learning import checkpoints, devices, run_trackers
 from vireid.learning.checkpoints import Checkpoint, Position, Sums
 from vireid.learning.devices import Wanted
-from vireid.learning.history import When
 from vireid.learning.reporting import Report
 from vireid.learning.stop_requests import StopRequests
+from vireid.learning.training_history import When
 from vireid.method import Losses, Method, Stage, TrainingData
 from vireid.models.runs import CHECKPOINT
 
@@ -71,7 +71,7 @@ def fit(
         DivergedError: A loss became nan or infinite.
         CheckpointError: A checkpoint cannot be written, or is another method's.
     """
-    tracking.check(trackers)
+    run_trackers.check(trackers)
     accelerator = Accelerator(
         cpu=devices.this_process().device.type == "cpu",
         mixed_precision="no",
@@ -90,7 +90,7 @@ def fit(
     log.info("on %s in %s, seed %d", devices.described(accelerator), passes, seed)
     main = accelerator.is_main_process
     with (
-        tracking.tracked_by(accelerator, trackers, folder, seed) as track,
+        run_trackers.tracked_by(accelerator, trackers, folder, seed) as track,
         StopRequests() as stop,
         Report(
             folder, stages, begin, active=main, tensorboard=tensorboard, tell_trackers=track

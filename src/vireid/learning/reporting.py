@@ -10,10 +10,10 @@ from typing import Any, Self
 
 from vireid.files import documents
 from vireid.files.atomic import write_whole, writing_to
-from vireid.learning import history
+from vireid.learning import training_history
 from vireid.learning.checkpoints import Position, Sums
-from vireid.learning.history import LOSSES, MEASURES, Epoch, Measured, When
-from vireid.learning.tracking import Track
+from vireid.learning.run_trackers import Track
+from vireid.learning.training_history import LOSSES, MEASURES, Epoch, Measured, When
 from vireid.method import Stage
 from vireid.progress import tell
 
@@ -175,7 +175,7 @@ def _forget_lines_after(path: Path, begin: Position) -> None:
     """Drop the lines of epochs that will be run again."""
     if not path.exists():
         return
-    lines = history.read_epochs(path)
+    lines = training_history.read_epochs(path)
     kept = [line for line in lines if Position(line.stage_number, line.epoch) <= begin]
     write_whole(path, b"".join(map(documents.as_line, kept)))
 
@@ -184,7 +184,7 @@ def _forget_measures_after(path: Path, begin: Position) -> None:
     """Drop what will be measured again."""
     if not path.exists():
         return
-    kept = [line for line in history.read_measures(path) if _stays(line, begin)]
+    kept = [line for line in training_history.read_measures(path) if _stays(line, begin)]
     write_whole(path, b"".join(map(documents.as_line, kept)))
 
 

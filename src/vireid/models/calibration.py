@@ -17,7 +17,7 @@ The chance that nobody in a gallery is the person rests on the best similarities
 The largest of n similarities of strangers grows like ln n where their tail falls exponentially
 (Gumbel's law), so a model that has seen galleries of several sizes speaks about others.
 
-`scoring.calibration` learns all of it. This module reads, writes and applies it.
+`scoring.calibrating` learns all of it. This module reads, writes and applies it.
 """
 
 import logging
@@ -282,6 +282,11 @@ def read(path: Path, fingerprint: str) -> Calibration | None:
     way_out = "remove it, and make it again with `vireid calibrate`"
     found = documents.read_json(path, Calibration, way_out, CalibrationError, formats=[FORMAT])
     return belonging(found, fingerprint, str(path))
+
+
+def write(path: Path, found: Calibration) -> None:
+    """Write a calibration to a file; the whole file is written, or nothing."""
+    documents.write_json(path, found)
 
 
 def belonging(found: Calibration, fingerprint: str, place: str) -> Calibration | None:

@@ -14,7 +14,7 @@ from vireid.errors import VireidError
 from vireid.files import documents
 from vireid.files.documents import Count
 from vireid.recipes.recipe import Imported, outline_of
-from vireid.types.running import Engine, Precision
+from vireid.types.engine_options import Engine, Precision
 
 CARD = "model.json"
 FORMAT = 1
@@ -53,6 +53,15 @@ class ModelCard:
     """Precision of the forward passes by which it was learnt; None where nothing says it."""
     caveat: str | None = None
     """What whoever reads its answers has to know, such as on which pictures it fails."""
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return what programs are told of the model beside its answers."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "precision": self.precision,
+            "caveat": self.caveat,
+        }
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from vireid.progress import counted
 from vireid.records import ImageRecord, Modality
 from vireid.threads import processors
 from vireid.types.arrays import Pictures, Pixels, Vectors
-from vireid.types.running import Engine
+from vireid.types.engine_options import Engine
 
 T = TypeVar("T")
 

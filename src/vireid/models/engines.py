@@ -23,7 +23,7 @@ import numpy as np
 from vireid.errors import VireidError, suggestion
 from vireid.threads import processors
 from vireid.types.arrays import Pictures, Vectors
-from vireid.types.running import BATCH, Engine, Precision
+from vireid.types.engine_options import BATCH, Engine, Precision
 
 PROVIDERS: Mapping[str, str] = {
     "cpu": "CPUExecutionProvider",

@@ -35,7 +35,7 @@ from vireid.files import documents, user_code
 from vireid.files.atomic import new_folder, writing_to
 from vireid.files.checksums import sha256_of
 from vireid.method import FromText, Method, ReadsText, ReadsWords
-from vireid.models import engines, graphs, runs, sentence_reader
+from vireid.models import engines, onnx_graphs, runs, sentence_reader
 from vireid.models.calibration import FILE as CALIBRATION
 from vireid.models.card import CARD, Exported, ExportedText, caveat_of
 from vireid.models.onnx_network import weights_among
@@ -143,8 +143,8 @@ def write_graphs(
     (folder / runs.WEIGHTS).write_bytes(save(_needed_to_embed(method, height, width)))
     shape = (height, width, 3)
     made = {modality: _graph(_EmbedPictures(method, modality), shape) for modality in Modality}
-    told = {m: graphs.contract(m, height, width, fingerprint, "float32") for m in Modality}
-    graphs.write(made, folder, told, stored=runs.WEIGHTS)
+    told = {m: onnx_graphs.contract(m, height, width, fingerprint, "float32") for m in Modality}
+    onnx_graphs.write(made, folder, told, stored=runs.WEIGHTS)
     for modality in Modality:
         _check(_EmbedPictures(method, modality), shape, folder / f"{modality}.onnx")
 
@@ -167,7 +167,7 @@ def _write_text(method: ReadsWords, told: ExportedText, folder: Path) -> None:
     words = torch.zeros(1, 5, dtype=torch.int64)
     length = torch.export.Dim("length", min=2, max=method.most_words)
     graph = _onnx_of(network, words, "words", {1: length})
-    graphs.write_sharing({sentence_reader.GRAPH: graph}, folder, sentence_reader.WEIGHTS)
+    onnx_graphs.write_sharing({sentence_reader.GRAPH: graph}, folder, sentence_reader.WEIGHTS)
     read = SentenceReader(told, lambda name: (folder / name).read_bytes(), None)
     for sentence in EXAMPLES:
         with torch.no_grad():

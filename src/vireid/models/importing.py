@@ -22,9 +22,9 @@ from vireid.files.atomic import new_folder, writing_to
 from vireid.files.checksums import sha256_of
 from vireid.files.torch_files import UnreadableError
 from vireid.method import Method
-from vireid.models import imports, runs
+from vireid.models import import_formats, runs
 from vireid.models.card import VISIBLE_ONLY
-from vireid.models.imports._translation import CannotImportError, State, Translation, some
+from vireid.models.import_formats._translation import CannotImportError, State, Translation, some
 from vireid.recipes import recipe as recipes
 from vireid.recipes.recipe import Recipe
 
@@ -76,7 +76,7 @@ def import_checkpoint(
     """Write a run folder with the weights of a checkpoint; it appears whole or not at all.
 
     Args:
-        name: Name of the format, see `vireid.models.imports`.
+        name: Name of the format, see `vireid.models.import_formats`.
         path: A file that `torch.save` has written, or safetensors. Nothing in it is run.
         out: The folder to write.
         overrides: `key=value` as for a recipe: `data.dataset=sysu_mm01`, `data.height=384`.
@@ -88,7 +88,7 @@ def import_checkpoint(
     """
     if out.exists():
         raise CannotImportError(f"{out} exists; remove it or choose another folder by --out")
-    form = imports.find(name)
+    form = import_formats.find(name)
     checkpoint = _read(path)
     try:
         translation = form.translate(checkpoint.weights)

@@ -22,7 +22,7 @@ from vireid import __version__
 from vireid.files import documents
 from vireid.files.atomic import new_folder, writing_to
 from vireid.files.checksums import sha256_of
-from vireid.models import graphs
+from vireid.models import onnx_graphs
 from vireid.models.card import CARD, Exported, ModelError, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of
@@ -75,8 +75,8 @@ def join(
     fingerprint = _fingerprint(parts)
     with writing_to(out), new_folder(out) as folder:
         made = {modality: _joined(parts, modality, size) for modality in Modality}
-        told = {m: graphs.contract(m, *size, fingerprint, "float32") for m in Modality}
-        graphs.write(made, folder, told)
+        told = {m: onnx_graphs.contract(m, *size, fingerprint, "float32") for m in Modality}
+        onnx_graphs.write(made, folder, told)
         recipe = tomli_w.dumps(_recipe(parts))
         (folder / RECIPE).write_text(recipe, encoding="utf-8")
         card = Exported(

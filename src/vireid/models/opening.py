@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vireid.models import calibration, onnx_network
-from vireid.models.calibration import FILE, Calibration
+from vireid.models.calibration import FILE, Calibration, CalibrationError
 from vireid.models.card import (
     CARD,
     LAST_EPOCH,
@@ -74,6 +74,20 @@ def folder_of(name: str | Path) -> Path:
     if any((Path(name) / card).exists() for card in ("model.json", "run.json")):
         log.warning("%s is the model that comes with vireid; the folder here is ./%s", name, name)
     return SHIPPED / str(name)
+
+
+def calibration_file(name: str) -> Path:
+    """Return where the calibration of a model is kept.
+
+    Raises:
+        CalibrationError: It comes with vireid.
+    """
+    if is_shipped(name):
+        raise CalibrationError(
+            f"{name} comes with vireid, which is calibrated already; keep yours in a gallery: "
+            "--gallery GALLERY"
+        )
+    return folder_of(name) / FILE
 
 
 def open_model(

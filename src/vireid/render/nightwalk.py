@@ -30,12 +30,7 @@ from vireid.errors import VireidError
 from vireid.files.atomic import write_whole, writing_to
 from vireid.progress import counted
 from vireid.render.bodies import shop
-from vireid.render.layouts import LAYOUTS, Shot, shots_of
-from vireid.render.outfits import Outfit, dress
-from vireid.render.people import FAMILY, Person, draw_person
-from vireid.render.pictures import Photograph, photograph
-from vireid.render.plans import Plan, frames_of
-from vireid.render.truth import (
+from vireid.render.ground_truth import (
     PART_NAMES,
     PARTS_FOLDER,
     PEOPLE_FILE,
@@ -47,6 +42,11 @@ from vireid.render.truth import (
     picture_line,
     truth_path,
 )
+from vireid.render.layouts import LAYOUTS, Shot, shots_of
+from vireid.render.outfits import Outfit, dress
+from vireid.render.people import FAMILY, Person, draw_person
+from vireid.render.pictures import Photograph, photograph
+from vireid.render.plans import Plan, frames_of
 
 FACTS_FILE = "nightwalk.json"
 EDITION = 2

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vireid.render.bodies import ARM, FOOT, HEAD, LEG, TORSO, Array, Body
-from vireid.render.hanging import HANGING, ROLLING, Clothed, middle_of_head, parts_worn
+from vireid.render.body_surface import Indices, Landmarks, Slot, landmarks_of, limbs_of, worn_at
+from vireid.render.hanging_parts import HANGING, ROLLING, Clothed, middle_of_head, parts_worn
 from vireid.render.materials import EYE, METAL, Cloth
 from vireid.render.people import Person
-from vireid.render.worn import Indices, Landmarks, Slot, landmarks_of, limbs_of, worn_at
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vireid.render.bodies import Array
+from vireid.render.body_surface import Indices, Slot, worn_at
 from vireid.render.outfits import Outfit, vertex_normals
 from vireid.render.people import draw_person
 from vireid.render.places import Place, backdrop, bare_place, place
@@ -32,7 +33,6 @@ from vireid.render.shading import (
 from vireid.render.solids import Hits, Solid, Solids, before, behind, placed
 from vireid.render.things import Thing
 from vireid.render.views import Box, View, draw_view
-from vireid.render.worn import Indices, Slot, worn_at
 
 HOLDABLE = ("height", "background", "box", "camera", "light", "pose", "occluders")
 """Factors that can be kept the same in all pictures, to find how much a result depends on them."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 
 from vireid.render.bodies import HEAD, Array, Body
-from vireid.render.hanging import HANGING, ROLLING
+from vireid.render.hanging_parts import HANGING, ROLLING
 from vireid.render.outfits import Outfit
 from vireid.render.people import Person
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vireid.render.bodies import Array
+from vireid.render.body_surface import Indices, Slot
 from vireid.render.materials import LEG_RADIUS, Cloth, OnCloth, pattern_at
 from vireid.render.outfits import Outfit
 from vireid.render.scenes import Light, Weather
 from vireid.render.warmth import worn_temperature
-from vireid.render.worn import Indices, Slot
 
 Shadow = Callable[[Array], NDArray[np.bool_]]
 """Tells which of n x 3 points the sun does not reach."""

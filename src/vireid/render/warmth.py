@@ -19,9 +19,9 @@ surface lies between skin and air as the resistances on either side do. Sources:
 import numpy as np
 
 from vireid.render.bodies import Array
+from vireid.render.body_surface import Indices, Slot
 from vireid.render.outfits import Outfit
 from vireid.render.scenes import Weather
-from vireid.render.worn import Indices, Slot
 
 COMFORT = 24.0
 """Air in degrees Celsius in which a lightly dressed person is neither warm nor cold."""

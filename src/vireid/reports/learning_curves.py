@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vireid.files.atomic import write_whole
-from vireid.learning import history
-from vireid.learning.history import LOSSES, VALIDATION, Epoch, Validated
+from vireid.learning import training_history
+from vireid.learning.training_history import LOSSES, VALIDATION, Epoch, Validated
 from vireid.reports.plots import as_png
 
 PNG = "learning.png"
@@ -15,7 +15,7 @@ PNG = "learning.png"
 def write(run: Path) -> Path:
     """Write the curves of a run as a PNG into its folder, and return where."""
     out = run / PNG
-    write_whole(out, plot(history.read_epochs(run / LOSSES), run))
+    write_whole(out, plot(training_history.read_epochs(run / LOSSES), run))
     return out
 
 
@@ -27,7 +27,7 @@ def plot(epochs: Sequence[Epoch], run: Path | None = None) -> bytes:
         run: Folder of the run, for what was validated.
     """
     path = run / VALIDATION if run else None
-    validated = history.read_validation(path) if path and path.exists() else []
+    validated = training_history.read_validation(path) if path and path.exists() else []
     stages = list(dict.fromkeys((line.stage_number, line.stage) for line in epochs))
     count = len(stages) + 1 + bool(validated)
     return as_png(lambda figure: _plot(figure, epochs, stages, validated, count), 4.6 * count, 3.4)

@@ -6,8 +6,8 @@ from typing import Any
 
 from vireid.errors import VireidError
 from vireid.files.atomic import write_whole
-from vireid.learning import history
-from vireid.learning.history import MEASURES, Measured
+from vireid.learning import training_history
+from vireid.learning.training_history import MEASURES, Measured
 from vireid.reports.plots import as_png
 
 COLOURS = ("#1a9850", "#66bd63", "#d73027", "#f46d43", "#4575b4", "#74add1")
@@ -43,7 +43,7 @@ def measured(run: Path) -> list[Measured]:
         raise VireidError(
             f"there is no {path}: the first stage has not begun, or the method measures nothing"
         )
-    return history.read_measures(path)
+    return training_history.read_measures(path)
 
 
 def plot(lines: Sequence[Measured]) -> bytes:

@@ -22,8 +22,8 @@ from vireid import __version__
 from vireid.datasets import Dataset
 from vireid.files.atomic import write_whole
 from vireid.gallery import Hit
-from vireid.learning import history
-from vireid.learning.history import LOSSES, MEASURES
+from vireid.learning import training_history
+from vireid.learning.training_history import LOSSES, MEASURES
 from vireid.models.embedder import Embedder
 from vireid.models.occlusion import Places, places_alike
 from vireid.models.opening import folder_of
@@ -33,7 +33,7 @@ from vireid.reports import contact_sheet, learning_curves, measures_view, reliab
 from vireid.reports.plots import as_png
 from vireid.scoring import comparison as settling
 from vireid.scoring import evaluation, named_protocols, reliability, results
-from vireid.scoring.calibration import Search
+from vireid.scoring.calibrating.pairs import Search
 from vireid.scoring.metrics import RankingScores, score_ranking
 from vireid.scoring.protocols import Trial
 from vireid.types.arrays import Pixels, Vectors
@@ -203,10 +203,10 @@ def _of_run(look: Look) -> Iterator[str]:
 
 def _learning(folder: Path) -> Iterator[str]:
     if (folder / LOSSES).exists():
-        plot = learning_curves.plot(history.read_epochs(folder / LOSSES), folder)
+        plot = learning_curves.plot(training_history.read_epochs(folder / LOSSES), folder)
         yield "<h3>Learning</h3>" + _figure(plot, "Losses and learning rates, by epoch.")
     if (folder / MEASURES).exists():
-        lines = history.read_measures(folder / MEASURES)
+        lines = training_history.read_measures(folder / MEASURES)
         yield _figure(measures_view.plot(lines), "What the stages measured of themselves.")
 
 

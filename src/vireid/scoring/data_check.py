@@ -17,7 +17,7 @@ from vireid.datasets import Counts, Dataset, in_one_table
 from vireid.errors import MissingExtraError, VireidError
 from vireid.pictures import PictureError, check_header, picture_of
 from vireid.records import ImageRecord
-from vireid.scoring import named_protocols, permutations
+from vireid.scoring import named_protocols, sysu_permutations
 from vireid.threads import in_threads
 from vireid.training_data.sampling import seen_in_one_spectrum
 
@@ -221,7 +221,7 @@ def _of_one_spectrum(dataset: Dataset) -> Iterator[Finding]:
 
 def _official_draw(dataset: Dataset) -> Iterator[Finding]:
     """Yield findings about SYSU-MM01's permutations: missing, or of other pictures."""
-    path = permutations.permutations_path(dataset.root)
+    path = sysu_permutations.permutations_path(dataset.root)
     published = dataset.facts.get("permutations")
     if published:
         for remark in _remarks(dataset):

@@ -8,9 +8,9 @@ from typing import Any, get_args
 from vireid.datasets import Dataset
 from vireid.errors import VireidError, suggestion
 from vireid.records import Modality
-from vireid.scoring.permutations import permutations_path
 from vireid.scoring.protocols import PICTURES_OF_SHOT, Centre, Direction, Flip, Protocol
 from vireid.scoring.re_ranking import KReciprocal
+from vireid.scoring.sysu_permutations import permutations_path
 
 GALLERY_CAMERAS: Mapping[str, tuple[str, ...]] = {
     "all": ("cam1", "cam2", "cam4", "cam5"),

@@ -58,9 +58,9 @@ from vireid.datasets import Dataset
 from vireid.errors import VireidError
 from vireid.records import ImageRecord, Modality, moment
 from vireid.scoring.metrics import CmcVariant
-from vireid.scoring.permutations import check_permutation, read_permutations
 from vireid.scoring.re_ranking import KReciprocal
 from vireid.scoring.registered_pairs import Pairs, pairs_of
+from vireid.scoring.sysu_permutations import check_permutation, read_permutations
 from vireid.scoring.tracklets import frames_of_tracklets
 
 Mode = Literal["all", "indoor"]

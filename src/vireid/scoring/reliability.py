@@ -31,7 +31,7 @@ from vireid.models.calibration import BEST, Calibration, Direction, direction
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality, pictures_fingerprint
 from vireid.scoring import named_protocols
-from vireid.scoring.calibration import CENTRES, Search
+from vireid.scoring.calibrating.pairs import CENTRES, Search
 from vireid.scoring.scores import Group
 
 BINS = 15

@@ -11,8 +11,8 @@ from vireid.datasets._listing import pictures_below
 from vireid.gallery import Filters, Gallery, GalleryError
 from vireid.gallery.store import Address, IndexKind
 from vireid.records import ImageRecord, Key, Modality
-from vireid.search.answers import Searcher
 from vireid.search.queries import embedded, understood
+from vireid.search.searcher import Searcher
 from vireid.types.arrays import Vector
 
 TOPS = (10, 50)

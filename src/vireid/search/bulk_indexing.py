@@ -24,7 +24,7 @@ from vireid.models.embedder import Embedder
 from vireid.models.engines import VARIABLE, Running
 from vireid.pictures import PictureError
 from vireid.progress import counted
-from vireid.search.picture_work import EmbeddedEntries, InThisProcess
+from vireid.search.indexing_work import EmbeddedEntries, InThisProcess
 
 BATCHES = 4
 """Batches of a shard: while a worker embeds one, it decodes the next."""

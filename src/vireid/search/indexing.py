@@ -7,13 +7,13 @@ from pathlib import Path
 
 from vireid.gallery import Filters, Gallery, Stamp
 from vireid.gallery.gallery import key_of
-from vireid.gallery.notes import Source, content_key
-from vireid.gallery.store import Entry
+from vireid.gallery.sources import Source
+from vireid.gallery.store import Entry, content_key
 from vireid.models.embedder import Embedder
 from vireid.pictures import PictureError
 from vireid.progress import counted
 from vireid.records import ImageRecord, Key, moment
-from vireid.search.picture_work import InThisProcess, PictureWork
+from vireid.search.indexing_work import InThisProcess, PictureWork
 
 MOST_GONE = 0.5
 """Share of a source's pictures that may be gone at once; more looks like a drive that is not

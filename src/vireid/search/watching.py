@@ -29,8 +29,8 @@ from vireid.search import indexing
 from vireid.video.crops import cut_out
 from vireid.video.cut_list import CutOut
 from vireid.video.detector import Detector
+from vireid.video.detector_journal import MOST_OF_A_JOURNAL
 from vireid.video.frames import Frame, Video, VideoError
-from vireid.video.journal import MOST_OF_A_JOURNAL
 from vireid.video.people import Cutting, Wishes, by_detector, looking
 from vireid.video.source_labels import as_name
 from vireid.video.spectrum import SpectrumSense

@@ -10,7 +10,7 @@ import numpy as np
 
 from vireid.files.atomic import write_whole
 from vireid.gallery.labelling import named
-from vireid.gallery.notes import Source
+from vireid.gallery.sources import Source
 from vireid.gallery.store import Entry, Stamp
 from vireid.pictures import PictureError, taken_at
 from vireid.records import ImageRecord, Modality

@@ -19,7 +19,8 @@ from vireid.errors import VireidError
 from vireid.gallery import Filters, Hit
 from vireid.gallery.store import Entry
 from vireid.records import Key, Modality, TextQuery
-from vireid.search.answers import SCHEMA, Answer, NoPictureError, Searcher, filters_as_dict
+from vireid.search.answers import SCHEMA, Answer, filters_as_dict
+from vireid.search.searcher import NoPictureError, Searcher
 from vireid.service import messages
 from vireid.service.audit import Asker, Audit, Line
 from vireid.service.batching import Embedded

@@ -14,7 +14,7 @@ from vireid.gallery.addresses import parsed
 from vireid.gallery.store import Address, Entry, Place
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Key, Modality
-from vireid.search.answers import Searcher
+from vireid.search.searcher import Searcher
 from vireid.service import messages, picture_ids
 from vireid.service.batching import Batcher
 from vireid.service.problems import Problem, not_found

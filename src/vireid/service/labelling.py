@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from vireid.files.atomic import write_whole
+from vireid.gallery.judgements import Judgement
 from vireid.gallery.labelling import named
-from vireid.gallery.notes import Judgement
 from vireid.service import messages
 from vireid.service.galleries import Served
 from vireid.service.service import Service

@@ -3,6 +3,8 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,18 +13,26 @@ from vireid.console import printable
 LOGGER = logging.getLogger("vireid.service")
 
 
-def start(form: str) -> None:
-    """Have everything logged on standard error.
+@contextmanager
+def written(form: str) -> Iterator[None]:
+    """Have everything that is logged meanwhile written on standard error.
 
     Args:
         form: `text` or `json`.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(AsJson() if form == "json" else AsText())
-    for name in ("vireid.service", "uvicorn"):
-        logger = logging.getLogger(name)
+    loggers = [logging.getLogger(name) for name in ("vireid.service", "uvicorn")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    for logger in loggers:
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
 
 
 def say(message: str, **about: Any) -> None:

@@ -20,7 +20,7 @@ from vireid.datasets import folder
 from vireid.errors import Interrupted, VireidError
 from vireid.progress import Step, told_to
 from vireid.records import Modality
-from vireid.search import answers
+from vireid.search import folder_indexing
 
 NICE = 5
 """How much it steps back behind the service."""
@@ -65,7 +65,7 @@ def main() -> None:
         _tell(out, Told(error=str(error)))
 
 
-def _indexed(work: Work) -> answers.IndexReport:
+def _indexed(work: Work) -> folder_indexing.IndexReport:
     source = Path(work.source)
     allowed = [Path(each) for each in work.allowed]
     for record in folder.find(source, work.modality, work.camera).records:
@@ -75,7 +75,7 @@ def _indexed(work: Work) -> answers.IndexReport:
                 f"{record.path.name} leads out of the folders that may be indexed; take it away, "
                 "or allow its folder in the settings of the service (sources)"
             )
-    return answers.index(source, work.gallery, modality=work.modality, camera=work.camera)
+    return folder_indexing.index(source, work.gallery, modality=work.modality, camera=work.camera)
 
 
 def _tell(out: BinaryIO, told: Told) -> None:

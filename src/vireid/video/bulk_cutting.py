@@ -18,8 +18,8 @@ from vireid.files.atomic import write_whole
 from vireid.progress import tell
 from vireid.video.cut_list import replace_rows
 from vireid.video.detector import Detector
+from vireid.video.detector_journal import last_frame
 from vireid.video.frames import Video
-from vireid.video.journal import last_frame
 from vireid.video.people import JOURNALS, Cut, Cutter, Job, cut_unlisted
 
 

@@ -1,7 +1,7 @@
 """Detectors: an ONNX file finds the people in a frame, visible or infrared alike.
 
-What a file expects and answers is said by its card (`vireid.video.cards`); how that becomes boxes
-by a decoder (`vireid.video.decoders`). ONNX Runtime runs the file.
+What a file expects and answers is said by its card (`vireid.video.detector_cards`); how that
+becomes boxes, by a decoder (`vireid.video.detector_outputs`). ONNX Runtime runs the file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ from vireid.files.untrusted import content_of, what_is_wrong
 from vireid.records import Modality
 from vireid.threads import processors
 from vireid.types.arrays import Pixels
-from vireid.video import cards
+from vireid.video import detector_cards
 from vireid.video.box_overlap import Boxes, areas, without_repeats
 from vireid.video.boxes import Detection
-from vireid.video.cards import Card, DetectorError
-from vireid.video.decoders import Scores, decode
+from vireid.video.detector_cards import Card, DetectorError
+from vireid.video.detector_outputs import Scores, decode
 
 MOST_OF_A_DETECTOR = 2**31
 """Largest size in bytes of an ONNX file, which is ONNX's own."""
@@ -82,18 +82,18 @@ class Detector:
             DetectorError: The file is not there or no ONNX, or the card does not fit it.
         """
         file = Path(source)
-        if str(source) in cards.available():
-            card, file = card or str(source), cards.place_of(str(source))
+        if str(source) in detector_cards.available():
+            card, file = card or str(source), detector_cards.place_of(str(source))
             if not file.is_file():
                 raise DetectorError(
                     f"the file of {source} is not there; fetch it with: vireid detector get "
                     f"{source}, or put it at {file}"
                 )
         session = _session(file, threads or processors())
-        found = cards.card_of(file, card)
+        found = detector_cards.card_of(file, card)
         with _fitting(file, card):
             _check_inputs(session, found)
-            detector = cls(found, session, cards.sha256_of(file))
+            detector = cls(found, session, detector_cards.sha256_of(file))
             detector(np.full((48, 64, 3), 114, np.uint8), Modality.VISIBLE)
         return detector
 

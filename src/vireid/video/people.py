@@ -27,8 +27,8 @@ from vireid.video.boxes import BoxList, Detection, Sides
 from vireid.video.crops import BestCrops, Crop, cut_out
 from vireid.video.cut_list import CutOut, replace_rows
 from vireid.video.detector import Detector
+from vireid.video.detector_journal import Journal, Terms
 from vireid.video.frames import Folder, Frame, Sampling, Source, Video
-from vireid.video.journal import Journal, Terms
 from vireid.video.pairs import Course
 from vireid.video.source_labels import as_name, name_of
 from vireid.video.spectrum import GREY, SpectrumSense, colourfulness

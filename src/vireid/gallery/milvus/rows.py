@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from vireid.errors import VireidError
-from vireid.gallery.entry_documents import EntryDocument, document_of, entry_of, record_of
+from vireid.gallery.entry_json import EntryDocument, document_of, entry_of, record_of
 from vireid.gallery.filters import Filters
 from vireid.gallery.store import Counted, Entry, GalleryError
 from vireid.records import ImageRecord, Key, moment

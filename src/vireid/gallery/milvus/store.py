@@ -29,8 +29,7 @@ from vireid.gallery.local.store import LocalStore
 from vireid.gallery.milvus import collections
 from vireid.gallery.milvus.access import Access
 from vireid.gallery.milvus.address import MilvusAddress
-from vireid.gallery.milvus.centring import InMemory
-from vireid.gallery.milvus.documents import (
+from vireid.gallery.milvus.change_documents import (
     HEAD,
     Document,
     View,
@@ -38,7 +37,7 @@ from vireid.gallery.milvus.documents import (
     read_document,
     write_document,
 )
-from vireid.gallery.milvus.ranges import Range, ids_in, joined, ranges_of, size_of
+from vireid.gallery.milvus.id_ranges import Range, ids_in, joined, ranges_of, size_of
 from vireid.gallery.milvus.rows import (
     MOST_ROWS,
     ROW_BYTES,
@@ -60,10 +59,11 @@ from vireid.gallery.milvus.rows import (
 )
 from vireid.gallery.milvus.server import MissingError, Server
 from vireid.gallery.milvus.state import FREE, State, States, Turn, token
-from vireid.gallery.notes import KINDS
+from vireid.gallery.milvus.vectors_in_memory import InMemory
 from vireid.gallery.store import (
     NO_FILTERS,
     NO_NOTES,
+    NOTE_KINDS,
     Centre,
     Counted,
     Entry,
@@ -919,7 +919,7 @@ class MilvusStore:
             copy.note(
                 {
                     (kind, key): value
-                    for kind in KINDS
+                    for kind in NOTE_KINDS
                     for key, value in self._notes(kind, view).items()
                 }
             )

@@ -1,0 +1,1 @@
+"""Learning a calibration from labelled pictures; `models.calibration` keeps and applies it."""
