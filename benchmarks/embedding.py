@@ -46,7 +46,7 @@ RESULTS = _steps.results("embedding")
 BATCH, BATCHES, ROUNDS = 16, 2, 5
 PEOPLE = 395
 RECIPES = {"ResNet-50": "agw_sysu", "ViT-B/16": "clip4vi_reid_vit_sysu"}
-SHIPPED = ("small", "stripes_learnt")
+SHIPPED = ("small", "duo")
 ENGINES: dict[str, tuple[Engine, Precision]] = {
     "ONNX Runtime, float32": ("cpu", "float32"),
     "ONNX Runtime, int8": ("cpu", "int8"),

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--model",
-    help="Model to embed with: a run, an exported model, stripes_learnt, stripes, small, or "
-    "original:RUN, the CLIP that RUN began with.  [default: the gallery's; stripes_learnt for a "
+    help="Model to embed with: a run, an exported model, duo, stripes_learnt, small, or "
+    "original:RUN, the CLIP that RUN began with.  [default: the gallery's; duo for a "
     "new one]",
 )
 @click.option(
@@ -398,7 +398,7 @@ def _write_sheets(found: "list[Answer]", path: Path, *, one: bool) -> None:
 )
 @click.argument("first", type=EXISTING_FILE)
 @click.argument("second", type=EXISTING_FILE)
-@click.option("--model", default="stripes_learnt", show_default=True, help="Model to embed with.")
+@click.option("--model", default="duo", show_default=True, help="Model to embed with.")
 @click.option(
     "--modality",
     "modalities",

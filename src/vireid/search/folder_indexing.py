@@ -125,8 +125,7 @@ def index(
     Args:
         source: Folder or CSV file, see `vireid.datasets.folder`.
         out: Address of the gallery; it is made if it does not exist.
-        model: Name of a model; by default the one that filled the gallery, or
-            `stripes_learnt`.
+        model: Name of a model; by default the one that filled the gallery, or `duo`.
         modality: Modality of all pictures.
         camera: Camera of all pictures.
         time_pattern: Pattern of the times in the names of files, see `datasets._times`; by default

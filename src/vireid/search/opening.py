@@ -11,7 +11,7 @@ from vireid.models.embedder import Embedder
 from vireid.models.engines import AS_USUAL, Running
 from vireid.records import Modality
 
-DEFAULT_MODEL = "stripes_learnt"
+DEFAULT_MODEL = "duo"
 """Model of a new gallery: the one that finds most people on photographs."""
 
 
@@ -26,8 +26,7 @@ def open_or_create(
 
     Args:
         path: Address of the gallery.
-        model: Name of a model; by default the one that filled the gallery, or
-            `stripes_learnt`.
+        model: Name of a model; by default the one that filled the gallery, or `duo`.
         trust_code: See `Embedder.open`.
         spectra: Spectra that a new gallery's model has to embed.
         running: How to run the model.
