@@ -14,7 +14,7 @@ from tests.experiments.test_adaptation import PEOPLE, write_people
 from tests.onnx_model import write_model
 from tests.tiny_recipe import tiny_recipe
 
-from vireid.errors import VireidError
+from vireid.errors import Interrupted, VireidError
 from vireid.experiments import adaptation, further_learning
 from vireid.experiments.further_learning import FurtherLearning
 from vireid.learning.learn import learn
@@ -84,6 +84,24 @@ def test_a_run_that_is_there_is_not_learnt_again_and_not_taken_for_other_people(
     assert (again.began, again.fingerprint) == (first.began, first.fingerprint)
     with pytest.raises(VireidError, match="cannot be resumed: data was"):
         learning.run_of("once", [r for r in records if r.who != records[0].who])
+
+
+def test_learning_that_is_broken_off_goes_on_by_the_same_command(
+    model: Path, others: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learning, resumed = going_on(model, others, tmp_path / "runs"), list[bool]()
+
+    def stopped(recipe: object, place: Path, *, resume: bool) -> None:
+        resumed.append(resume)
+        place.mkdir(exist_ok=True)
+        (place / runs.RUN).touch()
+        raise Interrupted("stopped")
+
+    monkeypatch.setattr(further_learning, "learn", stopped)
+    for _ in range(2):
+        with pytest.raises(Interrupted, match="stopped; the same command goes on"):
+            learning.run_of("all", adaptation._people(people, 2))
+    assert resumed == [False, True]
 
 
 def test_what_was_exported_before_is_exported_anew(
