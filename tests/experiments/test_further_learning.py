@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,21 +104,22 @@ def test_learning_that_is_broken_off_goes_on_by_the_same_command(
     assert resumed == [False, True]
 
 
-def test_what_was_exported_before_is_exported_anew(
+def test_what_was_exported_before_is_exported_anew_under_the_same_licence(
     model: Path, others: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = list[Path]()
+    made = list[tuple[Path, str | None]]()
 
-    def exported(run: Path, out: Path, *, trust_code: bool) -> None:
-        made.append(run)
+    def exported(run: Path, out: Path, *, licence: str | None, **_: object) -> None:
+        made.append((run, licence))
         out.mkdir()
 
     monkeypatch.setattr(export, "export", exported)
     learning = going_on(model, others, tmp_path / "runs")
+    learning = replace(learning, known=replace(learning.known, licence="CC0"))
     for _ in range(2):
         out = learning.exported("all", adaptation._people(people, 2))
     assert out.is_dir()
-    assert made == [tmp_path / "runs" / "all"] * 2
+    assert made == [(tmp_path / "runs" / "all", "CC0")] * 2
 
 
 @dataclass

@@ -18,6 +18,7 @@ from vireid.files import user_code
 from vireid.files.atomic import write_whole
 from vireid.learning.learn import learn
 from vireid.models import export
+from vireid.models.card import Exported, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.opening import folder_of, is_shipped
 from vireid.models.runs import RUN, WEIGHTS
@@ -37,6 +38,8 @@ class FurtherLearning:
     """What is learnt, without one's own people."""
     folder: Path
     """Folder of the runs, which is made."""
+    known: Exported
+    """Card of the model, whose caveat and licence stay true."""
     trust_code: bool = False
 
     def embedder(self, name: str, people: Sequence[ImageRecord]) -> Embedder:
@@ -48,7 +51,8 @@ class FurtherLearning:
         run, out = self.run_of(name, people), self.folder / "model"
         if out.exists():
             shutil.rmtree(out)
-        export.export(run, out, trust_code=self.trust_code)
+        told = {"caveat": self.known.caveat, "licence": self.known.licence}
+        export.export(run, out, trust_code=self.trust_code, **told)
         return out
 
     def run_of(self, name: str, people: Sequence[ImageRecord]) -> Path:
@@ -126,7 +130,7 @@ def of_model(
             f"{model} learns nothing: settings.epochs of its recipe is 0; take another model, such "
             "as stripes_learnt, or leave out --beside"
         )
-    return FurtherLearning(recipe, folder, trust_code)
+    return FurtherLearning(recipe, folder, read_exported(source), trust_code)
 
 
 def _parted(beside: str) -> tuple[str, str | None]:
