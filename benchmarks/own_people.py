@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=16, help="people in a batch")
     parser.add_argument("--share", type=float, nargs="+", default=[0.7])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--together", action="store_true", help="projections of all seeds, too")
     parser.add_argument("--mini", help="averages of mini's people, to see what rendered ones lose")
     asked = parser.parse_args()
@@ -65,7 +66,7 @@ def main() -> None:
     mini = np.load(asked.mini) if asked.mini else None
     for own_people in asked.own_people:
         of_seeds = list[Mapping[str, _Projection]]()
-        for seed in range(asked.seeds):
+        for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
             if own_people:
                 of_seeds.append(
                     {
