@@ -36,8 +36,10 @@ from vireid.datasets import nightwalk
 from vireid.losses.identity import identity_loss
 from vireid.losses.weighted_triplet import weighted_triplet
 from vireid.methods.stripes import LOGIT_SCALE, TRIPLET_SCALE, Stripes, _Projection
+from vireid.models import runs
 from vireid.models.centring import Means
 from vireid.models.embedder import Embedder
+from vireid.models.opening import folder_of
 from vireid.pictures import pixels_of
 from vireid.recipes import recipe as read_recipe
 from vireid.records import ImageRecord, Modality
@@ -68,6 +70,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=16, help="people in a batch")
     parser.add_argument("--beside", help="averages of real people to learn from too")
     parser.add_argument("--beside-people", type=int, default=4, help="of theirs in a batch")
+    parser.add_argument("--from", dest="start_from", help="exported model to begin with")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--share", type=float, default=0.7)
     parser.add_argument("--site", type=Path, action="append", default=[])
@@ -97,7 +100,7 @@ def compute(root: str, name: str, seed: int, without: str | None, out: Path) -> 
         own = [place for place, r in enumerate(records) if r.modality is modality]
         for start in range(0, len(own), AT_ONCE):
             places = own[start : start + AT_ONCE]
-            averages[places] = _averages(embedder.embed([pictures[p] for p in places], modality))
+            averages[places] = averages_in(embedder.embed([pictures[p] for p in places], modality))
     np.savez(
         out,
         averages=averages,
@@ -115,7 +118,7 @@ def _less(settings: Augmentation, without: str | None) -> Augmentation:
     return replace(settings, **{name: type(getattr(settings, name))(0) for name in names})
 
 
-def _averages(embeddings: Vectors) -> Vectors:
+def averages_in(embeddings: Vectors) -> Vectors:
     """Return averages of each layer at length one."""
     averages: Vectors = embeddings * np.float32(LAYERS**0.5)
     return averages
@@ -146,38 +149,50 @@ def _changed(
 def learn(asked: argparse.Namespace) -> None:
     """Learn a projection, and print how it finds people."""
     mini, *sources = ([np.load(part) for part in name.split("+")] for name in asked.files)
-    averages, people = _joined(sources)
-    rng = np.random.default_rng(0)
+    averages, people = joined(sources)
+    rng = np.random.default_rng(asked.seed)
     if asked.learnt_from:
         drawn = rng.choice(len(people), asked.learnt_from, replace=False)
         people = [people[k] for k in drawn]
     real = list[list[np.ndarray]]()
     if asked.beside:
-        more, real = _joined([[np.load(part) for part in asked.beside.split("+")]])
+        more, real = joined([[np.load(part) for part in asked.beside.split("+")]])
         real = [[rows + len(averages) for rows in person] for person in real]
         averages = np.concatenate([averages, more])
-    projection = _learnt(averages, people, real, asked, rng)
+    projection = learnt(averages, people, real, asked, rng, asked.seed)
     pictures = sum(len(rows) for person in people for rows in person)
     cells = [asked.name, f"{len(people):,}", f"{pictures:,}", f"{asked.steps:,}"]
-    with torch.inference_mode():
-        rendered, real_cells = _found(projection.eval(), mini[0], asked)
+    rendered, real_cells = _found(projection.eval(), mini[0], asked)
     for ground, found in (("rendered", rendered), ("real", real_cells)):
         print(f"{ground}: | {' | '.join([*cells, *found])} |", flush=True)
 
 
-def _learnt(
+def learnt(
     averages: np.ndarray,
     people: Sequence[Sequence[np.ndarray]],
     real: Sequence[Sequence[np.ndarray]],
     asked: argparse.Namespace,
     rng: np.random.Generator,
+    seed: int = 0,
 ) -> _Projection:
+    """Return a projection learnt from averages.
+
+    Args:
+        averages: One a picture, changed.
+        people: Rows of each rendered person, in either spectrum.
+        real: The same of real people; `asked.beside_people` of each batch are theirs.
+        asked: hidden, people, beside_people, rate, steps; start_from, an exported model.
+        rng: Draws people and pictures.
+        seed: Of the weights and of dropout.
+    """
     config = Stripes.Config(
         projection=512, hidden=asked.hidden, dropout=0.2, people=asked.people, warm_up=1
     )
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     everybody = [*people, *real]
     projection = _Projection(averages.shape[1], config, len(everybody))
+    if asked.start_from:
+        begin_with(projection, asked.start_from)
     of_real = asked.beside_people if real else 0
     optimizer = torch.optim.AdamW(projection.parameters(), asked.rate, weight_decay=1e-4)
     for step in range(asked.steps):
@@ -200,18 +215,25 @@ def _learnt(
     return projection
 
 
+def begin_with(projection: _Projection, model: str) -> None:
+    """Give a projection the weights of an exported model, but for people's."""
+    state, part = runs.read_weights(folder_of(model) / runs.WEIGHTS), "projection."
+    own = {name.removeprefix(part): v for name, v in state.items() if name.startswith(part)}
+    projection.load_state_dict(own, strict=False)
+
+
 def _found(
     projection: _Projection, mini: Any, asked: argparse.Namespace
 ) -> tuple[list[str], list[str]]:
     """Return cells of rendered people, alone and joined; of tracks, centred, and of pairs."""
-    alone, joined = _vectors(projection, mini["averages"], asked.share)
-    rendered = [f"{100 * rank_1(vectors, mini):.1f}" for vectors in (alone, joined)]
+    alone, both = vectors_of(projection, mini["averages"], asked.share)
+    rendered = [f"{100 * rank_1(vectors, mini):.1f}" for vectors in (alone, both)]
     cells = list[str]()
     embedder = Embedder.open(UNTRAINED, threads=1)
 
     def of_records(records: Sequence[ImageRecord]) -> Vectors:
-        found: Vectors = _vectors(
-            projection, _averages(embedder.embed_records(records)), asked.share
+        found: Vectors = vectors_of(
+            projection, averages_in(embedder.embed_records(records)), asked.share
         )[1]
         return found
 
@@ -229,17 +251,18 @@ def _found(
     return rendered, cells
 
 
-def _vectors(
+def vectors_of(
     projection: _Projection, averages: np.ndarray, share: float
 ) -> tuple[Vectors, Vectors]:
     """Return the projection of averages, and both joined, at length one."""
     seen = torch.from_numpy(np.asarray(averages, np.float32))
-    projected, plain = F.normalize(projection(seen), dim=1), F.normalize(seen, dim=1)
+    with torch.inference_mode():
+        projected, plain = F.normalize(projection(seen), dim=1), F.normalize(seen, dim=1)
     joined = torch.cat([(1 - share) ** 0.5 * plain, share**0.5 * projected], dim=1)
     return projected.numpy(), joined.numpy()
 
 
-def _joined(sources: Sequence[Sequence[Any]]) -> tuple[np.ndarray, list[list[np.ndarray]]]:
+def joined(sources: Sequence[Sequence[Any]]) -> tuple[np.ndarray, list[list[np.ndarray]]]:
     """Return all averages, and the rows of each person in either spectrum."""
     rows: list[list[np.ndarray]] = []
     parts: list[np.ndarray] = []

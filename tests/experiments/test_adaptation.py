@@ -13,6 +13,7 @@ from tests.onnx_model import write_model
 
 from vireid.errors import VireidError
 from vireid.experiments import adaptation
+from vireid.experiments.adaptation import Way
 from vireid.models.embedder import Embedder
 from vireid.records import ImageRecord, Modality
 
@@ -21,8 +22,11 @@ START = datetime(2026, 11, 24, 18, 30)
 PEOPLE = 9
 
 
-def write_people(root: Path, first: int = 0, *, tinted: bool = True) -> Path:
-    """Write people in coloured blocks; the infrared camera adds a strong tint of its own."""
+def write_people(root: Path, first: int = 0, *, tinted: bool = True, alike: bool = False) -> Path:
+    """Write people in coloured blocks; the infrared camera adds a strong tint of its own.
+
+    Those who are alike differ from picture to picture as much as from one another.
+    """
     root.mkdir()
     with (root / "people.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -32,7 +36,10 @@ def write_people(root: Path, first: int = 0, *, tinted: bool = True) -> Path:
             for modality in Modality:
                 for second in (0, 3, 6):
                     pixels = np.kron(blocks, np.ones((16, 16, 1)))
-                    noise = np.random.default_rng(1000 * person + second)
+                    noise = np.random.default_rng([person, second, modality is Modality.VISIBLE])
+                    if alike:
+                        light = noise.integers(-60, 60, blocks.shape)
+                        pixels = pixels + np.kron(light, np.ones((16, 16, 1)))
                     pixels = pixels + noise.integers(-20, 20, pixels.shape)
                     if modality is Modality.INFRARED and tinted:
                         pixels[:32] += 65
@@ -74,21 +81,22 @@ def test_what_a_spectrum_adds_is_learnt_and_gains_on_people_held_out(
     assert json.loads((out / "adaptation.json").read_text())["model"] == str(model)
 
 
-@pytest.mark.parametrize("strength", adaptation.STRENGTHS)
+@pytest.mark.parametrize("way", adaptation.WAYS)
 def test_the_written_graphs_do_what_was_learnt(
-    strength: float | None, model: Path, people: Path, tmp_path: Path
+    way: Way, model: Path, people: Path, tmp_path: Path
 ) -> None:
     records = adaptation._people(people, 2)
     before = Embedder.open(str(model))
     vectors = before.embed_records(records)
-    change = adaptation.learn(vectors, records, strength)
+    change = adaptation.learn(vectors, records, way)
+    assert change is not None
     gain = adaptation.Gain(2, {}, {}, 0.0, 0.0)
-    found = adaptation.Adapted("toy", strength, gain, None, 9)
+    found = adaptation.Adapted("toy", way, gain, None, 9)
     adaptation.write(change, model, tmp_path / "new", found)
     after = Embedder.open(str(tmp_path / "new")).embed_records(records)
     np.testing.assert_allclose(after, change.applied(vectors, records), atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1, rtol=1e-4)
-    assert len(change.factors) == (0 if strength is None else len(change.directions))
+    assert len(change.factors) == (0 if way.strength is None else len(change.directions))
     assert ((change.factors > 0) & (change.factors < 1)).all()
 
 
@@ -99,7 +107,9 @@ def test_directions_within_people_count_less(people: Path) -> None:
     pose = np.eye(16)[3]
     vectors = np.stack([who[r.who] + 5 * rng.standard_normal() * pose for r in records])
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    weak, strong = (adaptation.learn(vectors, records, strength) for strength in (10.0, 1.0))
+    weak, strong = (adaptation.learn(vectors, records, Way(strength=by)) for by in (10.0, 1.0))
+    assert weak is not None
+    assert strong is not None
     assert abs(float(strong.directions[0] @ pose)) > 0.8
     assert strong.factors[0] < weak.factors[0] < 1
 

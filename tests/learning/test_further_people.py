@@ -1,5 +1,6 @@
 """`data.also`: people of several data sets in one run; and where masks come from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,32 @@ def test_people_of_further_sets_are_other_people(tmp_path: Path) -> None:
     assert not {r.identity for r in further} & {r.identity for r in alone.records}
     batches = list(both.paired(5, 2)(0))
     assert sorted(set(batches[0].identities.tolist())) == [0, 1, 2, 3, 4]
+
+
+def test_ones_own_people_are_other_people_and_some_of_each_batch(tmp_path: Path) -> None:
+    lines = ["path,modality,identity"]
+    for person in ("Ann", "Bob", -1):
+        for modality in ("visible", "infrared"):
+            name = f"{modality}-{person}.png"
+            Image.new("RGB", (16, 32), (100, 20 * len(lines), 50)).save(tmp_path / name)
+            lines.append(f"{name},{modality},{person}")
+    (tmp_path / "people.csv").write_text("\n".join(lines), encoding="utf-8")
+    wanted = recipe(tmp_path)
+    own = replace(wanted.data, own=str(tmp_path / "people.csv"), own_people=1)
+    _, _, data = learn.opened(replace(wanted, data=own))
+    assert data.num_identities == 3 + 2
+    for batch in data.paired(2, 1)(0):
+        rendered, mine = batch.identities.tolist()
+        assert rendered < 3 <= mine
+
+
+def test_a_list_of_ones_own_that_names_nobody_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 32)).save(tmp_path / "a.png")
+    (tmp_path / "people.csv").write_text("path,modality\na.png,visible", encoding="utf-8")
+    wanted = recipe(tmp_path)
+    own = replace(wanted.data, own=str(tmp_path / "people.csv"))
+    with pytest.raises(VireidError, match=r"people\.csv, which names nobody"):
+        learn.opened(replace(wanted, data=own))
 
 
 def test_a_further_set_without_a_folder_is_refused_with_an_example(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,12 @@ def sampler(
     return PeopleSampler(
         tuple(of_each), tuple(50 + numbers for numbers in of_each), people, images_each, seed
     )
+
+
+def with_own(own: int, own_people: int) -> PeopleSampler:
+    """Six of ten people a batch; the last `own` of the ten are one's own."""
+    plain = sampler(people=6, pictures=3)
+    return replace(plain, own=own, own_people=own_people)
 
 
 def record(identity: int | None, modality: Modality, name: str = "x.jpg") -> ImageRecord:
@@ -115,6 +122,22 @@ def test_more_people_than_there_are_is_an_error_that_says_so() -> None:
         sampler(people=11)
     with pytest.raises(TrainingDataError, match="both have to be 1 or more"):
         sampler(images_each=0)
+
+
+@given(step=st.integers(0, 10**6), own=st.integers(2, 5))
+def test_some_of_each_batch_are_ones_own_people(step: int, own: int) -> None:
+    drawn = with_own(own=own, own_people=2).draw(0, step)
+    identities = drawn.identities.reshape(6, 3)[:, 0]
+    assert (identities >= 10 - own).sum() == 2
+    assert len(set(identities)) == 6
+    assert (drawn.visible // 100 == drawn.identities).all()
+
+
+def test_more_of_ones_own_than_a_batch_holds_is_an_error_that_says_so() -> None:
+    with pytest.raises(TrainingDataError, match=r"takes 0 of the 3 others; set data\.own_people"):
+        with_own(own=7, own_people=6)
+    with pytest.raises(TrainingDataError, match=r"takes 5 of the 3 .* people to 4 or fewer"):
+        with_own(own=7, own_people=1)
 
 
 @given(count=st.integers(1, 200), size=st.integers(1, 64), seed=st.integers(0, 2**63))

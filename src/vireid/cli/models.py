@@ -237,43 +237,71 @@ def join(
         "    --out site                                       people whom nobody has to name",
         "vireid adapt stripes site/people.csv --out my_site",
         "vireid adapt stripes a/people.csv --held-out b/people.csv --out my_site",
+        "vireid adapt stripes_learnt site/people.csv --beside nightwalk:rendered --out my_site",
+        "                                    rendered by `vireid render --out rendered --masks`",
     ),
 )
 @click.argument("model")
 @click.argument("people", type=EXISTING)
+@click.argument("overrides", nargs=-1, metavar="[key=value]...")
 @click.option("--out", type=TO_WRITE, required=True, help="Folder to write the model to.")
 @click.option(
     "--held-out",
     type=EXISTING,
     help="Other people of these cameras, to say what was gained.  [default: a third of PEOPLE]",
 )
+@click.option(
+    "--beside",
+    multiple=True,
+    metavar="NAME:FOLDER",
+    help="Let MODEL go on learning from PEOPLE beside those of this data set.",
+)
 @TRUST_CODE
 @click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
 def adapt(
     model: str,
     people: Path,
+    overrides: tuple[str, ...],
     out: Path,
     held_out: Path | None,
+    beside: tuple[str, ...],
     trust_code: bool,
     as_json: bool,
 ) -> None:
     """Adapt MODEL to your own cameras, from PEOPLE whom `vireid cut --pair` has found.
 
     MODEL is an exported or a shipped model. It stays as it is but for what its numbers
-    count; how much is good is chosen by cross-validation over people. If nothing is clearly
-    better than MODEL, nothing is written.
+    count. With --beside it also goes on learning as it has learnt, three times in all, with
+    some of PEOPLE in each batch; key=value changes settings of its recipe for that, such as
+    data.own_people=4 or settings.epochs=8. What of it is good is chosen by cross-validation
+    over people. If nothing is clearly better than MODEL, nothing is written.
+
+    Learning can be broken off: the same command goes on.
     """
+    if overrides and not beside:
+        raise click.UsageError(
+            f"{overrides[0]} is for a model that goes on learning; give --beside."
+        )
     from dataclasses import asdict
 
     from vireid.experiments import adaptation
 
-    found = adaptation.adapt(model, people, out, held_out, trust_code=trust_code)
+    found = adaptation.adapt(
+        model,
+        people,
+        out,
+        held_out,
+        beside=beside,
+        overrides=overrides,
+        trust_code=trust_code,
+    )
     if as_json:
         console.answer({"out": str(out), **asdict(found)})
         return
     console.say(
         f"{out}: {model}, adapted to {found.learnt_from} people",
-        f"chosen on people left out in turn: {found.chosen_by}",
+        f"chosen on people left out in turn: {found.way}; {found.chosen_by}",
+        *(f"  {way}: {gain.spread}" for way, gain in found.tried.items()),
     )
     if found.held_out:
         console.say(f"held out: {found.held_out}")

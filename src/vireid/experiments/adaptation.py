@@ -8,9 +8,11 @@ little is learnt from them, over the embeddings of a model that stays as it is:
   less: within-class covariance normalisation, shrunk towards none (Hatch, Kajarekar and Stolcke,
   Interspeech 2006)
 
-How much of it is good is chosen by cross-validation over people. If nothing is clearly better than
-the model as it was, nothing is written. Weights for each number, and rendered people beside real
-ones, were tried and were no better (docs/methods/stripes.md).
+Beside other people, such as rendered ones, the model itself may go on learning from them.
+
+What of it is good is chosen by cross-validation over people. If nothing is clearly better than the
+model as it was, nothing is written. Weights for each number were tried and were no better
+(docs/methods/stripes.md).
 """
 
 import hashlib
@@ -18,13 +20,14 @@ import random
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
+from vireid.console import remark
 from vireid.datasets import folder as folders
 from vireid.errors import MissingExtraError, VireidError
 from vireid.files.atomic import new_folder, writing_to
@@ -36,14 +39,47 @@ from vireid.models.opening import folder_of
 from vireid.records import ImageRecord, Modality, moment
 from vireid.types.arrays import Vector, Vectors
 
-STRENGTHS: tuple[float | None, ...] = (None, 10.0, 1.0)
-"""How much directions within people are shrunk: less with a larger number, None for not at all."""
+if TYPE_CHECKING:
+    from vireid.experiments.further_learning import FurtherLearning
+
 MOST_DIRECTIONS = 64
 FOLDS = 5
 LEAST_PEOPLE = 6
+FURTHER_FOLDS = 2
+"""Parts of the people where the model goes on learning, once without each."""
+LEAST_TO_LEARN_FROM = 8
 GAP = 2.0
 """Seconds from which another picture of a person is one to find."""
 CARD, REPORT = "model.json", "adaptation.json"
+ABOUT = ("recipe.toml", "log.txt", "losses.jsonl")
+"""Files that tell how a model went on learning."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """What may be done to a model."""
+
+    further: bool = False
+    """Whether it goes on learning."""
+    centred: bool = True
+    """Whether the mean of each spectrum is subtracted."""
+    strength: float | None = None
+    """How much directions within people are shrunk: less with a larger number, None for not at
+    all."""
+
+    def __str__(self) -> str:
+        shrunk = f"directions shrunk ({self.strength:g})" if self.strength else ""
+        parts = (
+            "learnt further" if self.further else "",
+            "centred" if self.centred else "",
+            shrunk,
+        )
+        return ", ".join(filter(None, parts))
+
+
+WAYS = (Way(), Way(strength=10.0), Way(strength=1.0))
+FURTHER_WAYS = (Way(further=True, centred=False), Way(further=True))
+"""Directions within people look small to a model that has learnt from these people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +118,12 @@ class Gain:
             f"{name} {100 * self.before[name]:.1f} to {100 * self.after[name]:.1f} %"
             for name in self.before
         )
-        spread = f"AP {100 * self.difference:+.1f} ± {100 * self.error:.1f} a person"
-        return f"{self.people} people: {', '.join(told)}; {spread}"
+        return f"{self.people} people: {', '.join(told)}; {self.spread}"
+
+    @property
+    def spread(self) -> str:
+        """The difference in words, with its standard error."""
+        return f"AP {100 * self.difference:+.1f} ± {100 * self.error:.1f} a person"
 
 
 @dataclass(frozen=True)
@@ -91,17 +131,26 @@ class Adapted:
     """The result of an adaptation."""
 
     model: str
-    strength: float | None
+    way: Way
     chosen_by: Gain
-    """On people whom the rest was not learnt from, by which the strength was chosen."""
+    """On people whom the rest was not learnt from, by which the way was chosen."""
     held_out: Gain | None
     """On people who had no part in it."""
     learnt_from: int
     """Number of people learnt from."""
+    tried: Mapping[str, Gain] = field(default_factory=dict)
+    """Gains of all ways that were tried, on the same people as `chosen_by`."""
 
 
 def adapt(
-    model: str, learnt: Path, out: Path, held_out: Path | None = None, *, trust_code: bool = False
+    model: str,
+    learnt: Path,
+    out: Path,
+    held_out: Path | None = None,
+    *,
+    beside: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    trust_code: bool = False,
 ) -> Adapted:
     """Adapt a model, and write it.
 
@@ -110,11 +159,15 @@ def adapt(
         learnt: Folder or list of people in both spectra, as `vireid cut --pair` writes it.
         out: Folder of the new model, which does not exist yet.
         held_out: List of other people of these cameras; by default a third of the people.
+        beside: Data sets beside which the model goes on learning from the people, each as
+            `NAME:FOLDER`; without any it stays as it is.
+        overrides: Settings of the model's recipe for that, such as `settings.epochs=8`.
         trust_code: See `Embedder.open`.
 
     Raises:
-        VireidError: There are too few people, the model is no exported one, or nothing that was
-            tried is better than the model as it is.
+        Interrupted: Ctrl-C while the model went on learning; the same call goes on with it.
+        VireidError: There are too few people, the model is no exported one or cannot go on
+            learning, or nothing that was tried is better than the model as it is.
     """
     if out.exists():
         raise VireidError(f"{out} exists; remove it or choose another folder by --out")
@@ -122,37 +175,56 @@ def adapt(
     if not (source / CARD).is_file():
         raise VireidError(f"{model} is no exported model; make one with `vireid export {model}`")
     embedder = Embedder.open(model, trust_code=trust_code)
-    people = _people(learnt, LEAST_PEOPLE)
+    people = _people(learnt, LEAST_TO_LEARN_FROM if beside else LEAST_PEOPLE)
     others = _people(held_out, 2) if held_out else ()
     if not held_out:
         people, others = _divided(people)
+    runs = out.with_name(f"{out.name}.learning")
+    further = None
+    if beside:
+        from vireid.experiments import further_learning  # needs torch
+
+        further = further_learning.of_model(model, beside, runs, overrides, trust_code=trust_code)
     vectors = embedder.embed_records(people)
-    strength, gain = _chosen(vectors, people)
+    tried = _tried(vectors, people, further)
+    way = max(tried, key=lambda each: tried[each].difference)
+    gain = tried[way]
     if gain.difference <= gain.error:
+        _remove(runs)
         raise VireidError(
             f"nothing that was learnt from {learnt} is clearly better than {model} as it is "
-            f"({gain}); nothing was written. More people, or longer videos, may help"
+            f"({way}: {gain}); nothing was written. More people, or longer videos, may help"
         )
-    change = learn(vectors, people, strength)
+    after = embedder
+    if way.further:
+        assert further is not None
+        source = further.exported("all", people)
+        after = Embedder.open(str(source), trust_code=trust_code)
+        vectors = after.embed_records(people)
+    change = learn(vectors, people, way)
     found = Adapted(
         model,
-        strength,
+        way,
         gain,
-        _gain_of(embedder, others, change) if others else None,
+        _gain_of(embedder, after, others, change) if others else None,
         len({record.who for record in people}),
+        {str(each): of_each for each, of_each in tried.items()},
     )
     write(change, source, out, found)
+    _remove(runs)
     return found
 
 
-def learn(vectors: Vectors, records: Sequence[ImageRecord], strength: float | None) -> Change:
-    """Return what is learnt from embeddings of people in both spectra.
+def learn(vectors: Vectors, records: Sequence[ImageRecord], way: Way) -> Change | None:
+    """Return what is learnt from embeddings of people in both spectra; None where nothing is.
 
     Args:
         vectors: Row i is the unit vector of record i.
         records: Pictures of people who are known.
-        strength: One of `STRENGTHS`.
+        way: What is wanted of it.
     """
+    if not way.centred:
+        return None
     visible = np.array([record.modality is Modality.VISIBLE for record in records])
     means = {
         Modality.VISIBLE: vectors[visible].mean(axis=0),
@@ -160,14 +232,14 @@ def learn(vectors: Vectors, records: Sequence[ImageRecord], strength: float | No
     }
     nothing = np.zeros((0, vectors.shape[1]), np.float32)
     plain = Change(means, nothing, nothing[:, 0])
-    if strength is None:
+    if way.strength is None:
         return plain
     centred = plain.applied(vectors, records)
     within = np.concatenate(
         [centred[of] - centred[of].mean(axis=0) for of in _by_person(records).values()]
     )
     _, lengths, directions = np.linalg.svd(within / np.sqrt(len(within)), full_matrices=False)
-    usual = strength * float((lengths**2).mean())
+    usual = way.strength * float((lengths**2).mean())
     factors = np.sqrt(usual / (lengths**2 + usual))
     kept = slice(0, MOST_DIRECTIONS)
     return Change(means, directions[kept].astype(np.float32), factors[kept].astype(np.float32))
@@ -209,28 +281,51 @@ def _by_person(records: Sequence[ImageRecord]) -> dict[object, list[int]]:
     return places
 
 
-def _chosen(vectors: Vectors, records: Sequence[ImageRecord]) -> tuple[float | None, Gain]:
-    """Return the strength that finds most of the people whom it was not learnt from."""
+def _tried(
+    vectors: Vectors, records: Sequence[ImageRecord], further: "FurtherLearning | None"
+) -> dict[Way, Gain]:
+    """Return what each way gains on people whom it was not learnt from.
+
+    A model that goes on learning knows those whom it learns from too well to take them for others;
+    then the others are searched for among themselves.
+    """
     everybody = sorted(_by_person(records), key=str)
-    folds = [set(everybody[start::FOLDS]) for start in range(FOLDS)]
-    before = _found(vectors, records, set(everybody))
-    gains = dict[float | None, Gain]()
-    for strength in STRENGTHS:
-        after: dict[object, tuple[float, float]] = {}
-        for fold in folds:
-            rest = [place for place, record in enumerate(records) if record.who not in fold]
-            change = learn(vectors[rest], [records[place] for place in rest], strength)
-            after |= _found(change.applied(vectors, records), records, fold)
-        gains[strength] = _gain(before, after)
-    best = max(gains, key=lambda strength: gains[strength].difference)
-    return best, gains[best]
+    folds = FURTHER_FOLDS if further else FOLDS
+    before: dict[object, tuple[float, float]] = {}
+    after: dict[Way, dict[object, tuple[float, float]]]
+    after = {way: {} for way in (WAYS + FURTHER_WAYS if further else WAYS)}
+    for number in range(folds):
+        fold = set(everybody[number::folds])
+        rest = [place for place, record in enumerate(records) if record.who not in fold]
+        learnt_from = [records[place] for place in rest]
+        seen = {False: vectors}
+        if further:
+            remark(f"{number + 1}/{folds}  learning without {len(fold)} people, to be searched for")
+            embedder = further.embedder(f"without-{number + 1}", learnt_from)
+            seen[True] = embedder.embed_records(records)
+        kept = [p for p, record in enumerate(records) if record.who in fold or not further]
+        among = [records[place] for place in kept]
+        before |= _found(vectors[kept], among, fold)
+        for way, found in after.items():
+            own = seen[way.further]
+            change = learn(own[rest], learnt_from, way)
+            found |= _found(_changed(own, records, change)[kept], among, fold)
+    return {way: _gain(before, found) for way, found in after.items()}
 
 
-def _gain_of(embedder: Embedder, records: Sequence[ImageRecord], change: Change) -> Gain:
-    vectors = embedder.embed_records(records)
+def _changed(vectors: Vectors, records: Sequence[ImageRecord], change: Change | None) -> Vectors:
+    return vectors if change is None else change.applied(vectors, records)
+
+
+def _gain_of(
+    before: Embedder, after: Embedder, records: Sequence[ImageRecord], change: Change | None
+) -> Gain:
     everybody = set(_by_person(records))
-    before = _found(vectors, records, everybody)
-    return _gain(before, _found(change.applied(vectors, records), records, everybody))
+    changed = _changed(after.embed_records(records), records, change)
+    return _gain(
+        _found(before.embed_records(records), records, everybody),
+        _found(changed, records, everybody),
+    )
 
 
 def _gain(
@@ -281,19 +376,27 @@ def _is_near(one: ImageRecord, other: ImageRecord) -> bool:
     return abs(moment(one.time) - moment(other.time)) < GAP * 1e6
 
 
-def write(change: Change, source: Path, out: Path, found: Adapted) -> None:
-    """Write an adapted model: the graphs of the model that it began with, and the change.
+def write(change: Change | None, source: Path, out: Path, found: Adapted) -> None:
+    """Write an adapted model: the graphs of a model, and the change, if there is one.
+
+    Args:
+        change: What is done to embeddings.
+        source: Folder of the exported model, which has gone on learning if that is the way.
+        out: Folder to write.
+        found: What is told of it.
 
     Raises:
         VireidError: The disk is full.
     """
     exported = read_exported(source)
+    about = [name for name in ABOUT if found.way.further and (source / name).exists()]
     with writing_to(out), new_folder(out) as folder:
-        for name in weights_among(exported.files):
+        for name in (*weights_among(exported.files), *about):
             shutil.copyfile(source / name, folder / name)
         for modality in Modality:
-            graph = folder / f"{modality}.onnx"
-            graph.write_bytes(_with_change(source / graph.name, change, modality))
+            name = f"{modality}.onnx"
+            graph = (source / name).read_bytes()
+            (folder / name).write_bytes(_with_change(graph, change, modality) if change else graph)
         write_json(folder / REPORT, asdict(found))
         sums = {path.name: _sum(path) for path in sorted(folder.iterdir())}
         told = "; ".join(filter(None, [exported.caveat, _caveat(found)]))
@@ -311,24 +414,29 @@ def write(change: Change, source: Path, out: Path, found: Adapted) -> None:
 
 
 def _caveat(found: Adapted) -> str:
-    return (
-        f"adapted to the cameras of {found.learnt_from} people; vectors are centred already, so "
-        "that --centre changes little"
-    )
+    told = f"adapted to the cameras of {found.learnt_from} people ({found.way})"
+    centred = "; vectors are centred already, so that --centre changes little"
+    return told + (centred if found.way.centred else "")
+
+
+def _remove(runs: Path) -> None:
+    """Remove the runs of a model that went on learning, if there are any."""
+    if runs.exists():
+        shutil.rmtree(runs)
 
 
 def _sum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _with_change(path: Path, change: Change, modality: Modality) -> bytes:
+def _with_change(graph_of_model: bytes, change: Change, modality: Modality) -> bytes:
     """Return a graph that does the change after all else."""
     try:
         import onnx
         from onnx import helper, numpy_helper
     except ModuleNotFoundError as error:
         raise MissingExtraError("onnx", "export") from error
-    model = onnx.load_model(path, load_external_data=False)
+    model = onnx.load_model_from_string(graph_of_model)
     graph = model.graph
     for node in graph.node:
         for names in (node.input, node.output):

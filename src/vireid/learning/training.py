@@ -187,24 +187,32 @@ def _removed_if_nothing_learnt(folder: Path) -> Iterator[None]:
 def _open(dataset: Dataset, recipe: Recipe, process: PartialState) -> PackedTrainingData:
     further = [_named(name) for name in recipe.data.also]
     roots = [dataset.root, *(other.root for other in further)]
+    own = _own(recipe.data.own)
 
-    def packed(pictures: Sequence[ImageRecord], unseen: Any = None) -> PackedTrainingData:
+    def packed(
+        pictures: Sequence[ImageRecord], unseen: Any = None, own_from: int | None = None
+    ) -> PackedTrainingData:
         return PackedTrainingData(
             pictures,
             recipe.data,
             recipe.augmentation,
             recipe.seed,
-            root=None if further else dataset.root,
+            root=None if further or own else dataset.root,
             descriptions=partial(datasets.people, recipe.data.dataset, dataset.root),
             unseen=unseen,
             mask=partial(_mask, roots),
+            own_from=own_from,
             rank=process.process_index,
             world=process.num_processes,
         )
 
     is_left_out = recipe.data.learn_from == "train" and bool(dataset.validation)
     unseen = partial(packed, dataset.validation) if is_left_out else None
-    return packed(_together(_learnt_from(dataset, recipe), further), unseen)
+    pictures = _learnt_from(dataset, recipe)
+    for other in further:
+        pictures = _together(pictures, other.train)
+    own_from = _free_identity(pictures) if own else None
+    return packed(_together(pictures, own), unseen, own_from)
 
 
 def _named(name: str) -> Dataset:
@@ -218,16 +226,31 @@ def _named(name: str) -> Dataset:
     return datasets.read(kind, folder)
 
 
-def _together(
-    pictures: tuple[ImageRecord, ...], further: Sequence[Dataset]
-) -> tuple[ImageRecord, ...]:
-    """Return pictures and those of further data sets, whose people get numbers of their own."""
-    for other in further:
-        first = 1 + max(r.identity for r in pictures if r.identity is not None)
-        pictures += tuple(
-            replace(r, identity=first + r.identity) for r in other.train if r.identity is not None
+def _own(source: str | None) -> tuple[ImageRecord, ...]:
+    """Return the pictures of one's own people to learn from."""
+    if source is None:
+        return ()
+    dataset = datasets.read("folder", source)
+    pictures = dataset.train or dataset.test
+    if not pictures:
+        raise RunError(
+            f"data.own is {source}, which names nobody; make a list with `vireid cut --pair`"
         )
     return pictures
+
+
+def _together(
+    pictures: tuple[ImageRecord, ...], others: tuple[ImageRecord, ...]
+) -> tuple[ImageRecord, ...]:
+    """Return pictures and those of other people, who get numbers of their own."""
+    first = _free_identity(pictures)
+    return pictures + tuple(
+        replace(r, identity=first + r.identity) for r in others if r.identity is not None
+    )
+
+
+def _free_identity(pictures: Sequence[ImageRecord]) -> int:
+    return 1 + max(r.identity for r in pictures if r.identity is not None)
 
 
 def _mask(roots: Sequence[Path], record: ImageRecord) -> Any:

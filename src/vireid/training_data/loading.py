@@ -73,6 +73,7 @@ class PackedTrainingData:
         descriptions: Callable[[], Mapping[int, Mapping[str, Any]]] | None = None,
         unseen: Callable[[], "PackedTrainingData"] | None = None,
         mask: Callable[[ImageRecord], Mask | None] | None = None,
+        own_from: int | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -89,6 +90,8 @@ class PackedTrainingData:
             unseen: Makes the pictures of people who are not learnt from, when they are asked for.
             mask: Returns where a picture shows its person, in a mask of any size; None where that
                 is not known.
+            own_from: Least identity of one's own people, of whom each paired batch has
+                `data.own_people`; None where there are none.
             rank: Number of this process, 0 .. world - 1.
             world: Processes that share every batch.
 
@@ -112,6 +115,7 @@ class PackedTrainingData:
         _log_left_out(self._pictures.unreadable, left_out)
         self._numbering = number_identities(self.records, left_out)
         self.num_identities = len(self._numbering)
+        self._own = sum(identity >= own_from for identity in self._numbering) if own_from else 0
         self._data, self._augmentation, self._seed = data, augmentation, seed
         self._descriptions = descriptions
         self._make_unseen = unseen
@@ -137,7 +141,14 @@ class PackedTrainingData:
             else (self._of_each(Modality.VISIBLE), self._of_each(Modality.INFRARED))
         )
         sampler = PeopleSampler(
-            visible, infrared, people, images_each, self._seed, are_pairs=of_one_moment
+            visible,
+            infrared,
+            people,
+            images_each,
+            self._seed,
+            are_pairs=of_one_moment,
+            own=self._own,
+            own_people=min(self._data.own_people, self._own),
         )
         steps = self._data.steps_per_epoch or sampler.usual_steps
 

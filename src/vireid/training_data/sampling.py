@@ -71,6 +71,10 @@ class PeopleSampler:
     are_pairs: bool = False
     """Whether picture i of a person in one spectrum is drawn together with picture i in the
     other."""
+    own: int = 0
+    """How many of the identities, the last ones, are one's own people."""
+    own_people: int = 0
+    """How many of each batch are drawn from these; the others are drawn from the rest."""
 
     def __post_init__(self) -> None:
         if self.people < 1 or self.images_each < 1:
@@ -83,11 +87,18 @@ class PeopleSampler:
                 f"a batch of {self.people} people cannot be drawn from {len(self.visible)} "
                 f"identities; set people to {len(self.visible)} or fewer"
             )
+        rest, others = len(self.visible) - self.own, self.people - self.own_people
+        if not 1 <= others <= rest:
+            raise TrainingDataError(
+                f"a batch of {self.people} people, {self.own_people} of them your own, takes "
+                f"{others} of the {rest} others; set data.own_people to less than people, and "
+                f"people to {rest + self.own_people} or fewer"
+            )
 
     def draw(self, epoch: int, step: int) -> PairedDraw:
         """Draw the pictures of one batch; those of one person are next to each other."""
         rng = generator(self.seed, Stream.PEOPLE, epoch, step)
-        chosen = rng.choice(len(self.visible), self.people, replace=False)
+        chosen = self._people(rng)
         visible = [self._some(rng, len(self.visible[k])) for k in chosen]
         infrared = (
             visible if self.are_pairs else [self._some(rng, len(self.infrared[k])) for k in chosen]
@@ -97,6 +108,13 @@ class PeopleSampler:
             visible=_taken(self.visible, chosen, visible),
             infrared=_taken(self.infrared, chosen, infrared),
         )
+
+    def _people(self, rng: np.random.Generator) -> Int[np.ndarray, " people"]:
+        rest = len(self.visible) - self.own
+        others = rng.choice(rest, self.people - self.own_people, replace=False)
+        if not self.own_people:
+            return others
+        return np.concatenate([others, rest + rng.choice(self.own, self.own_people, replace=False)])
 
     def _some(self, rng: np.random.Generator, count: int) -> Places:
         return rng.choice(count, self.images_each, replace=count < self.images_each)

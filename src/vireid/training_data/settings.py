@@ -17,6 +17,11 @@ class Data:
     also: tuple[str, ...] = ()
     """Further data sets to learn from, each as `NAME:FOLDER`, such as `regdb:nightwalk_thermal`.
     Their people are others than those of `dataset`."""
+    own: str | None = None
+    """People of one's own cameras to learn from beside these: a folder or list, such as `vireid cut
+    --pair` writes. If some of them are in a folder `train`, only those."""
+    own_people: Count = 4
+    """People of each paired batch who are one's own; all of them where they are fewer."""
     trial: Count | None = None
     """Number of the split, of several published ones (RegDB: 1 to 10); by default 1."""
     learn_from: Literal["train and validation", "train"] = "train and validation"
