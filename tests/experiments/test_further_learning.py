@@ -17,7 +17,7 @@ from tests.tiny_recipe import tiny_recipe
 from vireid.errors import Interrupted, VireidError
 from vireid.experiments import adaptation, further_learning
 from vireid.experiments.further_learning import FurtherLearning
-from vireid.learning.learn import learn
+from vireid.learning.training import learn
 from vireid.models import export, runs
 from vireid.models.embedder import Embedder
 from vireid.recipes import recipe as recipes

@@ -53,7 +53,7 @@ def test_ones_own_people_are_other_people_and_some_of_each_batch(tmp_path: Path)
     (tmp_path / "people.csv").write_text("\n".join(lines), encoding="utf-8")
     wanted = recipe(tmp_path)
     own = replace(wanted.data, own=str(tmp_path / "people.csv"), own_people=1)
-    _, _, data = learn.opened(replace(wanted, data=own))
+    _, _, data = training.opened(replace(wanted, data=own))
     assert data.num_identities == 3 + 2
     for batch in data.paired(2, 1)(0):
         rendered, mine = batch.identities.tolist()
@@ -66,7 +66,7 @@ def test_a_list_of_ones_own_that_names_nobody_is_refused(tmp_path: Path) -> None
     wanted = recipe(tmp_path)
     own = replace(wanted.data, own=str(tmp_path / "people.csv"))
     with pytest.raises(VireidError, match=r"people\.csv, which names nobody"):
-        learn.opened(replace(wanted, data=own))
+        training.opened(replace(wanted, data=own))
 
 
 def test_a_further_set_without_a_folder_is_refused_with_an_example(tmp_path: Path) -> None:

@@ -55,9 +55,7 @@ if TYPE_CHECKING:
 )
 @TILES
 @MIN_HEIGHT
-@click.option(
-    "--model", help="Model to embed with.  [default: the gallery's; duo for a new one]"
-)
+@click.option("--model", help="Model to embed with.  [default: the gallery's; duo for a new one]")
 @click.option("--keep", help="Age from which pictures and crops are removed: 30d, 12w, forever.")
 @click.option("--seconds", type=click.FloatRange(0), help="End after so many seconds.")
 @TRUST_CODE

@@ -16,7 +16,7 @@ from vireid import datasets
 from vireid.errors import Interrupted, VireidError
 from vireid.files import user_code
 from vireid.files.atomic import write_whole
-from vireid.learning.learn import learn
+from vireid.learning.training import learn
 from vireid.models import export
 from vireid.models.card import Exported, read_exported
 from vireid.models.embedder import Embedder
@@ -105,7 +105,7 @@ def of_model(
         if not (source / name).is_file():
             raise VireidError(
                 f"{model} cannot go on learning, as it has no {name}; take one that `vireid "
-                "export` has made of a run, or leave out --beside"
+                "export` has made of a run, such as stripes_learnt, or leave out --beside"
             )
     outline = recipes.outline_of(source / RECIPE)
     user_code.check_trusted([outline.method or ""], source, trust_code=trust_code)
