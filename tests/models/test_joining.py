@@ -98,7 +98,8 @@ def test_a_site_is_indexed_and_searched_by_it(toys: list[str], tmp_path: Path) -
         (["0", "1"], (0.5,), "as many shares"),
         (["0", "1"], (1.5, -0.5), "each above 0"),
         (["0", "1"], (0.5, 0.6), "add up to 1.1"),
-        (["0", "gone"], (0.5, 0.5), "vireid export"),
+        (["0", "gone"], (0.5, 0.5), "there is no model 'gone'"),
+        (["0", "."], (0.5, 0.5), "vireid export"),
         (["0", "small"], (0.5, 0.5), "different versions of ONNX"),
     ],
 )

@@ -114,6 +114,10 @@ def _parts(names: Sequence[str], shares: Sequence[float]) -> list[Part]:
 
 def _part(name: str, share: float, prefix: str) -> Part:
     folder = folder_of(name)
+    if not folder.exists():
+        raise ModelError(
+            f"there is no model {name!r}; `vireid list models` has those that are shipped"
+        )
     if not (folder / CARD).is_file():
         raise ModelError(f"{name} is no exported model; make one with `vireid export {name}`")
     card = read_exported(folder)
