@@ -62,6 +62,12 @@ def test_seeds_of_one_recipe_are_one_row(chance: Scores) -> None:
     assert row["sd"]["mAP"] == pytest.approx(0.01, abs=0.003)
 
 
+def test_models_of_one_recipe_and_one_seed_are_no_seeds(chance: Scores) -> None:
+    copies = [model(chance, f"agw-{name}", 0.1, 1) for name in ("wide", "narrow")]
+    settled = settling.settle(results.compare(copies))
+    assert [row.name for row in settled.rows] == ["agw-wide", "agw-narrow"]
+
+
 def test_a_difference_is_settled_where_interval_and_test_agree(chance: Scores) -> None:
     rows = [model(chance, "one", 0.2), model(chance, "better", 0.25), model(chance, "like", 0.2)]
     settled = settling.settle(results.compare(rows))

@@ -202,12 +202,9 @@ def settle(comparison: Comparison, missing: Sequence[str] = ()) -> Settled:
 
 
 def _rows(comparison: Comparison) -> list[Row]:
-    groups: dict[str, list[str]] = {}
-    for key, of in comparison.rows.items():
-        groups.setdefault(_group(key, next(iter(of.values()))), []).append(key)
     names = comparison.names()
     found = []
-    for keys in groups.values():
+    for keys in _seeds_of_recipes(comparison):
         columns = [c for c in comparison.columns if any(c in comparison.rows[k] for k in keys)]
         scores = {
             c: tuple(comparison.rows[k][c] for k in keys if c in comparison.rows[k])
@@ -219,6 +216,19 @@ def _rows(comparison: Comparison) -> list[Row]:
         replace(row, name=f"{row.name} ({number})") if taken.count(row.name) > 1 else row
         for number, row in enumerate(found, 1)
     ]
+
+
+def _seeds_of_recipes(comparison: Comparison) -> Iterator[list[str]]:
+    """Yield the models that are the seeds of one recipe together, every other one alone."""
+    groups: dict[str, list[str]] = {}
+    for key, of in comparison.rows.items():
+        groups.setdefault(_group(key, next(iter(of.values()))), []).append(key)
+    for keys in groups.values():
+        training = [next(iter(comparison.rows[key].values())).model.training for key in keys]
+        if len({each and each.seed for each in training}) == len(keys):
+            yield keys
+        else:  # copies, or what was made of one run: no seeds to take the mean of
+            yield from ([key] for key in keys)
 
 
 def _group(key: str, scores: Scores) -> str:
