@@ -28,6 +28,7 @@ from vireid.scoring.named_protocols import find
 from vireid.scoring.scores import Scores
 from vireid.scoring.tables import table
 from vireid.search.indexing import index
+from vireid.search.opening import DEFAULT_MODEL
 
 DEMO = Path("demo")
 RUN, GALLERY, SHEET, REPORT = (
@@ -46,16 +47,18 @@ def main() -> None:
     say(f"NightWalk mini, rendered people under six cameras: {in_words(dataset)}")
     unlearnt = baselines.chance(), baselines.raw_pixels(), baselines.colour_histograms()
     rows = [scored(baseline, dataset) for baseline in unlearnt]
-    rows.append(scored(Embedder.open("small"), dataset, "shipped model"))
+    rows.append(scored(Embedder.open("small"), dataset, "model small"))
 
-    say("The shipped model goes on learning, on people it has never seen.")
+    say("The shipped model small goes on learning, on people it has never seen.")
     run("train", RECIPE, "--out", str(RUN))
-    embedder = Embedder.open(RUN)
-    rows.append(scored(embedder, dataset, "model after learning"))
+    rows.append(scored(Embedder.open(RUN), dataset, "model small after learning"))
+
+    embedder = Embedder.open(DEFAULT_MODEL)
+    rows.append(scored(embedder, dataset, f"model {DEFAULT_MODEL}"))
 
     say("Infrared queries among visible pictures, of people nobody has learnt from:")
     console.print(table(rows))
-    say("The same model fills a gallery with the visible pictures of these people ...")
+    say(f"{DEFAULT_MODEL}, the model of new galleries, fills one with visible pictures of them ...")
     queries = fill_gallery(embedder, dataset)
     say("... and finds in it, among visible pictures, who is on an infrared one.")
     query = os.path.relpath(queries[0].path)

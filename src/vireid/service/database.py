@@ -5,6 +5,7 @@ Several processes may use it: `vireid keys` changes keys while the service runs.
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -79,6 +80,8 @@ class Database:
             self._db = sqlite3.connect(
                 self.path, timeout=10, isolation_level=None, check_same_thread=False
             )
+            # Also for who does not close it: from Python 3.13 on SQLite warns of what is left open.
+            weakref.finalize(self, self._db.close)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA secure_delete = ON")
