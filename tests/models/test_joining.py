@@ -90,6 +90,26 @@ def test_a_site_is_indexed_and_searched_by_it(toys: list[str], tmp_path: Path) -
     assert hits[0]["identity"] == 2
 
 
+def test_whom_models_of_several_data_sets_have_learnt_from_is_not_known(
+    toys: list[str], tmp_path: Path
+) -> None:
+    for toy, data in zip(toys, ("sysu_mm01", "regdb"), strict=True):
+        recipe = f'method = "agw"\n[data]\ndataset = "{data}"\nlearn_from = "train"\n'
+        (Path(toy) / "recipe.toml").write_text(recipe)
+    join(toys, (0.5, 0.5), tmp_path / "both")
+    assert Embedder.open(tmp_path / "both").learnt_on == "unknown"
+
+
+def test_a_part_that_is_damaged_is_named(toys: list[str], tmp_path: Path) -> None:
+    weights = Path(toys[1]) / "weights.bin"
+    content = bytearray(weights.read_bytes())
+    content[100] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ModelError, match=r"toy1/weights\.bin is not the file that was exported"):
+        join(toys, (0.5, 0.5), tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
 @pytest.mark.parametrize(
     ("names", "shares", "told"),
     [

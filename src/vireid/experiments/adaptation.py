@@ -30,12 +30,13 @@ from jaxtyping import Float
 from vireid.console import remark
 from vireid.datasets import folder as folders
 from vireid.errors import MissingExtraError, VireidError
-from vireid.files.atomic import new_folder, writing_to
+from vireid.files.atomic import check_is_new, new_folder, writing_to
+from vireid.files.checksums import sha256_of
 from vireid.files.documents import write_json
-from vireid.models.card import read_exported
+from vireid.models.card import CARD, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.onnx_network import weights_among
-from vireid.models.opening import folder_of
+from vireid.models.opening import exported_folder
 from vireid.records import ImageRecord, Modality, moment
 from vireid.types.arrays import Vector, Vectors
 
@@ -50,7 +51,7 @@ FURTHER_FOLDS = 2
 LEAST_TO_LEARN_FROM = 8
 GAP = 2.0
 """Seconds from which another picture of a person is one to find."""
-CARD, REPORT = "model.json", "adaptation.json"
+REPORT = "adaptation.json"
 ABOUT = ("recipe.toml", "log.txt", "losses.jsonl")
 """Files that tell how a model went on learning."""
 
@@ -169,11 +170,8 @@ def adapt(
         VireidError: There are too few people, the model is no exported one or cannot go on
             learning, or nothing that was tried is better than the model as it is.
     """
-    if out.exists():
-        raise VireidError(f"{out} exists; remove it or choose another folder by --out")
-    source = folder_of(model)
-    if not (source / CARD).is_file():
-        raise VireidError(f"{model} is no exported model; make one with `vireid export {model}`")
+    check_is_new(out)
+    source = exported_folder(model)
     embedder = Embedder.open(model, trust_code=trust_code)
     people = _people(learnt, LEAST_TO_LEARN_FROM if beside else LEAST_PEOPLE)
     others = _people(held_out, 2) if held_out else ()
@@ -398,7 +396,7 @@ def write(change: Change | None, source: Path, out: Path, found: Adapted) -> Non
             graph = (source / name).read_bytes()
             (folder / name).write_bytes(_with_change(graph, change, modality) if change else graph)
         write_json(folder / REPORT, asdict(found))
-        sums = {path.name: _sum(path) for path in sorted(folder.iterdir())}
+        sums = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         told = "; ".join(filter(None, [exported.caveat, _caveat(found)]))
         described = replace(
             exported,
@@ -423,10 +421,6 @@ def _remove(runs: Path) -> None:
     """Remove the runs of a model that went on learning, if there are any."""
     if runs.exists():
         shutil.rmtree(runs)
-
-
-def _sum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _with_change(graph_of_model: bytes, change: Change, modality: Modality) -> bytes:

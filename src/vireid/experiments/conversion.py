@@ -16,7 +16,7 @@ import numpy as np
 
 from vireid import __version__
 from vireid.files import documents
-from vireid.files.atomic import new_folder, scratch_folder, writing_to
+from vireid.files.atomic import check_is_new, new_folder, scratch_folder, writing_to
 from vireid.files.checksums import sha256_of
 from vireid.models import export, onnx_graphs, quantisation, sentence_reader
 from vireid.models.card import CARD, Exported, ModelError, Parity, read_exported
@@ -67,8 +67,7 @@ def convert(
         VireidError: The model is in another precision already, there are no validation people, or
             the engine is not there or does not compute in this precision.
     """
-    if out.exists():
-        raise export.ExportError(f"{out} exists; remove it or choose another folder by --out")
+    check_is_new(out, export.ExportError)
     engine = "openvino" if precision == "bfloat16" and engine == "auto" else engine
     found = evaluation.dataset_of(model, dataset, root, trust_code=trust_code)
     people = people_of(found, Embedder.open(model, trust_code=trust_code), model)

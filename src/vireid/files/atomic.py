@@ -54,6 +54,20 @@ def writing_to(path: Path, way_out: str = WAY_OUT) -> Iterator[None]:
         raise VireidError(f"{path} could not be written ({reason}); {way_out}") from error
 
 
+def check_is_new(path: Path, error: type[VireidError] = VireidError) -> None:
+    """Refuse to write over what is there.
+
+    Args:
+        path: File or folder that is to be made.
+        error: Class of the error.
+
+    Raises:
+        VireidError: There is something.
+    """
+    if path.exists():
+        raise error(f"{path} exists; remove it or choose another folder by --out")
+
+
 def write_whole(path: Path, content: bytes, way_out: str = WAY_OUT) -> None:
     """Replace a file at once: a reader finds the old one or the new one, never a part.
 

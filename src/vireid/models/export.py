@@ -32,7 +32,7 @@ from vireid import __version__
 from vireid.backbones.clip_text import portable_tokenizer
 from vireid.errors import VireidError
 from vireid.files import documents, user_code
-from vireid.files.atomic import new_folder, writing_to
+from vireid.files.atomic import check_is_new, new_folder, writing_to
 from vireid.files.checksums import sha256_of
 from vireid.method import FromText, Method, ReadsText, ReadsWords
 from vireid.models import engines, onnx_graphs, runs, sentence_reader
@@ -83,8 +83,7 @@ def export(
             f"{out} would be a folder: a model is two networks and their weights in one folder; "
             f"give --out {out.with_suffix('')}"
         )
-    if out.exists():
-        raise ExportError(f"{out} exists; remove it or choose another folder by --out")
+    check_is_new(out, ExportError)
     method, recipe = runs.load_method(run, trust_code=trust_code)
     with writing_to(out), new_folder(out) as folder:
         for file in (*KEPT_FROM_RUN, *user_code.kept_files(run)):

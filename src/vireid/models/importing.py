@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vireid.files import torch_files
-from vireid.files.atomic import new_folder, writing_to
+from vireid.files.atomic import check_is_new, new_folder, writing_to
 from vireid.files.checksums import sha256_of
 from vireid.files.torch_files import UnreadableError
 from vireid.method import Method
@@ -86,8 +86,7 @@ def import_checkpoint(
     Raises:
         VireidError: The folder exists, the file is damaged, or vireid has not the same network.
     """
-    if out.exists():
-        raise CannotImportError(f"{out} exists; remove it or choose another folder by --out")
+    check_is_new(out, CannotImportError)
     form = import_formats.find(name)
     checkpoint = _read(path)
     try:

@@ -20,12 +20,12 @@ from PIL import Image
 
 from vireid import __version__
 from vireid.files import documents
-from vireid.files.atomic import new_folder, writing_to
+from vireid.files.atomic import check_is_new, new_folder, writing_to
 from vireid.files.checksums import sha256_of
 from vireid.models import onnx_graphs
 from vireid.models.card import CARD, Exported, ModelError, read_exported
 from vireid.models.embedder import Embedder
-from vireid.models.opening import folder_of
+from vireid.models.opening import exported_folder
 from vireid.records import Modality
 
 METHOD = "joined"
@@ -67,8 +67,7 @@ def join(
         VireidError: One of them is a run, computes in another precision or is named twice; the
             shares do not fit; or the folder exists.
     """
-    if out.exists():
-        raise ModelError(f"{out} exists; remove it or choose another folder by --out")
+    check_is_new(out, ModelError)
     parts = _parts(names, shares)
     largest = max((part.card for part in parts), key=lambda card: card.height * card.width)
     size = largest.height, largest.width
@@ -113,13 +112,8 @@ def _parts(names: Sequence[str], shares: Sequence[float]) -> list[Part]:
 
 
 def _part(name: str, share: float, prefix: str) -> Part:
-    folder = folder_of(name)
-    if not folder.exists():
-        raise ModelError(
-            f"there is no model {name!r}; `vireid list models` has those that are shipped"
-        )
-    if not (folder / CARD).is_file():
-        raise ModelError(f"{name} is no exported model; make one with `vireid export {name}`")
+    folder = exported_folder(name)
+    Embedder.open(name)  # finds files that are not those of the card, which joining would not
     card = read_exported(folder)
     if card.precision != "float32":
         raise ModelError(
@@ -219,15 +213,19 @@ def _about(part: Part) -> dict[str, Any]:
 
 
 def _recipe(parts: Sequence[Part]) -> dict[str, Any]:
-    """Return how the models were learnt, with the most that any of them has learnt from."""
+    """Return how the models were learnt, and what all of them have learnt from, if it is known.
+
+    Where they have learnt from several data sets it is left out, as of a model of unknown origin.
+    """
     recipes = [_recipe_of(part) for part in parts]
-    told = [recipe["data"] for recipe in recipes if "data" in recipe]
-    # "train and validation" says more than "train".
-    data: dict[str, Any] = max(told, key=lambda d: len(d.get("learn_from", "")), default={})
     joined = [
         {**_about(part), "recipe": recipe} for part, recipe in zip(parts, recipes, strict=True)
     ]
-    return {"method": METHOD, "data": data, "parts": joined}
+    told = [recipe.get("data", {}) for recipe in recipes]
+    if not told[0] or len({(data.get("dataset"), data.get("trial")) for data in told}) > 1:
+        return {"method": METHOD, "parts": joined}
+    most = max(told, key=lambda data: data.get("learn_from") != "train")
+    return {"method": METHOD, "data": most, "parts": joined}
 
 
 def _recipe_of(part: Part) -> dict[str, Any]:

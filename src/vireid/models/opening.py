@@ -90,6 +90,20 @@ def calibration_file(name: str) -> Path:
     return folder_of(name) / FILE
 
 
+def exported_folder(name: str | Path) -> Path:
+    """Return the folder of an exported or shipped model.
+
+    Raises:
+        ModelError: There is no such model, or it is no exported one.
+    """
+    folder = folder_of(name)
+    if not os.path.lexists(folder):
+        raise ModelError(_unknown(name))
+    if not os.path.lexists(folder / CARD):
+        raise ModelError(f"{name} is no exported model; make one with `vireid export {name}`")
+    return folder
+
+
 def open_model(
     name: str | Path, running: Running = AS_USUAL, *, trust_code: bool = False
 ) -> OpenModel:
@@ -124,7 +138,11 @@ def open_model(
                 f"`vireid export {folder} --out FOLDER` writes"
             )
         return _open_run(folder, source, trust_code)
-    raise ModelError(
+    raise ModelError(_unknown(name))
+
+
+def _unknown(name: str | Path) -> str:
+    return (
         f"there is no model {str(name)!r}; give a run folder, a folder written by "
         f"`vireid export`, or a shipped model: {', '.join(shipped()) or 'none is installed'}"
     )
