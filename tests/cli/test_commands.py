@@ -1,5 +1,6 @@
 """The command line answers, teaches, and says what went wrong in one line."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from vireid import __version__
 from vireid.cli import main as cli
 from vireid.errors import Interrupted, VireidError
+from vireid.search.opening import DEFAULT_MODEL
 
 COMMANDS = sorted(cli.vireid.commands)
 
@@ -142,3 +144,9 @@ def test_what_is_to_be_written_has_a_name(words: list[str]) -> None:
     answer = CliRunner().invoke(cli.vireid, words)
     assert answer.exit_code == 2
     assert answer.output.endswith("it is empty; name a file or a folder\n")
+
+
+@pytest.mark.parametrize("command", ["index", "verify", "watch"])
+def test_help_names_the_model_of_new_galleries(command: str) -> None:
+    told = " ".join(CliRunner().invoke(cli.vireid, [command, "--help"]).output.split())
+    assert re.search(rf"\[default: (the gallery's; )?{DEFAULT_MODEL}\b", told)
