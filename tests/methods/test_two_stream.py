@@ -44,6 +44,18 @@ def step(stage: Stage[Any]) -> dict[str, torch.Tensor]:
 
 
 @BOTH
+def test_embeddings_of_mirror_images_are_equal(kind: type[Method]) -> None:
+    plain, mirrored = made(kind), made(kind, mirrored=True)
+    mirrored.load_state_dict(plain.state_dict())
+    for modality in Modality:
+        both = [plain.embed(each, modality) for each in (pictures(), pictures().flip(3))]
+        assert not torch.allclose(*both)
+        expected = F.normalize(both[0] + both[1], dim=1)
+        for each in (pictures(), pictures().flip(3)):
+            torch.testing.assert_close(mirrored.embed(each, modality), expected)
+
+
+@BOTH
 def test_parts_of_layers_stand_one_beside_the_other(kind: type[Method]) -> None:
     plain, both = made(kind), made(kind, parts=2, middle_layers=(3,))
     maps = both.trunk.through(both.trunk.stem(pictures(), Modality.VISIBLE), (3,))

@@ -52,6 +52,23 @@ def test_each_sees_pictures_of_its_own_size(tmp_path: Path) -> None:
     assert for_stripes == pytest.approx(stripes.embed_pixels(pictures, Modality.VISIBLE), abs=1e-5)
 
 
+def test_weights_in_float16_take_half_the_room(tmp_path: Path) -> None:
+    parts, shares = ["small", "stripes"], (0.5, 0.5)
+    full = join(parts, shares, tmp_path / "full")
+    half = join(parts, shares, tmp_path / "half", weights="float16")
+    assert full.fingerprint != half.fingerprint
+    assert (full.settings["weights"], half.settings["weights"]) == ("float32", "float16")
+    sizes = [(tmp_path / name / "weights.bin").stat().st_size for name in ("full", "half")]
+    assert sizes[1] < 0.55 * sizes[0]
+    models = [Embedder.open(tmp_path / name) for name in ("full", "half")]
+    pictures = pixels(full.height, full.width)
+    for modality in Modality:
+        vectors = [model.embed_pixels(pictures, modality) for model in models]
+        assert np.linalg.norm(vectors[1], axis=1) == pytest.approx(1, abs=1e-5)
+        assert (vectors[0] * vectors[1]).sum(1) == pytest.approx(1, abs=1e-4)
+        assert vectors[0] != pytest.approx(vectors[1], abs=1e-7)
+
+
 def test_the_order_and_the_shares_make_another_model(toys: list[str], tmp_path: Path) -> None:
     ways = {"one": (0.7, 0.3), "other": (0.6, 0.4), "same": (0.7, 0.3)}
     one, other, same = (join(toys, shares, tmp_path / n) for n, shares in ways.items())

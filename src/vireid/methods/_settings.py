@@ -59,6 +59,9 @@ class TwoStreamSettings:
     pull: NotNegative = 0.0
     """Weight of the cosine distance of pooled features from those of the trunk that training began
     with. It takes one more forward pass."""
+    mirrored: bool = False
+    """Whether an embedding is the mean of those of the picture and of its mirror image. It takes
+    twice the time, and changes nothing about what is learnt. vireid's own setting."""
     people: Count = 8
     """Identities in a batch."""
     images_each: Count = 4

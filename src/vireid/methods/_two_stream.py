@@ -3,6 +3,7 @@
 A method that has `pull` keeps the trunk that it began with as its child `start`.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from vireid.backbones.two_stream import StackedMaps, TwoStreamCNN
 from vireid.errors import VireidError
 from vireid.methods._settings import TwoStreamSettings
-from vireid.types.tensors import Embeddings, Scalar
+from vireid.types.tensors import Embeddings, Images, Scalar
 
 START = "start"
 """Name of the child that holds the trunk as training began with it."""
@@ -36,6 +37,22 @@ def pooled(
         )
     parts = [part for each in maps for part in each.tensor_split(settings.parts, dim=2)]
     return torch.cat([pool(part) for part in parts], dim=1)
+
+
+def embedded(
+    embed: Callable[[Images], Embeddings], images: Images, settings: TwoStreamSettings
+) -> Embeddings:
+    """Return embeddings at length one; the mean with those of mirror images if settings say so.
+
+    Args:
+        embed: Gives embeddings at length one.
+        images: Images of one spectrum.
+        settings: Settings of the method.
+    """
+    embeddings = embed(images)
+    if not settings.mirrored:
+        return embeddings
+    return F.normalize(embeddings + embed(images.flip(3)), dim=1)
 
 
 def features_of(trunk: TwoStreamCNN, settings: TwoStreamSettings) -> int:

@@ -113,7 +113,11 @@ class AGW(Method):
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
         """Return features after the neck, at length one."""
-        return F.normalize(self.neck(self._pooled({modality: images})), dim=1)
+
+        def embed(images: Images) -> Embeddings:
+            return F.normalize(self.neck(self._pooled({modality: images})), dim=1)
+
+        return two_stream.embedded(embed, images, self.config)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains everything."""

@@ -172,7 +172,11 @@ class MUN(Method):
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:
         """Return features after the neck, at length one; the auxiliary modality takes no part."""
-        return self._embedded(self.trunk.stem(images, modality))
+
+        def embed(images: Images) -> Embeddings:
+            return self._embedded(self.trunk.stem(images, modality))
+
+        return two_stream.embedded(embed, images, self.config)
 
     def auxiliary(self, visible: Images, infrared: Images) -> FeatureMaps:
         """Return the auxiliary image of each pair: a picture about in [0, 1], or maps."""

@@ -27,6 +27,7 @@ from vireid.models.card import CARD, Exported, ModelError, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.opening import exported_folder
 from vireid.records import Modality
+from vireid.types.engine_options import Stored
 
 METHOD = "joined"
 RECIPE = "recipe.toml"
@@ -51,6 +52,7 @@ def join(
     out: Path,
     *,
     caveat: str | None = None,
+    weights: Stored = "float32",
 ) -> Exported:
     """Write a model whose similarity is the weighted mean of those of others.
 
@@ -59,6 +61,7 @@ def join(
         shares: Weight of each in the mean, above 0; together 1.
         out: Folder to write, which appears whole or not at all.
         caveat: What whoever reads its answers has to know; by default what the models say.
+        weights: Number format in which weights are stored; it computes in float32 either way.
 
     Returns:
         The card of the new model.
@@ -71,9 +74,12 @@ def join(
     parts = _parts(names, shares)
     largest = max((part.card for part in parts), key=lambda card: card.height * card.width)
     size = largest.height, largest.width
-    fingerprint = _fingerprint(parts)
+    fingerprint = _fingerprint(parts, weights)
     with writing_to(out), new_folder(out) as folder:
         made = {modality: _joined(parts, modality, size) for modality in Modality}
+        if weights == "float16":
+            for graph in made.values():
+                onnx_graphs.halve_weights(graph)
         told = {m: onnx_graphs.contract(m, *size, fingerprint, "float32") for m in Modality}
         onnx_graphs.write(made, folder, told)
         recipe = tomli_w.dumps(_recipe(parts))
@@ -81,7 +87,7 @@ def join(
         card = Exported(
             vireid=__version__,
             method=METHOD,
-            settings={"parts": [_about(part) for part in parts]},
+            settings={"parts": [_about(part) for part in parts], "weights": weights},
             height=largest.height,
             width=largest.width,
             embedding_dim=sum(part.card.embedding_dim for part in parts),
@@ -202,8 +208,10 @@ def _filter(before: int, after: int) -> Float[np.ndarray, "after before"]:
     return np.array(unit.resize((before, after), Image.Resampling.BILINEAR))
 
 
-def _fingerprint(parts: Sequence[Part]) -> str:
+def _fingerprint(parts: Sequence[Part], weights: Stored) -> str:
     told = "".join(f"{part.card.fingerprint} {part.share} " for part in parts)
+    if weights != "float32":
+        told += weights
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

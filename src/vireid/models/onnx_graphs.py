@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from vireid.models.onnx_network import WEIGHTS
@@ -78,6 +79,30 @@ def write_sharing(
         weights.take_from(graph)
         onnx.save_model(graph, folder / name)
     weights.write()
+
+
+def halve_weights(graph: onnx.ModelProto) -> None:
+    """Keep matrices and kernels in float16; the graph brings them back to float32 to compute.
+
+    Vectors stay as they are: they are small, and hold variances that float16 cannot tell from zero.
+    So does what float16 is too small for. ONNX Runtime and OpenVINO widen them once, at the start.
+    """
+    widened = list[onnx.NodeProto]()
+    for tensor in graph.graph.initializer:
+        weights = onnx.numpy_helper.to_array(tensor)
+        if weights.dtype != np.float32 or weights.ndim < 2 or weights.nbytes < INLINE:
+            continue
+        with np.errstate(over="ignore"):
+            half = weights.astype(np.float16)
+        if not np.isfinite(half).all():
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}/float16"))
+        to = onnx.TensorProto.FLOAT
+        widened.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=to))
+    nodes = [*widened, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
 
 
 class _Weights:
