@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -50,6 +51,26 @@ def test_each_sees_pictures_of_its_own_size(tmp_path: Path) -> None:
     for_small, for_stripes = np.split(found, [small.embedding_dim], axis=1)
     assert for_small == pytest.approx(small.embed_pixels(smaller, Modality.VISIBLE), abs=5e-3)
     assert for_stripes == pytest.approx(stripes.embed_pixels(pictures, Modality.VISIBLE), abs=1e-5)
+
+
+def test_what_models_compute_alike_is_computed_once(tmp_path: Path) -> None:
+    parts = ["stripes", "stripes_learnt"]
+    card = join(parts, (0.5, 0.5), tmp_path / "both")
+    sizes = {name: (folder_of(name) / "model.safetensors").stat().st_size for name in parts}
+    assert (tmp_path / "both" / "weights.bin").stat().st_size < 1.01 * sizes["stripes_learnt"]
+    graphs = [folder / "visible.onnx" for folder in (tmp_path / "both", folder_of(parts[1]))]
+    both, alone = (
+        sum(node.op_type == "Conv" for node in onnx.load_model(graph).graph.node)
+        for graph in graphs
+    )
+    assert both == alone
+    pictures = pixels(card.height, card.width)
+    vectors = [
+        Embedder.open(name).embed_pixels(pictures, Modality.INFRARED) / np.float32(2**0.5)
+        for name in parts
+    ]
+    found = Embedder.open(tmp_path / "both").embed_pixels(pictures, Modality.INFRARED)
+    assert found == pytest.approx(np.concatenate(vectors, axis=1), abs=1e-6)
 
 
 def test_weights_in_float16_take_half_the_room(tmp_path: Path) -> None:

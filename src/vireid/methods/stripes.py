@@ -79,7 +79,8 @@ class Stripes(Method):
         hidden: Whole = 0
         """Numbers of a hidden layer before the projection; 0 for none."""
         projection_share: Share = 0.5
-        """Share of a similarity that the projection decides; the rest is that of the averages."""
+        """Share of a similarity that the projection decides; the rest is that of the averages,
+        which 1 leaves out."""
         dropout: ShareBelowOne = 0.2
         """Share of the averages that the projection does without in each step."""
         epochs: Whole = 0
@@ -122,7 +123,8 @@ class Stripes(Method):
         with torch.no_grad():
             maps = self.trunk.eval()(torch.zeros(1, 3, 64, 64))
         numbers = config.rows * config.columns * sum(m.shape[1] for m in maps)
-        self.embedding_dim = numbers + config.projection
+        self.alone = bool(config.projection) and config.projection_share == 1
+        self.embedding_dim = config.projection + (0 if self.alone else numbers)
         self.weight = nn.Parameter(torch.ones(numbers))
         self.projection: _Projection | None = None
         if config.projection:  # its numbers stand for no part of the picture
@@ -136,8 +138,10 @@ class Stripes(Method):
         weighted = F.normalize(averages * self.weight, dim=1)
         if self.projection is None:
             return weighted
-        share = self.config.projection_share
         projected = F.normalize(self.projection(averages), dim=1)
+        if self.alone:
+            return projected
+        share = self.config.projection_share
         return torch.cat([(1 - share) ** 0.5 * weighted, share**0.5 * projected], dim=1)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:

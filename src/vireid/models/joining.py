@@ -3,6 +3,7 @@
 Models that know different things find more together than each of them, and no network has to learn
 anew for it: the graphs of one spectrum become one graph. Pictures come in the size of the largest
 model and are brought to that of the others within the graph, by the filter of `vireid.pictures`.
+What they compute alike, such as the first layers of one frozen network, is computed once.
 """
 
 import hashlib
@@ -77,8 +78,9 @@ def join(
     fingerprint = _fingerprint(parts, weights)
     with writing_to(out), new_folder(out) as folder:
         made = {modality: _joined(parts, modality, size) for modality in Modality}
-        if weights == "float16":
-            for graph in made.values():
+        for graph in made.values():
+            onnx_graphs.merge_equal(graph)
+            if weights == "float16":
                 onnx_graphs.halve_weights(graph)
         told = {m: onnx_graphs.contract(m, *size, fingerprint, "float32") for m in Modality}
         onnx_graphs.write(made, folder, told)

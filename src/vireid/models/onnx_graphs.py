@@ -105,6 +105,36 @@ def halve_weights(graph: onnx.ModelProto) -> None:
     graph.graph.node.extend(nodes)
 
 
+def merge_equal(model: onnx.ModelProto) -> None:
+    """Compute once what several nodes of a graph compute alike, and keep equal weights once.
+
+    Two nodes are alike if they do the same with the same, so models that begin with one network,
+    layer by layer, share it as far as they go together. A graph with loops or branches stays as it
+    is.
+    """
+    graph = model.graph
+    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
+        return
+    outputs = {output.name for output in graph.output}
+    kept_as = dict[str, str]()
+    """Name of the value that stands for another."""
+    weights, nodes = dict[object, onnx.TensorProto](), dict[object, onnx.NodeProto]()
+    for tensor in graph.initializer:
+        content = onnx.numpy_helper.to_array(tensor)
+        same = content.dtype.str, content.shape, hashlib.sha256(content.tobytes()).digest()
+        kept_as[tensor.name] = weights.setdefault(same, tensor).name
+    for node in graph.node:
+        node.input[:] = [kept_as.get(name, name) for name in node.input]
+        how = sorted(attribute.SerializeToString() for attribute in node.attribute)
+        given = outputs & set(node.output)
+        alike = node.domain, node.op_type, (*node.input,), (*how,), (*given,), len(node.output)
+        kept_as |= zip(node.output, nodes.setdefault(alike, node).output, strict=True)
+    for field, kept in ((graph.initializer, weights), (graph.node, nodes)):
+        values = list(kept.values())
+        del field[:]
+        field.extend(values)
+
+
 class _Weights:
     """Files of tensors in which none is stored twice."""
 
