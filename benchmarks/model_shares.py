@@ -1,10 +1,10 @@
-"""What the share of a second model brings where two models are joined.
+"""What each model's share of a similarity brings where models are joined.
 
-    python benchmarks/model_shares.py stripes_learnt small_bridged --rendered VALIDATION \
-        --tracks PEOPLE.csv --photographs FOLDER --write
+    python benchmarks/model_shares.py stripes projection small_bridged --shares 0.4,0.4,0.2 \
+        --shares 0.3,0.4,0.3 --rendered VALIDATION --tracks PEOPLE.csv --photographs FOLDER --write
 
-Each row joins the first two models as `vireid join` does, but that each sees pictures in its own
-size. Rendered people are the validation people of a NightWalk, infrared pictures searched among all
+Each row joins the models as `vireid join` does, but that each sees pictures in its own size.
+Rendered people are the validation people of a NightWalk, infrared pictures searched among all
 visible ones. Real people are a list that `vireid cut --pair` has made (protocol `folder/tracks`),
 and registered pictures (`scripts/real_photographs.py`); they stand in a table of their own.
 `--also` adds rows of single models.
@@ -28,8 +28,6 @@ from vireid.scoring.metrics import score_ranking
 from vireid.types.arrays import Vectors
 
 RESULTS = _steps.results("model_shares")
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)
-"""Shares of the second model."""
 DIRECTIONS = ("infrared-to-visible", "visible-to-infrared")
 
 
@@ -69,13 +67,15 @@ def _key(record: ImageRecord) -> tuple[Path, Modality]:
     return record.path, record.modality
 
 
-def rows(first: str, second: str, others: Sequence[str]) -> Iterator[Joined]:
-    models = [Model(Embedder.open(name, 1)) for name in (first, second)]
+def rows(
+    names: Sequence[str], shares: Sequence[Sequence[float]], others: Sequence[str]
+) -> Iterator[Joined]:
     for name in others:
         yield Joined(f"`{name}`", [(Model(Embedder.open(name, 1)), 1.0)])
-    for share in SHARES:
-        parts = zip(models, (1 - share, share), strict=True)
-        yield Joined(f"{share:g}", [(model, of) for model, of in parts if of])
+    models = [Model(Embedder.open(name, 1)) for name in names]
+    for each in shares:
+        parts = [(model, share) for model, share in zip(models, each, strict=True) if share]
+        yield Joined(", ".join(f"{share:g}" for share in each), parts)
 
 
 def rendered(joined: Joined, people: Sequence[ImageRecord]) -> str:
@@ -101,14 +101,18 @@ def real(joined: Joined, tracks: Path | None, pairs: real_photographs.People | N
     return " | ".join(cells)
 
 
+def _shares(told: str) -> list[float]:
+    return [float(share) for share in told.split(",")]
+
+
 def _percent(rank_1: float, mean_ap: float) -> str:
     return f"{100 * rank_1:.1f} / {100 * mean_ap:.1f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("first")
-    parser.add_argument("second")
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--shares", action="append", type=_shares, required=True, metavar="S,S,...")
     parser.add_argument("--also", action="append", default=[], metavar="MODEL")
     parser.add_argument("--rendered", type=Path, required=True)
     parser.add_argument("--tracks", type=Path)
@@ -117,7 +121,7 @@ def main() -> None:
     told = parser.parse_args()
     people = datasets.read("nightwalk", told.rendered, None).validation
     count = len({record.identity for record in people})
-    head = f"share of `{Path(told.second).name}`"
+    head = "shares of " + ", ".join(f"`{Path(name).name}`" for name in told.models)
     of_rendered = [f"| {head} | {count} rendered people |", "|---|---:|"]
     heads = []
     if told.tracks:
@@ -130,12 +134,11 @@ def main() -> None:
         pairs = None
         if told.photographs:
             pairs = real_photographs.cut(told.photographs, Path(scratch))
-        for row in rows(told.first, told.second, told.also):
+        for row in rows(told.models, told.shares, told.also):
             of_rendered.append(f"| {row.name} | {rendered(row, people)} |")
             if heads:
                 of_real.append(f"| {row.name} | {real(row, told.tracks, pairs)} |")
-    title = f"`{Path(told.first).name}` and `{Path(told.second).name}`, rank 1 / mAP in percent."
-    found = [f"{title} Rendered people:\n", *of_rendered]
+    found = ["Rank 1 / mAP in percent. Rendered people:\n", *of_rendered]
     if heads:
         found += ["\nReal people:\n", *of_real]
     report = _steps.report("Shares of joined models", __doc__, ["\n".join(found)])
