@@ -35,8 +35,9 @@ class TwoNodes:
         self.nodes.remove_node(other, allow_graceful=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def all_nodes() -> Iterator[TwoNodes]:
+    """Started once for the tests of this room, and ended after them: idle nodes take time too."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed")
     with ExitStack() as stack:

@@ -384,6 +384,7 @@ def test_a_second_source_of_a_name_does_not_take_the_place_of_the_first(
     assert all((tmp_path / "out" / path).exists() for path in listed)
 
 
+@pytest.mark.slow
 def test_killed_while_cutting_nothing_is_half_and_work_goes_on(
     detector: Path, tmp_path: Path
 ) -> None:
