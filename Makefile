@@ -34,7 +34,7 @@ types: setup    ## mypy, strict
 	$(RUN) mypy
 
 pytest: setup   ## the tests alone; one file: make pytest ONLY=tests/test_recipe.py
-	$(RUN) pytest --numprocesses 2 --dist worksteal $(ONLY)
+	$(RUN) pytest --numprocesses 4 --dist worksteal $(ONLY)
 
 test-milvus: setup  ## galleries on a Milvus server, which it installs, starts and ends
 	@$(RUN) scripts.milvus_server -- $(RUN) pytest tests/gallery/test_store_contract.py \

@@ -5,6 +5,9 @@ What gets installed (about 7 GB, most of it torch) lies under `VIREID_ENVS` (by 
 same requirements is ready in seconds. `.venv` itself is small: it sees those packages through a
 `.pth` file and holds what belongs to this clone alone, its editable install of vireid.
 
+What mypy finds out about those packages, which takes most of its time, is kept with them, and is
+where the cache of a new clone begins. mypy compares each entry with the file that it is about.
+
 Needs nothing but Python. May be broken off at any time: an environment counts only once it is
 complete, and two clones that need the same one wait for each other.
 """
@@ -36,8 +39,10 @@ def main() -> None:
         sys.exit(f"vireid needs Python 3.11 or later, this is {platform.python_version()}: "
                  "give another one with `make setup PYTHON=python3.12`")  # fmt: skip
     project_file = (PROJECT / "pyproject.toml").read_bytes()
-    requirements = requirements_of(tomllib.loads(project_file.decode()), extra="dev")
+    project = tomllib.loads(project_file.decode())
+    requirements = requirements_of(project, extra="dev")
     environment = environments_folder() / key_of(requirements)
+    types = environment / types_key_of(project)
     stamp = f"{PROJECT}\n{environment}\n{hashlib.sha256(project_file).hexdigest()}\n"
     ready = VENV / "ready"
     if ready.is_file() and ready.read_text() == stamp and is_complete(environment):
@@ -45,7 +50,10 @@ def main() -> None:
     with locked(environment.with_suffix(".lock")):
         if not is_complete(environment):
             install(requirements, environment)
+        if not types.is_dir():
+            read_types(environment, types)
     make_venv_on(environment)
+    begin_cache(PROJECT / ".mypy_cache", types)
     ready.write_text(stamp)
     print(f".venv is ready (packages: {environment})")
 
@@ -80,6 +88,12 @@ def key_of(requirements: list[str]) -> str:
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
 
 
+def types_key_of(project_file: dict[str, Any]) -> str:
+    """Return the name of what mypy knows of an environment: other settings, other knowledge."""
+    settings = json.dumps(project_file["tool"]["mypy"])
+    return f"types-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+
+
 def is_complete(environment: Path) -> bool:
     """Whether the installation of an environment came to its end."""
     return (environment / "complete").is_file()
@@ -107,6 +121,24 @@ def install(requirements: list[str], environment: Path) -> None:
     run(python, *PIP, "install", *show_progress, "--requirement", wanted)
     run(python, *PIP, "check")
     (environment / "complete").touch()
+
+
+def read_types(environment: Path, types: Path) -> None:
+    """Have mypy read the packages; what it says of vireid is the business of the tests."""
+    print("Reading the types of packages (a minute) ...")
+    unfinished = types.with_suffix(".partial")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir()
+    command = [str(environment / "bin" / "python"), "-m", "mypy", "--cache-dir", str(unfinished)]
+    subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False)
+    unfinished.rename(types)
+
+
+def begin_cache(cache: Path, types: Path) -> None:
+    """Give a clone that mypy has not seen yet what it knows of the packages."""
+    if not cache.exists():
+        shutil.copytree(types, cache)
 
 
 def make_venv_on(environment: Path) -> None:

@@ -9,9 +9,10 @@ from tests import type_checks
 
 type_checks.install()
 
+import gc  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Callable, Iterator  # noqa: E402
+from collections.abc import Callable, Generator, Iterator  # noqa: E402
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
@@ -38,6 +39,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["float32", "bfloat16"],
         help="the precision that `auto` is while these tests run, whatever the device",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """Look for garbage in what tests make, and not in all that was imported for them."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with files that have slow tests, or a worker would be left alone with one at the end.
+
+    Files stay whole, because what their tests share is made once.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.terminals import read_all
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a pseudo-terminal is a matter of POSIX")
 NAME = "clip4vi_reid_nightwalk_mini-1"
@@ -36,18 +37,9 @@ def on_a_terminal(columns: int) -> str:
     told = os.environ | {"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
     subprocess.run([sys.executable, "-c", SCRIPT], env=told, stdout=theirs, check=True)
     os.close(theirs)
-    said = b""
-    while chunk := read_some(ours):
-        said += chunk
+    said = read_all(ours).decode()
     os.close(ours)
-    return re.sub(r"\x1b\[[\d;]*m", "", said.decode())
-
-
-def read_some(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # how Linux says that the other end is closed
-        return b""
+    return re.sub(r"\x1b\[[\d;]*m", "", said)
 
 
 def letters_of_first_column(said: str) -> str:

@@ -81,6 +81,7 @@ README = PROJECT / "README.md"
 WITH_CODE = [document for document in DOCUMENTS if document != README and blocks_to_run(document)]
 
 
+@pytest.mark.slow
 def test_code_of_the_readme_runs(clone: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     blocks = blocks_to_run(README)
@@ -158,6 +159,7 @@ def test_files_in_documents_are_as_tidy_as_ours(check: list[str], shown_files: P
     assert answer.returncode == 0, answer.stdout
 
 
+@pytest.mark.slow
 def test_types_fit_in_the_project_and_in_files_that_documents_show(shown_files: Path) -> None:
     """What `make types` checks and more, in one run beside other tests."""
     files = map(str, shown_files.glob("*.py"))

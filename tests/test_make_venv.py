@@ -30,6 +30,23 @@ def test_an_environment_broken_off_does_not_count(tmp_path: Path) -> None:
     assert not make_venv.is_complete(tmp_path)
 
 
+def test_what_mypy_knows_is_told_apart_by_its_settings() -> None:
+    other = {"tool": {"mypy": {**PROJECT_FILE["tool"]["mypy"], "strict": False}}}
+    named = [make_venv.types_key_of(each) for each in (PROJECT_FILE, other, PROJECT_FILE)]
+    assert named[0] == named[2] != named[1]
+
+
+def test_a_cache_begins_with_what_mypy_knows_and_stays_what_it_became(tmp_path: Path) -> None:
+    types, cache = tmp_path / "types", tmp_path / ".mypy_cache"
+    types.mkdir()
+    (types / "torch").write_text("known")
+    make_venv.begin_cache(cache, types)
+    assert (cache / "torch").read_text() == "known"
+    (cache / "torch").write_text("known better")
+    make_venv.begin_cache(cache, types)
+    assert (cache / "torch").read_text() == "known better"
+
+
 def test_copied_commands_run_the_clones_python(tmp_path: Path) -> None:
     shared, own = tmp_path / "shared", tmp_path / "own"
     shared.mkdir()

@@ -19,6 +19,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from tests.onnx_model import person, write_model
+from tests.terminals import read_all
 
 from vireid import console
 from vireid.cli import main as cli
@@ -212,12 +213,10 @@ raise RuntimeError("\\x1b[2J")
 @posix
 def test_bars_warnings_and_tracebacks_steer_nothing() -> None:
     controller, terminal = pty.openpty()
-    try:
-        ended = subprocess.run([sys.executable, "-c", LOUD], stderr=terminal, check=False)
-        drawn = os.read(controller, 100_000).decode()
-    finally:
-        os.close(controller)
-        os.close(terminal)
+    ended = subprocess.run([sys.executable, "-c", LOUD], stderr=terminal, check=False)
+    os.close(terminal)
+    drawn = read_all(controller).decode()
+    os.close(controller)
     assert ended.returncode == 1
     assert drawn.count(r"warned of \x1b[2J\n") == 3
     assert r"RuntimeError: \x1b[2J" in drawn

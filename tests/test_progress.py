@@ -5,9 +5,9 @@ import pty
 import re
 import subprocess
 import sys
-from functools import partial
 
 import pytest
+from tests.terminals import read_all
 
 from vireid.progress import Step, counted, on_terminal, tell, told_to
 from vireid.threads import in_threads
@@ -69,26 +69,15 @@ def test_nothing_is_drawn_into_a_pipe(force: dict[str, str]) -> None:
     assert answer.stdout == "sheep 0\nsheep 1\nsheep 2\n"
 
 
-def read_ready(descriptor: int) -> bytes:
-    """Read what is there; a terminal gives at most 4,096 bytes at once."""
-    try:
-        return os.read(descriptor, 100_000)
-    except BlockingIOError:
-        return b""
-
-
 def test_a_terminal_shows_a_bar_and_standard_output_stays_as_it_is() -> None:
     controller, terminal = pty.openpty()
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-c", WORK],
-            stdout=subprocess.PIPE, stderr=terminal, text=True, check=True,
-        )  # fmt: skip
-        os.set_blocking(controller, False)
-        drawn = b"".join(iter(partial(read_ready, controller), b"")).decode()
-    finally:
-        os.close(controller)
-        os.close(terminal)
+    answer = subprocess.run(
+        [sys.executable, "-c", WORK],
+        stdout=subprocess.PIPE, stderr=terminal, text=True, check=True,
+    )  # fmt: skip
+    os.close(terminal)
+    drawn = read_all(controller).decode()
+    os.close(controller)
     assert "counting sheep" in drawn
     assert "0/3" in drawn
     # Without what moves the cursor and colours the bar.

@@ -1,7 +1,7 @@
 """A cluster of two nodes on this machine: each is a raylet with workers of its own."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -36,11 +36,18 @@ class TwoNodes:
 
 
 @pytest.fixture(scope="session")
-def all_nodes() -> Iterator[TwoNodes]:
+def token() -> Mapping[str, str]:
+    """One for all clusters that this process begins: Ray keeps to the first that it was told."""
+    return clusters.token()
+
+
+@pytest.fixture(scope="package")
+def all_nodes(token: Mapping[str, str]) -> Iterator[TwoNodes]:
+    """Started once for the tests of this room, and ended after them: idle nodes take time too."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed")
     with ExitStack() as stack:
-        alone = {**clusters.QUIET, **clusters.ALONE, **clusters.NOWHERE, **clusters.token()}
+        alone = {**clusters.QUIET, **clusters.ALONE, **clusters.NOWHERE, **token}
         stack.enter_context(clusters.environment(alone))
         nodes = TwoNodes()
         stack.callback(nodes.nodes.shutdown)

@@ -134,6 +134,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
     assert content(out) == content(by_one)
 
 
+@pytest.mark.slow
 def test_the_picture_that_kills_its_workers_is_named_and_left_out(
     two_nodes: TwoNodes, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.onnx_model import write_model, write_site
+from tests.terminals import read_all
 
 from vireid.cli.main import main
 from vireid.datasets import folder
@@ -115,12 +116,10 @@ with on_terminal(), logging_to(None):
 def test_bars_and_log_lines_are_drawn_in_any_encoding(encoding: str) -> None:
     told = os.environ | {"PYTHONIOENCODING": encoding, "TERM": "xterm"}
     controller, terminal = pty.openpty()
-    try:
-        subprocess.run([sys.executable, "-c", LOGGING], env=told, stderr=terminal, check=True)
-        drawn = os.read(controller, 100_000).decode(encoding)
-    finally:
-        os.close(controller)
-        os.close(terminal)
+    subprocess.run([sys.executable, "-c", LOGGING], env=told, stderr=terminal, check=True)
+    os.close(terminal)
+    drawn = read_all(controller).decode(encoding)
+    os.close(controller)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).replace("\r", "\n").splitlines()
     assert [line.strip() for line in lines].count(replaced(NAME, encoding)) == 3
 

@@ -316,6 +316,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 
 TWO = """
+import gc
 import sys
 from itertools import product
 from pathlib import Path
@@ -326,6 +327,7 @@ from vireid import methods
 from vireid.learning.devices import this_process
 from vireid.learning.loop import fit
 
+gc.freeze()  # accelerate collects garbage again and again, and what is imported is none
 process = this_process()
 for name, precision in product(methods.available(), PRECISIONS):
     data = ToyData(rank=process.process_index, world=process.num_processes)
@@ -384,6 +386,7 @@ def learnt_by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", methods.available())
 def test_two_processes_learn_what_one_does(
     name: str, precision: Precision, learnt_by_two: Path, tmp_path: Path

@@ -63,6 +63,7 @@ def test_a_batch_is_as_large_as_was_asked_for(model: Path) -> None:
     assert (embedder.height, embedder.width) == (HEIGHT, WIDTH)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
 def test_openvino_does_what_the_others_do() -> None:
     """In a process of its own: the signals by which other tests bound processor time break it."""

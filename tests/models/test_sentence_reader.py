@@ -19,6 +19,7 @@ from vireid.methods.language_image import LanguageImage
 from vireid.models import export, runs
 from vireid.models.card import ModelError
 from vireid.recipes import recipe
+from vireid.records import Modality
 
 SENTENCES = (
     "hat",
@@ -72,6 +73,15 @@ def test_sentences_have_the_vectors_of_the_run(learnt: Path, exported: Path) -> 
     assert found == pytest.approx(expected, abs=1e-5)
     assert np.abs(found[0] - found[1]).max() > 1e-2
     assert model.text_caveat == (run.text_caveat or "").replace("clip4vi began", "exported began")
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_pictures_have_the_vectors_of_the_run(
+    modality: Modality, learnt: Path, exported: Path
+) -> None:
+    pictures = np.random.default_rng(1).integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    found, expected = (Embedder.open(m).embed(pictures, modality) for m in (exported, learnt))
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)

@@ -305,6 +305,7 @@ def test_a_broken_off_rendering_is_completed_and_keeps_what_is_there(
     }
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_set_that_the_same_command_completes(tmp_path: Path) -> None:
     shop()  # or the command builds it first, which takes minutes
     out = tmp_path / "set"

@@ -10,13 +10,16 @@ import pytest
 from starlette.testclient import TestClient
 from tests.onnx_model import person, write_site
 from tests.service.conftest import Serving, service_of
-from tests.waiting import wait_for
 
 JOBS = "/api/v1/jobs"
 
 
 def ended(client: TestClient, id_: str) -> dict[str, Any]:
-    wait_for(lambda: client.get(f"{JOBS}/{id_}").json()["ended"])
+    """What is told of a job after its end, for which one waits by its events.
+
+    Whoever asks again and again for long is asked to slow down.
+    """
+    client.get(f"{JOBS}/{id_}/events")
     told = client.get(f"{JOBS}/{id_}").json()
     assert isinstance(told, dict)
     return told

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,27 +27,32 @@ from vireid.service.audit import check
 Run = Callable[..., tuple[int, str, str]]
 
 
+def log_of(data: Path) -> Path:
+    """Where the service of a folder logs: into a pipe that nobody reads it would stand still."""
+    return data.with_suffix(".log")
+
+
 @contextmanager
-def served(gallery: Path, data: Path, *more: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(
+    gallery: Path, data: Path, *more: object
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A service in a process of its own, and its address."""
     words = ("serve", gallery, "--data", data, "--port", 0, "--log-format", "json", *more)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vireid", *map(str, words)], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    lines = []
+    with log_of(data).open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "vireid", *map(str, words)], stderr=log)
+
+    def address() -> str | None:
+        found = re.search(r"running on (\S+) ", log_of(data).read_text())
+        return found and found[1]
+
     try:
-        for line in process.stderr:
-            lines.append(line)
-            if "running on" in (told := json.loads(line)["message"]):
-                break
-        else:
-            pytest.fail("".join(lines))
-        yield process, told.split()[3]
+        wait_for(lambda: address() or process.poll() is not None)
+        found = address()
+        assert found, log_of(data).read_text()
+        yield process, found
     finally:
         process.kill()
         process.wait()
-        process.stderr.close()
 
 
 def asked(address: str) -> Any:
@@ -67,9 +73,9 @@ def test_a_service_starts_answers_and_stops(gallery: Path, tmp_path: Path) -> No
     with served(gallery, tmp_path / "data") as (process, address):
         assert asked(f"{address}/ready") == {"status": "ready", "galleries": 1}
         process.send_signal(signal.SIGTERM)
-        assert process.stderr is not None
-        logged = [json.loads(line)["message"] for line in process.stderr]
         assert process.wait() in (0, -signal.SIGTERM)
+        lines = log_of(tmp_path / "data").read_text().splitlines()
+        logged = [json.loads(line)["message"] for line in lines]
         assert "Application shutdown complete." in logged
     assert check(tmp_path / "data").wrong == ()
 
@@ -108,7 +114,8 @@ def test_nothing_is_half_written_by_a_service_that_is_killed(gallery: Path, tmp_
     with served(gallery, tmp_path / "data", "--sources", photos) as (_, address):
         for id_ in answered:
             assert asked(f"{address}{base}/pictures/{id_}")["id"] == id_
-        wait_for(lambda: asked(f"{address}/api/v1/jobs/{job}")["ended"])
+        with urllib.request.urlopen(f"{address}/api/v1/jobs/{job}/events") as events:
+            events.read()  # they end with the job
         assert asked(f"{address}/api/v1/jobs/{job}")["state"] == "done"
         wait_for(lambda: asked(f"{address}{base}")["pictures"] >= 24 + 80 + len(answered))
         files = list((tmp_path / "data" / "galleries").rglob("*.png"))

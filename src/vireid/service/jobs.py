@@ -110,8 +110,9 @@ class Jobs:
             if job != before:
                 yield job
                 before = job
-            if job.state in ENDED:
-                return
+                if job.state in ENDED:
+                    return
+                continue  # it may have changed while it was told
             async with self._changed:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), timeout=10)

@@ -1,0 +1,1 @@
+"""Indexing and cutting by the nodes of a cluster."""

@@ -1,0 +1,1 @@
+"""The service, in this process and in one of its own."""
