@@ -384,23 +384,13 @@ def test_a_second_source_of_a_name_does_not_take_the_place_of_the_first(
     assert all((tmp_path / "out" / path).exists() for path in listed)
 
 
-HELD_UP = """
-import itertools, threading
-from vireid import progress
-from vireid.cli.main import main
-steps = itertools.count()
-with progress.told_to(lambda _: next(steps) < 100 or threading.Event().wait()):
-    main()
-"""
-"""Cuts people out of a hundred frames and then waits, so that it is killed before its end."""
-
-
+@pytest.mark.slow
 def test_killed_while_cutting_nothing_is_half_and_work_goes_on(
     detector: Path, tmp_path: Path
 ) -> None:
-    long = write_video(tmp_path / "gate.mp4", (f for _ in range(3) for f in walk(50)))
+    long = write_video(tmp_path / "gate.mp4", (f for _ in range(12) for f in walk(50)))
     out = tmp_path / "out"
-    command = [sys.executable, "-c", HELD_UP, "cut", str(long), "--detector", str(detector)]
+    command = [sys.executable, "-m", "vireid", "cut", str(long), "--detector", str(detector)]
     command += ["--modality", "visible", "--out", str(out)]
     journal = out / "journal" / "gate.jsonl"
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -408,7 +398,7 @@ def test_killed_while_cutting_nothing_is_half_and_work_goes_on(
     os.kill(started.pid, signal.SIGKILL)
     started.wait()
     seen = journal.read_bytes().count(b"\n")
-    assert 40 < seen < 150
+    assert 40 < seen < 600
     for path in out.rglob("*.jpg"):
         read_picture(path)
     journal.write_bytes(journal.read_bytes() + b'{"frame": 99')  # killed in the middle of a line
