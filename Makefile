@@ -19,7 +19,7 @@ setup:          ## .venv with everything, vireid itself editable
 demo: setup     ## learn a little, score it, search with it: demo/report.png
 	@$(RUN) scripts.demo
 
-test: lint pytest  ## all checks; mypy is one of the tests, so that both processors have work
+test: lint pytest  ## all checks; mypy is one of the tests, so that it runs beside others
 
 lint: setup     ## style and import rules
 	$(RUN) ruff check

@@ -1,6 +1,6 @@
 """What each model's share of a similarity brings where models are joined.
 
-    python benchmarks/model_shares.py stripes projection small_bridged --shares 0.4,0.4,0.2 \
+    python benchmarks/model_shares.py stripes stripes_wide small_bridged --shares 0.4,0.4,0.2 \
         --shares 0.3,0.4,0.3 --rendered VALIDATION --tracks PEOPLE.csv --photographs FOLDER --write
 
 Each row joins the models as `vireid join` does, but that each sees pictures in its own size.
@@ -119,6 +119,9 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path)
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     told = parser.parse_args()
+    for each in told.shares:
+        if len(each) != len(told.models) or abs(sum(each) - 1) > 1e-6:
+            parser.error(f"{len(told.models)} models need as many shares, together 1, not {each}")
     people = datasets.read("nightwalk", told.rendered, None).validation
     count = len({record.identity for record in people})
     head = "shares of " + ", ".join(f"`{Path(name).name}`" for name in told.models)

@@ -43,6 +43,10 @@ class Shared:
         self.learnt_on, self.checkpoint = "other people", embedder.checkpoint
         self.embedder = embedder
         self.numbers = embedder.embedding_dim - _projection(embedder)
+        if not self.numbers:
+            raise SystemExit(
+                f"{embedder.name} has its projection alone (settings.projection_share)"
+            )
 
     def embed_records(self, records: Sequence[ImageRecord]) -> Vectors:
         """Return embeddings joined in this share; each picture is embedded once for all shares."""

@@ -50,10 +50,12 @@ def main() -> None:
     with locked(environment.with_suffix(".lock")):
         if not is_complete(environment):
             install(requirements, environment)
-        if not types.is_dir():
-            read_types(environment, types)
+        cache = PROJECT / ".mypy_cache"
+        if not cache.exists():
+            if not types.is_dir():
+                read_types(environment, types)
+            begin_cache(cache, types)
     make_venv_on(environment)
-    begin_cache(PROJECT / ".mypy_cache", types)
     ready.write_text(stamp)
     print(f".venv is ready (packages: {environment})")
 
@@ -124,21 +126,30 @@ def install(requirements: list[str], environment: Path) -> None:
 
 
 def read_types(environment: Path, types: Path) -> None:
-    """Have mypy read the packages; what it says of vireid is the business of the tests."""
+    """Have mypy read the packages; what it says of vireid is the business of the tests.
+
+    Nothing is kept of a mypy that could not do its work, nor of what was read with other settings.
+    """
     print("Reading the types of packages (a minute) ...")
+    for former in environment.glob("types-*"):
+        shutil.rmtree(former)
     unfinished = types.with_suffix(".partial")
-    if unfinished.exists():
-        shutil.rmtree(unfinished)
     unfinished.mkdir()
     command = [str(environment / "bin" / "python"), "-m", "mypy", "--cache-dir", str(unfinished)]
-    subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False)
-    unfinished.rename(types)
+    ended = subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False)
+    if ended.returncode in (0, 1):  # 1: it found something in vireid
+        unfinished.rename(types)
 
 
 def begin_cache(cache: Path, types: Path) -> None:
-    """Give a clone that mypy has not seen yet what it knows of the packages."""
-    if not cache.exists():
-        shutil.copytree(types, cache)
+    """Give a clone that mypy has not seen yet what it knows of the packages, if it knows any."""
+    if cache.exists() or not types.is_dir():
+        return
+    unfinished = cache.with_name(f"{cache.name}.partial")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    shutil.copytree(types, unfinished)
+    unfinished.rename(cache)
 
 
 def make_venv_on(environment: Path) -> None:

@@ -45,18 +45,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection() -> Generator[None]:
     """Look for garbage in what tests make, and not in all that was imported for them."""
     gc.disable()
-    yield
-    gc.enable()
-    gc.freeze()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with files that have slow tests, or a worker would be left alone with one at the end.
+    """Begin with rooms that have slow tests, or a worker would be left alone with one at the end.
 
-    Files stay whole, because what their tests share is made once.
+    Tests of a room stay together in this order, because what they share is made once.
     """
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    slow = {item.path.parent for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path.parent not in slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -40,6 +40,9 @@ def test_a_cache_begins_with_what_mypy_knows_and_stays_what_it_became(tmp_path: 
     types, cache = tmp_path / "types", tmp_path / ".mypy_cache"
     types.mkdir()
     (types / "torch").write_text("known")
+    broken_off = tmp_path / ".mypy_cache.partial"
+    broken_off.mkdir()
+    (broken_off / "torch").write_text("kno")
     make_venv.begin_cache(cache, types)
     assert (cache / "torch").read_text() == "known"
     (cache / "torch").write_text("known better")

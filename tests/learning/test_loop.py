@@ -327,7 +327,7 @@ from vireid import methods
 from vireid.learning.devices import this_process
 from vireid.learning.loop import fit
 
-gc.freeze()  # accelerate collects garbage again and again, and what is imported is none
+gc.freeze()  # accelerate collects garbage often; imported modules are no garbage
 process = this_process()
 for name, precision in product(methods.available(), PRECISIONS):
     data = ToyData(rank=process.process_index, world=process.num_processes)

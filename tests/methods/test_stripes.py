@@ -1,15 +1,17 @@
 """The projection of stripes; what holds for every method is tested in test_every_method."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.toy import HEIGHT, PEOPLE, WIDTH, ToyData, small_settings
 from torch.nn import functional as F  # noqa: N812
 
 from vireid.errors import VireidError
 from vireid.methods.stripes import Stripes
-from vireid.models.export import _needed_to_embed
+from vireid.models.export import _needed_to_embed, write_graphs
 from vireid.records import Modality
 
 
@@ -37,6 +39,22 @@ def test_a_similarity_is_shared_between_averages_and_projection() -> None:
     both = similarities(stripes(projection=8, projection_share=0.3))
     torch.testing.assert_close(both, 0.7 * plain + 0.3 * projected)
     assert not torch.allclose(plain, projected, atol=0.01)
+
+
+@pytest.mark.parametrize("hidden", [0, 6])
+def test_a_projection_that_decides_all_stands_alone(hidden: int) -> None:
+    alone = stripes(projection=8, projection_share=1, hidden=hidden)
+    both = stripes(projection=8, projection_share=0.3, hidden=hidden)
+    both.load_state_dict(alone.state_dict())
+    with torch.no_grad():
+        found, of_both = (m.embed(pictures(), Modality.VISIBLE) for m in (alone, both))
+    assert found.shape[1] == alone.embedding_dim == 8
+    torch.testing.assert_close(found, F.normalize(of_both[:, -8:], dim=1))
+
+
+def test_a_projection_that_stands_alone_is_exported(tmp_path: Path) -> None:
+    write_graphs(stripes(projection=8, projection_share=1), HEIGHT, WIDTH, tmp_path)
+    assert "weight" not in load_file(tmp_path / "model.safetensors")
 
 
 def test_a_projection_stands_behind_the_averages() -> None:

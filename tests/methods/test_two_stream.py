@@ -1,5 +1,6 @@
 """Parts, middle layers, and what keeps a trunk near its start: settings of AGW and MUN."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from vireid.errors import VireidError
 from vireid.method import Method, Stage
 from vireid.methods.agw import AGW
 from vireid.methods.mun import MUN
-from vireid.models.export import _needed_to_embed
+from vireid.models.export import _needed_to_embed, write_graphs
 from vireid.records import Modality
 
 BOTH = pytest.mark.parametrize("kind", [AGW, MUN])
@@ -53,6 +54,10 @@ def test_embeddings_of_mirror_images_are_equal(kind: type[Method]) -> None:
         expected = F.normalize(both[0] + both[1], dim=1)
         for each in (pictures(), pictures().flip(3)):
             torch.testing.assert_close(mirrored.embed(each, modality), expected)
+
+
+def test_embeddings_of_mirror_images_are_exported(tmp_path: Path) -> None:
+    write_graphs(made(AGW, mirrored=True), HEIGHT, WIDTH, tmp_path)  # and compared with torch
 
 
 @BOTH

@@ -78,7 +78,6 @@ def test_weights_in_float16_take_half_the_room(tmp_path: Path) -> None:
     full = join(parts, shares, tmp_path / "full")
     half = join(parts, shares, tmp_path / "half", weights="float16")
     assert full.fingerprint != half.fingerprint
-    assert (full.settings["weights"], half.settings["weights"]) == ("float32", "float16")
     sizes = [(tmp_path / name / "weights.bin").stat().st_size for name in ("full", "half")]
     assert sizes[1] < 0.55 * sizes[0]
     models = [Embedder.open(tmp_path / name) for name in ("full", "half")]

@@ -17,7 +17,7 @@ JOBS = "/api/v1/jobs"
 def ended(client: TestClient, id_: str) -> dict[str, Any]:
     """What is told of a job after its end, for which one waits by its events.
 
-    Whoever asks again and again for long is asked to slow down.
+    Asking again and again would run into the limit of the rate.
     """
     client.get(f"{JOBS}/{id_}/events")
     told = client.get(f"{JOBS}/{id_}").json()

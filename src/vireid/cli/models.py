@@ -16,7 +16,7 @@ from vireid.cli.options import (
     examples,
 )
 from vireid.errors import VireidError
-from vireid.types.engine_options import Engine, Precision, Stored
+from vireid.types.engine_options import Engine, Precision, StoredWeights
 
 if TYPE_CHECKING:
     from vireid.models.card import Exported
@@ -210,7 +210,7 @@ def show_measures(run: Path, out: Path) -> None:
 )
 @click.option(
     "--weights",
-    type=click.Choice(get_args(Stored)),
+    type=click.Choice(get_args(StoredWeights)),
     default="float32",
     show_default=True,
     help="Number format of weights; float16 halves the folder. It computes in float32.",
@@ -222,7 +222,7 @@ def join(
     models: tuple[str, ...],
     out: Path,
     shares: tuple[float, ...] | None,
-    weights: Stored,
+    weights: StoredWeights,
     caveat: str | None,
 ) -> None:
     """Make one model of several, whose similarity is the weighted mean of theirs.

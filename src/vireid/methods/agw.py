@@ -114,10 +114,10 @@ class AGW(Method):
     def embed(self, images: Images, modality: Modality) -> Embeddings:
         """Return features after the neck, at length one."""
 
-        def embed(images: Images) -> Embeddings:
-            return F.normalize(self.neck(self._pooled({modality: images})), dim=1)
+        def one_way(pictures: Images) -> Embeddings:
+            return F.normalize(self.neck(self._pooled({modality: pictures})), dim=1)
 
-        return two_stream.embedded(embed, images, self.config)
+        return two_stream.embedded(one_way, images, self.config)
 
     def stages(self, data: TrainingData) -> list[Stage[Any]]:
         """Return the one stage, which trains everything."""

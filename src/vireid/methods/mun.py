@@ -173,10 +173,10 @@ class MUN(Method):
     def embed(self, images: Images, modality: Modality) -> Embeddings:
         """Return features after the neck, at length one; the auxiliary modality takes no part."""
 
-        def embed(images: Images) -> Embeddings:
-            return self._embedded(self.trunk.stem(images, modality))
+        def one_way(pictures: Images) -> Embeddings:
+            return self._embedded(self.trunk.stem(pictures, modality))
 
-        return two_stream.embedded(embed, images, self.config)
+        return two_stream.embedded(one_way, images, self.config)
 
     def auxiliary(self, visible: Images, infrared: Images) -> FeatureMaps:
         """Return the auxiliary image of each pair: a picture about in [0, 1], or maps."""

@@ -75,7 +75,7 @@ class Stripes(Method):
         columns: Count = 2
         """Parts from left to right."""
         projection: Whole = 0
-        """Numbers of a learnt projection of the averages, which stand beside them; 0 for none."""
+        """Numbers of a learnt projection of the averages; 0 for none."""
         hidden: Whole = 0
         """Numbers of a hidden layer before the projection; 0 for none."""
         projection_share: Share = 0.5
@@ -123,8 +123,8 @@ class Stripes(Method):
         with torch.no_grad():
             maps = self.trunk.eval()(torch.zeros(1, 3, 64, 64))
         numbers = config.rows * config.columns * sum(m.shape[1] for m in maps)
-        self.alone = bool(config.projection) and config.projection_share == 1
-        self.embedding_dim = config.projection + (0 if self.alone else numbers)
+        self.without_averages = bool(config.projection) and config.projection_share == 1
+        self.embedding_dim = config.projection + (0 if self.without_averages else numbers)
         self.weight = nn.Parameter(torch.ones(numbers))
         self.projection: _Projection | None = None
         if config.projection:  # its numbers stand for no part of the picture
@@ -133,14 +133,14 @@ class Stripes(Method):
             self.grid = config.rows, config.columns
 
     def embed(self, images: Images, modality: Modality) -> Embeddings:  # noqa: ARG002  one network
-        """Return weighted averages, and their projection where there is one, at length one."""
+        """Return weighted averages, their projection or both, at length one."""
         averages = self._averages(images)
-        weighted = F.normalize(averages * self.weight, dim=1)
         if self.projection is None:
-            return weighted
+            return F.normalize(averages * self.weight, dim=1)
         projected = F.normalize(self.projection(averages), dim=1)
-        if self.alone:
+        if self.without_averages:
             return projected
+        weighted = F.normalize(averages * self.weight, dim=1)
         share = self.config.projection_share
         return torch.cat([(1 - share) ** 0.5 * weighted, share**0.5 * projected], dim=1)
 

@@ -28,7 +28,7 @@ from vireid.models.card import CARD, Exported, ModelError, read_exported
 from vireid.models.embedder import Embedder
 from vireid.models.opening import exported_folder
 from vireid.records import Modality
-from vireid.types.engine_options import Stored
+from vireid.types.engine_options import StoredWeights
 
 METHOD = "joined"
 RECIPE = "recipe.toml"
@@ -53,7 +53,7 @@ def join(
     out: Path,
     *,
     caveat: str | None = None,
-    weights: Stored = "float32",
+    weights: StoredWeights = "float32",
 ) -> Exported:
     """Write a model whose similarity is the weighted mean of those of others.
 
@@ -77,11 +77,9 @@ def join(
     size = largest.height, largest.width
     fingerprint = _fingerprint(parts, weights)
     with writing_to(out), new_folder(out) as folder:
-        made = {modality: _joined(parts, modality, size) for modality in Modality}
+        made = {modality: _joined(parts, modality, size, weights) for modality in Modality}
         for graph in made.values():
             onnx_graphs.merge_equal(graph)
-            if weights == "float16":
-                onnx_graphs.halve_weights(graph)
         told = {m: onnx_graphs.contract(m, *size, fingerprint, "float32") for m in Modality}
         onnx_graphs.write(made, folder, told)
         recipe = tomli_w.dumps(_recipe(parts))
@@ -89,7 +87,7 @@ def join(
         card = Exported(
             vireid=__version__,
             method=METHOD,
-            settings={"parts": [_about(part) for part in parts], "weights": weights},
+            settings={"parts": [_about(part) for part in parts]},
             height=largest.height,
             width=largest.width,
             embedding_dim=sum(part.card.embedding_dim for part in parts),
@@ -131,7 +129,9 @@ def _part(name: str, share: float, prefix: str) -> Part:
     return Part(folder, card, round(share, DECIMALS), prefix)
 
 
-def _joined(parts: Sequence[Part], modality: Modality, size: tuple[int, int]) -> onnx.ModelProto:
+def _joined(
+    parts: Sequence[Part], modality: Modality, size: tuple[int, int], weights: StoredWeights
+) -> onnx.ModelProto:
     """Return the graph of one spectrum, with the weights of all."""
     models = [onnx.load_model(part.folder / f"{modality}.onnx") for part in parts]
     opsets = {(opset.domain, opset.version) for model in models for opset in model.opset_import}
@@ -139,11 +139,13 @@ def _joined(parts: Sequence[Part], modality: Modality, size: tuple[int, int]) ->
         raise ModelError("the models are of different versions of ONNX; export them again")
     nodes, constants, embeddings = list[Any](), dict[str, np.ndarray](), list[str]()
     for part, model in zip(parts, models, strict=True):
+        if weights == "float16":
+            onnx_graphs.halve_weights(model)
         given = f"{part.prefix}pictures"
         own = compose.add_prefix_graph(model.graph, part.prefix)
-        resize, weights = _resize(part, size, given)
+        resize, filters = _resize(part, size, given)
         nodes += [*resize, *own.node]
-        constants |= weights
+        constants |= filters
         constants |= {tensor.name: numpy_helper.to_array(tensor) for tensor in own.initializer}
         constants[f"{part.prefix}scale"] = np.array(part.share**0.5, np.float32)
         embeddings.append(f"{part.prefix}scaled")
@@ -210,7 +212,7 @@ def _filter(before: int, after: int) -> Float[np.ndarray, "after before"]:
     return np.array(unit.resize((before, after), Image.Resampling.BILINEAR))
 
 
-def _fingerprint(parts: Sequence[Part], weights: Stored) -> str:
+def _fingerprint(parts: Sequence[Part], weights: StoredWeights) -> str:
     told = "".join(f"{part.card.fingerprint} {part.share} " for part in parts)
     if weights != "float32":
         told += weights

@@ -21,6 +21,11 @@ ALIGNMENT = 64
 lie."""
 INLINE = 1024
 """Bytes below which a tensor stays in the graph, as do the shapes needed to load the graph."""
+RANDOM = {
+    *("Bernoulli", "Dropout", "Multinomial"),
+    *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+}
+"""Operators of ONNX that may draw random numbers."""
 RESIZE = "bilinear with antialiasing, to height x width whatever the proportions"
 
 
@@ -81,28 +86,30 @@ def write_sharing(
     weights.write()
 
 
-def halve_weights(graph: onnx.ModelProto) -> None:
+def halve_weights(model: onnx.ModelProto) -> None:
     """Keep matrices and kernels in float16; the graph brings them back to float32 to compute.
 
     Vectors stay as they are: they are small, and hold variances that float16 cannot tell from zero.
-    So does what float16 is too small for. ONNX Runtime and OpenVINO widen them once, at the start.
+    So do weights too large or too small for float16. ONNX Runtime and OpenVINO widen the others
+    once, when they start.
     """
+    graph = model.graph
     widened = list[onnx.NodeProto]()
-    for tensor in graph.graph.initializer:
+    for tensor in graph.initializer:
         weights = onnx.numpy_helper.to_array(tensor)
         if weights.dtype != np.float32 or weights.ndim < 2 or weights.nbytes < INLINE:
             continue
         with np.errstate(over="ignore"):
             half = weights.astype(np.float16)
-        if not np.isfinite(half).all():
+        if not np.allclose(half, weights, rtol=2**-10, atol=2**-11 * np.abs(weights).max()):
             continue
         name = tensor.name
         tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}/float16"))
         to = onnx.TensorProto.FLOAT
         widened.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=to))
-    nodes = [*widened, *graph.graph.node]
-    del graph.graph.node[:]
-    graph.graph.node.extend(nodes)
+    nodes = [*widened, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def merge_equal(model: onnx.ModelProto) -> None:
@@ -110,29 +117,35 @@ def merge_equal(model: onnx.ModelProto) -> None:
 
     Two nodes are alike if they do the same with the same, so models that begin with one network,
     layer by layer, share it as far as they go together. A graph with loops or branches stays as it
-    is.
+    is, and so do nodes that draw random numbers.
     """
     graph = model.graph
-    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
+    kinds = onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS
+    if any(attribute.type in kinds for node in graph.node for attribute in node.attribute):
         return
-    outputs = {output.name for output in graph.output}
+    results = {output.name for output in graph.output}
     kept_as = dict[str, str]()
     """Name of the value that stands for another."""
     weights, nodes = dict[object, onnx.TensorProto](), dict[object, onnx.NodeProto]()
     for tensor in graph.initializer:
-        content = onnx.numpy_helper.to_array(tensor)
-        same = content.dtype.str, content.shape, hashlib.sha256(content.tobytes()).digest()
-        kept_as[tensor.name] = weights.setdefault(same, tensor).name
-    for node in graph.node:
+        content = hashlib.sha256(onnx.numpy_helper.to_array(tensor).tobytes()).digest()
+        alike: object = tensor.data_type, tuple(tensor.dims), content
+        if tensor.name in results:
+            alike = tensor.name
+        kept_as[tensor.name] = weights.setdefault(alike, tensor).name
+    for place, node in enumerate(graph.node):
         node.input[:] = [kept_as.get(name, name) for name in node.input]
         how = sorted(attribute.SerializeToString() for attribute in node.attribute)
-        given = outputs & set(node.output)
-        alike = node.domain, node.op_type, (*node.input,), (*how,), (*given,), len(node.output)
-        kept_as |= zip(node.output, nodes.setdefault(alike, node).output, strict=True)
-    for field, kept in ((graph.initializer, weights), (graph.node, nodes)):
-        values = list(kept.values())
+        given = tuple(map(bool, node.output))
+        alike = node.domain, node.op_type, tuple(node.input), tuple(how), given
+        if node.op_type in RANDOM or results & set(node.output):
+            alike = place
+        kept = nodes.setdefault(alike, node)
+        kept_as |= {name: of for name, of in zip(node.output, kept.output, strict=True) if name}
+    for field, values in ((graph.initializer, weights), (graph.node, nodes)):
+        remaining = list(values.values())
         del field[:]
-        field.extend(values)
+        field.extend(remaining)
 
 
 class _Weights:

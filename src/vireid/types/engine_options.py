@@ -1,4 +1,4 @@
-"""Options of engines: which there are, pictures at once, number formats; see `models.engines`."""
+"""Options of engines and of models: engines, pictures at once, number formats; see `models`."""
 
 from typing import Literal
 
@@ -8,5 +8,5 @@ BATCH = 32
 Precision = Literal["float32", "bfloat16", "int8"]
 """Number format in which a network computes: `int8` is a matter of its graph, the others of the
 engine."""
-Stored = Literal["float32", "float16"]
+StoredWeights = Literal["float32", "float16"]
 """Number formats in which weights of joined models are stored."""
