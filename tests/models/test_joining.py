@@ -137,6 +137,13 @@ def test_whom_models_of_several_data_sets_have_learnt_from_is_not_known(
     assert Embedder.open(tmp_path / "both").learnt_on == "unknown"
 
 
+def test_a_model_that_nobody_has_taught_adds_nobody(tmp_path: Path) -> None:
+    join(["stripes_learnt", "stripes"], (0.5, 0.5), tmp_path / "both")
+    training = Embedder.open(tmp_path / "both").training
+    assert training is not None
+    assert training.learnt_from == "train"  # the recipe of `stripes` says more, but has no epoch
+
+
 def test_a_part_that_is_damaged_is_named(toys: list[str], tmp_path: Path) -> None:
     weights = Path(toys[1]) / "weights.bin"
     content = bytearray(weights.read_bytes())

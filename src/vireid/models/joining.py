@@ -233,11 +233,16 @@ def _recipe(parts: Sequence[Part]) -> dict[str, Any]:
     joined = [
         {**_about(part), "recipe": recipe} for part, recipe in zip(parts, recipes, strict=True)
     ]
-    told = [recipe.get("data", {}) for recipe in recipes]
+    told = [recipe.get("data", {}) for recipe in recipes if _has_learnt(recipe)] or [{}]
     if not told[0] or len({(data.get("dataset"), data.get("trial")) for data in told}) > 1:
         return {"method": METHOD, "parts": joined}
     most = max(told, key=lambda data: data.get("learn_from") != "train")
     return {"method": METHOD, "data": most, "parts": joined}
+
+
+def _has_learnt(recipe: Mapping[str, Any]) -> bool:
+    """Whether a model has learnt from people: not without an epoch, and with no other to begin."""
+    return recipe.get("settings", {}).get("epochs") != 0 or "start_from" in recipe
 
 
 def _recipe_of(part: Part) -> dict[str, Any]:
