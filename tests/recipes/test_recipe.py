@@ -20,6 +20,7 @@ SHIPPED = [shipped.shipped(name) for name in shipped.available()]
 RECIPES = [shipped.find(each.name) for each in SHIPPED if each.kind == "recipe"]
 NAMED_AFTER_WHAT_THEY_GIVE = {
     "small_bridged": "agw",
+    "small_bridged_long": "agw",
     "tiny_clip_nightwalk": "language_image",
     "wide_clip_nightwalk": "language_image",
 }
