@@ -17,6 +17,7 @@ from typing import Any, get_args
 import pytest
 import torch
 from tests import documents
+from tests.made_once import made_once
 from tests.toy import STEPS, ThreeStep, ToyData, small
 from torch import nn
 
@@ -379,11 +380,14 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def learnt_by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes learn, by method and precision; they take longest to start."""
-    folder, port = tmp_path_factory.mktemp("two"), free_port()
+    return made_once(tmp_path_factory, "learnt_by_two", learn_by_two)
+
+
+def learn_by_two(folder: Path) -> None:
+    port = free_port()
     started = [start_one_of_two(rank, port, folder) for rank in range(2)]
     said = [process.communicate()[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], said
-    return folder
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.made_once import made_once
 from tests.toy import HEIGHT, PEOPLE, WIDTH, small_settings
 
 from vireid import Embedder
@@ -48,15 +49,23 @@ def run_of(path: Path, method: type[Any]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_of(tmp_path_factory.mktemp("runs") / "clip4vi", CLIP4VIReID)
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run and what was exported of it."""
+
+    def make(folder: Path) -> None:
+        export.export(run_of(folder / "clip4vi", CLIP4VIReID), folder / "exported")
+
+    return made_once(tmp_path_factory, "read_sentences", make)
 
 
 @pytest.fixture(scope="module")
-def exported(learnt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("models") / "exported"
-    export.export(learnt, out)
-    return out
+def learnt(both: Path) -> Path:
+    return both / "clip4vi"
+
+
+@pytest.fixture(scope="module")
+def exported(both: Path) -> Path:
+    return both / "exported"
 
 
 @pytest.fixture
