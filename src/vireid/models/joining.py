@@ -95,7 +95,7 @@ def join(
             fingerprint=fingerprint,
             dataset=_same(part.card.dataset for part in parts),
             num_identities=None,
-            learnt_in=_same(part.card.learnt_in for part in parts),
+            learnt_in=_same(part.card.learnt_in for part in parts if _has_learnt(_recipe_of(part))),
             caveat=caveat or _joined_words(part.card.caveat for part in parts),
             licence=_joined_words(part.card.licence for part in parts),
             name=out.name,
