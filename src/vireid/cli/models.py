@@ -228,7 +228,8 @@ def join(
     """Make one model of several, whose similarity is the weighted mean of theirs.
 
     MODELs are exported or shipped, in float32. Models that know different things find more people
-    together than each alone; choose the shares on validation people. It takes their times together.
+    together than each alone; choose the shares on validation people. It takes their times together,
+    but for what they compute alike.
     """
     from vireid.models import joining
 

@@ -45,6 +45,8 @@ class Part:
     """Share of a similarity that it decides."""
     prefix: str
     """Beginning of the names of its nodes and weights in the graph of all."""
+    recipe: Mapping[str, Any]
+    """How it was learnt; empty where nothing says it."""
 
 
 def join(
@@ -95,7 +97,7 @@ def join(
             fingerprint=fingerprint,
             dataset=_same(part.card.dataset for part in parts),
             num_identities=None,
-            learnt_in=_same(part.card.learnt_in for part in parts if _has_learnt(_recipe_of(part))),
+            learnt_in=_same(part.card.learnt_in for part in parts if _has_learnt(part.recipe)),
             caveat=caveat or _joined_words(part.card.caveat for part in parts),
             licence=_joined_words(part.card.licence for part in parts),
             name=out.name,
@@ -126,7 +128,7 @@ def _part(name: str, share: float, prefix: str) -> Part:
             f"{name} is in {card.precision}; join the models in float32, and export what comes of "
             "it in another precision"
         )
-    return Part(folder, card, round(share, DECIMALS), prefix)
+    return Part(folder, card, round(share, DECIMALS), prefix, _recipe_of(folder))
 
 
 def _joined(
@@ -229,11 +231,8 @@ def _recipe(parts: Sequence[Part]) -> dict[str, Any]:
 
     Where they have learnt from several data sets it is left out, as of a model of unknown origin.
     """
-    recipes = [_recipe_of(part) for part in parts]
-    joined = [
-        {**_about(part), "recipe": recipe} for part, recipe in zip(parts, recipes, strict=True)
-    ]
-    told = [recipe.get("data", {}) for recipe in recipes if _has_learnt(recipe)] or [{}]
+    joined = [{**_about(part), "recipe": part.recipe} for part in parts]
+    told = [part.recipe.get("data", {}) for part in parts if _has_learnt(part.recipe)] or [{}]
     if not told[0] or len({(data.get("dataset"), data.get("trial")) for data in told}) > 1:
         return {"method": METHOD, "parts": joined}
     most = max(told, key=lambda data: data.get("learn_from") != "train")
@@ -245,8 +244,8 @@ def _has_learnt(recipe: Mapping[str, Any]) -> bool:
     return recipe.get("settings", {}).get("epochs") != 0 or "start_from" in recipe
 
 
-def _recipe_of(part: Part) -> dict[str, Any]:
-    path = part.folder / RECIPE
+def _recipe_of(folder: Path) -> dict[str, Any]:
+    path = folder / RECIPE
     if not path.exists():
         return {}
     return documents.read_toml(path, dict[str, Any], "copy the whole folder again", ModelError)
